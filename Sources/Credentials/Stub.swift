@@ -1,0 +1,3 @@
+import Foundation
+import CArgon2
+import CQREncode

@@ -1,0 +1,107 @@
+import Kernel
+
+/// One console: a folder of operations, reads, entities and pages, and its entry in the menu.
+public struct Console: Sendable {
+    /// The groups of the left rail, in order.
+    public enum Section: String, Sendable, CaseIterable {
+        case work = "Work"
+        case customers = "Customers"
+        case scale = "Scale"
+        case ai = "AI"
+        case assurance = "Assurance"
+    }
+
+    public struct MenuItem: Sendable {
+        public let section: Section
+        public let title: String
+        /// A symbol of `icons.svg`.
+        public let icon: String
+        public let path: String
+        /// Without it the item is absent; `nil` = every signed-in person.
+        public let permission: String?
+        public init(_ section: Section, _ title: String, icon: String, path: String, permission: String?) {
+            self.section = section
+            self.title = title
+            self.icon = icon
+            self.path = path
+            self.permission = permission
+        }
+    }
+
+    public let name: String
+    public let menu: [MenuItem]
+    public let operations: [AnyOperation]
+    public let reads: [Read]
+    public let entities: [AnyEntityType]
+    public let pages: [Page]
+
+    public init(
+        _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
+        entities: [AnyEntityType] = [], pages: [Page] = []
+    ) {
+        self.name = name
+        self.menu = menu
+        self.operations = operations
+        self.reads = reads
+        self.entities = entities
+        self.pages = pages
+    }
+}
+
+/// What a page is asked.
+public struct PageCall: Sendable {
+    public let path: [String: String]
+    public let query: [String: [String]]
+    public let caller: Caller
+    public let cursors: CursorCodec
+    public let catalog: Catalog
+
+    public init(
+        path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog
+    ) {
+        self.path = path
+        self.query = query
+        self.caller = caller
+        self.cursors = cursors
+        self.catalog = catalog
+    }
+
+    public func first(_ name: String) -> String? { query[name]?.first.flatMap { $0.isEmpty ? nil : $0 } }
+    public func all(_ name: String) -> [String] { (query[name] ?? []).filter { !$0.isEmpty } }
+
+    /// The same question as a read of the API, so that page and API share one query.
+    public var readCall: ReadCall { ReadCall(path: path, query: query, caller: caller, cursors: cursors) }
+}
+
+/// What a page answers: what stands inside `<main>`; the frame is added around it.
+public struct PageAnswer: Sendable {
+    public let title: String
+    public let body: Node
+    public let disclosure: Disclosure?
+    public init(title: String, body: Node, disclosure: Disclosure? = nil) {
+        self.title = title
+        self.body = body
+        self.disclosure = disclosure
+    }
+}
+
+/// One page of the console, rendered inside a READ ONLY transaction; its disclosure is recorded before it leaves.
+public struct Page: Sendable {
+    /// `/tenants/{id}`
+    public let path: String
+    /// Without it 403; `nil` = every signed-in person.
+    public let permission: String?
+    /// The menu path to mark as current.
+    public let menuPath: String
+    public let render: @Sendable (PageCall, any Reader) throws -> PageAnswer
+
+    public init(
+        _ path: String, permission: String?, menuPath: String,
+        render: @escaping @Sendable (PageCall, any Reader) throws -> PageAnswer
+    ) {
+        self.path = path
+        self.permission = permission
+        self.menuPath = menuPath
+        self.render = render
+    }
+}

@@ -1,0 +1,151 @@
+/// Who must agree: a tree over role leaves. Each leaf is filled by a different person, never the requester.
+public indirect enum Demand: Sendable, Hashable {
+    /// One person holding at least one of these roles.
+    case role([String])
+    /// One person holding this permission.
+    case permission(String)
+    case allOf([Demand])
+    case anyOf([Demand])
+    case count(Int, [Demand])
+
+    public var json: JSON {
+        switch self {
+        case .role(let roles): ["role": .array(roles.map(JSON.string))]
+        case .permission(let code): ["permission": .string(code)]
+        case .allOf(let demands): ["all_of": .array(demands.map(\.json))]
+        case .anyOf(let demands): ["any_of": .array(demands.map(\.json))]
+        case .count(let count, let demands): ["n": .int(Int64(count)), "n_of": .array(demands.map(\.json))]
+        }
+    }
+
+    public init?(_ json: JSON) {
+        func list(_ json: JSON) -> [Demand]? {
+            guard let elements = json.array else { return nil }
+            let demands = elements.compactMap(Demand.init)
+            return demands.count == elements.count && !demands.isEmpty ? demands : nil
+        }
+        if let roles = json["role"]?.array?.compactMap(\.string), !roles.isEmpty {
+            self = .role(roles)
+        } else if let code = json["permission"]?.string {
+            self = .permission(code)
+        } else if let all = json["all_of"].flatMap(list) {
+            self = .allOf(all)
+        } else if let any = json["any_of"].flatMap(list) {
+            self = .anyOf(any)
+        } else if let count = json["n"]?.int, let all = json["n_of"].flatMap(list), count > 0, count <= all.count {
+            self = .count(Int(count), all)
+        } else {
+            return nil
+        }
+    }
+
+    /// In words: "1 super_admin, not you".
+    public var sentence: String {
+        switch self {
+        case .role(let roles): "1 " + roles.joined(separator: " or ")
+        case .permission(let code): "1 holder of \(code)"
+        case .allOf(let demands): demands.map(\.sentence).joined(separator: " and ")
+        case .anyOf(let demands): demands.map(\.sentence).joined(separator: " or ")
+        case .count(let count, let demands): "\(count) of: " + demands.map(\.sentence).joined(separator: ", ")
+        }
+    }
+}
+
+/// A condition over an operation's measures. All members must hold.
+public struct Condition: Sendable, Hashable {
+    public enum Test: Sendable, Hashable {
+        case equals(JSON)
+        case greater(Int64)
+        case atLeast(Int64)
+        case less(Int64)
+    }
+    public let tests: [String: [Test]]
+
+    public static let always = Condition(tests: [:])
+    public init(tests: [String: [Test]]) { self.tests = tests }
+
+    /// `{"money": {"ge": 10000, "lt": 100000}, "tier": {"eq": "enterprise"}}`
+    public init?(_ json: JSON) {
+        guard let members = json.object else { return nil }
+        var tests: [String: [Test]] = [:]
+        for (measure, clauses) in members {
+            guard let clauses = clauses.object else { return nil }
+            for (word, value) in clauses {
+                switch (word, value) {
+                case ("eq", let value): tests[measure, default: []].append(.equals(value))
+                case ("gt", .int(let value)): tests[measure, default: []].append(.greater(value))
+                case ("ge", .int(let value)): tests[measure, default: []].append(.atLeast(value))
+                case ("lt", .int(let value)): tests[measure, default: []].append(.less(value))
+                default: return nil
+                }
+            }
+        }
+        self.tests = tests
+    }
+
+    public var json: JSON {
+        .object(
+            tests.mapValues { tests in
+                .object(
+                    Dictionary(
+                        tests.map { test in
+                            switch test {
+                            case .equals(let value): ("eq", value)
+                            case .greater(let value): ("gt", .int(value))
+                            case .atLeast(let value): ("ge", .int(value))
+                            case .less(let value): ("lt", .int(value))
+                            }
+                        }, uniquingKeysWith: { _, last in last }))
+            })
+    }
+
+    /// A measure the operation does not have makes the condition true: what can't be measured is treated as the strict case.
+    public func matches(_ measures: Measures) -> Bool {
+        tests.allSatisfy { name, tests in
+            guard let value = measures.values[name] else { return true }
+            return tests.allSatisfy { test in
+                switch test {
+                case .equals(let wanted): value == wanted
+                case .greater(let bound): value.int.map { $0 > bound } ?? true
+                case .atLeast(let bound): value.int.map { $0 >= bound } ?? true
+                case .less(let bound): value.int.map { $0 < bound } ?? true
+                }
+            }
+        }
+    }
+}
+
+/// One row of `approval_rules`, in force.
+public struct ApprovalRule: Sendable, Hashable {
+    public let id: String
+    /// `tenant.hard_delete`, or `service_account.*`.
+    public let operation: String
+    public let condition: Condition
+    public let demand: Demand
+    /// How long the request waits for signatures.
+    public let window: Span
+    /// Time between the last signature and execution.
+    public let cooldown: Span?
+    public let version: Int64
+    /// In words, for the preview.
+    public let summary: String
+
+    public init(
+        id: String, operation: String, condition: Condition, demand: Demand, window: Span, cooldown: Span?, version: Int64,
+        summary: String
+    ) {
+        self.id = id
+        self.operation = operation
+        self.condition = condition
+        self.demand = demand
+        self.window = window
+        self.cooldown = cooldown
+        self.version = version
+        self.summary = summary
+    }
+
+    public func covers(_ operation: String) -> Bool {
+        if self.operation.hasSuffix(".*") { return operation.hasPrefix(self.operation.dropLast()) }
+        return self.operation == operation
+    }
+}

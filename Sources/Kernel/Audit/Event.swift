@@ -1,0 +1,210 @@
+/// What kind of fact an event records.
+public enum EventClass: String, Sendable, CaseIterable {
+    case mutation, access, authn, authz, approval, effect, bulk, impersonation, agent, incident
+    case complianceConsole = "compliance_console"
+    case system
+}
+
+public enum EventOutcome: String, Sendable, CaseIterable {
+    case applied, requested, denied, failed, blocked
+}
+
+/// How long an event must be kept at least (spec: audit-log §1). Only ever lengthened.
+public enum RetentionClass: String, Sendable, CaseIterable {
+    case operational1y = "operational_1y"
+    case access3y = "access_3y"
+    case soc2Iso7y = "soc2_iso_7y"
+    case hipaa6y = "hipaa_6y"
+    case financial7y = "financial_7y"
+    case erasureProof7y = "erasure_proof_7y"
+    case euAIA10y = "eu_aia_10y"
+    case legalHold = "legal_hold"
+
+    public static func standard(for eventClass: EventClass) -> RetentionClass {
+        switch eventClass {
+        case .access: .access3y
+        case .authn: .operational1y
+        default: .soc2Iso7y
+        }
+    }
+}
+
+/// An event, version 1, before it is sealed: what the caller knows. `EventBuilder` turns it into the exact leaf bytes.
+public struct EventDraft: Sendable {
+    /// A value that is committed to in the leaf and stored beside it, so that it can be erased.
+    public struct SealedValue: Sendable {
+        public let value: JSON
+        /// Whose data it is: `usr_…`, `stf_…`, `ten_…`.
+        public let subjects: [String]
+        public init(_ value: JSON, subjects: [String]) {
+            self.value = value
+            self.subjects = subjects
+        }
+    }
+
+    public struct ChangeRecord: Sendable {
+        public let type: String
+        public let id: String
+        public let before: SealedValue?
+        public let after: SealedValue?
+        public init(type: String, id: String, before: SealedValue?, after: SealedValue?) {
+            self.type = type
+            self.id = id
+            self.before = before
+            self.after = after
+        }
+        public init(_ change: Change) {
+            self.init(
+                type: change.type, id: change.id,
+                before: change.before.map { SealedValue($0.document, subjects: $0.subjects) },
+                after: change.after.map { SealedValue($0.document, subjects: $0.subjects) })
+        }
+    }
+
+    public var id: String
+    public var at: Instant
+    public var eventClass: EventClass
+    public var action: String
+    public var outcome: EventOutcome
+    public var actor: Actor
+    public var authentication: Authentication?
+    public var client: Client?
+    public var actingAs: String?
+    public var tenant: String?
+    public var target: (type: String, id: String)?
+    public var reasonCode: String?
+    public var policyVersion: Int64?
+    public var requestID: String?
+    public var operationID: String?
+    public var approvalID: String?
+    /// An earlier event this one belongs to.
+    public var linked: String?
+    public var retention: RetentionClass
+    public var facts: [String: JSON] = [:]
+    public var changes: [ChangeRecord] = []
+    /// `justification`, `actor_ip`, `user_agent`, `ticket`, `details`.
+    public var sealed: [String: SealedValue] = [:]
+    /// Governed rows written in this transaction that are recorded by digest in the details instead of as changes.
+    public var digestEntities: [(type: String, id: String)] = []
+
+    public init(
+        id: String? = nil, at: Instant, _ eventClass: EventClass, _ action: String, _ outcome: EventOutcome = .applied,
+        actor: Actor
+    ) {
+        self.id = id ?? Identifier.mint("evt", at: at)
+        self.at = at
+        self.eventClass = eventClass
+        self.action = action
+        self.outcome = outcome
+        self.actor = actor
+        self.retention = .standard(for: eventClass)
+    }
+
+    /// An event caused by a request: actor, session, client, IP and user agent are taken from the caller.
+    public init(
+        id: String? = nil, at: Instant, _ eventClass: EventClass, _ action: String, _ outcome: EventOutcome = .applied,
+        by caller: Caller
+    ) {
+        self.init(id: id, at: at, eventClass, action, outcome, actor: caller.actor)
+        authentication = caller.authentication
+        client = caller.client
+        requestID = caller.requestID
+        if let ip = caller.ip { sealed["actor_ip"] = SealedValue(.string(ip), subjects: [caller.person]) }
+        if let agent = caller.userAgent { sealed["user_agent"] = SealedValue(.string(agent), subjects: [caller.person]) }
+    }
+}
+
+/// A sealed member as stored: erasing it deletes salt and value, and the commitment in the leaf stays.
+public struct SealedMember: Sendable, Hashable {
+    /// `justification`, `details`, … or `changes.0.before`.
+    public let name: String
+    /// 32 random bytes.
+    public let salt: [UInt8]
+    public let value: JSON
+    public let subjects: [String]
+
+    /// C = SHA-256(salt ‖ JCS(value)).
+    public var commitment: [UInt8] { Self.commitment(salt: salt, value: value) }
+    public static func commitment(salt: [UInt8], value: JSON) -> [UInt8] { sha256(salt + value.canonical) }
+}
+
+/// An event ready to be inserted: the exact leaf bytes, written once, with the projections that index them.
+public struct SealedEvent: Sendable {
+    public let draft: EventDraft
+    /// RFC 8785 bytes of the leaf.
+    public let leaf: [UInt8]
+    public let members: [SealedMember]
+
+    public var id: String { draft.id }
+
+    /// `{member: {"salt": base64, "value": …}}`, the one `sealed` row of the event.
+    public var sealedDocument: JSON {
+        .object(
+            Dictionary(
+                uniqueKeysWithValues: members.map {
+                    ($0.name, .object(["salt": .string(Base64.encode($0.salt)), "value": $0.value]))
+                }))
+    }
+
+    /// Every governed row the event names.
+    public var entities: [(type: String, id: String)] {
+        draft.changes.map { ($0.type, $0.id) } + draft.digestEntities
+    }
+
+    /// Seals a draft: draws the salts, commits to every sealed value and encodes the leaf.
+    /// - Parameter salt: 32 fresh random bytes per call; tests pass fixed ones to reproduce the golden vectors.
+    public init(_ draft: EventDraft, salt: () -> [UInt8] = { SecureRandom.bytes(32) }) {
+        var members: [SealedMember] = []
+        func commit(_ name: String, _ sealed: EventDraft.SealedValue) -> JSON {
+            let member = SealedMember(name: name, salt: salt(), value: sealed.value, subjects: sealed.subjects)
+            members.append(member)
+            return .string(Base64.encode(member.commitment))
+        }
+
+        let changes: [JSON] = draft.changes.enumerated().map { index, change in
+            JSON.members([
+                ("type", .string(change.type)), ("id", .string(change.id)),
+                ("before", change.before.map { commit("changes.\(index).before", $0) }),
+                ("after", change.after.map { commit("changes.\(index).after", $0) }),
+            ])
+        }
+        var sealed: [String: JSON] = [:]
+        for (name, value) in draft.sealed.sorted(by: { $0.key < $1.key }) { sealed[name] = commit(name, value) }
+
+        let leaf = JSON.members([
+            ("v", 1),
+            ("id", .string(draft.id)),
+            ("at", .string(draft.at.rfc3339)),
+            ("class", .string(draft.eventClass.rawValue)),
+            ("action", .string(draft.action)),
+            ("outcome", .string(draft.outcome.rawValue)),
+            ("actor", draft.actor.json),
+            (
+                "auth",
+                draft.authentication.map {
+                    [
+                        "session": .string($0.session), "factors": .array($0.factors.map { .string($0.rawValue) }),
+                        "mfa_at": .string($0.mfaAt.rfc3339),
+                    ]
+                }
+            ),
+            ("client", draft.client.map { .string($0.rawValue) }),
+            ("acting_as", draft.actingAs.map(JSON.string)),
+            ("tenant", draft.tenant.map(JSON.string)),
+            ("target", draft.target.map { ["type": .string($0.type), "id": .string($0.id)] }),
+            ("reason_code", draft.reasonCode.map(JSON.string)),
+            ("policy_version", draft.policyVersion.map(JSON.int)),
+            ("request_id", draft.requestID.map(JSON.string)),
+            ("operation_id", draft.operationID.map(JSON.string)),
+            ("approval_id", draft.approvalID.map(JSON.string)),
+            ("linked", draft.linked.map(JSON.string)),
+            ("retention_class", .string(draft.retention.rawValue)),
+            ("facts", draft.facts.isEmpty ? nil : .object(draft.facts)),
+            ("changes", changes.isEmpty ? nil : .array(changes)),
+            ("sealed", sealed.isEmpty ? nil : .object(sealed)),
+        ])
+        self.draft = draft
+        self.leaf = leaf.canonical
+        self.members = members
+    }
+}

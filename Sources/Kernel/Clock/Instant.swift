@@ -1,0 +1,122 @@
+import Foundation
+
+/// A point in time: whole microseconds since 1970-01-01T00:00:00Z. Stored as `BIGINT`, shown as RFC 3339 UTC.
+public struct Instant: Sendable, Hashable, Comparable, Codable {
+    public let microseconds: Int64
+
+    public init(microseconds: Int64) { self.microseconds = microseconds }
+
+    public static func < (a: Instant, b: Instant) -> Bool { a.microseconds < b.microseconds }
+    public static func + (a: Instant, b: Span) -> Instant { Instant(microseconds: a.microseconds + b.microseconds) }
+    public static func - (a: Instant, b: Span) -> Instant { Instant(microseconds: a.microseconds - b.microseconds) }
+    public static func - (a: Instant, b: Instant) -> Span { Span(microseconds: a.microseconds - b.microseconds) }
+
+    /// `2026-11-17T14:32:00.123456Z`
+    public var rfc3339: String {
+        let (date, time) = civil
+        return String(
+            format: "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", date.year, date.month, date.day, time.hour, time.minute,
+            time.second, time.microsecond)
+    }
+
+    /// Reads RFC 3339 with `Z` or a numeric offset and up to six fraction digits; `nil` when it is anything else.
+    public init?(rfc3339 text: String) {
+        let pattern = /(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))/
+        guard let match = text.wholeMatch(of: pattern), let year = Int(match.1), let month = Int(match.2),
+            let day = Int(match.3), let hour = Int(match.4), let minute = Int(match.5), let second = Int(match.6),
+            (1...12).contains(month), (1...Day.daysIn(month: month, year: year)).contains(day), hour < 24, minute < 60,
+            second < 60
+        else { return nil }
+        var seconds = Int64(Day(year: year, month: month, day: day).daysSince1970) * 86_400
+        seconds += Int64(hour * 3600 + minute * 60 + second)
+        if let sign = match.9, let offsetHour = match.10, let offsetMinute = match.11 {
+            let offset = Int64(offsetHour)! * 3600 + Int64(offsetMinute)! * 60
+            seconds -= sign == "-" ? -offset : offset
+        }
+        let fraction = match.7.map { Int64($0 + String(repeating: "0", count: 6 - $0.count))! } ?? 0
+        self.init(microseconds: seconds * 1_000_000 + fraction)
+    }
+
+    /// UTC calendar fields.
+    public var civil: (date: Day, time: (hour: Int, minute: Int, second: Int, microsecond: Int)) {
+        var days = microseconds / 86_400_000_000
+        var rest = microseconds % 86_400_000_000
+        if rest < 0 {
+            rest += 86_400_000_000
+            days -= 1
+        }
+        let seconds = Int(rest / 1_000_000)
+        return (
+            Day(daysSince1970: Int(days)), (seconds / 3600, seconds / 60 % 60, seconds % 60, Int(rest % 1_000_000))
+        )
+    }
+
+    public var day: Day { civil.date }
+}
+
+/// A length of time in whole microseconds.
+public struct Span: Sendable, Hashable, Comparable, Codable {
+    public let microseconds: Int64
+    public init(microseconds: Int64) { self.microseconds = microseconds }
+    public static func seconds(_ value: Int64) -> Span { Span(microseconds: value * 1_000_000) }
+    public static func milliseconds(_ value: Int64) -> Span { Span(microseconds: value * 1_000) }
+    public static func minutes(_ value: Int64) -> Span { .seconds(value * 60) }
+    public static func hours(_ value: Int64) -> Span { .seconds(value * 3600) }
+    public static func days(_ value: Int64) -> Span { .seconds(value * 86_400) }
+    public static func < (a: Span, b: Span) -> Bool { a.microseconds < b.microseconds }
+    /// Whole seconds, rounded down.
+    public var seconds: Int64 { microseconds / 1_000_000 }
+}
+
+/// A calendar day in UTC.
+public struct Day: Sendable, Hashable, Comparable {
+    public let year: Int
+    public let month: Int
+    public let day: Int
+
+    public init(year: Int, month: Int, day: Int) {
+        self.year = year
+        self.month = month
+        self.day = day
+    }
+
+    // Howard Hinnant's civil calendar algorithms (public domain), proleptic Gregorian.
+    public init(daysSince1970: Int) {
+        let z = daysSince1970 + 719_468
+        let era = (z >= 0 ? z : z - 146_096) / 146_097
+        let doe = z - era * 146_097
+        let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365
+        let doy = doe - (365 * yoe + yoe / 4 - yoe / 100)
+        let mp = (5 * doy + 2) / 153
+        let month = mp < 10 ? mp + 3 : mp - 9
+        self.init(year: yoe + era * 400 + (month <= 2 ? 1 : 0), month: month, day: doy - (153 * mp + 2) / 5 + 1)
+    }
+
+    public var daysSince1970: Int {
+        let y = month <= 2 ? year - 1 : year
+        let era = (y >= 0 ? y : y - 399) / 400
+        let yoe = y - era * 400
+        let doy = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy
+        return era * 146_097 + doe - 719_468
+    }
+
+    static func daysIn(month: Int, year: Int) -> Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+
+    /// `2026-11-17`; `nil` when the text is not a real day in that form.
+    public init?(_ text: String) {
+        guard let match = text.wholeMatch(of: /(\d{4})-(\d\d)-(\d\d)/), let year = Int(match.1), let month = Int(match.2),
+            let day = Int(match.3), (1...12).contains(month), (1...Self.daysIn(month: month, year: year)).contains(day)
+        else { return nil }
+        self.init(year: year, month: month, day: day)
+    }
+
+    public var text: String { String(format: "%04d-%02d-%02d", year, month, day) }
+    public static func < (a: Day, b: Day) -> Bool { (a.year, a.month, a.day) < (b.year, b.month, b.day) }
+}

@@ -1,0 +1,73 @@
+/// RFC 8785 (JCS) canonical form: the only bytes Postern hashes or signs.
+///
+/// Floating point numbers do not occur. Integers beyond ±(2⁵³−1) and decimals are written as strings, because a
+/// JavaScript verifier could not read them back exactly.
+extension JSON {
+    public static let largestExactInteger: Int64 = 9_007_199_254_740_991
+
+    /// The canonical UTF-8 bytes of this value.
+    public var canonical: [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(256)
+        appendCanonical(to: &out)
+        return out
+    }
+
+    public var canonicalText: String { String(decoding: canonical, as: UTF8.self) }
+
+    private func appendCanonical(to out: inout [UInt8]) {
+        switch self {
+        case .null: out.append(contentsOf: "null".utf8)
+        case .bool(let value): out.append(contentsOf: (value ? "true" : "false").utf8)
+        case .int(let value):
+            if value > Self.largestExactInteger || value < -Self.largestExactInteger {
+                Self.appendString(String(value), to: &out)
+            } else {
+                out.append(contentsOf: String(value).utf8)
+            }
+        case .decimal(let text): Self.appendString(text, to: &out)
+        case .string(let text): Self.appendString(text, to: &out)
+        case .array(let elements):
+            out.append(UInt8(ascii: "["))
+            for (offset, element) in elements.enumerated() {
+                if offset > 0 { out.append(UInt8(ascii: ",")) }
+                element.appendCanonical(to: &out)
+            }
+            out.append(UInt8(ascii: "]"))
+        case .object(let members):
+            out.append(UInt8(ascii: "{"))
+            // RFC 8785 §3.2.3 sorts names by UTF-16 code units.
+            let sorted = members.sorted { $0.key.utf16.lexicographicallyPrecedes($1.key.utf16) }
+            for (offset, member) in sorted.enumerated() {
+                if offset > 0 { out.append(UInt8(ascii: ",")) }
+                Self.appendString(member.key, to: &out)
+                out.append(UInt8(ascii: ":"))
+                member.value.appendCanonical(to: &out)
+            }
+            out.append(UInt8(ascii: "}"))
+        }
+    }
+
+    private static let hexDigits = Array("0123456789abcdef".utf8)
+
+    private static func appendString(_ text: String, to out: inout [UInt8]) {
+        out.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""): out.append(contentsOf: "\\\"".utf8)
+            case UInt8(ascii: "\\"): out.append(contentsOf: "\\\\".utf8)
+            case 0x08: out.append(contentsOf: "\\b".utf8)
+            case 0x09: out.append(contentsOf: "\\t".utf8)
+            case 0x0A: out.append(contentsOf: "\\n".utf8)
+            case 0x0C: out.append(contentsOf: "\\f".utf8)
+            case 0x0D: out.append(contentsOf: "\\r".utf8)
+            case 0..<0x20:
+                out.append(contentsOf: "\\u00".utf8)
+                out.append(hexDigits[Int(byte >> 4)])
+                out.append(hexDigits[Int(byte & 15)])
+            default: out.append(byte)
+            }
+        }
+        out.append(UInt8(ascii: "\""))
+    }
+}

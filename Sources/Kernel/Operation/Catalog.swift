@@ -1,0 +1,161 @@
+/// An operation without its types: what the pipeline and every client work with. Built by `AnyOperation(SuspendTenant.self)`.
+public struct AnyOperation: Sendable {
+    public let spec: OperationSpec
+    public let creates: Bool
+    public let targetType: String
+    public let targetPrefix: String
+    /// `tenants`
+    public let targetPlural: String
+    public let fields: @Sendable () -> [ParamField]
+    let parse: @Sendable (JSON) throws(InvalidFields) -> any OperationInput
+    let guards: @Sendable (any OperationInput, String?) -> [Guard]
+    /// Loads (and locks) the target, gathers and plans.
+    let rehearse: @Sendable (Rehearsal, any Reader) throws -> Rehearsed
+    let undo: @Sendable (UndoQuestion) -> Undo
+    /// The entity types it may change, for loading by id.
+    public let prefill: @Sendable (any Entity) -> [String: JSON]
+    public let unavailable: @Sendable (any Entity, Instant) -> String?
+
+    struct Rehearsal: Sendable {
+        let input: any OperationInput
+        let targetID: String?
+        let reasonCode: String?
+        let person: String
+        let fresh: Fresh
+        let lock: Bool
+        let ifMatch: Int64?
+    }
+
+    /// A plan with its types erased.
+    struct Rehearsed {
+        var target: (any Entity)?
+        var plan: ErasedPlan?
+        var refusal: Refusal?
+        var measures: Measures
+    }
+
+    struct ErasedPlan {
+        /// The target's change first, when there is one.
+        var changes: [Change]
+        var alsoWrite: [Statement]
+        var effects: [Effect]
+        var facts: [String: JSON]
+        var details: (value: JSON, subjects: [String])?
+        var reveal: [String: String]
+        var consequence: String
+        var recordsDigests: Bool
+        var createdTarget: String?
+    }
+
+    struct UndoQuestion: Sendable {
+        let target: String
+        let before: JSON?
+        let after: JSON?
+        let reasonCode: String?
+    }
+
+    public init<Op: Operation>(_ operation: Op.Type) {
+        spec = Op.spec
+        creates = Op.creates
+        targetType = Op.Target.type
+        targetPrefix = Op.Target.idPrefix
+        targetPlural = Op.Target.table
+        fields = { Op.Input().fields }
+        parse = { json throws(InvalidFields) in try Op.Input.parse(json) }
+        guards = { input, target in Op.guards(input as! Op.Input, target) }
+        prefill = { entity in (entity as? Op.Target).map(Op.prefill) ?? [:] }
+        unavailable = { entity, now in (entity as? Op.Target).flatMap { Op.unavailable($0, now: now) } }
+        undo = { question in
+            Op.undo(
+                Done(
+                    target: question.target, before: question.before, after: question.after,
+                    reasonCode: question.reasonCode))
+        }
+        rehearse = { rehearsal, reader in
+            let input = rehearsal.input as! Op.Input
+            var target: Op.Target?
+            if let id = rehearsal.targetID {
+                target = try Op.Target.load(id, lock: rehearsal.lock, from: reader)
+                guard let found = target else {
+                    throw OperationError.notFound("There is no \(Op.Target.type) \(id).")
+                }
+                if let expected = rehearsal.ifMatch, expected != found.version {
+                    throw OperationError.preconditionFailed(current: found.version)
+                }
+            }
+            let facts = try Op.gather(input, target, from: reader)
+            let call = Call<Op>(
+                input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode, now: reader.now,
+                fresh: rehearsal.fresh, person: rehearsal.person)
+            var rehearsed = Rehearsed(target: target, plan: nil, refusal: nil, measures: Op.measures(call))
+            do throws(Refusal) {
+                let plan = try Op.plan(call)
+                // Versions are raised here and nowhere else.
+                var changes = plan.also.map { change in
+                    guard var after = change.after else { return change }
+                    after.version = (change.before?.version ?? 0) + 1
+                    return Change(before: change.before, after: after)
+                }
+                if var after = plan.after {
+                    after.version = (target?.version ?? 0) + 1
+                    changes.insert(Change(before: target, after: after), at: 0)
+                }
+                rehearsed.plan = ErasedPlan(
+                    changes: changes, alsoWrite: plan.alsoWrite, effects: plan.effects, facts: plan.facts,
+                    details: plan.details, reveal: plan.reveal, consequence: plan.consequence,
+                    recordsDigests: plan.recordsDigests, createdTarget: Op.creates ? plan.after?.id : nil)
+            } catch {
+                rehearsed.refusal = error
+            }
+            return rehearsed
+        }
+    }
+}
+
+/// An entity type without its type: loading by id for verification and undo.
+public struct AnyEntityType: Sendable {
+    public let type: String
+    public let table: String
+    public let idPrefix: String
+    public let load: @Sendable (_ id: String, _ lock: Bool, any Reader) throws -> (any Entity)?
+    /// Rows in id order after `cursor`.
+    public let page: @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [any Entity]
+
+    public init<E: Entity>(_ entity: E.Type) {
+        type = E.type
+        table = E.table
+        idPrefix = E.idPrefix
+        load = { id, lock, reader in try E.load(id, lock: lock, from: reader) }
+        page = { cursor, limit, reader in
+            try reader.query(E.selectAll(after: cursor, limit: limit)).map { try E($0) }
+        }
+    }
+}
+
+/// Every operation, read and entity of the deployment: what clients and laws enumerate.
+public struct Catalog: Sendable {
+    public let operations: [AnyOperation]
+    public let reads: [Read]
+    public let entities: [AnyEntityType]
+    private let byName: [String: AnyOperation]
+    private let entityByType: [String: AnyEntityType]
+
+    /// Names must be unique; a duplicate is a programming error found at start.
+    public init(operations: [AnyOperation], reads: [Read], entities: [AnyEntityType]) {
+        self.operations = operations.sorted { $0.spec.name < $1.spec.name }
+        self.reads = reads
+        self.entities = entities
+        byName = Dictionary(uniqueKeysWithValues: operations.map { ($0.spec.name, $0) })
+        entityByType = Dictionary(uniqueKeysWithValues: entities.map { ($0.type, $0) })
+    }
+
+    public subscript(name: String) -> AnyOperation? { byName[name] }
+    public func entity(_ type: String) -> AnyEntityType? { entityByType[type] }
+    /// Operations on a type of target, in name order.
+    public func operations(on type: String) -> [AnyOperation] { operations.filter { $0.targetType == type } }
+
+    /// Every permission code any operation or read asks for, sorted.
+    public var permissions: [String] {
+        Array(Set(operations.map(\.spec.permission) + reads.map(\.permission))).sorted()
+    }
+}

@@ -1,0 +1,60 @@
+/// Something the log knows by type and id: a governed row.
+///
+/// A conforming type lives in its console's folder; its SQL in `…Queries.swift` beside it.
+public protocol Entity: Sendable {
+    /// `tenant`: the singular noun in action names, events and paths.
+    static var type: String { get }
+    /// `ten`: the prefix of its ids.
+    static var idPrefix: String { get }
+    /// The governed table.
+    static var table: String { get }
+
+    var id: String { get }
+    /// Counts from 1; every change adds 1. It is the strong ETag.
+    var version: Int64 { get set }
+    /// The tenant this row belongs to, when it belongs to one; a tenant's own id for a tenant.
+    var tenantID: String? { get }
+    /// The complete public state, as answered by the API and committed to by events. MUST be a function of the row alone,
+    /// MUST include `id` and `version`, and MUST NOT hold a secret (a digest of one is fine).
+    var document: JSON { get }
+    /// Whose personal data the document is (`usr_…`, `stf_…`, `ten_…`): erasing that subject erases it.
+    var subjects: [String] { get }
+    /// How a person would call it: a tenant's name.
+    var displayName: String { get }
+
+    /// Loads rows by id; `lock` takes the row lock until commit.
+    static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement
+    /// All rows in id order after `cursor`: what verification walks.
+    static func selectAll(after cursor: String, limit: Int) -> Statement
+    init(_ row: Row) throws
+
+    /// Inserts this row.
+    func insert() -> [Statement]
+    /// Writes this row over the one with version `expecting`; MUST carry `WHERE version = …` and `expectedRows: 1`.
+    func update(expecting version: Int64) -> [Statement]
+}
+
+extension Entity {
+    public static func load(_ id: String, lock: Bool = false, from reader: any Reader) throws -> Self? {
+        try reader.first(select([id], lock: lock, reader.dialect)).map(Self.init)
+    }
+}
+
+/// One entity's part in a plan: created (`before` nil), changed, or removed (`after` nil).
+public struct Change: Sendable {
+    public let before: (any Entity)?
+    public let after: (any Entity)?
+
+    public init(before: (any Entity)?, after: (any Entity)?) {
+        precondition(before != nil || after != nil, "a change has at least one side")
+        self.before = before
+        self.after = after
+    }
+
+    public static func create(_ entity: any Entity) -> Change { Change(before: nil, after: entity) }
+    public static func update(_ before: any Entity, to after: any Entity) -> Change { Change(before: before, after: after) }
+
+    var subject: any Entity { after ?? before! }
+    public var type: String { Swift.type(of: subject).type }
+    public var id: String { subject.id }
+}

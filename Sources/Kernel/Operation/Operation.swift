@@ -1,0 +1,253 @@
+/// How much harm a mistake does. `high` and `critical` ask for a fresh factor and a justification.
+public enum Risk: String, Sendable, Comparable, CaseIterable {
+    case low, medium, high, critical
+    private var rank: Int { Self.allCases.firstIndex(of: self)! }
+    public static func < (a: Risk, b: Risk) -> Bool { a.rank < b.rank }
+}
+
+/// A code from the operation's own list, with what it means to a person.
+public struct ReasonCode: Sendable, Hashable {
+    public let code: String
+    public let label: String
+    public init(_ code: String, _ label: String) {
+        self.code = code
+        self.label = label
+    }
+}
+
+/// The declaration every client of an operation is derived from.
+public struct OperationSpec: Sendable {
+    public enum Justification: Sendable, Equatable {
+        case none
+        case optional
+        /// At least this many characters.
+        case required(atLeast: Int)
+    }
+
+    /// `tenant.suspend`: audit action, route tail, CLI words, `operationId`, metric label. Never renamed after release.
+    public let name: String
+    /// `Suspend tenant`
+    public let title: String
+    /// One sentence: what happens, to whom.
+    public let summary: String
+    public let permission: String
+    public let risk: Risk
+    public let reasonCodes: [ReasonCode]
+    public let justification: Justification
+    public let ticketRequired: Bool
+    /// `If-Match` must be given (it is honoured everywhere).
+    public let requiresIfMatch: Bool
+    /// The person types the target's slug (or e-mail) before a destructive confirm.
+    public let confirmByTyping: Bool
+    /// Does harm to the customer when confirmed: drawn in the danger colour.
+    public let isDestructive: Bool
+    /// Not offered to people at all: only Postern itself runs it (`registry.import_batch`).
+    public let systemOnly: Bool
+
+    public init(
+        _ name: String, _ title: String, summary: String, permission: String, risk: Risk, reasonCodes: [ReasonCode] = [],
+        justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
+        confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false
+    ) {
+        self.name = name
+        self.title = title
+        self.summary = summary
+        self.permission = permission
+        self.risk = risk
+        self.reasonCodes = reasonCodes
+        // high and critical always justify (spec: operations §1a)
+        self.justification = justification ?? (risk >= .high ? .required(atLeast: 10) : .optional)
+        self.ticketRequired = ticketRequired
+        self.requiresIfMatch = requiresIfMatch
+        self.confirmByTyping = confirmByTyping
+        self.isDestructive = isDestructive
+        self.systemOnly = systemOnly
+    }
+
+    /// `tenant`
+    public var noun: String { String(name.prefix { $0 != "." }) }
+    /// `suspend`
+    public var verb: String { String(name.drop { $0 != "." }.dropFirst()) }
+    /// `hard-delete`
+    public var verbPath: String { verb.replacing("_", with: "-") }
+}
+
+/// A named lock taken before anything is decided, beside the target row's own: `spend:tenant:ten_…`, `staff:super_admins`.
+public struct Guard: Sendable, Hashable, Comparable {
+    public let name: String
+    public init(_ name: String) { self.name = name }
+    public static func < (a: Guard, b: Guard) -> Bool { a.name.utf8.lexicographicallyPrecedes(b.name.utf8) }
+}
+
+/// What approval rules and limits look at. Names are documented with the rules.
+public struct Measures: Sendable, Hashable {
+    public var values: [String: JSON]
+    public init(_ values: [String: JSON] = [:]) { self.values = values }
+    public static let none = Measures()
+}
+
+/// Nothing beyond the target is read.
+public struct NoFacts: Sendable {
+    public init() {}
+}
+
+/// Fresh values a plan may need. They are made outside `plan`, so that it stays a function of its arguments.
+public struct Fresh: Sendable {
+    private let seed: [UInt8]
+    private let at: Instant
+    public init(seed: [UInt8] = SecureRandom.bytes(32), at: Instant) {
+        self.seed = seed
+        self.at = at
+    }
+    /// 32 bytes nobody can guess, the same for the same `purpose` within one call.
+    public func secret(_ purpose: String) -> [UInt8] { sha256(Array("secret:\(purpose):".utf8) + seed) }
+    /// An id for a new entity, the same for the same `slot` within one call.
+    public func id(_ prefix: String, slot: Int = 0) -> String {
+        Identifier.make(
+            prefix, milliseconds: UInt64(at.microseconds / 1000) & 0xFFFF_FFFF_FFFF,
+            random: Array(sha256(Array("id:\(prefix):\(slot):".utf8) + seed).prefix(10)))
+    }
+}
+
+/// Everything a plan may look at.
+public struct Call<Op: Operation>: Sendable {
+    public let input: Op.Input
+    /// The target as locked in this transaction; `nil` for an operation without a target.
+    public let target: Op.Target?
+    public let facts: Op.Facts
+    public let reasonCode: String?
+    public let now: Instant
+    public let fresh: Fresh
+    /// The person who asks.
+    public let person: String
+
+    /// The target; an operation on an existing entity always has one.
+    public var before: Op.Target {
+        guard let target else { preconditionFailure("\(Op.spec.name) has no target") }
+        return target
+    }
+}
+
+/// A side effect to perform after commit, as data.
+public struct Effect: Sendable, Hashable {
+    /// `webhook`, `email`, `slack`, `billing`.
+    public let kind: String
+    /// `tenant.suspended`
+    public let name: String
+    /// One line for the preview: "Webhook tenant.suspended to your product".
+    public let summary: String
+    /// Never a secret; ids only, no personal data.
+    public let payload: JSON
+    public let tenant: String?
+    public init(kind: String, name: String, summary: String, payload: JSON, tenant: String?) {
+        self.kind = kind
+        self.name = name
+        self.summary = summary
+        self.payload = payload
+        self.tenant = tenant
+    }
+}
+
+/// What an operation would do. Pure data: preview, approval, bulk rehearsal and execution look at the same value.
+public struct Plan<Target: Entity>: Sendable {
+    /// The target's new state (its version is raised by the pipeline); `nil` when the target itself stays as it is.
+    public var after: Target?
+    /// Other entities, in the same transaction and the same event.
+    public var also: [Change]
+    /// Statements for rows that are not entities of their own and not governed (a status history line). `$event` values
+    /// are not available; keep to what the plan knows.
+    public var alsoWrite: [Statement]
+    public var effects: [Effect]
+    /// Unsealed event members: allow-listed codes and counts, never personal data.
+    public var facts: [String: JSON]
+    /// Sealed event member `details`, with the subjects it is about.
+    public var details: (value: JSON, subjects: [String])?
+    /// Shown once in the response and stored nowhere: a one-time link.
+    public var reveal: [String: String]
+    /// One sentence for preview and result: "Acme Robotics is suspended; its 46 members can't sign in."
+    public var consequence: String
+    /// Records changes by digest in the sealed details instead of one by one (batches of up to 1,000 rows).
+    public var recordsDigests: Bool
+
+    public init(
+        _ after: Target?, also: [Change] = [], alsoWrite: [Statement] = [], effects: [Effect] = [],
+        facts: [String: JSON] = [:], details: (value: JSON, subjects: [String])? = nil, reveal: [String: String] = [:],
+        recordsDigests: Bool = false, consequence: String
+    ) {
+        self.after = after
+        self.also = also
+        self.alsoWrite = alsoWrite
+        self.effects = effects
+        self.facts = facts
+        self.details = details
+        self.reveal = reveal
+        self.recordsDigests = recordsDigests
+        self.consequence = consequence
+    }
+}
+
+/// Why an operation can't be done now: a sentence an operator can act on.
+public enum Refusal: Error, Sendable, Hashable {
+    /// 409: the state does not allow it.
+    case conflict(String, legal: [String]? = nil)
+    /// 422: a field is acceptable by itself but not here.
+    case field(String, String)
+    /// 423: a legal hold or another lock stands.
+    case locked(String)
+    /// 403: over the caller's limit and no rule covers it.
+    case overLimit(String)
+    case notFound(String)
+}
+
+/// What undo needs to know of the operation that was done.
+public struct Done<Op: Operation>: Sendable {
+    public let target: String
+    public let before: JSON?
+    public let after: JSON?
+    public let reasonCode: String?
+}
+
+/// How an operation is taken back.
+public enum Undo: Sendable {
+    /// Runs the named operation on the same target, with this reason code and input, until the deadline after commit.
+    case run(String, reasonCode: String? = nil, input: JSON = .object([:]), within: Span = .hours(24))
+    /// It can't be, and why.
+    case impossible(String)
+}
+
+/// One thing staff can do. A caseless enum in its console's folder.
+public protocol Operation: Sendable {
+    associatedtype Input: OperationInput = NoInput
+    associatedtype Target: Entity
+    associatedtype Facts: Sendable = NoFacts
+    static var spec: OperationSpec { get }
+    /// True when the operation creates its target: `POST /tenants` instead of `POST /tenants/{id}/verb`.
+    static var creates: Bool { get }
+    /// Reads what the plan needs beyond the target. Inside the transaction; reads only.
+    static func gather(_ input: Input, _ target: Target?, from reader: any Reader) throws -> Facts
+    /// Named locks beyond the target row.
+    static func guards(_ input: Input, _ target: String?) -> [Guard]
+    /// What approval rules and limits look at.
+    static func measures(_ call: Call<Self>) -> Measures
+    /// PURE: the after-state, other changes and effects, or why not.
+    static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Target>
+    static func undo(_ done: Done<Self>) -> Undo
+    /// Fills the form's fields from the target, where a form edits what is there.
+    static func prefill(_ target: Target) -> [String: JSON]
+    /// Why the operation can't be used on this target right now, before any field is filled; `nil` when it can. The
+    /// object page shows the control off, with this sentence.
+    static func unavailable(_ target: Target, now: Instant) -> String?
+}
+
+extension Operation {
+    public static var creates: Bool { false }
+    public static func guards(_ input: Input, _ target: String?) -> [Guard] { [] }
+    public static func measures(_ call: Call<Self>) -> Measures { .none }
+    public static func undo(_ done: Done<Self>) -> Undo { .impossible("This can't be undone.") }
+    public static func prefill(_ target: Target) -> [String: JSON] { [:] }
+    public static func unavailable(_ target: Target, now: Instant) -> String? { nil }
+}
+
+extension Operation where Facts == NoFacts {
+    public static func gather(_ input: Input, _ target: Target?, from reader: any Reader) throws -> NoFacts { NoFacts() }
+}

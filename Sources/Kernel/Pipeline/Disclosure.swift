@@ -1,0 +1,30 @@
+/// A read of personal or tenant-private data, to be recorded before the answer leaves (spec: audit-log §1).
+public struct Disclosure: Sendable {
+    /// `tenant.view`, `tenant.search`, `audit.list`.
+    public let action: String
+    public let target: (type: String, id: String)?
+    public let tenant: String?
+    /// The query and filter as typed; sealed.
+    public let query: JSON?
+    /// How many rows were shown.
+    public let count: Int
+    /// The ids shown; only their digest is kept.
+    public let ids: [String]
+
+    public init(
+        _ action: String, target: (type: String, id: String)? = nil, tenant: String? = nil, query: JSON? = nil,
+        count: Int, ids: [String]
+    ) {
+        self.action = action
+        self.target = target
+        self.tenant = tenant
+        self.query = query
+        self.count = count
+        self.ids = ids
+    }
+
+    /// The same session on the same object within 60 s is one event; lists and searches differ by their query.
+    public var foldingKey: String {
+        "\(action)|\(target?.id ?? "")|\(query?.canonicalText ?? "")"
+    }
+}

@@ -1,0 +1,44 @@
+/// What the kernel keeps for itself, in semantic terms; the SQL is in the `Store` target.
+public protocol Records: Sendable {
+    /// Inserts an event with its sealed members, subjects, named entities, heads and pending leaf.
+    func insert(_ event: SealedEvent) -> [Statement]
+
+    // Idempotency: one row per (person, key).
+    func idempotency(person: String, key: String) -> Statement
+    func storedOutcome(_ row: Row) throws -> StoredOutcome
+    func storeOutcome(_ outcome: StoredOutcome, person: String, key: String, at: Instant) -> [Statement]
+
+    // Approvals
+    func rules() -> Statement
+    func rule(_ row: Row) throws -> ApprovalRule
+    /// The highest version of anything that decides (roles, permissions, rules), recorded as `policy_version`.
+    func policyVersion() -> Statement
+    func pendingApproval(operation: String, target: String) -> Statement
+    func openApprovals(requester: String) -> Statement
+
+    // Outbox
+    func enqueue(_ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant) -> [Statement]
+
+    // Events, for undo
+    func event(_ id: String) -> Statement
+    func sealedMembers(event: String) -> Statement
+    func head(type: String, id: String) -> Statement
+}
+
+/// A committed outcome kept for replay (24–48 h). Sealed data is held by reference: `before` and `after` are read again
+/// from the event's sealed members.
+public struct StoredOutcome: Sendable, Hashable {
+    public let operation: String
+    /// SHA-256 of the canonical {operation, target id, body, If-Match}.
+    public let fingerprint: [UInt8]
+    public let eventID: String
+    /// `applied` or `pending`, with ids, versions and deadlines; no sealed data.
+    public let body: JSON
+
+    public init(operation: String, fingerprint: [UInt8], eventID: String, body: JSON) {
+        self.operation = operation
+        self.fingerprint = fingerprint
+        self.eventID = eventID
+        self.body = body
+    }
+}
