@@ -89,11 +89,11 @@ public enum NodeBuilder {
 }
 
 /// An element: `el("td", .class("num")) { "42" }`.
-public func el(_ tag: StaticString, _ attributes: Attribute..., @NodeBuilder _ body: () -> Node = { .none }) -> Node {
-    el(tag, attributes, body)
+public func el(_ tag: StaticString, _ attributes: Attribute..., @NodeBuilder body: () -> Node = { .none }) -> Node {
+    el(tag, attributes, body: body)
 }
 
-public func el(_ tag: StaticString, _ attributes: [Attribute], @NodeBuilder _ body: () -> Node = { .none }) -> Node {
+public func el(_ tag: StaticString, _ attributes: [Attribute], @NodeBuilder body: () -> Node = { .none }) -> Node {
     let inner = body().bytes
     var out: [UInt8] = []
     out.reserveCapacity(inner.count + 64)

@@ -21,6 +21,7 @@ public struct AnyOperation: Sendable {
         let targetID: String?
         let reasonCode: String?
         let person: String
+        let eventID: String
         let fresh: Fresh
         let lock: Bool
         let ifMatch: Int64?
@@ -86,7 +87,7 @@ public struct AnyOperation: Sendable {
             let facts = try Op.gather(input, target, from: reader)
             let call = Call<Op>(
                 input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode, now: reader.now,
-                fresh: rehearsal.fresh, person: rehearsal.person)
+                fresh: rehearsal.fresh, person: rehearsal.person, eventID: rehearsal.eventID)
             var rehearsed = Rehearsed(target: target, plan: nil, refusal: nil, measures: Op.measures(call))
             do throws(Refusal) {
                 let plan = try Op.plan(call)

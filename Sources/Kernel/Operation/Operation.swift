@@ -120,6 +120,8 @@ public struct Call<Op: Operation>: Sendable {
     public let fresh: Fresh
     /// The person who asks.
     public let person: String
+    /// The event this plan will be recorded by, should it be carried out: history rows refer to it.
+    public let eventID: String
 
     /// The target; an operation on an existing entity always has one.
     public var before: Op.Target {
@@ -154,8 +156,7 @@ public struct Plan<Target: Entity>: Sendable {
     public var after: Target?
     /// Other entities, in the same transaction and the same event.
     public var also: [Change]
-    /// Statements for rows that are not entities of their own and not governed (a status history line). `$event` values
-    /// are not available; keep to what the plan knows.
+    /// Statements for rows that are not entities and not governed (a status history line).
     public var alsoWrite: [Statement]
     public var effects: [Effect]
     /// Unsealed event members: allow-listed codes and counts, never personal data.
