@@ -63,9 +63,9 @@ public struct EntityChange: Sendable {
     public init(_ change: Change) {
         type = change.type
         id = change.id
-        name = change.subject.displayName
+        name = change.after.displayName
         before = change.before?.document
-        after = change.after?.document
+        after = change.after.document
     }
     public var json: JSON {
         JSON.members([("type", .string(type)), ("id", .string(id)), ("before", before), ("after", after)])
