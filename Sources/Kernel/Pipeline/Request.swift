@@ -37,6 +37,13 @@ public struct ApprovalNeed: Sendable, Hashable {
     public let demand: Demand
     public let window: Span
     public let cooldown: Span?
+    init(rule: String, summary: String, demand: Demand, window: Span, cooldown: Span?) {
+        self.rule = rule
+        self.summary = summary
+        self.demand = demand
+        self.window = window
+        self.cooldown = cooldown
+    }
     public init(_ rule: ApprovalRule) {
         self.rule = rule.id
         self.summary = rule.summary
