@@ -26,9 +26,9 @@ public enum PermissionCatalog {
             [
                 ("tenant.view", "Find and view tenants", .low),
                 ("tenant.create", "Create a tenant", .medium),
-                ("tenant.update", "Change name, slug and metadata", .medium),
+                ("tenant.update", "Change name, slug and metadata", .low),
                 ("tenant.suspend", "Suspend a tenant", .high),
-                ("tenant.restore", "Restore a tenant", .high),
+                ("tenant.restore", "Restore a tenant", .medium),
                 ("tenant.archive", "Archive a tenant", .high),
                 ("tenant.hard_delete", "Delete a tenant for good", .critical),
                 ("tenant.retry_onboarding", "Start a failed onboarding again", .low),
