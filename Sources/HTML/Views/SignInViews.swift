@@ -48,17 +48,18 @@ public struct CodeStepModel: Sendable {
 public struct EnrolmentModel: Sendable {
     public var token: String
     public var offer: EnrolmentOffer
-    /// The QR code of `offer.totpURI` as an SVG element made by this server.
-    public var qrSVG: String
+    /// The QR code of `offer.totpURI`: the side of its square view box and its path data.
+    public var qr: (side: Int, path: String)
     /// By field name: `password`, `code`.
     public var errors: [String: String]
     public var csrf: String?
     public init(
-        token: String, offer: EnrolmentOffer, qrSVG: String, errors: [String: String] = [:], csrf: String? = nil
+        token: String, offer: EnrolmentOffer, qr: (side: Int, path: String), errors: [String: String] = [:],
+        csrf: String? = nil
     ) {
         self.token = token
         self.offer = offer
-        self.qrSVG = qrSVG
+        self.qr = qr
         self.errors = errors
         self.csrf = csrf
     }
@@ -169,7 +170,10 @@ public enum SignInViews {
                         hasFocus: true))
                 el("div", .class("field")) {
                     el("h2") { "Add to your authenticator" }
-                    el("div", .class("qr")) { Node.trusted(model.qrSVG) }
+                    el("div", .class("qr")) {
+                        UI.picture(
+                            side: model.qr.side, path: model.qr.path, label: "QR code for your authenticator app")
+                    }
                     el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
                     el("p") { UI.id(grouped(model.offer.totpSecret)) }
                     UI.copyTextButton("Copy the secret", text: model.offer.totpSecret)
