@@ -121,14 +121,6 @@ extension UI {
         return el("svg", .class("meterbar"), Attribute("role", "img"), .label(label)) { rects }
     }
 
-    /// A picture of one black path on a square of `side` units: a QR code.
-    public static func picture(side: Int, path: String, label: String) -> Node {
-        el(
-            "svg", Attribute("viewBox", "0 0 \(side) \(side)"), Attribute("role", "img"), .label(label),
-            Attribute("shape-rendering", "crispEdges")
-        ) { el("path", Attribute("d", path)) }
-    }
-
     private static func tenths(_ value: Double) -> String {
         let scaled = Int((value * 10).rounded())
         return "\(scaled / 10).\(abs(scaled % 10))"

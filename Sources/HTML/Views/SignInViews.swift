@@ -48,18 +48,18 @@ public struct CodeStepModel: Sendable {
 public struct EnrolmentModel: Sendable {
     public var token: String
     public var offer: EnrolmentOffer
-    /// The QR code of `offer.totpURI`: the side of its square view box and its path data.
-    public var qr: (side: Int, path: String)
+    /// The QR code of `offer.totpURI` as an SVG element made by this server; drawn only when it is plain shapes.
+    public var qrSVG: String
     /// By field name: `password`, `code`.
     public var errors: [String: String]
     public var csrf: String?
     public init(
-        token: String, offer: EnrolmentOffer, qr: (side: Int, path: String), errors: [String: String] = [:],
+        token: String, offer: EnrolmentOffer, qrSVG: String, errors: [String: String] = [:],
         csrf: String? = nil
     ) {
         self.token = token
         self.offer = offer
-        self.qr = qr
+        self.qrSVG = qrSVG
         self.errors = errors
         self.csrf = csrf
     }
@@ -170,9 +170,8 @@ public enum SignInViews {
                         hasFocus: true))
                 el("div", .class("field")) {
                     el("h2") { "Add to your authenticator" }
-                    el("div", .class("qr")) {
-                        UI.picture(
-                            side: model.qr.side, path: model.qr.path, label: "QR code for your authenticator app")
+                    el("div") {
+                        Node(picture: model.qrSVG)
                     }
                     el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
                     el("p") { UI.id(grouped(model.offer.totpSecret)) }
