@@ -16,7 +16,7 @@ public struct AssetURLs: Sendable {
     public init(_ url: (String) -> String) {
         self.init(
             stylesheets: [url("tokens.css"), url("console.css")],
-            modules: ["console.js", "forms.js", "keys.js", "times.js"].map(url), favicon: url("favicon.svg"))
+            modules: [url("console.js")], favicon: url("favicon.svg"))
     }
 }
 
