@@ -89,7 +89,7 @@ struct WhoAmICommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = try server.client()
-        let answer = try await client.get("/api/v1/sessions/current")
+        let answer = try await client.get("/api/v1/me")
         client.terminal.write(output.json ? answer.pretty() + "\n" : answer.lines())
     }
 }

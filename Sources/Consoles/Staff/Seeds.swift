@@ -132,16 +132,16 @@ public enum Seeds {
     public static let rules: [ApprovalRule] = moneyRules + otherRules
 
     /// Bands in minor units of USD. `currency` is the one the value was converted to; a value that could not be converted
-    /// is measured with `currency` = "none" and always needs the finance lead.
+    /// is measured with `currency` "none" and always needs the finance lead.
     private static let moneyRules: [ApprovalRule] = moneyOperations.flatMap { operation -> [ApprovalRule] in
         let id = operation.replacing(".", with: "_")
         return [
             rule(
                 "\(id)_usd_100", operation,
-                when: ["money": ["ge": 100_00, "lt": 1000_01], "currency": ["eq": "USD"]],
+                when: ["amount": ["ge": 100_00, "lt": 1000_01], "currency": ["eq": "USD"]],
                 .role(["billing_ops"]), "100.00 to 1,000.00 USD"),
             rule(
-                "\(id)_usd_1000", operation, when: ["money": ["gt": 1000_00], "currency": ["eq": "USD"]],
+                "\(id)_usd_1000", operation, when: ["amount": ["gt": 1000_00], "currency": ["eq": "USD"]],
                 .role(["finance_lead"]), "More than 1,000.00 USD"),
             rule(
                 "\(id)_unconverted", operation, when: ["currency": ["eq": "none"]], .role(["finance_lead"]),
