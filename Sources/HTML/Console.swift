@@ -34,10 +34,12 @@ public struct Console: Sendable {
     public let reads: [Read]
     public let entities: [AnyEntityType]
     public let pages: [Page]
+    /// What a violated unique index means to the person who typed the value, by index name.
+    public let uniqueRules: [String: FieldError]
 
     public init(
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
-        entities: [AnyEntityType] = [], pages: [Page] = []
+        entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:]
     ) {
         self.name = name
         self.menu = menu
@@ -45,6 +47,17 @@ public struct Console: Sendable {
         self.reads = reads
         self.entities = entities
         self.pages = pages
+        self.uniqueRules = uniqueRules
+    }
+}
+
+extension Catalog {
+    /// Everything the consoles declare, and the entities the kernel keeps itself.
+    public init(_ consoles: [Console], kernelEntities: [AnyEntityType]) {
+        self.init(
+            operations: consoles.flatMap(\.operations), reads: consoles.flatMap(\.reads),
+            entities: kernelEntities + consoles.flatMap(\.entities),
+            uniqueRules: consoles.reduce(into: [:]) { $0.merge($1.uniqueRules) { first, _ in first } })
     }
 }
 

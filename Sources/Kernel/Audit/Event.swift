@@ -36,9 +36,12 @@ public struct EventDraft: Sendable {
         public let value: JSON
         /// Whose data it is: `usr_…`, `stf_…`, `ten_…`.
         public let subjects: [String]
-        public init(_ value: JSON, subjects: [String]) {
+        /// 32 bytes drawn ahead, when something else must carry the same commitment; `nil` draws them when sealing.
+        public let salt: [UInt8]?
+        public init(_ value: JSON, subjects: [String], salt: [UInt8]? = nil) {
             self.value = value
             self.subjects = subjects
+            self.salt = salt
         }
     }
 
@@ -57,7 +60,7 @@ public struct EventDraft: Sendable {
             self.init(
                 type: change.type, id: change.id,
                 before: change.before.map { SealedValue($0.document, subjects: $0.subjects) },
-                after: change.after.map { SealedValue($0.document, subjects: $0.subjects) })
+                after: SealedValue(change.after.document, subjects: change.after.subjects))
         }
     }
 
@@ -156,7 +159,8 @@ public struct SealedEvent: Sendable {
     public init(_ draft: EventDraft, salt: () -> [UInt8] = { SecureRandom.bytes(32) }) {
         var members: [SealedMember] = []
         func commit(_ name: String, _ sealed: EventDraft.SealedValue) -> JSON {
-            let member = SealedMember(name: name, salt: salt(), value: sealed.value, subjects: sealed.subjects)
+            let member = SealedMember(
+                name: name, salt: sealed.salt ?? salt(), value: sealed.value, subjects: sealed.subjects)
             members.append(member)
             return .string(Base64.encode(member.commitment))
         }

@@ -93,7 +93,7 @@ public struct AnyOperation: Sendable {
                 let plan = try Op.plan(call)
                 // Versions are raised here and nowhere else.
                 var changes = plan.also.map { change in
-                    guard var after = change.after else { return change }
+                    var after = change.after
                     after.version = (change.before?.version ?? 0) + 1
                     return Change(before: change.before, after: after)
                 }
@@ -138,11 +138,16 @@ public struct Catalog: Sendable {
     public let operations: [AnyOperation]
     public let reads: [Read]
     public let entities: [AnyEntityType]
+    /// What a violated unique rule means to the person who typed the value, by index name.
+    public let uniqueRules: [String: FieldError]
     private let byName: [String: AnyOperation]
     private let entityByType: [String: AnyEntityType]
 
     /// Names must be unique; a duplicate is a programming error found at start.
-    public init(operations: [AnyOperation], reads: [Read], entities: [AnyEntityType]) {
+    public init(
+        operations: [AnyOperation], reads: [Read], entities: [AnyEntityType], uniqueRules: [String: FieldError] = [:]
+    ) {
+        self.uniqueRules = uniqueRules
         self.operations = operations.sorted { $0.spec.name < $1.spec.name }
         self.reads = reads
         self.entities = entities

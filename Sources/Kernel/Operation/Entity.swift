@@ -40,13 +40,13 @@ extension Entity {
     }
 }
 
-/// One entity's part in a plan: created (`before` nil), changed, or removed (`after` nil).
+/// One entity's part in a plan: created (`before` nil) or changed. Nothing governed is ever removed: what ends keeps a row
+/// that says so.
 public struct Change: Sendable {
     public let before: (any Entity)?
-    public let after: (any Entity)?
+    public let after: any Entity
 
-    public init(before: (any Entity)?, after: (any Entity)?) {
-        precondition(before != nil || after != nil, "a change has at least one side")
+    public init(before: (any Entity)?, after: any Entity) {
         self.before = before
         self.after = after
     }
@@ -54,7 +54,9 @@ public struct Change: Sendable {
     public static func create(_ entity: any Entity) -> Change { Change(before: nil, after: entity) }
     public static func update(_ before: any Entity, to after: any Entity) -> Change { Change(before: before, after: after) }
 
-    var subject: any Entity { after ?? before! }
-    public var type: String { Swift.type(of: subject).type }
-    public var id: String { subject.id }
+    public var type: String { Swift.type(of: after).type }
+    public var id: String { after.id }
+
+    /// The statements that carry this change out.
+    var statements: [Statement] { before.map { after.update(expecting: $0.version) } ?? after.insert() }
 }

@@ -1,5 +1,669 @@
+import Synchronization
+
 /// The only code that changes anything.
+///
+/// Order, normative (spec: operations §1):
+///
+///     a  parse every field → permission → step-up → justification
+///     b  idempotency look-up, before anything is loaded
+///     c  BEGIN, guards in sorted order, the target row locked
+///     d  load, If-Match, gather, plan, measures, limits, approval rules — all inside the transaction
+///     e  either the approval request with its event and the stored 202,
+///        or changes, event, pending leaf, outbox rows and the stored response
+///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
 public struct Pipeline: Sendable {
+    public let database: any Database
+    public let records: any Records
+    public let catalog: Catalog
+    public let settings: Settings
+    private let clock: Clock
+    private let hooks: Hooks
+    private let running = RunningKeys()
+    private let folding = FoldingTable()
+
+    public struct Settings: Sendable {
+        /// How old the last factor may be for `high` and `critical` operations.
+        public var stepUpAge: Span = .minutes(5)
+        /// How many requests one person may have open.
+        public var openRequests = 20
+        public init() {}
+    }
+
+    /// What the composition root connects.
+    public struct Hooks: Sendable {
+        /// A reason to refuse every write for now (the log can't be continued), or `nil`.
+        public var blocked: @Sendable () -> String?
+        /// After every commit that wrote events: wakes the sequencer and the outbox.
+        public var committed: @Sendable () -> Void
+        public init(blocked: @escaping @Sendable () -> String? = { nil }, committed: @escaping @Sendable () -> Void = {}) {
+            self.blocked = blocked
+            self.committed = committed
+        }
+    }
+
+    public init(
+        database: any Database, records: any Records, catalog: Catalog, clock: Clock = .system,
+        settings: Settings = Settings(), hooks: Hooks = Hooks()
+    ) {
+        self.database = database
+        self.records = records
+        self.catalog = catalog
+        self.clock = clock
+        self.settings = settings
+        self.hooks = hooks
+    }
+
+    // MARK: - Mutations
+
+    /// Carries an operation out, or stores the request for approval.
+    public func run(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Outcome {
+        let admitted = try await admit(request, by: caller, isPreview: false)
+
+        // b. The key is claimed in this process first, so that a second request with it answers 409 without waiting for
+        //    the writer; across processes the transaction's advisory lock does the same.
+        guard let key = request.idempotencyKey else {
+            guard caller.isSystem else { throw .keyMissing }
+            return try await attempt(admitted, key: nil)
+        }
+        let scope = "\(caller.person)\u{0}\(key)"
+        guard running.claim(scope) else { throw .keyRunning }
+        defer { running.release(scope) }
+        return try await attempt(admitted, key: key)
+    }
+
+    /// c–f, again up to three times when somebody else changed a row in between and the client did not say which version it saw.
+    private func attempt(_ admitted: Admitted, key: String?) async throws(OperationError) -> Outcome {
+        var tries = 0
+        while true {
+            tries += 1
+            let step: Step
+            do {
+                step = try await database.write { tx in try transact(admitted, key: key, tx) }
+            } catch let error as StoreError where tries < 3 && isWorthRetrying(error, admitted.request) {
+                continue
+            } catch {
+                let failure = translate(error, admitted.request)
+                if let refusal = Self.refusalToRecord(failure) {
+                    try await recordRefusal(refusal, failure, admitted)
+                }
+                throw failure
+            }
+            switch step {
+            case .done(let outcome):
+                if !outcome.replayed { hooks.committed() }
+                return outcome
+            case .refused(let refusal):
+                let failure = Self.error(for: refusal)
+                try await recordRefusal(refusal, failure, admitted)
+                throw failure
+            }
+        }
+    }
+
+    /// A request that passed step a.
+    private struct Admitted: Sendable {
+        let request: OperationRequest
+        let operation: AnyOperation
+        let input: any OperationInput
+        let justification: String?
+        let ticket: String?
+        let caller: Caller
+    }
+
+    private enum Step: Sendable {
+        case done(Outcome)
+        /// The plan said no: nothing was written.
+        case refused(Refusal)
+    }
+
+    private func admit(
+        _ request: OperationRequest, by caller: Caller, isPreview: Bool
+    ) async throws(OperationError) -> Admitted {
+        guard let operation = catalog[request.operation] else { throw .unknownOperation(request.operation) }
+        let spec = operation.spec
+        if spec.systemOnly, !caller.isSystem { throw .unknownOperation(request.operation) }
+        if let reason = hooks.blocked() { throw .unavailable(reason) }
+
+        var errors: [FieldError] = []
+        var input: (any OperationInput)?
+        do throws(InvalidFields) {
+            input = try operation.parse(request.input)
+        } catch {
+            errors += error.errors
+        }
+        let (justification, ticket, missing) = Self.justify(request, spec, malformed: &errors)
+        if let target = request.target, !operation.creates, !Self.isPlausibleID(target) {
+            throw .notFound("There is no \(operation.targetType) \(target.prefix(60)).")
+        }
+        guard let input, errors.isEmpty else {
+            throw .invalid(errors + (isPreview ? [] : missing))
+        }
+
+        guard caller.isSystem || caller.permissions.contains(spec.permission) else {
+            try await recordDenial(spec.permission, operation: spec.name, by: caller)
+            throw .forbidden(
+                permission: spec.permission,
+                detail: "\(spec.title) needs the permission \(spec.permission), which none of your roles holds.")
+        }
+        if !isPreview {
+            if !caller.isSystem, spec.risk >= .high {
+                guard let authentication = caller.authentication,
+                    clock.now - authentication.mfaAt <= settings.stepUpAge
+                else { throw .stepUpRequired(maxAge: settings.stepUpAge) }
+            }
+            if !missing.isEmpty, !caller.isSystem { throw .invalid(missing) }
+            if spec.requiresIfMatch, request.ifMatch == nil, !caller.isSystem { throw .preconditionRequired }
+        }
+        return Admitted(
+            request: request, operation: operation, input: input, justification: justification, ticket: ticket,
+            caller: caller)
+    }
+
+    /// Checks the text of justification, ticket and reason code. Malformed ones join the field errors; absent ones are
+    /// answered apart, after step-up.
+    private static func justify(
+        _ request: OperationRequest, _ spec: OperationSpec, malformed errors: inout [FieldError]
+    ) -> (justification: String?, ticket: String?, missing: [FieldError]) {
+        var missing: [FieldError] = []
+        func text(_ value: String?, _ pointer: String, _ label: String, _ rule: TextRule) -> String? {
+            guard let value, !value.isEmpty else { return nil }
+            do throws(FieldError.Reason) {
+                return try rule.check(value)
+            } catch {
+                errors.append(FieldError(pointer: pointer, detail: "\(label) \(error.text)"))
+                return nil
+            }
+        }
+        let justification = text(request.justification, "/justification", "Justification", .prose(0...4000))
+        let ticket = text(request.ticket, "/ticket", "Ticket", .line(0...100))
+        let codes = spec.reasonCodes.map(\.code)
+        if let code = request.reasonCode, !code.isEmpty {
+            if !codes.contains(code) {
+                let detail =
+                    codes.isEmpty
+                    ? "This operation takes no reason code." : "Reason code must be one of \(codes.joined(separator: ", "))."
+                errors.append(FieldError(pointer: "/reason_code", detail: detail))
+            }
+        } else if !codes.isEmpty {
+            missing.append(
+                FieldError(pointer: "/reason_code", detail: "Choose a reason code: \(codes.joined(separator: ", "))."))
+        }
+        if case .required(let count) = spec.justification {
+            let length = justification?.count ?? 0
+            if length < count {
+                missing.append(
+                    FieldError(
+                        pointer: "/justification",
+                        detail: length == 0
+                            ? "Justification is required: say in at least \(count) characters why this is done."
+                            : "Justification must have at least \(count) characters; it has \(length)."))
+            }
+        }
+        if spec.ticketRequired, ticket == nil {
+            missing.append(FieldError(pointer: "/ticket", detail: "Ticket is required."))
+        }
+        return (justification, ticket, missing)
+    }
+
+    /// Ids are compared as bytes and never contain anything but these.
+    private static func isPlausibleID(_ text: String) -> Bool {
+        (1...120).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                    || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ":") || byte == UInt8(ascii: ".")
+                    || byte == UInt8(ascii: "-")
+            }
+    }
+
+    // c–e, inside the transaction.
+    private func transact(_ admitted: Admitted, key: String?, _ tx: any Writer) throws -> Step {
+        let request = admitted.request
+        let operation = admitted.operation
+        let caller = admitted.caller
+        let fingerprint = Self.fingerprint(request)
+
+        if let key {
+            guard try tx.tryLock("idempotency:\(caller.person):\(key)") else { throw OperationError.keyRunning }
+            if let row = try tx.first(records.idempotency(person: caller.person, key: key)) {
+                let stored = try records.storedOutcome(row)
+                guard constantTimeEqual(stored.fingerprint, fingerprint) else { throw OperationError.keyReused }
+                return .done(Outcome(try replay(stored, tx), replayed: true))
+            }
+        }
+
+        try tx.lock(operation.guards(admitted.input, request.target).sorted().map(\.name))
+        let now = tx.now
+        let eventID = Identifier.mint("evt", at: now)
+        let operationID = Identifier.mint("op", at: now)
+        if let undone = request.undoes {
+            try checkStillUndoable(undone, request, tx)
+        }
+        let rehearsed = try operation.rehearse(
+            AnyOperation.Rehearsal(
+                input: admitted.input, targetID: operation.creates ? nil : request.target,
+                reasonCode: request.reasonCode, person: caller.person, eventID: eventID, fresh: Fresh(at: now),
+                lock: true, ifMatch: request.ifMatch), tx)
+        if let refusal = rehearsed.refusal { return .refused(refusal) }
+        guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
+
+        let policy = try tx.query([records.rules(), records.policyVersion()])
+        let policyVersion = try policy[1].first?.int("version") ?? 0
+        let needs = try self.needs(operation, rehearsed.measures, rules: policy[0])
+        if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, caller) {
+            return .refused(.overLimit(sentence))
+        }
+
+        let tenant = rehearsed.target?.tenantID ?? plan.changes.first?.after.tenantID
+        var draft = EventDraft(id: eventID, at: clock.now, .mutation, operation.spec.name, by: caller)
+        draft.tenant = tenant
+        draft.target = (rehearsed.target ?? plan.changes.first?.after).map { (type(of: $0).type, $0.id) }
+        draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
+        draft.policyVersion = policyVersion
+        draft.operationID = operationID
+        draft.linked = request.undoes
+        draft.facts = plan.facts
+        if request.undoes != nil { draft.facts["undo"] = true }
+        let subjects = (rehearsed.target ?? plan.changes.first?.after)?.subjects ?? []
+        if let text = admitted.justification {
+            draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
+        }
+        if let ticket = admitted.ticket { draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects) }
+
+        if !needs.isEmpty {
+            return .done(
+                try storeRequest(
+                    admitted, rehearsed, plan, needs, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key,
+                    tx))
+        }
+        return .done(
+            try carryOut(
+                admitted, rehearsed, plan, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key, tx))
+    }
+
+    /// e, second half: the changes, the event, the outbox rows and the stored response.
+    private func carryOut(
+        _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, draft: EventDraft,
+        subjects: [String], fingerprint: [UInt8], key: String?, _ tx: any Writer
+    ) throws -> Outcome {
+        var draft = draft
+        let operation = admitted.operation
+        let now = tx.now
+        var details: [String: JSON] = ["consequence": .string(plan.consequence)]
+        if case .object(let members) = plan.details?.value { details.merge(members) { _, own in own } }
+        if plan.recordsDigests {
+            details["rows"] = .array(
+                plan.changes.map { change in
+                    [
+                        "type": .string(change.type), "id": .string(change.id), "version": .int(change.after.version),
+                        "sha256": .string(sha256(change.after.document.canonical).hex),
+                    ]
+                })
+            draft.facts["rows"] = .int(Int64(plan.changes.count))
+            draft.digestEntities = plan.changes.map { ($0.type, $0.id) }
+        } else {
+            draft.changes = plan.changes.map(EventDraft.ChangeRecord.init)
+        }
+        draft.sealed["details"] = .init(.object(details), subjects: plan.details?.subjects ?? subjects)
+
+        let event = SealedEvent(draft)
+        tx.enqueue(records.insert(event))
+        for change in plan.changes { tx.enqueue(change.statements) }
+        tx.enqueue(plan.alsoWrite)
+
+        let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version
+        for (slot, effect) in plan.effects.enumerated() {
+            let id = Identifier.make(
+                "out", milliseconds: UInt64(now.microseconds / 1000),
+                random: Array(sha256(Array("\(event.id):\(slot)".utf8)).prefix(10)))
+            tx.enqueue(
+                records.enqueue(
+                    effect, id: id, event: event.id, operationID: draft.operationID ?? "", tenantVersion: tenantVersion,
+                    at: now))
+        }
+
+        let main = plan.changes.first
+        let target = rehearsed.target?.id ?? main?.id
+        let undo = self.undo(
+            operation, target: target, before: main?.before?.document, after: main?.after.document,
+            reasonCode: draft.reasonCode, at: now)
+        let applied = Applied(
+            operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
+            before: main?.before?.document, after: main?.after.document, consequence: plan.consequence,
+            undo: undo.map { ($0.operation, $0.until) }, reveal: plan.reveal, version: main?.after.version,
+            created: operation.creates)
+        if let key {
+            let body = JSON.members([
+                ("kind", "applied"), ("operation_id", .string(applied.operationID)), ("target", target.map(JSON.string)),
+                ("version", applied.version.map(JSON.int)), ("created", .bool(applied.created)),
+                ("undo_operation", undo.map { .string($0.operation) }),
+                ("undo_until", undo.map { .int($0.until.microseconds) }),
+            ])
+            tx.enqueue(
+                records.storeOutcome(
+                    StoredOutcome(
+                        operation: operation.spec.name, fingerprint: fingerprint, eventID: event.id, body: body),
+                    person: admitted.caller.person, key: key, at: now))
+        }
+        return Outcome(.applied(applied), replayed: false)
+    }
+
+    /// e, first half: a rule matched, so the action is frozen and waits.
+    private func storeRequest(
+        _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, _ needs: [ApprovalNeed],
+        draft: EventDraft, subjects: [String], fingerprint: [UInt8], key: String?, _ tx: any Writer
+    ) throws -> Outcome {
+        let request = admitted.request
+        let operation = admitted.operation
+        let now = tx.now
+        let target = rehearsed.target
+        if let target, let twin = try tx.first(records.pendingApproval(operation: operation.spec.name, target: target.id)) {
+            throw OperationError.conflict(
+                "The same request is already waiting for approval: \(try twin.string("id")). Cancel it first, or wait.",
+                legal: nil)
+        }
+        let open = try tx.query(records.openApprovals(requester: admitted.caller.person)).first?.int("count") ?? 0
+        guard open < settings.openRequests else {
+            throw OperationError.conflict(
+                "You have \(open) requests waiting for approval, which is the most one person may have. Cancel some first.",
+                legal: nil)
+        }
+
+        // The plan and the fields may hold personal data: they are sealed with the event, and the frozen action carries
+        // their commitments.
+        let salt = SecureRandom.bytes(32)
+        let needsJSON = JSON.array(needs.map(\.json))
+        let planJSON = Self.planJSON(plan, measures: rehearsed.measures, needs: needsJSON)
+        let details = JSON.object([
+            "consequence": .string(plan.consequence), "input": request.input, "plan": planJSON,
+        ])
+        var draft = draft
+        draft.eventClass = .approval
+        draft.outcome = .requested
+        draft.linked = request.undoes
+        let approvalID = Identifier.mint("apr", at: now)
+        draft.approvalID = approvalID
+        let planSubjects = plan.changes.flatMap { ($0.before?.subjects ?? []) + $0.after.subjects }
+        draft.sealed["details"] = .init(
+            details, subjects: Array(Set(subjects + planSubjects)).sorted(), salt: salt)
+
+        var commitments: [String: JSON] = [:]
+        for (name, value) in draft.sealed where ["justification", "ticket", "details"].contains(name) {
+            let salt = value.salt ?? SecureRandom.bytes(32)
+            draft.sealed[name] = .init(value.value, subjects: value.subjects, salt: salt)
+            commitments[name] = .string(
+                Base64.encode(SealedMember.commitment(salt: salt, value: value.value)))
+        }
+        let action = JSON.members([
+            ("operation", .string(operation.spec.name)), ("operation_id", draft.operationID.map(JSON.string)),
+            ("target", target.map { ["type": .string(type(of: $0).type), "id": .string($0.id)] }),
+            ("version", target.map { .int($0.version) }), ("reason_code", draft.reasonCode.map(JSON.string)),
+            ("requester", .string(admitted.caller.person)), ("sealed", .object(commitments)),
+            ("rules", .array(needs.map { .string($0.rule) })),
+        ])
+        let window = needs.map(\.window).min() ?? .hours(24)
+        let pending = ApprovalRequest(
+            id: approvalID, version: 1, operation: operation.spec.name,
+            targetType: target.map { type(of: $0).type }, targetID: target?.id, requester: admitted.caller.person,
+            state: .pending, action: action, planDigest: sha256(salt + planJSON.canonical).hex, demands: needsJSON,
+            eventID: draft.id, createdAt: now, expiresAt: now + window)
+        let change = Change.create(records.governed(pending))
+        draft.changes = [EventDraft.ChangeRecord(change)]
+
+        let event = SealedEvent(draft)
+        tx.enqueue(records.insert(event))
+        tx.enqueue(change.statements)
+        let answer = PendingApproval(
+            approvalID: approvalID, operation: operation.spec.name, operationID: draft.operationID ?? "",
+            eventID: event.id, needs: needs, expiresAt: pending.expiresAt)
+        if let key {
+            let body: JSON = [
+                "kind": "pending", "approval_id": .string(approvalID), "operation_id": .string(answer.operationID),
+                "demands": needsJSON, "expires_at": .int(pending.expiresAt.microseconds),
+            ]
+            tx.enqueue(
+                records.storeOutcome(
+                    StoredOutcome(
+                        operation: operation.spec.name, fingerprint: fingerprint, eventID: event.id, body: body),
+                    person: admitted.caller.person, key: key, at: now))
+        }
+        return Outcome(.pending(answer), replayed: false)
+    }
+
+    /// What the approvers' signatures are bound to. Untouched entities and fields are not in it.
+    private static func planJSON(_ plan: AnyOperation.ErasedPlan, measures: Measures, needs: JSON) -> JSON {
+        .object([
+            "changes": .array(plan.changes.map { EntityChange($0).json }),
+            "effects": .array(
+                plan.effects.map { ["kind": .string($0.kind), "name": .string($0.name), "payload": $0.payload] }),
+            "measures": .object(measures.values), "demands": needs,
+        ])
+    }
+
+    // MARK: - Rules and limits
+
+    private func needs(_ operation: AnyOperation, _ measures: Measures, rules rows: [Row]) throws -> [ApprovalNeed] {
+        try rows.map(records.rule).filter { $0.covers(operation.spec.name) && $0.condition.matches(measures) }
+            .sorted { $0.id < $1.id }.map(ApprovalNeed.init)
+    }
+
+    /// A sentence when the caller's grant carries a limit below the measured amount and no rule covers it.
+    private static func overLimit(_ operation: AnyOperation, _ measures: Measures, _ caller: Caller) -> String? {
+        guard let amount = measures.values["amount"]?.int, let currency = measures.values["currency"]?.string,
+            let limits = caller.permissions.limits(on: operation.spec.permission), !limits.isEmpty
+        else { return nil }
+        // A currency without its own row falls under the strictest.
+        let limit = limits.first { $0.currency == currency } ?? limits.min { $0.amount < $1.amount }!
+        guard amount > limit.amount else { return nil }
+        return "Your limit for this is \(limit.amount) \(limit.currency) in minor units; this is \(amount) \(currency)."
+    }
+
+    // MARK: - Idempotency
+
+    /// SHA-256 of the canonical {operation, target, body, If-Match}.
+    static func fingerprint(_ request: OperationRequest) -> [UInt8] {
+        sha256(
+            JSON.members([
+                ("operation", .string(request.operation)), ("target", request.target.map(JSON.string)),
+                ("input", request.input), ("reason_code", request.reasonCode.map(JSON.string)),
+                ("justification", request.justification.map(JSON.string)), ("ticket", request.ticket.map(JSON.string)),
+                ("if_match", request.ifMatch.map(JSON.int)), ("undoes", request.undoes.map(JSON.string)),
+            ]).canonical)
+    }
+
+    private func replay(_ stored: StoredOutcome, _ reader: any Reader) throws -> Outcome.Result {
+        let body = stored.body
+        let operationID = body["operation_id"]?.string ?? ""
+        if body["kind"]?.string == "pending" {
+            let needs = try body["demands"]?.array?.map(ApprovalNeed.init(json:)) ?? []
+            return .pending(
+                PendingApproval(
+                    approvalID: body["approval_id"]?.string ?? "", operation: stored.operation, operationID: operationID,
+                    eventID: stored.eventID, needs: needs,
+                    expiresAt: Instant(microseconds: body["expires_at"]?.int ?? 0)))
+        }
+        let sealed = try reader.first(records.sealedMembers(event: stored.eventID))?.json("members")
+        func value(_ name: String) -> JSON? { sealed?[name]?["value"] }
+        let undo = body["undo_operation"]?.string.flatMap { name in
+            body["undo_until"]?.int.map { (operation: name, until: Instant(microseconds: $0)) }
+        }
+        return .applied(
+            Applied(
+                operation: stored.operation, operationID: operationID, eventID: stored.eventID,
+                target: body["target"]?.string, before: value("changes.0.before"), after: value("changes.0.after"),
+                consequence: value("details")?["consequence"]?.string ?? "", undo: undo, reveal: [:],
+                version: body["version"]?.int, created: body["created"]?.bool ?? false))
+    }
+
+    // MARK: - Preview
+
+    /// Says what an operation would do. Writes nothing but one `access` event.
+    public func preview(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Preview {
+        let admitted = try await admit(request, by: caller, isPreview: true)
+        let operation = admitted.operation
+        let preview: Preview
+        let tenant: String?
+        do {
+            (preview, tenant) = try await database.read { reader in try self.rehearse(admitted, reader) }
+        } catch {
+            throw translate(error, request)
+        }
+        var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: caller)
+        draft.tenant = tenant
+        draft.target = preview.target.map { (operation.targetType, $0) }
+        draft.facts = ["preview": true, "allowed": .bool(preview.allowed)]
+        try await record([draft])
+        return preview
+    }
+
+    private func rehearse(_ admitted: Admitted, _ reader: any Reader) throws -> (Preview, tenant: String?) {
+        let request = admitted.request
+        let operation = admitted.operation
+        let eventID = Identifier.mint("evt", at: reader.now)
+        if let undone = request.undoes { try checkStillUndoable(undone, request, reader) }
+        let rehearsed = try operation.rehearse(
+            AnyOperation.Rehearsal(
+                input: admitted.input, targetID: operation.creates ? nil : request.target,
+                reasonCode: request.reasonCode, person: admitted.caller.person, eventID: eventID,
+                fresh: Fresh(at: reader.now), lock: false, ifMatch: request.ifMatch), reader)
+        var reasons: [String] = []
+        if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
+        let rules = try reader.query(records.rules())
+        let needs = rehearsed.plan == nil ? [] : try self.needs(operation, rehearsed.measures, rules: rules)
+        if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, admitted.caller) {
+            reasons.append(sentence)
+        }
+        if !needs.isEmpty, let target = rehearsed.target,
+            let twin = try reader.first(records.pendingApproval(operation: operation.spec.name, target: target.id))
+        {
+            reasons.append("The same request is already waiting for approval: \(try twin.string("id")).")
+        }
+        let main = rehearsed.plan?.changes.first
+        let question = AnyOperation.UndoQuestion(
+            target: rehearsed.target?.id ?? main?.id ?? "", before: main?.before?.document, after: main?.after.document,
+            reasonCode: request.reasonCode)
+        let (reversibility, undoOperation) = self.reversibility(operation, question)
+        return (
+            Preview(
+                operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty, reasons: reasons,
+                consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
+                effects: rehearsed.plan?.effects ?? [], approvals: needs, reversibility: reversibility,
+                undoOperation: undoOperation, version: rehearsed.target?.version),
+            rehearsed.target?.tenantID
+        )
+    }
+
+    // MARK: - Undo
+
+    private func undo(
+        _ operation: AnyOperation, target: String?, before: JSON?, after: JSON?, reasonCode: String?, at now: Instant
+    ) -> (operation: String, until: Instant)? {
+        guard let target else { return nil }
+        let answer = operation.undo(
+            .init(target: target, before: before, after: after, reasonCode: reasonCode))
+        guard case .run(let name, _, _, let within) = answer else { return nil }
+        return (name, now + within)
+    }
+
+    private func reversibility(
+        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion
+    ) -> (sentence: String, operation: String?) {
+        switch operation.undo(question) {
+        case .impossible(let sentence): return (sentence, nil)
+        case .run(let name, _, _, let within):
+            let title = catalog[name]?.spec.title ?? name
+            return ("Can be undone for \(within.seconds / 3600) hours, by \(title).", name)
+        }
+    }
+
+    /// What an event recorded, as far as undoing needs it.
+    private struct Recorded {
+        let operation: AnyOperation
+        let target: String
+        let at: Instant
+        let reasonCode: String?
+        let before: JSON?
+        let after: JSON?
+        let erased: Bool
+    }
+
+    private func recorded(_ eventID: String, _ reader: any Reader) throws -> Recorded {
+        guard let row = try reader.first(records.event(eventID)) else {
+            throw OperationError.notFound("There is no event \(eventID.prefix(60)).")
+        }
+        guard let leaf = try? JSON(parsing: try row.bytes("leaf")), leaf["class"]?.string == EventClass.mutation.rawValue,
+            leaf["outcome"]?.string == EventOutcome.applied.rawValue, let name = leaf["action"]?.string,
+            let operation = catalog[name], let target = leaf["target"]?["id"]?.string, let change = leaf["changes"]?.array?.first
+        else { throw OperationError.conflict("This event records nothing that can be undone.", legal: nil) }
+        let sealed = try reader.first(records.sealedMembers(event: eventID))?.json("members")
+        let before = sealed?["changes.0.before"]?["value"]
+        let after = sealed?["changes.0.after"]?["value"]
+        return Recorded(
+            operation: operation, target: target, at: try row.instant("at"), reasonCode: leaf["reason_code"]?.string,
+            before: before, after: after, erased: (change["before"] != nil && before == nil) || after == nil)
+    }
+
+    private func inverse(_ recorded: Recorded, now: Instant) throws(OperationError) -> (request: OperationRequest, until: Instant) {
+        if recorded.erased {
+            throw .conflict("What stood there before was erased, so this can't be undone.", legal: nil)
+        }
+        let answer = recorded.operation.undo(
+            .init(target: recorded.target, before: recorded.before, after: recorded.after, reasonCode: recorded.reasonCode))
+        switch answer {
+        case .impossible(let sentence): throw .conflict(sentence, legal: nil)
+        case .run(let name, let reasonCode, let input, let within):
+            let until = recorded.at + within
+            guard now <= until else {
+                throw .conflict("This could be undone until \(until.rfc3339); that has passed.", legal: nil)
+            }
+            return (
+                OperationRequest(operation: name, target: recorded.target, input: input, reasonCode: reasonCode), until
+            )
+        }
+    }
+
+    /// The target must be as the event left it; otherwise the fields that moved are named, old, left and present.
+    private func checkUnchangedSince(_ eventID: String, _ recorded: Recorded, _ reader: any Reader) throws {
+        let type = recorded.operation.targetType
+        guard let head = try reader.first(records.head(type: type, id: recorded.target)),
+            try head.string("event_id") != eventID
+        else { return }
+        let current = try catalog.entity(type)?.load(recorded.target, false, reader)?.document
+        let moved = (current?.object ?? [:]).keys.sorted().filter { name in
+            !["version", "updated_at"].contains(name) && current?[name] != recorded.after?[name]
+        }
+        let changes = moved.map { name in
+            "\(name) was \((recorded.before?[name] ?? .null).canonicalText), this made it "
+                + "\((recorded.after?[name] ?? .null).canonicalText), now it is \((current?[name] ?? .null).canonicalText)"
+        }
+        throw OperationError.conflict(
+            "It has changed since (event \(try head.string("event_id")))"
+                + (changes.isEmpty ? "." : ": " + changes.joined(separator: "; ") + "."), legal: nil)
+    }
+
+    private func checkStillUndoable(_ eventID: String, _ request: OperationRequest, _ reader: any Reader) throws {
+        let recorded = try recorded(eventID, reader)
+        let (inverse, _) = try inverse(recorded, now: reader.now)
+        guard inverse.operation == request.operation, inverse.target == request.target else {
+            throw OperationError.conflict("\(request.operation) does not undo this event; \(inverse.operation) does.", legal: nil)
+        }
+        try checkUnchangedSince(eventID, recorded, reader)
+    }
+
+    /// The inverse of what an event recorded, ready to be previewed; throws `.conflict` with the reason when there is none.
+    public func undoOffer(for eventID: String, by caller: Caller) async throws(OperationError) -> UndoOffer {
+        do {
+            return try await database.read { reader in
+                let recorded = try self.recorded(eventID, reader)
+                var (request, until) = try self.inverse(recorded, now: reader.now)
+                try self.checkUnchangedSince(eventID, recorded, reader)
+                request.undoes = eventID
+                return UndoOffer(request: request, until: until)
+            }
+        } catch {
+            throw translate(error, nil)
+        }
+    }
+
     /// An inverse operation, ready to be previewed and confirmed.
     public struct UndoOffer: Sendable {
         public let request: OperationRequest
@@ -10,47 +674,194 @@ public struct Pipeline: Sendable {
         }
     }
 
-    public let database: any Database
-    public let records: any Records
-    public let catalog: Catalog
-
-    public init(database: any Database, records: any Records, catalog: Catalog) {
-        self.database = database
-        self.records = records
-        self.catalog = catalog
-    }
-
-    /// Carries an operation out, or stores the request for approval.
-    public func run(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Outcome {
-        throw .internalError("not written yet")
-    }
-
-    /// Says what an operation would do. Writes nothing but one `access` event.
-    public func preview(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Preview {
-        throw .internalError("not written yet")
-    }
-
-    /// The inverse of what an event recorded, ready to be previewed; throws `.conflict` with the reason when there is none.
-    public func undoOffer(for eventID: String, by caller: Caller) async throws(OperationError) -> UndoOffer {
-        throw .internalError("not written yet")
-    }
+    // MARK: - Reads
 
     /// Reads under a permission (`nil`: any signed-in person) in a READ ONLY transaction, and records the disclosure
-    /// before returning.
+    /// before returning: a read that can't be logged is not served.
     public func read<T: Sendable>(
         _ permission: String?, by caller: Caller,
         _ body: @escaping @Sendable (any Reader) throws -> (T, Disclosure?)
     ) async throws(OperationError) -> T {
-        throw .internalError("not written yet")
+        if let permission, !caller.isSystem, !caller.permissions.contains(permission) {
+            try await recordDenial(permission, operation: nil, by: caller)
+            throw .forbidden(
+                permission: permission, detail: "This needs the permission \(permission), which none of your roles holds.")
+        }
+        let value: T
+        let disclosure: Disclosure?
+        do {
+            (value, disclosure) = try await database.read { reader in try body(reader) }
+        } catch {
+            throw translate(error, nil)
+        }
+        if let disclosure { try await disclose(disclosure, to: caller) }
+        return value
     }
+
+    /// Records that data was shown, folding repeats of the same session on the same object within 60 s.
+    public func disclose(_ disclosure: Disclosure, to caller: Caller) async throws(OperationError) {
+        let now = clock.now
+        let key = "\(caller.authentication?.session ?? caller.person)|\(disclosure.foldingKey)"
+        guard !folding.covers(key, at: now) else { return }
+        var draft = EventDraft(at: now, .access, disclosure.action, by: caller)
+        draft.tenant = disclosure.tenant
+        draft.target = disclosure.target
+        draft.facts = ["count": .int(Int64(disclosure.count))]
+        let ids = disclosure.ids.map(JSON.string)
+        // The digest is sealed: unsalted digests of a handful of ids could be guessed.
+        draft.sealed["details"] = .init(
+            JSON.members([
+                ("query", disclosure.query), ("ids_sha256", .string(sha256(JSON.array(ids).canonical).hex)),
+            ]), subjects: [caller.person] + (disclosure.target.map { [$0.id] } ?? []))
+        try await record([draft])
+        folding.remember(key, at: now)
+    }
+
+    // MARK: - Events that are not operations
 
     /// Records events that are not operations (sign-ins, denials) in one transaction with `also`.
     public func record(_ drafts: [EventDraft], also statements: [Statement] = []) async throws(OperationError) {
-        throw .internalError("not written yet")
+        if let reason = hooks.blocked() { throw .unavailable(reason) }
+        do {
+            let events = drafts.map { SealedEvent($0) }
+            try await database.write { tx in
+                for event in events { tx.enqueue(records.insert(event)) }
+                tx.enqueue(statements)
+            }
+        } catch {
+            throw translate(error, nil)
+        }
+        hooks.committed()
     }
 
     /// Records that `caller` lacked a permission; five within ten minutes by one person raise a security event.
-    public func recordDenial(_ permission: String, operation: String, by caller: Caller) async throws(OperationError) {
-        throw .internalError("not written yet")
+    public func recordDenial(_ permission: String, operation: String?, by caller: Caller) async throws(OperationError) {
+        let now = clock.now
+        do {
+            try await database.write { tx in
+                try tx.lock(["denials:\(caller.person)"])
+                var draft = EventDraft(at: now, .authz, "authz.denied", .denied, by: caller)
+                draft.facts = JSON.members([
+                    ("permission", .string(permission)), ("operation", operation.map(JSON.string)),
+                ]).object ?? [:]
+                tx.enqueue(records.insert(SealedEvent(draft)))
+                let count = try tx.first(records.denials(person: caller.actor.id, since: now - .minutes(10)))?.int("count") ?? 0
+                if count == Self.denialBurst {
+                    var burst = EventDraft(at: now, .authz, "authz.denial_burst", .blocked, by: caller)
+                    burst.facts = ["count": .int(count), "minutes": 10]
+                    burst.linked = draft.id
+                    tx.enqueue(records.insert(SealedEvent(burst)))
+                }
+            }
+        } catch {
+            throw translate(error, nil)
+        }
+        hooks.committed()
+    }
+
+    /// How many denials within ten minutes raise a security event.
+    static let denialBurst: Int64 = 5
+
+    // MARK: - Refusals and failures
+
+    private func recordRefusal(_ refusal: Refusal, _ failure: OperationError, _ admitted: Admitted) async throws(OperationError) {
+        let operation = admitted.operation
+        var draft = EventDraft(at: clock.now, .mutation, operation.spec.name, .denied, by: admitted.caller)
+        draft.target = admitted.request.target.map { (operation.targetType, $0) }
+        draft.tenant = operation.targetType == "tenant" ? admitted.request.target : nil
+        draft.reasonCode = admitted.request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
+        draft.facts = ["refusal": .string(Self.word(failure))]
+        let subjects = (admitted.request.target.map { [$0] } ?? []) + [admitted.caller.person]
+        draft.sealed["details"] = .init(["reason": .string(Self.sentence(refusal))], subjects: subjects)
+        if let text = admitted.justification {
+            draft.sealed["justification"] = .init(.string(text), subjects: subjects)
+        }
+        try await record([draft])
+    }
+
+    /// Failures that are a decision against the person who asked, as opposed to a malformed or repeated request.
+    private static func refusalToRecord(_ error: OperationError) -> Refusal? {
+        switch error {
+        case .conflict(let detail, let legal): .conflict(detail, legal: legal)
+        case .locked(let detail): .locked(detail)
+        case .overLimit(let detail): .overLimit(detail)
+        case .preconditionFailed(let current): .conflict("It changed meanwhile: the current version is \(current).")
+        default: nil
+        }
+    }
+
+    static func error(for refusal: Refusal) -> OperationError {
+        switch refusal {
+        case .conflict(let detail, let legal): .conflict(detail, legal: legal)
+        case .field(let field, let detail): .invalid([FieldError(pointer: "/input/\(field)", detail: detail)])
+        case .locked(let detail): .locked(detail)
+        case .overLimit(let detail): .overLimit(detail)
+        case .notFound(let detail): .notFound(detail)
+        }
+    }
+
+    static func sentence(_ refusal: Refusal) -> String {
+        switch refusal {
+        case .conflict(let detail, _), .field(_, let detail), .locked(let detail), .overLimit(let detail),
+            .notFound(let detail):
+            detail
+        }
+    }
+
+    private static func word(_ error: OperationError) -> String {
+        switch error {
+        case .locked: "locked"
+        case .overLimit: "over_limit"
+        case .preconditionFailed: "precondition_failed"
+        case .invalid: "invalid"
+        case .notFound: "not_found"
+        default: "conflict"
+        }
+    }
+
+    private func isWorthRetrying(_ error: StoreError, _ request: OperationRequest) -> Bool {
+        switch error {
+        case .retry: true
+        case .rowCount: request.ifMatch == nil
+        default: false
+        }
+    }
+
+    func translate(_ error: any Error, _ request: OperationRequest?) -> OperationError {
+        if let error = error as? OperationError { return error }
+        if let error = error as? InvalidFields { return .invalid(error.errors) }
+        if let error = error as? Refusal { return Self.error(for: error) }
+        guard let error = error as? StoreError else { return .internalError(String(describing: error)) }
+        switch error {
+        case .unique(let constraint):
+            if constraint == "approvals_pending" {
+                return .conflict("The same request is already waiting for approval.", legal: nil)
+            }
+            if let field = catalog.uniqueRules[constraint] { return .invalid([field]) }
+            return .conflict("Another record already has this value (\(constraint)).", legal: nil)
+        case .rowCount, .retry:
+            return .conflict("Somebody else changed this at the same moment. Look at it again, then retry.", legal: nil)
+        case .unavailable(let detail, let mayHaveCommitted):
+            return .unavailable(
+                mayHaveCommitted
+                    ? "The database went away while committing. Retry with the same idempotency key to learn the outcome. (\(detail))"
+                    : "The database can't be reached right now. (\(detail))")
+        case .full(let detail): return .unavailable("The database can't store anything: \(detail)")
+        case .ungoverned(let detail): return .internalError("a governed row was written without its event: \(detail)")
+        case .constraint(let detail), .other(let detail): return .internalError(detail)
+        case .shape(let column): return .internalError("unexpected value in column \(column)")
+        }
+    }
+}
+
+extension ApprovalNeed {
+    /// Reads what `json` wrote.
+    public init(json: JSON) throws {
+        guard let rule = json["rule"]?.string, let summary = json["summary"]?.string,
+            let demand = json["demand"].flatMap(Demand.init), let window = json["window_seconds"]?.int
+        else { throw StoreError.shape(column: "demands") }
+        self.init(
+            rule: rule, summary: summary, demand: demand, window: .seconds(window),
+            cooldown: json["cooldown_seconds"]?.int.map(Span.seconds))
     }
 }

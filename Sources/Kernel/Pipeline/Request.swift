@@ -37,6 +37,13 @@ public struct ApprovalNeed: Sendable, Hashable {
     public let demand: Demand
     public let window: Span
     public let cooldown: Span?
+    init(rule: String, summary: String, demand: Demand, window: Span, cooldown: Span?) {
+        self.rule = rule
+        self.summary = summary
+        self.demand = demand
+        self.window = window
+        self.cooldown = cooldown
+    }
     public init(_ rule: ApprovalRule) {
         self.rule = rule.id
         self.summary = rule.summary
@@ -63,9 +70,9 @@ public struct EntityChange: Sendable {
     public init(_ change: Change) {
         type = change.type
         id = change.id
-        name = change.subject.displayName
+        name = change.after.displayName
         before = change.before?.document
-        after = change.after?.document
+        after = change.after.document
     }
     public var json: JSON {
         JSON.members([("type", .string(type)), ("id", .string(id)), ("before", before), ("after", after)])

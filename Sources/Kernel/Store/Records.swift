@@ -16,6 +16,13 @@ public protocol Records: Sendable {
     func pendingApproval(operation: String, target: String) -> Statement
     func openApprovals(requester: String) -> Statement
 
+    /// The governed form of a request, with its SQL.
+    func governed(_ request: ApprovalRequest) -> any Entity
+
+    // Denials
+    /// One row with `count`: denials of a person since a time.
+    func denials(person: String, since: Instant) -> Statement
+
     // Outbox
     func enqueue(_ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant) -> [Statement]
 

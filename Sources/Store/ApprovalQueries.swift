@@ -1,0 +1,76 @@
+import Kernel
+
+extension ApprovalRequest: Entity {
+    public static let type = "approval"
+    public static let idPrefix = "apr"
+    public static let table = "approvals"
+
+    public var tenantID: String? { targetType == "tenant" ? targetID : nil }
+    public var subjects: [String] { [] }
+    public var displayName: String { "\(operation) \(targetID ?? "")" }
+
+    public var document: JSON {
+        JSON.members([
+            ("id", .string(id)), ("version", .int(version)), ("operation", .string(operation)),
+            ("target_type", targetType.map(JSON.string)), ("target_id", targetID.map(JSON.string)),
+            ("requester", .string(requester)), ("state", .string(state.rawValue)), ("action", action),
+            ("plan_digest", .string(planDigest)), ("demands", demands), ("event_id", .string(eventID)),
+            ("created_at", .string(createdAt.rfc3339)), ("expires_at", .string(expiresAt.rfc3339)),
+        ])
+    }
+
+    private static let columns =
+        "id, version, operation, target_type, target_id, requester, state, action, plan_digest, demands, event_id, created_at, expires_at"
+
+    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
+        let list = ids.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
+        return Statement(
+            "SELECT \(columns) FROM approvals WHERE id IN (\(list)) ORDER BY id\(lock ? dialect.forUpdate : "")",
+            ids.map(Value.text))
+    }
+
+    public static func selectAll(after cursor: String, limit: Int) -> Statement {
+        Statement("SELECT \(columns) FROM approvals WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
+    }
+
+    public init(_ row: Row) throws {
+        guard let state = State(rawValue: try row.string("state")) else { throw StoreError.shape(column: "state") }
+        self.init(
+            id: try row.string("id"), version: try row.int("version"), operation: try row.string("operation"),
+            targetType: try row.optionalString("target_type"), targetID: try row.optionalString("target_id"),
+            requester: try row.string("requester"), state: state, action: try row.json("action"),
+            planDigest: try row.string("plan_digest"), demands: try row.json("demands"),
+            eventID: try row.string("event_id"), createdAt: try row.instant("created_at"),
+            expiresAt: try row.instant("expires_at"))
+    }
+
+    public func insert() -> [Statement] {
+        [
+            Statement(
+                """
+                INSERT INTO approvals (\(Self.columns))
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                """, values)
+        ]
+    }
+
+    public func update(expecting version: Int64) -> [Statement] {
+        [
+            Statement(
+                """
+                UPDATE approvals SET version = $2, operation = $3, target_type = $4, target_id = $5, requester = $6,
+                    state = $7, action = $8, plan_digest = $9, demands = $10, event_id = $11, created_at = $12,
+                    expires_at = $13
+                WHERE id = $1 AND version = $14
+                """, values + [.int(version)], expectedRows: 1)
+        ]
+    }
+
+    private var values: [Value] {
+        [
+            .text(id), .int(version), .text(operation), Value(targetType), Value(targetID), .text(requester),
+            .text(state.rawValue), Value(action), .text(planDigest), Value(demands), .text(eventID), Value(createdAt),
+            Value(expiresAt),
+        ]
+    }
+}
