@@ -63,7 +63,7 @@ public struct SQLLogStore: LogStore {
         // Few different lengths, so that the statements are prepared once.
         var statements: [Statement] = []
         var rest = leaves[...]
-        for length in [500, 50, 5, 1] {
+        for length in [500, 32, 4, 1] {
             while rest.count >= length {
                 var values: [Value] = []
                 values.reserveCapacity(length * 3)
@@ -80,7 +80,7 @@ public struct SQLLogStore: LogStore {
     }
 
     private static let leafInserts: [Int: String] = Dictionary(
-        uniqueKeysWithValues: [500, 50, 5, 1].map { length in
+        uniqueKeysWithValues: [500, 32, 4, 1].map { length in
             let rows = (0..<length).map { "($\($0 * 3 + 1), $\($0 * 3 + 2), $\($0 * 3 + 3))" }
             return (length, "INSERT INTO log_leaf (idx, event_id, hash) VALUES " + rows.joined(separator: ", "))
         })
