@@ -11,5 +11,9 @@ public enum TenantsConsole {
             AnyOperation(RestoreTenant.self), AnyOperation(RetryOnboarding.self),
             AnyOperation(ArchiveTenant.self), AnyOperation(HardDeleteTenant.self),
         ],
+        reads: [
+            TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.search,
+            UserReads.view,
+        ],
         entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)])
 }
