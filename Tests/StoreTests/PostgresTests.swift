@@ -232,8 +232,8 @@ struct PostgresTests {
             let excess = try await ServerRole.excess(store.database)
             #expect(excess == [])
             let owner = PostgresDatabase(url: store.location)
-            let ownerIsTooPowerful = try await ServerRole.isTooPowerful(owner)
-            #expect(ownerIsTooPowerful)
+            let isTooPowerful = try await ServerRole.isTooPowerful(owner)
+            #expect(isTooPowerful)
             await owner.close()
         }
     }
