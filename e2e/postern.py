@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 from pathlib import Path
@@ -291,6 +292,14 @@ class Person:
         return self.http.get(path if path.startswith("/") else "/api/v1/" + path, **more)
 
     def step_up(self):
+        with self.stepping_up:
+            if time.monotonic() - self.stepped_up > 30 or not self.is_shared:
+                self.use_factor()
+
+    # Used by several threads: the one that comes second finds the factor fresh.
+    is_shared = False
+
+    def use_factor(self):
         answer = self.http.post("/api/v1/sessions/step-up", json={"code": self.server.authenticator(self.person).next()})
         assert answer.status_code == 204, answer.text
         self.stepped_up = time.monotonic()
