@@ -106,7 +106,9 @@ public func el(_ tag: StaticString, _ attributes: [Attribute], @NodeBuilder body
 }
 
 /// An element without content: `<input …>`, `<br>`.
-public func void(_ tag: StaticString, _ attributes: Attribute...) -> Node {
+public func void(_ tag: StaticString, _ attributes: Attribute...) -> Node { void(tag, attributes) }
+
+public func void(_ tag: StaticString, _ attributes: [Attribute]) -> Node {
     var out: [UInt8] = []
     openTag(tag, attributes, into: &out)
     return Node(bytes: out)

@@ -1,0 +1,164 @@
+import Kernel
+
+extension UI {
+    /// A state with the capsule around it: on object pages and above forms.
+    public static func chip(_ text: String, _ tone: Tone = .plain, _ mark: Glyph? = nil) -> Node {
+        el("span", .class(tone.suffix("chip"))) {
+            mark.map(glyph)
+            text
+        }
+    }
+
+    /// A state without the capsule, for dense tables.
+    public static func state(_ text: String, _ tone: Tone = .plain, _ mark: Glyph = .on) -> Node {
+        el("span", .class(tone.suffix("state"))) {
+            glyph(mark)
+            text
+        }
+    }
+
+    public static func tag(_ text: String) -> Node { el("span", .class("tag")) { text } }
+    public static func hint(_ text: String) -> Node { el("span", .class("hint")) { text } }
+    public static func muted(_ text: String) -> Node { el("span", .class("muted")) { text } }
+    public static func key(_ text: String) -> Node { el("kbd", .class("key")) { text } }
+
+    /// An id, in full, with a button that copies it.
+    /// - Parameter what: "tenant id", for the button's label.
+    public static func id(_ id: String, copy what: String? = nil) -> Node {
+        el("span", .class("id")) { id }
+            + (what.map { copyButton(id, label: "Copy the \($0) \(id)") } ?? .none)
+    }
+
+    /// A dotted code that may break at its dots: `tenant.<wbr>suspend`.
+    public static func code(_ text: String) -> Node {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        var out = Node.none
+        for (index, part) in parts.enumerated() {
+            out = out + Node(index < parts.count - 1 ? "\(part)." : String(part))
+            if index < parts.count - 1 { out = out + .raw("<wbr>") }
+        }
+        return out
+    }
+
+    /// An amount of money in minor units, with as many digits after the point as the currency has.
+    public static func money(minor: Int64, currency: String) -> Node {
+        el("span", .class(minor < 0 ? "money money--minus" : "money")) {
+            MoneyText.amount(minor: minor, currency: currency) + " "
+            el("abbr") { currency }
+        }
+    }
+
+    /// A person by name, with initials; `note` is a role or a shift.
+    public static func person(_ name: String, note: String? = nil) -> Node {
+        el("span", .class("person")) {
+            face(name)
+            el("span") {
+                name
+                if let note { Node(" ") + el("small") { note } }
+            }
+        }
+    }
+
+    /// Initials in a circle.
+    public static func face(_ name: String) -> Node {
+        el("span", .class("face"), Attribute("aria-hidden", "true")) { Initials.of(name) }
+    }
+
+    /// Something that acts without a person: the system, an assistant.
+    public static func systemFace(icon name: String = "settings") -> Node {
+        el("span", .class("face face--system"), Attribute("aria-hidden", "true")) { icon(name) }
+    }
+
+    /// An actor as the log knows it: staff by name, everything else by what it is.
+    public static func actor(kind: String, id: String, name: String?) -> Node {
+        if kind == Actor.Kind.staff.rawValue { return person(name ?? id) }
+        return el("span", .class("person")) {
+            systemFace(icon: kind == Actor.Kind.assistant.rawValue ? "agent" : "settings")
+            el("span") {
+                name ?? (kind == Actor.Kind.system.rawValue ? "System" : kind) + " "
+                el("small") { id }
+            }
+        }
+    }
+
+    /// Whether an event is in the published log.
+    public enum Proof: Sendable {
+        /// Sequenced at this index of the log.
+        case sequenced(Int64)
+        case waiting
+        case failed(Int64)
+    }
+
+    public static func proof(_ proof: Proof, href: String? = nil) -> Node {
+        let (names, symbol, text): (String, String, String) =
+            switch proof {
+            case .sequenced(let index): ("proof", "proof", "#\(Grouped.digits(index))")
+            case .waiting: ("proof proof--wait", "clock", "Waiting for the log")
+            case .failed(let index): ("proof proof--bad", "alert", "Proof fails at #\(Grouped.digits(index))")
+            }
+        if let href {
+            return el("a", .class(names), .href(href)) {
+                icon(symbol)
+                text
+            }
+        }
+        return el("span", .class(names)) {
+            icon(symbol)
+            text
+        }
+    }
+
+    /// A value that is not shown, and why.
+    public static func sealed(_ why: String) -> Node {
+        el("span", .class("sealed")) {
+            icon("lock")
+            el("span") { why }
+        }
+    }
+}
+
+enum Initials {
+    static func of(_ name: String) -> String {
+        let words = name.split(whereSeparator: { !$0.isLetter && !$0.isNumber })
+        guard let first = words.first?.first else { return "?" }
+        guard words.count > 1, let last = words.last?.first else {
+            return String(words[0].prefix(2)).uppercased()
+        }
+        return "\(first)\(last)".uppercased()
+    }
+}
+
+/// Numbers with thousands separated by commas: `4,812,133`.
+public enum Grouped {
+    public static func digits(_ value: Int64) -> String {
+        var out: [Character] = []
+        for (index, digit) in String(value.magnitude).reversed().enumerated() {
+            if index > 0, index.isMultiple(of: 3) { out.append(",") }
+            out.append(digit)
+        }
+        return (value < 0 ? "−" : "") + String(out.reversed())
+    }
+    public static func digits(_ value: Int) -> String { digits(Int64(value)) }
+}
+
+/// Money as text.
+public enum MoneyText {
+    private static let zeroDigits: Set<String> = [
+        "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+    ]
+    private static let threeDigits: Set<String> = ["BHD", "JOD", "KWD", "OMR", "TND"]
+
+    /// `1,840.00`; a minus sign for debts, never brackets.
+    public static func amount(minor: Int64, currency: String) -> String {
+        let digits = zeroDigits.contains(currency) ? 0 : threeDigits.contains(currency) ? 3 : 2
+        var factor: UInt64 = 1
+        for _ in 0..<digits { factor *= 10 }
+        let magnitude = minor.magnitude
+        var text = (minor < 0 ? "−" : "") + Grouped.digits(Int64(magnitude / factor))
+        if digits > 0 {
+            let rest = String(magnitude % factor)
+            text += "." + String(repeating: "0", count: digits - rest.count) + rest
+        }
+        return text
+    }
+}

@@ -1,0 +1,1 @@
+// Everything here only makes quicker what also works without it.
