@@ -629,7 +629,7 @@ def test_a_search_finds_a_tenant_by_everything_it_is_called(people, sql):
     row = sql.rows("SELECT t.*, u.email FROM tenants t JOIN memberships m ON m.tenant_id = t.id JOIN users u ON u.id = m.user_id "
                    "WHERE t.status = 'active' ORDER BY t.id LIMIT 1")[0]
     for text in (row["id"], row["external_id"], row["slug"], row["email"], row["name"][:5], row["name"].upper()):
-        answer = person.get("tenants", params={"q": text})
+        answer = person.get("search", params={"q": text})
         assert answer.status_code == 200, answer.text
         assert row["id"] in [item["id"] for item in answer.json()["items"]], text
 
@@ -638,7 +638,7 @@ def test_a_search_is_an_event_that_does_not_show_what_was_searched(people, sql):
     person = people("support_l2")
     words = "zz-needle-" + postern.new_key()
     before = sql.one("SELECT count(*) FROM events WHERE class = 'access' AND actor_id = ?", person.id)
-    assert person.get("tenants", params={"q": words}).status_code == 200
+    assert person.get("search", params={"q": words}).status_code == 200
     rows = sql.rows("SELECT id, leaf FROM events WHERE class = 'access' AND actor_id = ? ORDER BY id", person.id)
     assert len(rows) == before + 1
     assert words.encode() not in rows[-1]["leaf"]
