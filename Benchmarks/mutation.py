@@ -194,11 +194,11 @@ def pgbench_script(transaction, done, tenant):
             return "(:t_version::bigint + 1)"
         if re.fullmatch(r"(evt|op|req|out)_\w+", value) or value.startswith("e2e-"):
             unique.setdefault(value, f"b{len(unique)}")
-            return f"('{value[:14]}_{unique[value]}_' || :u)"
+            return f"('{value[:14]}_{unique[value]}_' || :u::text)"
         if value.startswith("idempotency:"):
-            return "('idempotency:bench:' || :u)"
+            return "('idempotency bench ' || :u::text)"  # pgbench reads a colon as a variable
         if tenant in value and len(value) < 80:
-            return f"('{value.split(tenant)[0]}' || (SELECT id FROM bench_tenant WHERE n = :n))"
+            return f"('{value.split(tenant)[0].replace(':', ' ')}' || (SELECT id FROM bench_tenant WHERE n = :n))"
         name = f"p{len(variables)}"
         variables[name] = value
         return ":" + name
@@ -421,7 +421,7 @@ def main():
     tables, servers, clusters = [], [], []
     try:
         # PostgreSQL
-        cluster = postern.Cluster(home / "pg")
+        cluster = postern.Cluster(postern.temporary_directory("pg"))
         clusters.append(cluster)
         cluster.start("-c shared_buffers=512MB", "-c max_wal_size=4GB", "-c checkpoint_timeout=30min")
         database = postern.PostgresDatabase(cluster.url)
@@ -480,6 +480,7 @@ def main():
             bench.server.kill()
         for cluster in clusters:
             cluster.stop("immediate")
+            shutil.rmtree(cluster.home, ignore_errors=True)
         if os.environ.get("KEEP") != "1":
             shutil.rmtree(home, ignore_errors=True)
 
