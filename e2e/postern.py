@@ -1,4 +1,5 @@
 """Starts and stops real servers and real databases, and speaks to them as people would."""
+import csv
 import glob
 import json
 import os
@@ -113,11 +114,13 @@ class PostgresDatabase:
     def __init__(self, admin_url):
         self.admin_url = admin_url
         self.name = "e2e_" + secrets.token_hex(5)
-        with psycopg.connect(admin_url, autocommit=True) as db:
-            self.roles_before = {row[0] for row in db.execute("SELECT rolname FROM pg_roles")}
-            db.execute(f'CREATE DATABASE "{self.name}"')
         parts = urllib.parse.urlsplit(admin_url)
         self.url = urllib.parse.urlunsplit(parts._replace(path="/" + self.name))
+        self.create()
+
+    def create(self):
+        with psycopg.connect(self.admin_url, autocommit=True) as db:
+            db.execute(f'CREATE DATABASE "{self.name}"')
 
     def connect(self):
         return psycopg.connect(self.url, autocommit=True)
@@ -260,11 +263,17 @@ class Server:
 
 
 def demo_people(path):
-    """demo.json is the list of people, or an object that holds it beside `runtime_token`."""
-    document = json.loads(Path(path).read_text())
-    if isinstance(document, list):
-        return [entry for entry in document if "email" in entry]
-    return next(v for v in document.values() if isinstance(v, list))
+    return json.loads(Path(path).read_text())
+
+
+def write_customers(path, count, first=1, members=2):
+    """A CSV file for `postern import csv`."""
+    with open(path, "w", newline="") as f:
+        rows = csv.writer(f)
+        rows.writerow(["external_id", "name", "slug", "plan", "owner_email", "member_emails"])
+        for n in range(first, first + count):
+            rows.writerow([f"crm-{n}", f"Customer {n}, Ltd", f"customer-{n}", ("free", "pro", "business")[n % 3],
+                           f"owner@c{n}.example", ";".join(f"m{m}@c{n}.example" for m in range(members))])
 
 
 class Person:
