@@ -261,6 +261,8 @@ public enum Samples {
     }
 
     static func value(for field: ParamField, number: Int) -> JSON {
+        // A field of a shape of its own says what one looks like.
+        if let example = field.param.schema["examples"]?.array?.first { return example }
         switch field.param.rules.pattern {
         case .slug: return .string("law-\(number)")
         case .email: return .string("law-\(number)@example.test")
