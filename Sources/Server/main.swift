@@ -1,1 +1,16 @@
-print("postern")
+import CommandLine
+import Consoles
+import Foundation
+import Kernel
+
+// A reader that goes away (`postern tenant list | head`) is an error of the write, not a signal.
+signal(SIGPIPE, SIG_IGN)
+
+let environment = ProcessInfo.processInfo.environment
+let terminal = Terminal.standard(environment: environment)
+let status = await PosternCommand.run(
+    Array(ProcessInfo.processInfo.arguments.dropFirst()),
+    in: Invocation(
+        catalog: Deployment.catalog, installation: ServerInstallation(environment: environment, terminal: terminal),
+        environment: environment, terminal: terminal))
+exit(status.rawValue)

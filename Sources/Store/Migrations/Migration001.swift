@@ -255,6 +255,7 @@ enum Migration001 {
             name_key {text} NOT NULL,
             status {text} NOT NULL,
             resumes_to {text},
+            then_resumes_to {text},
             plan {text} NOT NULL,
             tier {text} NOT NULL,
             region {text} NOT NULL,
@@ -265,16 +266,26 @@ enum Migration001 {
             updated_at BIGINT NOT NULL,
             status_since BIGINT NOT NULL,
             deletion_eligible_at BIGINT,
-            last_activity_at BIGINT
+            last_activity_at BIGINT NOT NULL
         );
         CREATE UNIQUE INDEX tenants_external_id ON tenants (external_id);
         CREATE UNIQUE INDEX tenants_slug ON tenants (slug);
+        -- One for every order a list may have, alone and behind each filter.
         CREATE INDEX tenants_name ON tenants (name_key, id);
         CREATE INDEX tenants_created ON tenants (created_at, id);
         CREATE INDEX tenants_activity ON tenants (last_activity_at, id);
         CREATE INDEX tenants_status_name ON tenants (status, name_key, id);
-        CREATE INDEX tenants_plan_name ON tenants (plan, name_key, id);
         CREATE INDEX tenants_status_created ON tenants (status, created_at, id);
+        CREATE INDEX tenants_status_activity ON tenants (status, last_activity_at, id);
+        CREATE INDEX tenants_plan_name ON tenants (plan, name_key, id);
+        CREATE INDEX tenants_plan_created ON tenants (plan, created_at, id);
+        CREATE INDEX tenants_plan_activity ON tenants (plan, last_activity_at, id);
+        CREATE INDEX tenants_tier_name ON tenants (tier, name_key, id);
+        CREATE INDEX tenants_tier_created ON tenants (tier, created_at, id);
+        CREATE INDEX tenants_tier_activity ON tenants (tier, last_activity_at, id);
+        CREATE INDEX tenants_region_name ON tenants (region, name_key, id);
+        CREATE INDEX tenants_region_created ON tenants (region, created_at, id);
+        CREATE INDEX tenants_region_activity ON tenants (region, last_activity_at, id);
         CREATE TABLE tenant_status_history (
             seq {serial},
             tenant_id {text} NOT NULL,
@@ -286,7 +297,7 @@ enum Migration001 {
             reason_code {text},
             at BIGINT NOT NULL
         );
-        CREATE INDEX tenant_status_history_tenant ON tenant_status_history (tenant_id, at);
+        CREATE INDEX tenant_status_history_tenant ON tenant_status_history (tenant_id, at, seq);
         CREATE TABLE users (
             id {text} PRIMARY KEY,
             version BIGINT NOT NULL,

@@ -1,0 +1,103 @@
+/// One thing an operator can set: by `POSTERN_…` in the environment, or by its key in the YAML file.
+public struct Setting: Sendable {
+    public enum Kind: Sendable, Equatable {
+        case text, path, host, port, url, flag, networks, databaseURL
+        case choice([String])
+
+        /// What a right value looks like, after "expected".
+        public var expected: String {
+            switch self {
+            case .text: "text"
+            case .path: "a path"
+            case .host: "an address or host name to listen on, such as 127.0.0.1"
+            case .port: "a port from 1 to 65535"
+            case .url: "a URL such as https://console.example.com"
+            case .flag: "true or false"
+            case .networks: "addresses or networks by commas, such as 10.0.0.0/8, 2001:db8::/32"
+            case .databaseURL: "sqlite:PATH or postgres://USER@HOST/DATABASE"
+            case .choice(let words): "one of " + words.joined(separator: ", ")
+            }
+        }
+    }
+
+    /// `staff_port`
+    public let key: String
+    public let kind: Kind
+    /// What holds when nothing is set; a place in the data directory starts with `DATA/`.
+    public let fallback: String?
+    /// Never shown; may also be given by a file.
+    public let isSecret: Bool
+    public let summary: String
+
+    init(_ key: String, _ kind: Kind, default fallback: String? = nil, isSecret: Bool = false, _ summary: String) {
+        self.key = key
+        self.kind = kind
+        self.fallback = fallback
+        self.isSecret = isSecret
+        self.summary = summary
+    }
+
+    /// `POSTERN_STAFF_PORT`
+    public var variable: String { "POSTERN_" + key.uppercased() }
+    /// `POSTERN_DATABASE_URL_FILE`
+    public var fileVariable: String? { isSecret ? variable + "_FILE" : nil }
+    /// `database_url_file`
+    public var fileKey: String? { isSecret ? key + "_file" : nil }
+
+    /// Everything that can be set. Parsing, `postern doctor` and `docs/configuration.md` read this table.
+    public static let all: [Setting] = [
+        Setting(
+            "environment", .choice(["demo", "staging", "production"]), default: "production",
+            "Which deployment this is. It colours the top bar; `production` refuses the demo's secrets and database."),
+        Setting(
+            "data", .path, default: "./var/postern",
+            "Directory for keys, the checkpoints file and the embedded database. Made with mode 0700."),
+        Setting(
+            "database_url", .databaseURL, default: "sqlite:DATA/postern.db", isSecret: true,
+            "The database `postern serve` uses. On PostgreSQL, a role that owns nothing."),
+        Setting(
+            "migrate_database_url", .databaseURL, isSecret: true,
+            "The owner's URL, used by `postern migrate` only. Without it, database_url is used."),
+        Setting("staff_host", .host, default: "127.0.0.1", "Where the staff listener (console and API) listens."),
+        Setting("staff_port", .port, default: "8080", "Its port."),
+        Setting("auditor_host", .host, default: "127.0.0.1", "Where the auditor listener (the published log) listens."),
+        Setting("auditor_port", .port, default: "8081", "Its port."),
+        Setting("runtime_host", .host, default: "127.0.0.1", "Where the runtime listener (your product) connects."),
+        Setting("runtime_port", .port, default: "8082", "Its port."),
+        Setting("metrics_host", .host, default: "127.0.0.1", "Where Prometheus reads /metrics; keep it internal."),
+        Setting("metrics_port", .port, default: "8083", "Its port."),
+        Setting("staff_url", .url, "The staff listener as browsers see it. Each realm needs a host name of its own."),
+        Setting("auditor_url", .url, "The auditor listener as outsiders see it."),
+        Setting("runtime_url", .url, "The runtime listener as your product sees it."),
+        Setting("tls_certificate", .path, "PEM file with the certificate chain; without it, run behind a proxy."),
+        Setting("tls_key", .path, "PEM file with its private key."),
+        Setting("trusted_proxies", .networks, "Proxies whose Forwarded and X-Forwarded-For headers are believed."),
+        Setting("staff_networks", .networks, "If set, only these networks reach the staff listener."),
+        Setting(
+            "log_origin", .text, "The log's name in its checkpoints, such as console.example.com/log. Never changed."),
+        Setting("log_key_file", .path, default: "DATA/keys/log.key", "The key that signs checkpoints. Mode 0600."),
+        Setting(
+            "master_key_file", .path, default: "DATA/keys/master.key", "The key that seals secrets at rest. Mode 0600."),
+        Setting("pepper_file", .path, default: "DATA/keys/pepper.key", "Mixed into password hashes. Mode 0600."),
+        Setting(
+            "checkpoints_file", .path, default: "DATA/checkpoints.log",
+            "Every published checkpoint; proof against a rewound database. Keep it off the database's disk."),
+        Setting("session_ip_binding", .flag, default: "true", "Ends a session that moves to another network."),
+        Setting(
+            "posture", .choice(["none", "soc2", "iso27001", "hipaa"]), default: "none",
+            "Floors for retention, step-up age and session length."),
+        Setting(
+            "log_format", .choice(["text", "json"]), default: "text",
+            "How the server writes its own log to standard error."),
+        Setting(
+            "log_level", .choice(["debug", "info", "warning", "error"]), default: "info",
+            "How much the server writes there."),
+    ]
+
+    static let byKey = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
+
+    /// Variables that are not settings of the server: the config file's place, the client's, and the tests'.
+    static let otherVariables: Set<String> = [
+        "POSTERN_CONFIG", "POSTERN_URL", "POSTERN_TOKEN", "POSTERN_TEST_POSTGRES",
+    ]
+}

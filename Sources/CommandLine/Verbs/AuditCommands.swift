@@ -1,0 +1,175 @@
+import ArgumentParser
+import Foundation
+import Kernel
+
+struct AuditCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "audit", abstract: "What happened, and the proof of it.",
+        subcommands: [List.self, Show.self, Receipt.self, Export.self, Verify.self, Successor.self])
+
+    /// Filters of the audit log, as the API names them.
+    struct Filter: ParsableArguments {
+        @Option(help: "Only by this actor, such as stf_….") var actor: String?
+        @Option(help: "Only about this tenant.") var tenant: String?
+        @Option(help: "Only about this target.") var target: String?
+        @Option(help: "Only this action, such as tenant.suspend.") var action: String?
+        @Option(name: .customLong("class"), help: "Only this class, such as mutation or access.") var eventClass:
+            String?
+        @Option(help: "Only this outcome: applied, requested, denied, failed or blocked.") var outcome: String?
+        @Option(help: "From this time on, such as 2026-11-17T00:00:00Z.") var from: String?
+        @Option(help: "Until before this time.") var until: String?
+
+        var query: [(String, String?)] {
+            [
+                ("actor", actor), ("tenant", tenant), ("target", target), ("action", action), ("class", eventClass),
+                ("outcome", outcome), ("from", from), ("until", until),
+            ]
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List events, newest first.")
+        @OptionGroup var filter: Filter
+        @OptionGroup var page: PageOption
+        func run() async throws {
+            let table = TextTable(columns: [
+                .init("AT", member: "at"), .init("ACTION", member: "action"), .init("OUTCOME", member: "outcome"),
+                .init("ACTOR") { ($0["actor"]?["id"] ?? $0["actor"] ?? .null).shown },
+                .init("TARGET") { ($0["target"]?["id"] ?? $0["target"] ?? .null).shown }, .init("ID", member: "id"),
+            ])
+            try await page.show(
+                "/api/v1/audit-events", filter.query, as: table, empty: "There are no such events.",
+                with: page.server.client())
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one event.")
+        @Argument(help: "Its id (evt_…).") var event: String
+        @OptionGroup var output: OutputOption
+        @OptionGroup var server: ServerOption
+        func run() async throws {
+            let client = try server.client()
+            let answer = try await client.get("/api/v1/audit-events/\(APIClient.encode(event))")
+            client.terminal.write(output.json ? answer.pretty() + "\n" : answer.lines())
+        }
+    }
+
+    struct Receipt: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "receipt", abstract: "Fetch the proof that an event is in the log.",
+            discussion:
+                "The receipt holds the event's sealed values. Anybody can check it: postern verify --receipt FILE --key KEY"
+        )
+        @Argument(help: "The event's id (evt_…).") var event: String
+        @Option(name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.")
+        var out: String?
+        @OptionGroup var server: ServerOption
+        func run() async throws {
+            let client = try server.client()
+            let answer = try await client.get("/api/v1/audit-events/\(APIClient.encode(event))/receipt")
+            guard let out else { return client.terminal.print(answer.pretty()) }
+            try PrivateFile.write(answer.pretty() + "\n", to: out)
+            client.terminal.print("Receipt written to \(out).")
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "export", abstract: "Export events as JSON lines with their proofs.")
+        @OptionGroup var filter: Filter
+        @Option(name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.")
+        var out: String?
+        @OptionGroup var server: ServerOption
+        func run() async throws {
+            let client = try server.client()
+            let path = "/api/v1/audit-events/export" + APIClient.query(filter.query)
+            guard let out else {
+                return try await client.stream(path) { client.terminal.write(String(decoding: $0, as: UTF8.self)) }
+            }
+            let file = try ExportFile(path: out)
+            do {
+                try await client.stream(path) { try file.write($0) }
+                try file.finish()
+            } catch {
+                file.abandon()
+                throw error
+            }
+            client.terminal.print("Export written to \(out).")
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "verify", abstract: "Prove that the log and the data agree.")
+        @OptionGroup var options: VerifyOptions
+        func run() async throws { try await options.run() }
+    }
+
+    struct Successor: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "successor", abstract: "Open a new log after one that can't be continued.",
+            discussion: """
+                Needed after the database was restored from a backup that is older than a published checkpoint. The new log \
+                starts with a signed record that names the old one and the reason. Run it on the server's machine.
+                """)
+        @Option(help: "The new log's name, such as console.example.com/log2.") var origin: String
+        @Option(help: "Why, at least 10 characters.") var reason: String
+        @Flag(help: "Don't ask to confirm.") var yes = false
+
+        func validate() throws {
+            guard reason.count >= 10 else { throw ValidationError("--reason must have at least 10 characters.") }
+        }
+
+        func run() async throws {
+            let invocation = Invocation.current
+            if !yes {
+                guard invocation.terminal.isInteractive else {
+                    throw CommandFailure(.usage, "This is not a terminal, so nobody can confirm. Add --yes.")
+                }
+                let answer = try invocation.terminal.prompt("Type the new log's name to open it: ")
+                guard answer == origin else { throw CommandFailure(.refused, "Not confirmed; nothing was changed.") }
+            }
+            invocation.terminal.print(try await invocation.installation.openSuccessor(origin: origin, reason: reason))
+        }
+    }
+}
+
+/// A file that appears whole or not at all.
+private final class ExportFile: Sendable {
+    private let path: String
+    private let temporary: String
+    private let descriptor: Int32
+
+    init(path: String) throws(CommandFailure) {
+        self.path = path
+        temporary = path + ".part"
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw CommandFailure(.usage, "\(path) can't be written: \(String(cString: strerror(errno))).")
+        }
+    }
+
+    func write(_ bytes: [UInt8]) throws(CommandFailure) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw CommandFailure(.unexpected, "\(path) can't be written: \(String(cString: strerror(errno))).")
+            }
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    func finish() throws(CommandFailure) {
+        guard fsync(descriptor) == 0, close(descriptor) == 0, rename(temporary, path) == 0 else {
+            throw CommandFailure(.unexpected, "\(path) can't be written: \(String(cString: strerror(errno))).")
+        }
+    }
+
+    func abandon() {
+        close(descriptor)
+        unlink(temporary)
+    }
+}

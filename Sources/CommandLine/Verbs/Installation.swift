@@ -1,0 +1,97 @@
+import Kernel
+
+/// What the verbs of the server's own machine do. `Server` implements it, since only it sees the databases.
+public protocol Installation: Sendable {
+    /// Runs listeners until a signal ends it; all of them when `listeners` is empty.
+    func serve(listeners: [String]) async throws
+    /// Prepares the demo company once and serves it.
+    func demo() async throws
+    /// The current six digits of one of the demo's people.
+    func demoCode(email: String) async throws -> String
+    func migrate() async throws
+    /// True when everything that was checked is well.
+    func doctor(isJSON: Bool) async throws -> Bool
+    /// The enrolment link of the first person.
+    func bootstrap(email: String, name: String?) async throws -> String
+    func verify(_ question: VerifyQuestion) async throws -> VerifyResult
+    /// Opens a new log after one that can't be continued.
+    func openSuccessor(origin: String, reason: String) async throws -> String
+    func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult
+}
+
+/// What `postern verify` is asked.
+public struct VerifyQuestion: Sendable {
+    /// An older checkpoint: a file or a URL.
+    public var against: String?
+    /// A JSONL export to check without the database.
+    public var export: String?
+    /// A receipt to check without the database.
+    public var receipt: String?
+    /// The log's verifier key, or a file that holds it.
+    public var key: String?
+    /// Continue where an interrupted run stopped.
+    public var isResuming: Bool
+
+    public init(against: String?, export: String?, receipt: String?, key: String?, isResuming: Bool) {
+        self.against = against
+        self.export = export
+        self.receipt = receipt
+        self.key = key
+        self.isResuming = isResuming
+    }
+}
+
+public struct VerifyResult: Sendable {
+    /// One sentence each, naming the index or the row.
+    public let findings: [String]
+    /// What was looked at: "5,204 events, checkpoint 5204".
+    public let summary: String
+    public init(findings: [String], summary: String) {
+        self.findings = findings
+        self.summary = summary
+    }
+    public var json: JSON {
+        ["ok": .bool(findings.isEmpty), "summary": .string(summary), "findings": .array(findings.map(JSON.string))]
+    }
+}
+
+public struct ImportResult: Sendable {
+    public let tenants: Int
+    public let users: Int
+    public let memberships: Int
+    /// `line 12, owner_email: must be an e-mail address.`
+    public let problems: [String]
+    public init(tenants: Int, users: Int, memberships: Int, problems: [String]) {
+        self.tenants = tenants
+        self.users = users
+        self.memberships = memberships
+        self.problems = problems
+    }
+}
+
+/// What every verb of this run may use.
+public struct Invocation: Sendable {
+    public let catalog: Catalog
+    public let installation: any Installation
+    public let environment: [String: String]
+    public let terminal: Terminal
+    public let transport: @Sendable (_ server: String) -> any Transport
+    public var credentials: CredentialFile { CredentialFile(environment: environment) }
+
+    public init(
+        catalog: Catalog, installation: any Installation, environment: [String: String], terminal: Terminal,
+        transport: (@Sendable (_ server: String) -> any Transport)? = nil
+    ) {
+        self.catalog = catalog
+        self.installation = installation
+        self.environment = environment
+        self.terminal = terminal
+        self.transport = transport ?? { HTTPTransport(server: $0) }
+    }
+
+    @TaskLocal static var held: Invocation?
+    static var current: Invocation {
+        guard let held else { preconditionFailure("a verb runs inside PosternCommand.run") }
+        return held
+    }
+}

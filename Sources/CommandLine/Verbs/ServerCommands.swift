@@ -1,0 +1,160 @@
+import ArgumentParser
+import Foundation
+import Kernel
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the server.",
+        discussion: "Settings come from POSTERN_… variables and the settings file; see docs/configuration.md.")
+
+    @Option(
+        name: .customLong("listen"), parsing: .singleValue,
+        help: "Only this listener: staff, auditor or runtime. May be repeated; all by default.")
+    var listeners: [ListenerName] = []
+
+    enum ListenerName: String, ExpressibleByArgument, CaseIterable {
+        case staff, auditor, runtime
+    }
+
+    func run() async throws {
+        try await Invocation.current.installation.serve(listeners: listeners.map(\.rawValue))
+    }
+}
+
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo", abstract: "Run the demo company on this machine, with an embedded database.",
+        subcommands: [Run.self, Code.self], defaultSubcommand: Run.self)
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "run", abstract: "Prepare the demo once, then serve it until Ctrl-C.", shouldDisplay: false)
+        func run() async throws { try await Invocation.current.installation.demo() }
+    }
+
+    struct Code: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "code", abstract: "Print the current sign-in code of one of the demo's people.")
+        @Argument(help: "The e-mail address.") var email: String
+        func run() async throws {
+            Invocation.current.terminal.print(try await Invocation.current.installation.demoCode(email: email))
+        }
+    }
+}
+
+struct MigrateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "migrate", abstract: "Bring the database up to this version.",
+        discussion: "Connects as migrate_database_url (the owner) where it is set. Stop the server first.")
+    func run() async throws { try await Invocation.current.installation.migrate() }
+}
+
+struct DoctorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Say what is set, what is missing, and check each connection.")
+    @OptionGroup var output: OutputOption
+    func run() async throws {
+        guard try await Invocation.current.installation.doctor(isJSON: output.json) else {
+            throw CommandFailure(.unavailable, "")
+        }
+    }
+}
+
+struct ImportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import", abstract: "Bring your customers in.", subcommands: [CSV.self])
+
+    struct CSV: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "csv", abstract: "Import tenants with their members from a CSV file.",
+            discussion: """
+                The first line names the columns: external_id, name, slug, plan, owner_email, member_emails (by semicolons). \
+                The file is checked whole before anything is written. Run it on the server's machine.
+                """)
+        @Argument(help: "The file; - reads standard input.") var file: String
+        @Flag(help: "Check only; write nothing.") var dryRun = false
+        @OptionGroup var output: OutputOption
+
+        func run() async throws {
+            let invocation = Invocation.current
+            let result = try await invocation.installation.importCSV(file, isDryRun: dryRun)
+            let summary = "\(result.tenants) tenants, \(result.users) people, \(result.memberships) memberships"
+            if output.json {
+                invocation.terminal.print(
+                    JSON.object([
+                        "dry_run": .bool(dryRun), "tenants": .int(Int64(result.tenants)),
+                        "users": .int(Int64(result.users)),
+                        "memberships": .int(Int64(result.memberships)),
+                        "problems": .array(result.problems.map(JSON.string)),
+                    ]).pretty())
+            } else {
+                for problem in result.problems.prefix(50) { invocation.terminal.note(problem.printable) }
+                if result.problems.count > 50 { invocation.terminal.note("… and \(result.problems.count - 50) more.") }
+            }
+            guard result.problems.isEmpty else {
+                throw CommandFailure(.usage, "\(result.problems.count) rows can't be accepted; nothing was imported.")
+            }
+            if !output.json { invocation.terminal.print(dryRun ? "Would import \(summary)." : "Imported \(summary).") }
+        }
+    }
+}
+
+struct VerifyOptions: ParsableArguments {
+    @Option(help: "Also check that the log continues this older checkpoint: a file or a URL.") var against: String?
+    @Option(help: "Check a JSONL export instead of the database.") var export: String?
+    @Option(help: "Check a receipt instead of the database.") var receipt: String?
+    @Option(help: "The log's public key (name+hash+key), or a file that holds it; needed offline.") var key: String?
+    @Flag(help: "Continue where an interrupted run stopped.") var resume = false
+    @OptionGroup var output: OutputOption
+
+    func validate() throws {
+        if export != nil, receipt != nil { throw ValidationError("Give --export or --receipt, not both.") }
+        if export != nil || receipt != nil, key == nil {
+            throw ValidationError(
+                "Offline, say which key to trust: --key KEY (it is at /log/key of the auditor listener).")
+        }
+        if resume, export != nil || receipt != nil { throw ValidationError("--resume is for the database.") }
+    }
+
+    func run() async throws {
+        let invocation = Invocation.current
+        let result = try await invocation.installation.verify(
+            VerifyQuestion(against: against, export: export, receipt: receipt, key: key, isResuming: resume))
+        if output.json {
+            invocation.terminal.print(result.json.pretty())
+        } else {
+            for finding in result.findings { invocation.terminal.print(finding.printable) }
+            invocation.terminal.print(result.summary)
+        }
+        guard result.findings.isEmpty else {
+            throw CommandFailure(.drift, output.json ? "" : "Verification found \(result.findings.count) problems.")
+        }
+    }
+}
+
+struct VerifyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Prove that the log and the data agree (the same as audit verify).",
+        discussion:
+            "Reads the configured database, or an export or receipt offline. Exit code 10 means drift was found.")
+    @OptionGroup var options: VerifyOptions
+    func run() async throws { try await options.run() }
+}
+
+struct DocsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "docs", abstract: "Print documents made from the declarations.",
+        subcommands: [SettingsReference.self, CommandsReference.self])
+
+    struct SettingsReference: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "configuration", abstract: "docs/configuration.md: every setting.")
+        func run() { Invocation.current.terminal.write(Configuration.reference) }
+    }
+
+    struct CommandsReference: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "commands", abstract: "Golden/commands.txt: the help of every command.")
+        func run() { Invocation.current.terminal.write(PosternCommand.helpTree(in: Invocation.current)) }
+    }
+}

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Kernel
+
+struct UndoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "undo", abstract: "Take back what an event recorded, by its inverse operation.",
+        discussion: "Shows the inverse first; refused when the target changed since, or when the time is over.")
+
+    @Argument(help: "The event's id (evt_…).") var event: String
+    @Option(help: "Why, where the inverse operation asks; its own code is used when left out.") var reasonCode: String?
+    @Option(help: "Why, in your words.") var justification: String?
+    @Option(help: "The ticket it belongs to.") var ticket: String?
+    @Flag(help: "Say what it would do; change nothing.") var dryRun = false
+    @Flag(help: "Don't ask to confirm.") var yes = false
+    @Option(help: "A fresh code, where the server asks for one.") var code: String?
+    @Option(help: "Your own key: the same key again answers the same outcome.") var idempotencyKey: String?
+    @OptionGroup var output: OutputOption
+    @OptionGroup var server: ServerOption
+
+    func run() async throws {
+        var request = OperationVerb.Request()
+        request.options["reason-code"] = reasonCode
+        request.options["justification"] = justification
+        request.options["ticket"] = ticket
+        request.options["idempotency-key"] = idempotencyKey
+        if dryRun { request.switches.insert("dry-run") }
+        if yes { request.switches.insert("yes") }
+        if output.json { request.switches.insert("json") }
+        var client = try server.client()
+        client.code = code
+        let submission = Submission(
+            title: "Undo", path: "/api/v1/audit-events/\(APIClient.encode(event))/undo", request: request,
+            confirmByTyping: false)
+        try submission.checkCanConfirm(client.terminal)
+        try await submission.run(with: client)
+    }
+}

@@ -1,0 +1,59 @@
+import Kernel
+
+/// Something a person signs in with. The secret is sealed under the master key (password, TOTP) or a list of digests
+/// (recovery codes); its document shows only a digest of what is stored.
+public struct Factor: Entity, Hashable {
+    public static let type = "factor"
+    public static let idPrefix = "fct"
+    public static let table = "factors"
+
+    public enum Status: String, Sendable, CaseIterable {
+        case active
+        /// Replaced or taken away; kept because events name it.
+        case revoked
+    }
+
+    public var id: String
+    public var version: Int64
+    public var staffID: String
+    public var kind: FactorKind
+    public var label: String
+    /// Never shown, logged or hashed into an event in clear.
+    public var secret: String
+    public var status: Status
+    public var createdAt: Instant
+
+    public init(
+        id: String, version: Int64 = 1, staffID: String, kind: FactorKind, label: String, secret: String,
+        status: Status = .active, createdAt: Instant
+    ) {
+        self.id = id
+        self.version = version
+        self.staffID = staffID
+        self.kind = kind
+        self.label = label
+        self.secret = secret
+        self.status = status
+        self.createdAt = createdAt
+    }
+
+    public var tenantID: String? { nil }
+    public var subjects: [String] { [staffID] }
+    public var displayName: String { label }
+    public var document: JSON {
+        [
+            "id": .string(id), "version": .int(version), "staff_id": .string(staffID), "kind": .string(kind.rawValue),
+            "label": .string(label), "status": .string(status.rawValue), "created_at": JSON(createdAt),
+            "secret_sha256": .string(sha256(Array(secret.utf8)).hex),
+        ]
+    }
+
+    /// What a sealed secret is bound to, so that it can't be moved to another row.
+    var sealContext: String { "factor:\(id):\(kind.rawValue)" }
+
+    /// The digests of the recovery codes that are left.
+    var recoveryDigests: [String] {
+        get { (try? JSON(parsing: secret))?.array?.compactMap(\.string) ?? [] }
+        set { secret = JSON.array(newValue.map(JSON.string)).canonicalText }
+    }
+}

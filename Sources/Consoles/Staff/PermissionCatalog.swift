@@ -1,0 +1,204 @@
+import Kernel
+
+/// Every permission there is, with what it lets a person do. The matrix, the seeds and the golden file are made from it.
+public enum PermissionCatalog {
+    public struct Entry: Sendable, Hashable {
+        /// `tenant.suspend`
+        public let code: String
+        public let title: String
+        public let risk: Risk
+        /// The heading it stands under.
+        public let area: String
+    }
+
+    /// Grouped by area, in the order they are shown.
+    public static let entries: [Entry] = areas.flatMap { area, entries in
+        entries.map { Entry(code: $0.0, title: $0.1, risk: $0.2, area: area) }
+    }
+
+    public static subscript(code: String) -> Entry? { byCode[code] }
+
+    private static let byCode = Dictionary(uniqueKeysWithValues: entries.map { ($0.code, $0) })
+
+    private static let areas: [(String, [(String, String, Risk)])] = [
+        (
+            "Tenants",
+            [
+                ("tenant.view", "Find and view tenants", .low),
+                ("tenant.create", "Create a tenant", .medium),
+                ("tenant.update", "Change name, slug and metadata", .low),
+                ("tenant.suspend", "Suspend a tenant", .high),
+                ("tenant.restore", "Restore a tenant", .medium),
+                ("tenant.archive", "Archive a tenant", .high),
+                ("tenant.hard_delete", "Delete a tenant for good", .critical),
+                ("tenant.retry_onboarding", "Start a failed onboarding again", .low),
+                ("tenant.transfer_ownership", "Give a tenant another owner", .high),
+                ("tenant.change_plan", "Change a tenant's plan", .high),
+                ("tenant.change_tier", "Change a tenant's tier", .high),
+                ("tenant.change_region", "Move a tenant to another region", .high),
+                ("tenant.set_impersonation_policy", "Set who may look into a tenant, and how", .high),
+                ("tenant.set_note", "Write the \"handle with care\" note", .low),
+                ("tenant.export_data", "Export a tenant's data", .high),
+                ("registry.import", "Import tenants from a file", .high),
+                ("segment.save", "Save a segment", .low),
+                ("segment.share", "Share a segment", .low),
+                ("segment.delete", "Delete a segment", .low),
+            ]
+        ),
+        (
+            "Users",
+            [
+                ("user.view", "Find and view users", .low),
+                ("user.reset_password", "Send a password reset", .medium),
+                ("user.force_logout", "Sign a user out everywhere", .medium),
+                ("user.revoke_sessions", "End chosen sessions of a user", .medium),
+                ("user.suspend", "Suspend a user", .high),
+                ("user.unsuspend", "Let a suspended user in again", .medium),
+                ("user.change_email", "Change a user's e-mail", .high),
+                ("user.delete", "Delete a user (GDPR)", .critical),
+            ]
+        ),
+        (
+            "Support",
+            [
+                ("ticket.view", "View tickets", .low),
+                ("ticket.assign", "Assign a ticket", .low),
+                ("ticket.comment", "Comment on a ticket", .low),
+                ("ticket.close", "Close a ticket", .low),
+                ("account.merge", "Merge two accounts", .high),
+                ("team.reinvite", "Invite team members again", .low),
+                ("onboarding.reset", "Start onboarding over", .medium),
+            ]
+        ),
+        (
+            "Billing",
+            [
+                ("billing.view", "View subscriptions, invoices and payments", .low),
+                ("billing.export", "Export financial reports", .high),
+                ("payment.refund", "Refund a payment", .high),
+                ("tenant.credit", "Give a credit", .high),
+                ("subscription.discount", "Give a discount", .high),
+                ("subscription.override_price", "Override a price", .high),
+                ("subscription.pause", "Pause a subscription", .high),
+                ("subscription.resume", "Resume a subscription", .medium),
+                ("subscription.reactivate", "Reactivate a subscription", .medium),
+                ("tenant.change_billing_email", "Change the billing e-mail", .medium),
+                ("tenant.refresh_from_provider", "Fetch the provider's state again", .low),
+                ("invoice.write_off", "Write an invoice off", .high),
+            ]
+        ),
+        (
+            "Flags and platform",
+            [
+                ("flag.view", "View flags and overrides", .low),
+                ("flag.override", "Override a flag for a tenant", .medium),
+                ("flag.clear_override", "Clear a flag override", .medium),
+                ("flag.make_permanent", "Keep a flag override for good", .high),
+                ("worker.restart", "Restart a worker", .medium),
+                ("delivery.view", "View deliveries", .low),
+                ("delivery.replay", "Replay a delivery", .medium),
+                ("webhook.manage", "Create, rotate and disable webhooks", .high),
+            ]
+        ),
+        (
+            "Impersonation",
+            [
+                ("impersonation.start", "Look into a tenant as one of its users", .high),
+                ("impersonation.request_consent", "Ask a tenant for consent", .low),
+                ("impersonation.end", "End an impersonation", .medium),
+                ("breakglass.open", "Open the emergency door", .critical),
+                ("breakglass.review", "Review an emergency", .high),
+            ]
+        ),
+        (
+            "Bulk",
+            [
+                ("bulk.view", "View bulk jobs", .low),
+                ("bulk.flag_rollout", "Roll a flag out to many tenants", .high),
+                ("bulk.region_migration", "Move many tenants to another region", .critical),
+                ("bulk.plan_migration", "Move many tenants to another plan", .critical),
+                ("bulk.invite", "Invite many people again", .high),
+                ("bulk.suspend", "Suspend many tenants", .critical),
+                ("bulk.archive", "Archive many tenants", .critical),
+                ("bulk.delete", "Delete many tenants", .critical),
+                ("bulk.credit", "Credit many tenants", .critical),
+                ("bulk.broadcast", "Write to many customers", .critical),
+            ]
+        ),
+        (
+            "Agents",
+            [
+                ("agent.view", "View agents, tasks and costs", .low),
+                ("agent.request_kill_switch", "Ask for an agent kill switch", .low),
+                ("agent.kill_task", "Kill an agent's task", .high),
+                ("agent.force_pause", "Pause an agent's task", .medium),
+                ("agent.resume", "Resume an agent's task", .medium),
+                ("agent.kill_switch", "Stop a tenant's agents or a feature", .high),
+                ("agent.make_permanent", "Keep an agent control for good", .high),
+                ("agent.approval_override", "Decide in place of the tenant's approver", .critical),
+                ("agent.override_budget", "Override an agent's budget", .high),
+                ("agent.set_tools", "Set an agent's tools", .high),
+                ("agent.set_entitlement", "Set an agent's entitlements", .high),
+                ("agent.rerun", "Run a task again in the sandbox", .low),
+                ("memory.inspect", "Inspect an agent's memory", .high),
+                ("memory.force_forget", "Make an agent forget", .high),
+                ("memory.legal_reference", "Give the legal reference for forgetting", .medium),
+            ]
+        ),
+        (
+            "Incidents, SLA credits, disputes",
+            [
+                ("incident.view", "View AI incidents", .low),
+                ("incident.declare", "Declare an incident", .medium),
+                ("incident.mitigate", "Use an incident primitive", .high),
+                ("incident.release", "Release an incident primitive", .high),
+                ("safety.review", "Work on safety incidents", .high),
+                ("sla_credit.view", "View SLA credits", .low),
+                ("sla_credit.adjust", "Adjust an SLA credit", .high),
+                ("sla_credit.deny", "Deny an SLA credit", .high),
+                ("sla_credit.mass", "Give SLA credits for an incident", .critical),
+                ("dispute.view", "View disputes", .low),
+                ("dispute.uphold", "Uphold a verdict", .medium),
+                ("dispute.escalate", "Escalate a dispute", .low),
+                ("dispute.overturn", "Overturn a verdict", .high),
+                ("dispute.decide", "Decide an escalated dispute", .high),
+            ]
+        ),
+        (
+            "Compliance and legal",
+            [
+                ("compliance.view", "View the compliance console", .low),
+                ("control.record", "Record controls", .medium),
+                ("evidence.record", "Record evidence", .medium),
+                ("exception.record", "Record exceptions", .medium),
+                ("drill.record", "Record drills", .medium),
+                ("engagement.manage", "Manage auditors' engagements", .high),
+                ("dpa.sign", "Record a signed DPA", .medium),
+                ("subprocessor.record", "Record subprocessors", .medium),
+                ("legal_hold.apply", "Apply a legal hold", .high),
+                ("legal_hold.release", "Release a legal hold", .high),
+                ("custody.view", "Read the custody log", .medium),
+                ("erasure.initiate", "Start an erasure", .critical),
+                ("erasure.cancel", "Cancel an erasure", .high),
+                ("erasure.resume", "Resume an erasure", .high),
+            ]
+        ),
+        (
+            "Audit, staff and access",
+            [
+                ("audit.view", "Read the audit log", .low),
+                ("audit.export", "Export the audit log", .high),
+                ("staff.view", "View staff and their roles", .low),
+                ("access.view", "View the permission matrix", .low),
+                ("staff.invite", "Invite staff", .high),
+                ("staff.grant_role", "Grant and revoke roles", .high),
+                ("staff.deactivate", "Deactivate staff", .high),
+                ("staff.reset_factors", "Reset somebody's factors", .critical),
+                ("service_account.manage", "Manage service accounts", .critical),
+                ("scim.configure", "Configure SCIM", .critical),
+                ("oidc.configure", "Configure single sign-on", .critical),
+                ("policy.change", "Change roles, limits and approval rules", .critical),
+            ]
+        ),
+    ]
+}

@@ -1,0 +1,120 @@
+import Kernel
+
+/// A set of permissions with a name. Additive: a person's permissions are the union over their unexpired grants.
+public struct Role: Entity, Hashable {
+    public static let type = "role"
+    public static let idPrefix = "role"
+    public static let table = "roles"
+
+    /// The code, `support_l1`.
+    public var id: String
+    public var version: Int64
+    public var title: String
+    public var summary: String
+
+    public init(id: String, version: Int64 = 1, title: String, summary: String) {
+        self.id = id
+        self.version = version
+        self.title = title
+        self.summary = summary
+    }
+
+    public var tenantID: String? { nil }
+    public var subjects: [String] { [] }
+    public var displayName: String { title }
+    public var document: JSON {
+        ["id": .string(id), "version": .int(version), "title": .string(title), "summary": .string(summary)]
+    }
+}
+
+/// One cell of the permission matrix: a role holds a permission, perhaps up to a limit.
+public struct RolePermission: Entity, Hashable {
+    public static let type = "role_permission"
+    public static let idPrefix = "role_permission"
+    public static let table = "role_permissions"
+
+    /// `support_l2:tenant.credit`
+    public var id: String
+    public var version: Int64
+    public var role: String
+    public var permission: String
+    /// Ceilings per currency in minor units; a currency that is not listed means the strictest of them. `nil`: none.
+    public var limits: [Limit]?
+
+    public init(role: String, permission: String, limits: [Limit]? = nil, version: Int64 = 1) {
+        self.id = "\(role):\(permission)"
+        self.version = version
+        self.role = role
+        self.permission = permission
+        self.limits = limits
+    }
+
+    public var tenantID: String? { nil }
+    public var subjects: [String] { [] }
+    public var displayName: String { id }
+    public var document: JSON {
+        [
+            "id": .string(id), "version": .int(version), "role": .string(role), "permission": .string(permission),
+            "limits": limits.map(Self.json) ?? .null,
+        ]
+    }
+
+    static func json(_ limits: [Limit]) -> JSON {
+        .array(limits.map { ["currency": .string($0.currency), "amount": .int($0.amount)] })
+    }
+
+    static func limits(_ json: JSON) -> [Limit]? {
+        guard let elements = json.array else { return nil }
+        let limits = elements.compactMap { element -> Limit? in
+            guard let currency = element["currency"]?.string, let amount = element["amount"]?.int else { return nil }
+            return Limit(currency: currency, amount: amount)
+        }
+        return limits.count == elements.count ? limits : nil
+    }
+}
+
+/// A person holds a role, perhaps until a time.
+public struct Grant: Entity, Hashable {
+    public static let type = "grant"
+    public static let idPrefix = "grt"
+    public static let table = "grants"
+
+    public var id: String
+    public var version: Int64
+    public var staffID: String
+    public var role: String
+    /// `stf_…`, or `bootstrap` for the first.
+    public var grantedBy: String
+    public var grantedAt: Instant
+    /// The next request after it is without the role.
+    public var expiresAt: Instant?
+    public var revokedAt: Instant?
+
+    public init(
+        id: String, version: Int64 = 1, staffID: String, role: String, grantedBy: String, grantedAt: Instant,
+        expiresAt: Instant? = nil, revokedAt: Instant? = nil
+    ) {
+        self.id = id
+        self.version = version
+        self.staffID = staffID
+        self.role = role
+        self.grantedBy = grantedBy
+        self.grantedAt = grantedAt
+        self.expiresAt = expiresAt
+        self.revokedAt = revokedAt
+    }
+
+    public var tenantID: String? { nil }
+    public var subjects: [String] { [staffID] }
+    public var displayName: String { role }
+    public var document: JSON {
+        [
+            "id": .string(id), "version": .int(version), "staff_id": .string(staffID), "role": .string(role),
+            "granted_by": .string(grantedBy), "granted_at": JSON(grantedAt), "expires_at": JSON(expiresAt),
+            "revoked_at": JSON(revokedAt),
+        ]
+    }
+
+    /// Whether it gives anything at `now`.
+    public func isLive(at now: Instant) -> Bool { revokedAt == nil && (expiresAt.map { now < $0 } ?? true) }
+}

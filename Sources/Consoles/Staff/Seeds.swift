@@ -1,0 +1,239 @@
+import Kernel
+
+/// The roles, permissions, limits and approval rules a new deployment starts with. They are rows afterwards: changing them
+/// is an audited operation, and nothing in the code asks for a role by name.
+public enum Seeds {
+    /// Raised with every change of what follows; recorded with the event that applied it.
+    public static let version: Int64 = 1
+
+    public static let roles: [Role] = [
+        Role(id: "support_l1", title: "Support L1", summary: "Finds and views tenants, users and tickets; sends password resets."),
+        Role(id: "support_l2", title: "Support L2", summary: "All of L1; looks into tenants read-only, suspends and restores, gives small credits, asks for an agent kill switch."),
+        Role(id: "billing_ops", title: "Billing operations", summary: "Refunds, credits, discounts, prices, plans, billing e-mail; pauses and resumes subscriptions."),
+        Role(id: "engineering_oncall", title: "Engineering on call", summary: "Flags, workers, deliveries, reversible bulk runs, agent kill switches, incident primitives."),
+        Role(id: "security", title: "Security", summary: "Ends sessions and impersonations, reviews the audit log, runs erasures, co-signs mass suspension."),
+        Role(id: "finance_lead", title: "Finance lead", summary: "Views billing, exports financial reports, co-signs large amounts; never initiates a refund."),
+        Role(id: "customer_success", title: "Customer success", summary: "Views tenants, upholds and escalates disputes, invites again, resets onboarding."),
+        Role(id: "head_of_cs", title: "Head of customer success", summary: "Decides escalated disputes with a second person; is the second person where a manager is required."),
+        Role(id: "incident_commander", title: "Incident commander", summary: "Uses the primitives of an AI incident and approves mass credit for it."),
+        Role(id: "compliance", title: "Compliance", summary: "Controls, evidence, exceptions, drills, engagements, DPAs, subprocessors; changes no tenant."),
+        Role(id: "legal", title: "Legal", summary: "Legal holds, the reference for forgetting, the custody log; changes no tenant."),
+        Role(id: "executive", title: "Executive", summary: "Signs off mass deletion, and nothing else."),
+        Role(id: "super_admin", title: "Super admin", summary: "Holds every permission; the gravest actions still need a second person."),
+    ]
+
+    /// Role → permissions; `super_admin` holds every one there is.
+    private static let held: [(role: String, permissions: [String])] = [
+        ("support_l1", supportL1),
+        (
+            "support_l2",
+            supportL1 + [
+                "ticket.assign", "ticket.comment", "ticket.close", "impersonation.start",
+                "impersonation.request_consent", "impersonation.end", "tenant.suspend", "tenant.restore",
+                "user.suspend", "user.unsuspend", "tenant.set_note", "tenant.credit", "agent.view",
+                "agent.request_kill_switch",
+            ]
+        ),
+        (
+            "billing_ops",
+            [
+                "tenant.view", "user.view", "billing.view", "payment.refund", "tenant.credit", "subscription.discount",
+                "subscription.override_price", "subscription.pause", "subscription.resume", "subscription.reactivate",
+                "tenant.change_plan", "tenant.change_billing_email", "tenant.refresh_from_provider", "dispute.view",
+                "dispute.overturn",
+            ]
+        ),
+        (
+            "engineering_oncall",
+            [
+                "tenant.view", "flag.view", "flag.override", "flag.clear_override", "worker.restart", "delivery.view",
+                "delivery.replay", "tenant.change_region", "tenant.retry_onboarding", "bulk.view", "bulk.flag_rollout",
+                "bulk.region_migration", "agent.view", "agent.kill_task", "agent.force_pause", "agent.resume",
+                "agent.kill_switch", "agent.rerun", "incident.view", "incident.declare", "incident.mitigate",
+                "incident.release",
+            ]
+        ),
+        (
+            "security",
+            [
+                "tenant.view", "user.view", "user.force_logout", "user.revoke_sessions", "user.delete", "audit.view",
+                "audit.export", "staff.view", "access.view", "erasure.initiate", "erasure.cancel", "erasure.resume",
+                "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
+            ]
+        ),
+        ("finance_lead", ["tenant.view", "billing.view", "billing.export", "sla_credit.view", "dispute.view"]),
+        (
+            "customer_success",
+            [
+                "tenant.view", "user.view", "ticket.view", "dispute.view", "dispute.uphold", "dispute.escalate",
+                "team.reinvite", "onboarding.reset", "tenant.set_note",
+            ]
+        ),
+        (
+            "head_of_cs",
+            [
+                "tenant.view", "user.view", "ticket.view", "dispute.view", "dispute.uphold", "dispute.escalate",
+                "dispute.overturn", "dispute.decide", "sla_credit.view",
+            ]
+        ),
+        (
+            "incident_commander",
+            [
+                "tenant.view", "agent.view", "agent.kill_task", "agent.kill_switch", "incident.view",
+                "incident.declare", "incident.mitigate", "incident.release", "sla_credit.view",
+            ]
+        ),
+        (
+            "compliance",
+            [
+                "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
+                "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "staff.view", "access.view",
+            ]
+        ),
+        ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),
+        ("executive", []),
+        ("super_admin", PermissionCatalog.entries.map(\.code)),
+    ]
+
+    private static let supportL1 = ["tenant.view", "user.view", "ticket.view", "user.reset_password"]
+
+    /// Ceilings on single cells.
+    private static let limits: [String: [Limit]] = [
+        "support_l2:tenant.credit": [Limit(currency: "USD", amount: 50_00)]
+    ]
+
+    public static let permissions: [RolePermission] = held.flatMap { role, permissions in
+        permissions.map { RolePermission(role: role, permission: $0, limits: limits["\(role):\($0)"]) }
+    }
+
+    /// Pairs of roles nobody holds together, by default.
+    public static let separated: [(Set<String>, Set<String>)] = [
+        (["billing_ops"], ["security"]), (["support_l1", "support_l2"], ["billing_ops"]),
+    ]
+
+    /// Why these roles may not be held together; `nil` when they may.
+    public static func separation(_ roles: Set<String>) -> String? {
+        for (a, b) in separated {
+            guard let first = roles.intersection(a).sorted().first, let second = roles.intersection(b).sorted().first
+            else { continue }
+            return "\(first) and \(second) are not held by one person: either could finish what the other must check."
+        }
+        return nil
+    }
+
+    // MARK: Approval rules
+
+    /// Operations whose money value climbs one ladder.
+    static let moneyOperations = [
+        "payment.refund", "tenant.credit", "subscription.discount", "subscription.override_price", "invoice.write_off",
+        "dispute.overturn",
+    ]
+
+    public static let rules: [ApprovalRule] = moneyRules + otherRules
+
+    /// Bands in minor units of USD. `currency` is the one the value was converted to; a value that could not be converted
+    /// is measured with `currency` "none" and always needs the finance lead.
+    private static let moneyRules: [ApprovalRule] = moneyOperations.flatMap { operation -> [ApprovalRule] in
+        let id = operation.replacing(".", with: "_")
+        return [
+            rule(
+                "\(id)_usd_100", operation,
+                when: ["amount": ["ge": 100_00, "lt": 1000_01], "currency": ["eq": "USD"]],
+                .role(["billing_ops"]), "100.00 to 1,000.00 USD"),
+            rule(
+                "\(id)_usd_1000", operation, when: ["amount": ["gt": 1000_00], "currency": ["eq": "USD"]],
+                .role(["finance_lead"]), "More than 1,000.00 USD"),
+            rule(
+                "\(id)_unconverted", operation, when: ["currency": ["eq": "none"]], .role(["finance_lead"]),
+                "A currency without a policy rate"),
+        ]
+    }
+
+    private static let otherRules: [ApprovalRule] = [
+        rule(
+            "tenant_credit_over_limit", "tenant.credit", when: ["over_limit": ["eq": true]], .role(["billing_ops"]),
+            "A credit over one's own limit"),
+        rule(
+            "tenant_hard_delete", "tenant.hard_delete", .role(["super_admin"]), cooldown: .hours(24),
+            "Deleting a tenant for good"),
+
+        // Every bulk run in production needs another holder of the item operation's permission.
+        rule("bulk_flag_rollout", "bulk.flag_rollout", .permission("flag.override"), "A bulk run"),
+        rule("bulk_region_migration", "bulk.region_migration", .permission("tenant.change_region"), "A bulk run"),
+        rule("bulk_plan_migration", "bulk.plan_migration", .permission("tenant.change_plan"), "A bulk run"),
+        rule("bulk_invite", "bulk.invite", .permission("team.reinvite"), "A bulk run"),
+        rule("bulk_archive", "bulk.archive", .permission("tenant.archive"), "A bulk run"),
+        rule("bulk_credit", "bulk.credit", .permission("tenant.credit"), "A bulk run"),
+        rule("bulk_region_migration_admin", "bulk.region_migration", .role(["super_admin"]), "Moving many tenants"),
+        rule("bulk_plan_migration_admin", "bulk.plan_migration", .role(["super_admin"]), "Moving many tenants"),
+        rule(
+            "bulk_suspend", "bulk.suspend", .allOf([.role(["security"]), .permission("tenant.suspend")]),
+            "Suspending many tenants"),
+        rule(
+            "bulk_delete", "bulk.delete", .allOf([.role(["super_admin"]), .role(["executive"])]), cooldown: .hours(24),
+            "Deleting many tenants"),
+        rule("bulk_broadcast", "bulk.broadcast", .role(["head_of_cs"]), "Writing to many customers"),
+
+        rule(
+            "impersonation_write", "impersonation.start",
+            when: ["mode": ["eq": "write"], "tenant_consent": ["eq": false]], .role(["super_admin"]), window: .hours(1),
+            "Impersonation that can change things, without the tenant's own consent"),
+        rule("breakglass", "breakglass.open", .role(["super_admin"]), window: .minutes(10), "The emergency door"),
+
+        // Waived until there is a second super_admin who could sign.
+        rule(
+            "staff_invite", "staff.invite", when: ["super_admins": ["gt": 1]], .role(["super_admin", "security"]),
+            "Inviting staff"),
+        rule("staff_reset_factors", "staff.reset_factors", .role(["super_admin", "security"]), "Resetting factors"),
+        rule(
+            "staff_grant_role", "staff.grant_role", when: ["grants_power": ["eq": true]],
+            .role(["super_admin", "security"]),
+            "Granting a role that signs approvals or holds a high or critical permission"),
+        rule("service_account", "service_account.*", .role(["super_admin", "security"]), "Service accounts"),
+        rule("scim", "scim.*", .role(["super_admin", "security"]), "SCIM settings"),
+        rule("oidc", "oidc.*", .role(["super_admin", "security"]), "Single sign-on settings"),
+
+        rule(
+            "erasure_console", "erasure.initiate", when: ["client": ["eq": "console"]], .role(["super_admin"]),
+            cooldown: .days(7), "An erasure started by staff"),
+        rule(
+            // `tenant_csm` is the person named as the tenant's customer success manager.
+            "agent_kill_switch_enterprise", "agent.kill_switch",
+            when: ["tenant_wide": ["eq": true], "tier": ["eq": "enterprise"]],
+            .role(["tenant_csm", "head_of_cs", "super_admin"]), window: .minutes(15),
+            "Stopping all agents of an Enterprise tenant"),
+        rule(
+            "agent_approval_override", "agent.approval_override", when: ["irreversible": ["eq": true]],
+            .permission("agent.approval_override"), window: .hours(1), "Overriding the approval of an irreversible action"),
+        rule(
+            "agent_make_permanent", "agent.make_permanent", .permission("agent.make_permanent"), window: .hours(1),
+            "Keeping an agent control for good"),
+        rule(
+            "agent_bulk_kill", "agent.kill_task", when: ["tasks": ["gt": 10]], .permission("agent.kill_task"),
+            window: .hours(1), "Killing more than 10 tasks"),
+
+        rule("sla_credit_adjust", "sla_credit.adjust", .role(["finance_lead", "head_of_cs"]), "Adjusting an SLA credit"),
+        rule("sla_credit_deny", "sla_credit.deny", .role(["finance_lead", "head_of_cs"]), "Denying an SLA credit"),
+        rule(
+            "sla_credit_mass", "sla_credit.mass",
+            .allOf([.role(["finance_lead", "head_of_cs"]), .role(["incident_commander"])]),
+            "SLA credits for an incident"),
+        rule(
+            // Five business days always lie within seven calendar days.
+            "dispute_escalated", "dispute.decide",
+            .allOf([.role(["head_of_cs"]), .role(["finance_lead", "billing_ops"])]), window: .days(7),
+            "Deciding an escalated dispute"),
+        rule("policy_change", "policy.change", .role(["security"]), "Changing policy"),
+        rule("flag_permanent", "flag.make_permanent", .role(["security"]), "Keeping a flag override for good"),
+    ]
+
+    private static func rule(
+        _ id: String, _ operation: String, when condition: JSON = .object([:]), _ demand: Demand,
+        window: Span = .hours(24), cooldown: Span? = nil, _ summary: String
+    ) -> ApprovalRule {
+        guard let condition = Condition(condition) else { preconditionFailure("rule \(id) has no valid condition") }
+        return ApprovalRule(
+            id: id, operation: operation, condition: condition, demand: demand, window: window, cooldown: cooldown,
+            version: 1, summary: summary)
+    }
+}

@@ -1,0 +1,53 @@
+import Kernel
+
+/// Somebody who works with Postern.
+public struct Staff: Entity, Hashable {
+    public static let type = "staff"
+    public static let idPrefix = "stf"
+    public static let table = "staff"
+
+    public enum Status: String, Sendable, CaseIterable {
+        /// Has an enrolment link, and no factors yet.
+        case invited
+        case active
+        /// Left: no grants, no sessions, can't sign in.
+        case deactivated
+    }
+
+    public var id: String
+    public var version: Int64
+    /// Lower case; unique.
+    public var email: String
+    public var name: String
+    public var status: Status
+    /// The person who invited them; `nil` for the first.
+    public var invitedBy: String?
+    public var createdAt: Instant
+    public var updatedAt: Instant
+
+    public init(
+        id: String, version: Int64 = 1, email: String, name: String, status: Status, invitedBy: String?,
+        createdAt: Instant, updatedAt: Instant
+    ) {
+        self.id = id
+        self.version = version
+        self.email = email
+        self.name = name
+        self.status = status
+        self.invitedBy = invitedBy
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+
+    public var tenantID: String? { nil }
+    public var subjects: [String] { [id] }
+    public var displayName: String { name }
+
+    public var document: JSON {
+        [
+            "id": .string(id), "version": .int(version), "email": .string(email), "name": .string(name),
+            "status": .string(status.rawValue), "invited_by": JSON(invitedBy), "created_at": JSON(createdAt),
+            "updated_at": JSON(updatedAt),
+        ]
+    }
+}

@@ -1,0 +1,92 @@
+import Kernel
+
+/// Erases a customer that was archived long enough. What stays is a tombstone, so that its id is never given again.
+public enum HardDeleteTenant: Operation {
+    public typealias Target = Tenant
+    public static let spec = OperationSpec(
+        "tenant.hard_delete", "Delete for good",
+        summary: "Erases the tenant's name, slug and metadata and revokes every membership. This can't be undone.",
+        permission: "tenant.hard_delete", risk: .critical,
+        reasonCodes: [
+            ReasonCode("gdpr_erasure_request", "The customer asked for erasure"),
+            ReasonCode("retention_policy", "The retention policy demands it"),
+        ], confirmByTyping: true, isDestructive: true)
+
+    /// The memberships to revoke.
+    public struct Facts: Sendable {
+        public let members: [Membership]
+        public let isMore: Bool
+    }
+
+    /// More memberships than this are revoked in the product first: one transaction stays short.
+    static let mostMembers = 10_000
+    /// A leaf holds about 380 changes; beyond this they are recorded by digest.
+    static let mostRecordedChanges = 300
+
+    public static func gather(_ input: NoInput, _ target: Tenant?, from reader: any Reader) throws -> Facts {
+        guard let target else { return Facts(members: [], isMore: false) }
+        let rows = try reader.query(MembershipQueries.live(of: target.id, limit: mostMembers + 1))
+        return Facts(members: try rows.prefix(mostMembers).map(Membership.init), isMore: rows.count > mostMembers)
+    }
+
+    public static func measures(_ call: Call<Self>) -> Measures {
+        var measures = Measures.tenant(call.before, reversible: false)
+        measures.values["members"] = .int(Int64(call.facts.members.count))
+        return measures
+    }
+
+    public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
+        let before = call.before
+        let status = try TenantTransitions.destination(of: before, by: spec.name, reasonCode: call.reasonCode)
+        guard let eligible = before.deletionEligibleAt, call.now >= eligible else {
+            throw .conflict(
+                tooEarly(before), legal: TenantTransitions.legal(from: .archived).filter { $0.contains("restore") })
+        }
+        guard !call.facts.isMore else {
+            throw .conflict(
+                "It still has more than \(mostMembers.grouped) members. Remove them in your product, then ask again.")
+        }
+        var after = before.moved(to: status, at: call.now)
+        after.name = "Deleted tenant"
+        after.slug = "deleted-" + before.id.dropFirst(Tenant.idPrefix.count + 1).lowercased()
+        after.metadata = [:]
+        after.ownerID = nil
+        after.csmID = nil
+        let revoked = call.facts.members.map { membership in
+            var after = membership
+            after.status = .revoked
+            after.revokedAt = call.now
+            return Change.update(membership, to: after)
+        }
+        return Plan(
+            after, also: revoked, alsoWrite: [call.history(of: after, from: before.status)],
+            effects: [.webhook("deleted", after)], facts: ["memberships_revoked": .int(Int64(revoked.count))],
+            recordsDigests: revoked.count > mostRecordedChanges,
+            consequence:
+                "\(before.name) is erased for good and \(revoked.count.grouped) \(revoked.count == 1 ? "membership" : "memberships") revoked."
+        )
+    }
+
+    public static func undo(_ done: Done<Self>) -> Undo {
+        .impossible("Deletion is final: the name and the members are erased.")
+    }
+
+    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
+        switch target.status {
+        case .deleted: "it is deleted already"
+        case .archived:
+            target.deletionEligibleAt.map { now >= $0 } ?? false
+                ? nil : "possible from \(target.deletionEligibleAt?.day.text ?? "never") on"
+        default: "archive it first"
+        }
+    }
+
+    private static func tooEarly(_ tenant: Tenant) -> String {
+        guard let eligible = tenant.deletionEligibleAt else {
+            return
+                "It is not known since when this tenant is archived. Restore it and archive it again to start the 90 days."
+        }
+        return
+            "An archived tenant is kept for 90 days: it can be deleted for good from \(eligible.rfc3339.prefix(16)) UTC on."
+    }
+}

@@ -1,0 +1,83 @@
+import Kernel
+
+/// Words a product keeps with a tenant: `{"segment": "robotics"}`; in a form one `segment: robotics` per line.
+public struct TenantMetadata: ParamValue {
+    public let values: [String: String]
+    public init(_ values: [String: String]) { self.values = values }
+
+    static let maximum = 50
+
+    public static func parse(_ json: JSON, _ rules: ParamRules) throws(FieldError.Reason) -> TenantMetadata {
+        guard let members = json.object else { throw .init("must be an object of texts.") }
+        var values: [String: String] = [:]
+        for (key, value) in members.sorted(by: { $0.key < $1.key }) {
+            guard let text = value.string else { throw .init("must have a text under \"\(key)\".") }
+            try add(key, text, to: &values)
+        }
+        return TenantMetadata(values)
+    }
+
+    public static func parse(text: String, _ rules: ParamRules) throws(FieldError.Reason) -> TenantMetadata {
+        var values: [String: String] = [:]
+        // A form can't tell "left empty" from "emptied": the hyphen says the latter.
+        if text.allSatisfy({ $0 == "-" || $0.isWhitespace }) { return TenantMetadata([:]) }
+        for line in text.split(whereSeparator: \.isNewline) where !line.allSatisfy(\.isWhitespace) {
+            guard let colon = line.firstIndex(of: ":") else {
+                throw .init("must have one \"key: value\" per line; \"\(line)\" has no colon.")
+            }
+            try add(String(line[..<colon]), String(line[line.index(after: colon)...]), to: &values)
+        }
+        return TenantMetadata(values)
+    }
+
+    private static func add(
+        _ key: String, _ value: String, to values: inout [String: String]
+    ) throws(FieldError.Reason) {
+        let name: String
+        let text: String
+        do throws(FieldError.Reason) {
+            name = try TextRule.line(1...60).check(key)
+            text = try TextRule.line(1...500).check(value)
+        } catch {
+            throw .init("has an entry \"\(key)\" whose key or value \(error.text)")
+        }
+        guard values.updateValue(text, forKey: name) == nil else { throw .init("names \"\(name)\" twice.") }
+        guard values.count <= maximum else { throw .init("must have at most \(maximum) entries.") }
+    }
+
+    public var json: JSON { .object(values.mapValues(JSON.string)) }
+    public var text: String {
+        values.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n")
+    }
+    public static func schema(_ rules: ParamRules) -> JSON {
+        ["type": "object", "maxProperties": .int(Int64(maximum)), "additionalProperties": ["type": "string"]]
+    }
+    public static var control: ParamControl { .prose }
+}
+
+/// A word such as a plan, a tier or a region: lower case letters, digits, hyphens and underscores.
+public struct TenantWord: ParamValue, Hashable {
+    public let word: String
+    public init(_ word: String) { self.word = word }
+
+    public static func parse(_ json: JSON, _ rules: ParamRules) throws(FieldError.Reason) -> TenantWord {
+        guard case .string(let text) = json else { throw .init("must be text.") }
+        return try parse(text: text, rules)
+    }
+    public static func parse(text: String, _ rules: ParamRules) throws(FieldError.Reason) -> TenantWord {
+        guard isValid(text) else {
+            throw .init("must be 1 to 40 lower-case letters, digits, hyphens or underscores.")
+        }
+        return TenantWord(text)
+    }
+    static func isValid(_ text: String) -> Bool {
+        (1...40).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x5F
+            }
+    }
+    public var json: JSON { .string(word) }
+    public var text: String { word }
+    public static func schema(_ rules: ParamRules) -> JSON { ["type": "string", "pattern": "^[a-z0-9_-]{1,40}$"] }
+    public static var control: ParamControl { .line }
+}

@@ -1,0 +1,132 @@
+import Kernel
+
+extension Tenant {
+    static let columns = """
+        id, version, external_id, slug, name, status, resumes_to, then_resumes_to, plan, tier, region, owner_id, csm_id, \
+        metadata, created_at, updated_at, status_since, deletion_eligible_at, last_activity_at
+        """
+
+    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM tenants WHERE id IN (\(placeholders(ids.count))) ORDER BY id\(lock ? dialect.forUpdate : "")",
+            ids.map(Value.text))
+    }
+
+    public static func selectAll(after cursor: String, limit: Int) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM tenants WHERE id > $1 ORDER BY id LIMIT $2", [.text(cursor), .int(Int64(limit))])
+    }
+
+    public func insert() -> [Statement] {
+        [
+            Statement(
+                """
+                INSERT INTO tenants (id, version, external_id, slug, name, name_key, status, resumes_to, \
+                then_resumes_to, plan, tier, region, owner_id, csm_id, metadata, created_at, updated_at, status_since, \
+                deletion_eligible_at, last_activity_at) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                """,
+                [.text(id), .int(version), .text(externalID)] + changing
+                    + [.int(createdAt.microseconds)] + times, expectedRows: 1)
+        ]
+    }
+
+    public func update(expecting version: Int64) -> [Statement] {
+        [
+            Statement(
+                """
+                UPDATE tenants SET version = $1, slug = $2, name = $3, name_key = $4, status = $5, resumes_to = $6, \
+                then_resumes_to = $7, plan = $8, tier = $9, region = $10, owner_id = $11, csm_id = $12, metadata = $13, \
+                updated_at = $14, status_since = $15, deletion_eligible_at = $16, last_activity_at = $17 \
+                WHERE id = $18 AND version = $19
+                """,
+                [.int(self.version)] + changing + times + [.text(id), .int(version)], expectedRows: 1)
+        ]
+    }
+
+    private var changing: [Value] {
+        [
+            .text(slug), .text(name), .text(nameKey), .text(status.rawValue), Value(resumesTo?.rawValue),
+            Value(thenResumesTo?.rawValue), .text(plan), .text(tier), .text(region), Value(ownerID), Value(csmID),
+            Value(metadataJSON),
+        ]
+    }
+
+    private var times: [Value] {
+        [
+            .int(updatedAt.microseconds), .int(statusSince.microseconds), Value(deletionEligibleAt),
+            .int(lastActivityAt.microseconds),
+        ]
+    }
+}
+
+/// `$1, $2, …`
+func placeholders(_ count: Int, from first: Int = 1) -> String {
+    (first..<first + count).map { "$\($0)" }.joined(separator: ", ")
+}
+
+enum TenantQueries {
+    /// Tenants by one of their unique names, in one statement. `values` MUST NOT be empty.
+    static func tenants(by column: UniqueColumn, _ values: [String]) -> Statement {
+        Statement(
+            "SELECT \(Tenant.columns) FROM tenants WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
+            values.map(Value.text))
+    }
+    enum UniqueColumn: String { case id, slug, externalID = "external_id" }
+
+    /// How many members a tenant has, counting no further than `limit`.
+    static func memberCount(_ tenant: String, upTo limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT COUNT(*) AS n FROM (SELECT id FROM memberships WHERE tenant_id = $1 AND status <> 'revoked' \
+            LIMIT $2) AS some
+            """, [.text(tenant), .int(Int64(limit))])
+    }
+
+    /// One line of the status history, written with the change it records.
+    static func history(
+        tenant: String, event: String, from: TenantStatus?, to: TenantStatus, person: String, reasonCode: String?,
+        at: Instant
+    ) -> Statement {
+        Statement(
+            """
+            INSERT INTO tenant_status_history (tenant_id, event_id, from_status, to_status, actor_type, actor_id, \
+            reason_code, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            [
+                .text(tenant), .text(event), Value(from?.rawValue), .text(to.rawValue),
+                .text(person.hasPrefix("stf_") ? "staff" : "system"), .text(person), Value(reasonCode),
+                .int(at.microseconds),
+            ])
+    }
+
+    /// Newest first; `before` is the last line of the page before.
+    static func history(of tenant: String, before: (at: Int64, seq: Int64)?, limit: Int) -> Statement {
+        let columns = "seq, event_id, from_status, to_status, actor_type, actor_id, reason_code, at"
+        guard let before else {
+            return Statement(
+                """
+                SELECT \(columns) FROM tenant_status_history WHERE tenant_id = $1 ORDER BY at DESC, seq DESC LIMIT $2
+                """, [.text(tenant), .int(Int64(limit))])
+        }
+        return Statement(
+            """
+            SELECT \(columns) FROM tenant_status_history WHERE tenant_id = $1 AND (at, seq) < ($2, $3) \
+            ORDER BY at DESC, seq DESC LIMIT $4
+            """, [.text(tenant), .int(before.at), .int(before.seq), .int(Int64(limit))])
+    }
+
+    /// The last events about a tenant, newest first.
+    static func activity(of tenant: String, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT id, at, class, action, outcome, actor_type, actor_id FROM events WHERE tenant_id = $1 \
+            ORDER BY at DESC, id DESC LIMIT $2
+            """, [.text(tenant), .int(Int64(limit))])
+    }
+
+    /// Names of staff, for showing who did something.
+    static func staffNames(_ ids: [String]) -> Statement {
+        Statement("SELECT id, name FROM staff WHERE id IN (\(placeholders(ids.count)))", ids.map(Value.text))
+    }
+}

@@ -1,0 +1,132 @@
+import Kernel
+
+/// One line of the tenant's state machine.
+public struct TenantTransition: Sendable, Hashable {
+    public enum Destination: Sendable, Hashable {
+        case status(TenantStatus)
+        /// The status the tenant came from, as it remembers it in `resumes_to`.
+        case resumesTo
+    }
+    public enum Initiator: Sendable, Hashable {
+        /// A person, by this operation.
+        case operation(String)
+        /// Postern itself, when this happened.
+        case system(String)
+    }
+
+    public let from: [TenantStatus]
+    public let to: Destination
+    public let by: Initiator
+    public let reasonCodes: [String]
+}
+
+/// Every way a tenant may change its state, as data (spec: operations §3). What is not here is illegal.
+public enum TenantTransitions {
+    public static let table: [TenantTransition] = [
+        .init(from: [.pending], to: .status(.ready), by: .system("onboarding done"), reasonCodes: []),
+        .init(from: [.pending], to: .status(.failed), by: .system("onboarding failed"), reasonCodes: []),
+        .init(
+            from: [.failed], to: .status(.pending), by: .operation("tenant.retry_onboarding"), reasonCodes: ["retry"]),
+        .init(from: [.ready], to: .status(.active), by: .system("first login"), reasonCodes: []),
+        .init(
+            from: [.ready, .active, .expired, .cancelled], to: .status(.suspended), by: .operation("tenant.suspend"),
+            reasonCodes: ["non_payment", "abuse", "legal_hold", "support_investigation"]),
+        .init(
+            from: [.suspended], to: .resumesTo, by: .operation("tenant.restore"),
+            reasonCodes: ["payment_recovered", "investigation_closed", "legal_hold_lifted"]),
+        .init(from: [.active], to: .status(.expired), by: .system("trial ended"), reasonCodes: []),
+        .init(from: [.expired], to: .status(.active), by: .system("subscription created"), reasonCodes: []),
+        .init(from: [.expired], to: .status(.active), by: .operation("tenant.restore"), reasonCodes: ["converted"]),
+        .init(from: [.active, .suspended], to: .status(.cancelled), by: .system("provider event"), reasonCodes: []),
+        .init(
+            from: [.cancelled], to: .status(.active), by: .operation("tenant.restore"),
+            reasonCodes: ["customer_un_cancel", "csm_save"]),
+        .init(
+            from: [.ready, .failed, .active, .expired, .suspended, .cancelled], to: .status(.archived),
+            by: .operation("tenant.archive"), reasonCodes: ["customer_departed", "policy_inactive_180d"]),
+        .init(from: [.cancelled], to: .status(.archived), by: .system("cancelled for 30 days"), reasonCodes: []),
+        .init(from: [.archived], to: .resumesTo, by: .operation("tenant.restore"), reasonCodes: ["customer_return"]),
+        .init(
+            from: [.archived], to: .status(.deleted), by: .operation("tenant.hard_delete"),
+            reasonCodes: ["gdpr_erasure_request", "retention_policy"]),
+    ]
+
+    /// How long an archived tenant is kept before it may be deleted.
+    public static let keptArchived = Span.days(90)
+
+    /// The transitions an operation may make from a status.
+    public static func transitions(from status: TenantStatus, by operation: String) -> [TenantTransition] {
+        table.filter { $0.by == .operation(operation) && $0.from.contains(status) }
+    }
+
+    /// Where `operation` takes a tenant under this reason code, or a refusal that names what is legal instead.
+    public static func destination(
+        of tenant: Tenant, by operation: String, reasonCode: String?
+    ) throws(Refusal) -> TenantStatus {
+        let candidates = transitions(from: tenant.status, by: operation)
+        guard !candidates.isEmpty else {
+            throw .conflict(
+                "\(sentence(tenant.status.withArticle)) tenant can't be \(participle(operation)). \(waysOut(of: tenant.status))",
+                legal: legal(from: tenant.status))
+        }
+        guard let match = candidates.first(where: { reasonCode.map($0.reasonCodes.contains) ?? false }) else {
+            let codes = candidates.flatMap(\.reasonCodes)
+            let given = reasonCode.map { "not with the reason code \($0)" } ?? "not without a reason code"
+            throw .conflict(
+                "\(sentence(tenant.status.withArticle)) tenant can be \(participle(operation)), but \(given). "
+                    + "Choose \(list(codes, "or")).",
+                legal: codes.map { "\(operation) \($0)" })
+        }
+        switch match.to {
+        case .status(let status): return status
+        // A tenant that remembers nothing was registered in this status: active is the state everybody means.
+        case .resumesTo: return tenant.resumesTo ?? .active
+        }
+    }
+
+    /// `tenant.restore customer_return`, one for each operation and reason code legal from a status.
+    public static func legal(from status: TenantStatus) -> [String] {
+        table.filter { $0.from.contains(status) }.flatMap { transition -> [String] in
+            guard case .operation(let name) = transition.by else { return [] }
+            return transition.reasonCodes.map { "\(name) \($0)" }
+        }
+    }
+
+    /// Why a control for `operation` is off on a tenant in this status; `nil` when the status allows it.
+    public static func unavailable(_ operation: String, in status: TenantStatus) -> String? {
+        guard transitions(from: status, by: operation).isEmpty else { return nil }
+        return "\(status.rawValue) tenants can't be \(participle(operation))"
+    }
+
+    /// "It can be restored or deleted for good."
+    static func waysOut(of status: TenantStatus) -> String {
+        var names: [String] = []
+        for transition in table where transition.from.contains(status) {
+            guard case .operation(let name) = transition.by, !names.contains(name) else { continue }
+            names.append(name)
+        }
+        switch status {
+        case .deleted: return "Deletion is final."
+        case .pending: return "It is still being set up: wait until your product reports it ready or failed."
+        default: return "It can be \(list(names.map(participle), "or"))."
+        }
+    }
+
+    private static func participle(_ operation: String) -> String {
+        switch operation {
+        case "tenant.suspend": "suspended"
+        case "tenant.restore": "restored"
+        case "tenant.archive": "archived"
+        case "tenant.hard_delete": "deleted for good"
+        case "tenant.retry_onboarding": "set up again"
+        default: "changed by \(operation)"
+        }
+    }
+
+    private static func sentence(_ words: String) -> String { words.prefix(1).uppercased() + words.dropFirst() }
+
+    private static func list(_ words: [String], _ conjunction: String) -> String {
+        guard let last = words.last, words.count > 1 else { return words.first ?? "" }
+        return words.dropLast().joined(separator: ", ") + " \(conjunction) " + last
+    }
+}

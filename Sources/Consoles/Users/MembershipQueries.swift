@@ -1,0 +1,89 @@
+import Kernel
+
+extension Membership {
+    static let columns = "id, version, tenant_id, user_id, role, status, invited_at, joined_at, revoked_at"
+
+    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
+        Statement(
+            """
+            SELECT \(columns) FROM memberships WHERE id IN (\(placeholders(ids.count))) \
+            ORDER BY id\(lock ? dialect.forUpdate : "")
+            """, ids.map(Value.text))
+    }
+
+    public static func selectAll(after cursor: String, limit: Int) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM memberships WHERE id > $1 ORDER BY id LIMIT $2",
+            [.text(cursor), .int(Int64(limit))])
+    }
+
+    public func insert() -> [Statement] {
+        [
+            Statement(
+                """
+                INSERT INTO memberships (id, version, tenant_id, user_id, role, status, invited_at, joined_at, \
+                revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                """,
+                [
+                    .text(id), .int(version), .text(tenant), .text(userID), .text(role.rawValue),
+                    .text(status.rawValue), Value(invitedAt), Value(joinedAt), Value(revokedAt),
+                ], expectedRows: 1)
+        ]
+    }
+
+    public func update(expecting version: Int64) -> [Statement] {
+        [
+            Statement(
+                """
+                UPDATE memberships SET version = $1, role = $2, status = $3, invited_at = $4, joined_at = $5, \
+                revoked_at = $6 WHERE id = $7 AND version = $8
+                """,
+                [
+                    .int(self.version), .text(role.rawValue), .text(status.rawValue), Value(invitedAt), Value(joinedAt),
+                    Value(revokedAt), .text(id), .int(version),
+                ], expectedRows: 1)
+        ]
+    }
+}
+
+enum MembershipQueries {
+    /// Everybody who is or is invited to be a member of a tenant.
+    static func live(of tenant: String, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT \(Membership.columns) FROM memberships WHERE tenant_id = $1 AND status <> 'revoked' \
+            ORDER BY user_id LIMIT $2
+            """, [.text(tenant), .int(Int64(limit))])
+    }
+
+    /// The memberships of exactly these pairs. `pairs` MUST NOT be empty.
+    static func memberships(of pairs: [(tenant: String, user: String)]) -> Statement {
+        let list = pairs.indices.map { "($\(2 * $0 + 1), $\(2 * $0 + 2))" }.joined(separator: ", ")
+        return Statement(
+            "SELECT \(Membership.columns) FROM memberships WHERE (tenant_id, user_id) IN (VALUES \(list))",
+            pairs.flatMap { [.text($0.tenant), .text($0.user)] })
+    }
+
+    /// A tenant's members with their users, in user id order after `cursor`.
+    static func members(of tenant: String, after cursor: String, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT m.id AS membership_id, m.role AS role, m.status AS membership_status, m.invited_at AS invited_at, \
+            m.joined_at AS joined_at, m.revoked_at AS revoked_at, u.id AS user_id, u.email AS email, u.name AS name, \
+            u.status AS user_status, u.last_login_at AS last_login_at \
+            FROM memberships m JOIN users u ON u.id = m.user_id \
+            WHERE m.tenant_id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3
+            """, [.text(tenant), .text(cursor), .int(Int64(limit))])
+    }
+
+    /// The tenants a user belongs to, in tenant id order.
+    static func tenants(of user: String, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT m.role AS role, m.status AS membership_status, m.joined_at AS joined_at, t.id AS id, \
+            t.name AS name, t.slug AS slug, t.status AS status, t.plan AS plan \
+            FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1 \
+            ORDER BY m.tenant_id LIMIT $2
+            """, [.text(user), .int(Int64(limit))])
+    }
+}

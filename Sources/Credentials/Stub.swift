@@ -1,3 +1,0 @@
-import Foundation
-import CArgon2
-import CQREncode

@@ -1,0 +1,172 @@
+import HTTPTypes
+import Hummingbird
+import Kernel
+import NIOCore
+
+extension StaffAPI {
+    /// What can be done with recorded events beside reading them.
+    func eventRoutes() -> [Route] {
+        [
+            signed(.post, "/audit-events/{id}/undo") { exchange, signed in
+                let key = try IdempotencyKey.read(exchange.headers[.idempotencyKey])
+                let ifMatch = try ETag.version(ifMatch: exchange.headers[.ifMatch])
+                var body = try await BodyReader(exchange)
+                let reasonCode = body.text("reason_code", atMost: 64)
+                let justification = body.text("justification")
+                let ticket = body.text("ticket", atMost: 200)
+                try body.finish()
+                let id = exchange.parameters["id"] ?? ""
+                var request = try await context.pipeline.undoOffer(for: id, by: signed.caller).request
+                request.undoes = id
+                request.idempotencyKey = key
+                request.ifMatch = ifMatch ?? request.ifMatch
+                request.reasonCode = reasonCode ?? request.reasonCode
+                request.justification = justification ?? request.justification
+                request.ticket = ticket ?? request.ticket
+                guard let operation = context.catalog[request.operation] else {
+                    throw OperationError.unknownOperation(request.operation)
+                }
+                return try await answer(request, operation, exchange, signed.caller)
+            },
+            signed(.get, "/audit-events/{id}/receipt", cookieDownload: true) { exchange, signed in
+                let id = exchange.parameters["id"] ?? ""
+                try await context.pipeline.read("audit.view", by: signed.caller) { _ in
+                    ((), Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]))
+                }
+                var response = Response.json(try await context.log.receipt(event: id, wait: .seconds(5)))
+                response.headers[.contentDisposition] = "attachment; filename=\"\(Self.fileName(id)).receipt.json\""
+                return response
+            },
+            signed(.get, "/audit-events/export", cookieDownload: true) { exchange, signed in
+                let filter = try EventFilter(query: exchange.query)
+                try await context.pipeline.read("audit.export", by: signed.caller) { _ in
+                    ((), Disclosure("audit.export", query: filter.json, count: 0, ids: []))
+                }
+                return export(filter)
+            },
+        ]
+    }
+
+    /// Streams the export: a chunk is made only when the one before it has been taken. When something fails on the way the
+    /// connection is cut, so that a client never takes half an export for a whole one.
+    private func export(_ filter: EventFilter) -> Response {
+        let log = context.log
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: "application/jsonl", .cacheControl: "no-store",
+                .contentDisposition: "attachment; filename=\"postern-events.jsonl\"",
+            ],
+            body: .init { writer in
+                let handoff = Handoff()
+                let producer = Task {
+                    do {
+                        try await log.export(filter) { try await handoff.give($0) }
+                        await handoff.finish(nil)
+                    } catch {
+                        await handoff.finish(error)
+                    }
+                }
+                do {
+                    while let bytes = try await handoff.take() { try await writer.write(ByteBuffer(bytes: bytes)) }
+                    try await writer.finish(nil)
+                } catch {
+                    await handoff.close()
+                    producer.cancel()
+                    throw error
+                }
+            })
+    }
+
+    private static func fileName(_ id: String) -> String {
+        String(id.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }.prefix(64))
+    }
+}
+
+extension EventFilter {
+    /// Reads the filters of a query; every error at once.
+    init(query: [String: [String]]) throws {
+        self.init()
+        var errors: [FieldError] = []
+        for (name, values) in query.sorted(by: { $0.key < $1.key }) {
+            guard let text = values.first, !text.isEmpty else { continue }
+            func bad(_ reason: String) { errors.append(FieldError(pointer: "?\(name)", detail: "\(name) \(reason)")) }
+            switch name {
+            case "actor": actor = text
+            case "tenant": tenant = text
+            case "target": target = text
+            case "action": action = text
+            case "class":
+                eventClass = EventClass(rawValue: text)
+                if eventClass == nil { bad("must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).") }
+            case "outcome":
+                outcome = EventOutcome(rawValue: text)
+                if outcome == nil { bad("must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).") }
+            case "from", "until":
+                guard let instant = Instant(rfc3339: text) else {
+                    bad("must be a time like 2026-11-17T14:32:00Z.")
+                    continue
+                }
+                if name == "from" { from = instant } else { until = instant }
+            default:
+                bad("is not a filter; known are action, actor, class, from, outcome, target, tenant, until.")
+            }
+        }
+        if !errors.isEmpty { throw Problem.invalid(errors) }
+    }
+}
+
+/// Passes chunks from one task to another, one at a time: giving waits until the chunk was taken.
+private actor Handoff {
+    private struct Closed: Error {}
+    private var chunk: [UInt8]?
+    private var isFinished = false
+    private var isClosed = false
+    private var failure: (any Error)?
+    private var giver: CheckedContinuation<Void, Never>?
+    private var taker: CheckedContinuation<Void, Never>?
+
+    func give(_ bytes: [UInt8]) async throws {
+        while chunk != nil, !isClosed { await withCheckedContinuation { giver = $0 } }
+        guard !isClosed else { throw Closed() }
+        chunk = bytes
+        wakeTaker()
+    }
+
+    func finish(_ error: (any Error)?) {
+        isFinished = true
+        failure = error
+        wakeTaker()
+    }
+
+    func close() {
+        isClosed = true
+        wakeGiver()
+    }
+
+    /// `nil` at the end.
+    func take() async throws -> [UInt8]? {
+        while true {
+            if let bytes = chunk {
+                chunk = nil
+                wakeGiver()
+                return bytes
+            }
+            if isFinished {
+                if let failure { throw failure }
+                return nil
+            }
+            await withCheckedContinuation { taker = $0 }
+        }
+    }
+
+    private func wakeGiver() {
+        giver?.resume()
+        giver = nil
+    }
+
+    private func wakeTaker() {
+        taker?.resume()
+        taker = nil
+    }
+}

@@ -1,0 +1,462 @@
+import Kernel
+
+/// The OpenAPI 3.1 document, derived from the declarations and from nothing else.
+public enum OpenAPI {
+    /// The document of a catalogue, for a golden file: sorted and indented, the same for the same declarations.
+    public static func text(_ catalog: Catalog) -> String { String(decoding: document(catalog).prettyBytes, as: UTF8.self) }
+
+    static func document(_ catalog: Catalog) -> JSON {
+        var paths: [String: [String: JSON]] = [:]
+        for read in catalog.reads { paths[read.path, default: [:]]["get"] = path(read) }
+        for operation in catalog.operations where !operation.spec.systemOnly {
+            paths[operation.apiPath, default: [:]]["post"] = path(operation)
+        }
+        for (path, method, entry) in fixed { paths[path, default: [:]][method] = entry }
+        return [
+            "openapi": "3.1.0",
+            "info": [
+                "title": "Postern", "version": "1",
+                "description":
+                    "The back office's API. Every operation is carried out through one pipeline: permission, step-up, justification, preview, approval, audit event.",
+                "license": ["name": "Apache-2.0", "identifier": "Apache-2.0"],
+            ],
+            "servers": [["url": "/api/v1"]],
+            "security": [["session": []]],
+            "tags": .array(tags(catalog).map { ["name": .string($0)] }),
+            "paths": .object(paths.mapValues(JSON.object)),
+            "components": [
+                "securitySchemes": [
+                    "session": [
+                        "type": "http", "scheme": "bearer",
+                        "description": "The token of POST /sessions/totp or /sessions/recovery.",
+                    ]
+                ],
+                "schemas": schemas, "responses": responses,
+                "parameters": [
+                    "IdempotencyKey": [
+                        "name": "Idempotency-Key", "in": "header",
+                        "description":
+                            "Chosen by the client: new for a new intention, the same for a retry. Required unless dry_run=true. Bare or as a quoted structured-field string.",
+                        "schema": ["type": "string", "minLength": 1, "maxLength": 257, "pattern": "^[!-~]+$"],
+                        "required": false,
+                    ],
+                    "IfMatch": [
+                        "name": "If-Match", "in": "header", "description": "The ETag of the version the client looked at.",
+                        "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"], "required": false,
+                    ],
+                    "RequiredIfMatch": [
+                        "name": "If-Match", "in": "header",
+                        "description": "The ETag of the version the client looked at. Required unless dry_run=true.",
+                        "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"], "required": false,
+                    ],
+                    "DryRun": [
+                        "name": "dry_run", "in": "query", "description": "Answer what would happen and change nothing.",
+                        "schema": ["type": "boolean", "default": false], "required": false,
+                    ],
+                ],
+            ],
+        ]
+    }
+
+    // MARK: Operations
+
+    /// JSON Schema of an operation's request body.
+    static func requestSchema(_ operation: AnyOperation) -> JSON {
+        let spec = operation.spec
+        let fields = operation.fields()
+        var properties: [String: JSON] = [:]
+        var required: [JSON] = []
+        let needed = fields.filter(\.param.isRequired).map(\.name)
+        properties["input"] = .members([
+            ("type", "object"), ("additionalProperties", false),
+            ("properties", .object(Dictionary(uniqueKeysWithValues: fields.map { ($0.name, $0.param.schema) }))),
+            ("required", needed.isEmpty ? nil : .array(needed.map(JSON.string))),
+        ])
+        if !needed.isEmpty { required.append("input") }
+        if !spec.reasonCodes.isEmpty {
+            properties["reason_code"] = [
+                "type": "string", "enum": .array(spec.reasonCodes.map { .string($0.code) }),
+                "description": .string(
+                    spec.reasonCodes.map { "\($0.code): \($0.label)" }.joined(separator: "; ") + "."),
+            ]
+        } else {
+            properties["reason_code"] = ["type": "string", "description": "This operation has no reason codes."]
+        }
+        if case .required(let least) = spec.justification {
+            properties["justification"] = [
+                "type": "string", "minLength": .int(Int64(least)), "maxLength": 4000,
+                "description": "Why, in a sentence the next person understands.",
+            ]
+            required.append("justification")
+            if !spec.reasonCodes.isEmpty { required.append("reason_code") }
+        } else {
+            properties["justification"] = ["type": "string", "maxLength": 4000, "description": "Why, when it helps others."]
+        }
+        properties["ticket"] = ["type": "string", "maxLength": 200, "description": "The ticket this belongs to."]
+        if spec.ticketRequired { required.append("ticket") }
+        return .members([
+            ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
+            ("required", required.isEmpty ? nil : .array(required)),
+        ])
+    }
+
+    private static func path(_ operation: AnyOperation) -> JSON {
+        let spec = operation.spec
+        var parameters: [JSON] = [
+            ["$ref": "#/components/parameters/IdempotencyKey"],
+            ["$ref": spec.requiresIfMatch ? "#/components/parameters/RequiredIfMatch" : "#/components/parameters/IfMatch"],
+            ["$ref": "#/components/parameters/DryRun"],
+        ]
+        if !operation.creates { parameters.insert(idParameter("id", prefix: operation.targetPrefix), at: 0) }
+        var answers: [String: JSON] = [
+            operation.creates ? "201" : "200": [
+                "description": operation.creates ? "Done; Location names what was made." : "Done, or the preview of it.",
+                "headers": [
+                    "ETag": ["schema": ["type": "string"], "description": "The target's new version."],
+                    "Idempotency-Replayed": [
+                        "schema": ["type": "string", "const": "true"],
+                        "description": "Present when a stored answer was given again.",
+                    ],
+                ],
+                "content": [
+                    "application/json": [
+                        "schema": operation.creates
+                            ? ["$ref": "#/components/schemas/Applied"]
+                            : [
+                                "oneOf": [
+                                    ["$ref": "#/components/schemas/Applied"], ["$ref": "#/components/schemas/Preview"],
+                                ]
+                            ]
+                    ]
+                ],
+            ],
+            "202": [
+                "description": "Waits for other people; Location names the approval.",
+                "headers": ["Location": ["schema": ["type": "string"]]],
+                "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Pending"]]],
+            ],
+        ]
+        if operation.creates {
+            answers["200"] = [
+                "description": "The preview.",
+                "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Preview"]]],
+            ]
+        }
+        for status in ["400", "401", "403", "409", "413", "415", "422", "423", "429", "500", "503"] { answers[status] = problem }
+        if !operation.creates { answers["404"] = problem }
+        answers["412"] = problem
+        if spec.requiresIfMatch { answers["428"] = problem }
+        return .members([
+            ("operationId", .string(spec.name)), ("summary", .string(spec.title)), ("description", .string(spec.summary)),
+            ("tags", [.string(operation.targetType)]), ("parameters", .array(parameters)),
+            (
+                "requestBody",
+                [
+                    "required": .bool(!requiredMembers(operation).isEmpty),
+                    "content": ["application/json": ["schema": requestSchema(operation)]],
+                ]
+            ),
+            ("responses", .object(answers)), ("x-permission", .string(spec.permission)),
+            ("x-risk", .string(spec.risk.rawValue)),
+        ])
+    }
+
+    private static func requiredMembers(_ operation: AnyOperation) -> [JSON] {
+        requestSchema(operation)["required"]?.array ?? []
+    }
+
+    // MARK: Reads
+
+    private static func path(_ read: Read) -> JSON {
+        var parameters: [JSON] = read.path.split(separator: "/").filter { $0.hasPrefix("{") }
+            .map { idParameter(String($0.dropFirst().dropLast()), prefix: nil) }
+        for parameter in read.parameters {
+            parameters.append([
+                "name": .string(parameter.name), "in": "query", "description": .string(parameter.summary),
+                "schema": parameter.schema, "required": false,
+            ])
+        }
+        let schema: JSON =
+            read.isList
+            ? [
+                "type": "object", "required": ["items", "next_cursor"],
+                "properties": [
+                    "items": ["type": "array", "items": read.schema], "next_cursor": ["type": ["string", "null"]],
+                ],
+            ] : read.schema
+        var answers: [String: JSON] = [
+            "200": ["description": "The answer.", "content": ["application/json": ["schema": schema]]]
+        ]
+        for status in ["400", "401", "403", "404", "422", "429", "500", "503"] { answers[status] = problem }
+        return .members([
+            ("operationId", .string(read.name)), ("summary", .string(read.summary)),
+            ("tags", [.string(String(read.name.prefix { $0 != "." }))]),
+            ("parameters", parameters.isEmpty ? nil : .array(parameters)), ("responses", .object(answers)),
+            ("x-permission", .string(read.permission)),
+        ])
+    }
+
+    private static func idParameter(_ name: String, prefix: String?) -> JSON {
+        var schema: [String: JSON] = ["type": "string", "minLength": 1]
+        if let prefix, !prefix.isEmpty { schema["examples"] = [.string("\(prefix)_01JD3K4M5N6P7Q8R9S0T1V2W3X")] }
+        return ["name": .string(name), "in": "path", "required": true, "schema": .object(schema)]
+    }
+
+    private static func tags(_ catalog: Catalog) -> [String] {
+        var names = Set(catalog.reads.map { String($0.name.prefix { $0 != "." }) })
+        for operation in catalog.operations where !operation.spec.systemOnly { names.insert(operation.targetType) }
+        return names.union(["session", "operations", "audit"]).sorted()
+    }
+
+    // MARK: Shared parts
+
+    private static let problem: JSON = ["$ref": "#/components/responses/Problem"]
+
+    private static let responses: JSON = [
+        "Problem": [
+            "description": "Not carried out; the body says why (RFC 9457).",
+            "content": ["application/problem+json": ["schema": ["$ref": "#/components/schemas/Problem"]]],
+        ]
+    ]
+
+    private static let nullableObject: JSON = ["type": ["object", "null"]]
+
+    private static let schemas: JSON = [
+        "Problem": [
+            "type": "object", "required": ["type", "title", "status", "detail", "instance"],
+            "properties": [
+                "type": ["type": "string", "enum": .array(Problem.Kind.all.map { .string("/problems/\($0.slug)") })],
+                "title": ["type": "string"], "status": ["type": "integer"], "detail": ["type": "string"],
+                "instance": ["type": "string"],
+                "errors": [
+                    "type": "array",
+                    "items": [
+                        "type": "object", "required": ["pointer", "detail"],
+                        "properties": ["pointer": ["type": "string"], "detail": ["type": "string"]],
+                    ],
+                ],
+                "required_permission": ["type": "string"],
+                "legal_transitions": ["type": "array", "items": ["type": "string"]], "limit": ["type": "string"],
+                "retry_after": ["type": "integer"],
+            ],
+        ],
+        "Applied": [
+            "type": "object", "required": ["operation", "operation_id", "event_id", "before", "after", "undo"],
+            "properties": [
+                "operation": ["type": "string"], "operation_id": ["type": "string"], "event_id": ["type": "string"],
+                "before": nullableObject, "after": nullableObject, "consequence": ["type": "string"],
+                "undo": [
+                    "type": ["object", "null"],
+                    "properties": [
+                        "operation": ["type": "string"], "until": ["type": "string", "format": "date-time"],
+                    ],
+                ],
+                "reveal": [
+                    "type": "object", "additionalProperties": ["type": "string"],
+                    "description": "Shown once and stored nowhere.",
+                ],
+            ],
+        ],
+        "Preview": [
+            "type": "object", "required": ["preview", "allowed", "reasons", "effects", "approvals"],
+            "properties": [
+                "preview": ["const": true], "operation": ["type": "string"], "allowed": ["type": "boolean"],
+                "reasons": ["type": "array", "items": ["type": "string"]], "before": nullableObject,
+                "after": nullableObject, "also": ["type": "array", "items": ["type": "object"]],
+                "effects": ["type": "array", "items": ["type": "object"]],
+                "approvals": ["type": "array", "items": ["type": "object"]], "consequence": ["type": ["string", "null"]],
+                "reversibility": ["type": "string"],
+            ],
+        ],
+        "Pending": [
+            "type": "object", "required": ["approval_id", "status", "demands", "expires_at"],
+            "properties": [
+                "approval_id": ["type": "string"], "status": ["const": "pending"], "operation": ["type": "string"],
+                "operation_id": ["type": "string"], "event_id": ["type": "string"],
+                "demands": ["type": "array", "items": ["type": "object"]],
+                "expires_at": ["type": "string", "format": "date-time"],
+            ],
+        ],
+        "Session": [
+            "type": "object", "required": ["token", "expires_at", "staff"],
+            "properties": [
+                "token": ["type": "string"], "expires_at": ["type": "string", "format": "date-time"],
+                "staff": ["$ref": "#/components/schemas/Staff"],
+            ],
+        ],
+        "Staff": [
+            "type": "object", "required": ["id", "email", "name", "roles"],
+            "properties": [
+                "id": ["type": "string"], "email": ["type": "string"], "name": ["type": "string"],
+                "roles": ["type": "array", "items": ["type": "string"]],
+            ],
+        ],
+    ]
+
+    /// What is there in every deployment: signing in, the list of operations, what can be done with events.
+    private static var fixed: [(path: String, method: String, entry: JSON)] {
+        func body(_ properties: [String: JSON]) -> JSON {
+            [
+                "required": true,
+                "content": [
+                    "application/json": [
+                        "schema": [
+                            "type": "object", "additionalProperties": false, "properties": .object(properties),
+                            "required": .array(properties.keys.sorted().map(JSON.string)),
+                        ]
+                    ]
+                ],
+            ]
+        }
+        func answers(_ status: String, _ description: String, _ schema: JSON?, _ problems: [String]) -> JSON {
+            var out: [String: JSON] = [
+                status: .members([
+                    ("description", .string(description)),
+                    ("content", schema.map { ["application/json": ["schema": $0]] }),
+                ])
+            ]
+            for status in problems { out[status] = problem }
+            return .object(out)
+        }
+        let text: JSON = ["type": "string", "minLength": 1]
+        let signInProblems = ["400", "401", "413", "415", "422", "429", "500", "503"]
+        let eventID = idParameter("id", prefix: "evt")
+        return [
+            (
+                "/sessions", "post",
+                [
+                    "operationId": "session.begin", "summary": "Begin to sign in", "tags": ["session"], "security": [],
+                    "description": "The answer is the same for a wrong e-mail or password: the second step then fails.",
+                    "requestBody": body(["email": text, "password": text]),
+                    "responses": answers(
+                        "200", "Go on with a second factor.",
+                        [
+                            "type": "object", "required": ["challenge", "factors"],
+                            "properties": [
+                                "challenge": ["type": "string"], "factors": ["type": "array", "items": ["type": "string"]],
+                            ],
+                        ], signInProblems),
+                ]
+            ),
+            (
+                "/sessions/totp", "post",
+                [
+                    "operationId": "session.totp", "summary": "Finish with a code", "tags": ["session"], "security": [],
+                    "requestBody": body(["challenge": text, "code": text]),
+                    "responses": answers("201", "Signed in.", ["$ref": "#/components/schemas/Session"], signInProblems),
+                ]
+            ),
+            (
+                "/sessions/recovery", "post",
+                [
+                    "operationId": "session.recovery", "summary": "Finish with a recovery code", "tags": ["session"],
+                    "security": [], "requestBody": body(["challenge": text, "code": text]),
+                    "responses": answers("201", "Signed in.", ["$ref": "#/components/schemas/Session"], signInProblems),
+                ]
+            ),
+            (
+                "/sessions/step-up", "post",
+                [
+                    "operationId": "session.step_up", "summary": "Use the second factor again", "tags": ["session"],
+                    "requestBody": body(["code": text]),
+                    "responses": answers("204", "The session's factor is fresh.", nil, signInProblems),
+                ]
+            ),
+            (
+                "/sessions/current", "delete",
+                [
+                    "operationId": "session.end", "summary": "Sign out", "tags": ["session"],
+                    "responses": answers("204", "The session is over.", nil, ["401", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/me", "get",
+                [
+                    "operationId": "session.me", "summary": "Who I am and what I may do", "tags": ["session"],
+                    "responses": answers("200", "The answer.", ["type": "object"], ["401", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/operations", "get",
+                [
+                    "operationId": "operations.list", "summary": "Every operation and whether I may use it",
+                    "tags": ["operations"],
+                    "responses": answers("200", "The answer.", ["type": "object"], ["401", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/audit-events/{id}/undo", "post",
+                [
+                    "operationId": "audit.undo", "summary": "Take back what an event recorded", "tags": ["audit"],
+                    "parameters": [
+                        eventID, ["$ref": "#/components/parameters/IdempotencyKey"],
+                        ["$ref": "#/components/parameters/IfMatch"], ["$ref": "#/components/parameters/DryRun"],
+                    ],
+                    "requestBody": [
+                        "required": false,
+                        "content": [
+                            "application/json": [
+                                "schema": [
+                                    "type": "object", "additionalProperties": false,
+                                    "properties": [
+                                        "reason_code": ["type": "string"],
+                                        "justification": ["type": "string", "maxLength": 4000],
+                                        "ticket": ["type": "string", "maxLength": 200],
+                                    ],
+                                ]
+                            ]
+                        ],
+                    ],
+                    "responses": [
+                        "200": [
+                            "description": "Taken back, or the preview of it.",
+                            "content": [
+                                "application/json": [
+                                    "schema": [
+                                        "oneOf": [
+                                            ["$ref": "#/components/schemas/Applied"],
+                                            ["$ref": "#/components/schemas/Preview"],
+                                        ]
+                                    ]
+                                ]
+                            ],
+                        ],
+                        "202": [
+                            "description": "Waits for other people.",
+                            "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Pending"]]],
+                        ],
+                        "400": problem, "401": problem, "403": problem, "404": problem, "409": problem, "412": problem,
+                        "413": problem, "415": problem, "422": problem, "423": problem, "429": problem, "500": problem,
+                        "503": problem,
+                    ],
+                ]
+            ),
+            (
+                "/audit-events/{id}/receipt", "get",
+                [
+                    "operationId": "audit.receipt", "summary": "An event's receipt, to verify outside", "tags": ["audit"],
+                    "parameters": [eventID],
+                    "responses": answers(
+                        "200", "The receipt.", ["type": "object"], ["401", "403", "404", "429", "500", "503"]),
+                    "x-permission": "audit.view",
+                ]
+            ),
+            (
+                "/audit-events/export", "get",
+                [
+                    "operationId": "audit.export", "summary": "All events that match, one a line", "tags": ["audit"],
+                    "parameters": .array(
+                        ["action", "actor", "class", "from", "outcome", "target", "tenant", "until"].map {
+                            ["name": .string($0), "in": "query", "required": false, "schema": ["type": "string"]]
+                        }),
+                    "responses": [
+                        "200": [
+                            "description": "JSON Lines.",
+                            "content": ["application/jsonl": ["schema": ["type": "string"]]],
+                        ], "401": problem, "403": problem, "422": problem, "429": problem, "500": problem, "503": problem,
+                    ], "x-permission": "audit.export",
+                ]
+            ),
+        ]
+    }
+}

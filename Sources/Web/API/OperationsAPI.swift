@@ -1,0 +1,129 @@
+import HTTPTypes
+import Hummingbird
+import Kernel
+
+extension AnyOperation {
+    /// `/tenants/{id}/hard-delete`, or `/tenants` for an operation that makes its target.
+    var apiPath: String { creates ? "/\(pluralPath)" : "/\(pluralPath)/{id}/\(spec.verbPath)" }
+    var pluralPath: String { targetPlural.replacing("_", with: "-") }
+}
+
+extension StaffAPI {
+    /// Every operation people may ask for, and the list of them.
+    func operationRoutes() -> [Route] {
+        var routes = [
+            signed(.get, "/operations") { _, signed in
+                .json([
+                    "items": .array(
+                        context.catalog.operations.filter { !$0.spec.systemOnly }
+                            .map { Self.describe($0, for: signed.caller) }),
+                    "next_cursor": nil,
+                ])
+            }
+        ]
+        for operation in context.catalog.operations where !operation.spec.systemOnly {
+            routes.append(
+                signed(.post, operation.apiPath) { exchange, signed in
+                    let request = try await operationRequest(operation, exchange)
+                    return try await answer(request, operation, exchange, signed.caller)
+                })
+        }
+        return routes
+    }
+
+    private static func describe(_ operation: AnyOperation, for caller: Caller) -> JSON {
+        let spec = operation.spec
+        let allowed = caller.permissions.contains(spec.permission)
+        return .members([
+            ("name", .string(spec.name)), ("title", .string(spec.title)), ("summary", .string(spec.summary)),
+            ("target", .string(operation.targetType)), ("method", "POST"), ("path", .string("/api/v1" + operation.apiPath)),
+            ("permission", .string(spec.permission)), ("risk", .string(spec.risk.rawValue)),
+            (
+                "reason_codes",
+                .array(spec.reasonCodes.map { ["code": .string($0.code), "label": .string($0.label)] })
+            ),
+            ("requires_step_up", .bool(spec.risk >= .high)), ("requires_if_match", .bool(spec.requiresIfMatch)),
+            ("ticket_required", .bool(spec.ticketRequired)), ("schema", OpenAPI.requestSchema(operation)),
+            ("allowed", .bool(allowed)),
+            (
+                "why_not",
+                allowed ? nil : .string("None of your grants carries the permission \(spec.permission).")
+            ),
+        ])
+    }
+
+    /// Reads path, headers and body; every error at once.
+    private func operationRequest(_ operation: AnyOperation, _ exchange: Exchange) async throws -> OperationRequest {
+        let key = try IdempotencyKey.read(exchange.headers[.idempotencyKey])
+        let ifMatch = try ETag.version(ifMatch: exchange.headers[.ifMatch])
+        var body = try await BodyReader(exchange)
+        let input = body.object("input")
+        let reasonCode = body.text("reason_code", atMost: 64)
+        let justification = body.text("justification")
+        let ticket = body.text("ticket", atMost: 200)
+        // The pipeline would find these too, but only once the members around them are right.
+        if let input { body.add(operation.errors(in: input)) }
+        try body.finish()
+        return OperationRequest(
+            operation: operation.spec.name, target: operation.creates ? nil : exchange.parameters["id"],
+            input: input ?? .object([:]), reasonCode: reasonCode, justification: justification, ticket: ticket,
+            ifMatch: ifMatch, idempotencyKey: key)
+    }
+
+    /// Runs or previews a request and answers in the shapes of the API.
+    func answer(
+        _ request: OperationRequest, _ operation: AnyOperation, _ exchange: Exchange, _ caller: Caller
+    ) async throws -> Response {
+        do {
+            if try Self.isDryRun(exchange) {
+                let preview = try await context.pipeline.preview(request, by: caller)
+                context.metrics.operation(operation.spec.name, outcome: "preview")
+                var response = Response.json(preview.json)
+                if let version = preview.version { response.headers[.eTag] = ETag.text(version) }
+                return response
+            }
+            let outcome = try await context.pipeline.run(request, by: caller)
+            var response: Response
+            switch outcome.result {
+            case .applied(let applied):
+                response = .json(applied.json, status: applied.created ? .created : .ok)
+                if applied.created, let id = applied.target {
+                    response.headers[.location] = "/api/v1/\(operation.pluralPath)/\(URLText.encode(id))"
+                }
+                if let version = applied.version { response.headers[.eTag] = ETag.text(version) }
+            case .pending(let pending):
+                response = .json(pending.json, status: .accepted)
+                response.headers[.location] = "/api/v1/approvals/\(URLText.encode(pending.approvalID))"
+            }
+            if outcome.replayed { response.headers[.idempotencyReplayed] = "true" }
+            context.metrics.operation(operation.spec.name, outcome: outcome.metricsLabel)
+            return response
+        } catch {
+            context.metrics.operation(operation.spec.name, outcome: Problem(error).kind.slug)
+            throw error
+        }
+    }
+
+    private static func isDryRun(_ exchange: Exchange) throws -> Bool {
+        var errors: [FieldError] = []
+        for name in exchange.query.keys.sorted() where name != "dry_run" {
+            errors.append(FieldError(pointer: "?\(name)", detail: "\"\(name)\" is not a parameter here; known is dry_run."))
+        }
+        let text = exchange.first("dry_run")
+        if let text, text != "true", text != "false" {
+            errors.append(FieldError(pointer: "?dry_run", detail: "dry_run must be true or false."))
+        }
+        if !errors.isEmpty { throw Problem.invalid(errors) }
+        return text == "true"
+    }
+}
+
+extension Outcome {
+    var metricsLabel: String {
+        if replayed { return "replayed" }
+        return switch result {
+        case .applied: "applied"
+        case .pending: "pending"
+        }
+    }
+}

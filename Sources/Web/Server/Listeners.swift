@@ -1,0 +1,79 @@
+import HTML
+import Kernel
+import Logging
+import ServiceLifecycle
+
+/// The listeners of a Postern server, ready to be put into a service group.
+public struct Listeners: Sendable {
+    private let context: WebContext
+    private let logger: Logger
+    private let onListening: @Sendable (ListenerName, Int) async -> Void
+
+    /// - Parameters:
+    ///   - formKey: at least 32 secret bytes, the same on all servers of one deployment. Seals what forms carry.
+    ///   - onListening: called with the real port when a listener takes connections.
+    public init(
+        pipeline: Pipeline, signIn: any SignIn, log: any TransparencyLog, consoles: [Console], cursors: CursorCodec,
+        configuration: WebConfiguration, health: Health, metrics: Metrics = Metrics(), formKey: [UInt8],
+        clock: Clock = .system, logger: Logger,
+        onListening: @escaping @Sendable (ListenerName, Int) async -> Void = { _, _ in }
+    ) {
+        context = WebContext(
+            pipeline: pipeline, signIn: signIn, log: log, consoles: consoles, cursors: cursors,
+            configuration: configuration, clock: clock, metrics: metrics, health: health,
+            forms: FormSeal(key: formKey, clock: clock),
+            requests: RateLimiter("session", perMinute: configuration.requestsPerMinute, clock: clock),
+            signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock))
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// One service for each listener that has an address, in the order of `ListenerName`.
+    public func services() -> [any Service] {
+        ListenerName.allCases.compactMap { name in
+            context.configuration.addresses[name].map { service(name, at: $0) }
+        }
+    }
+
+    private func service(_ name: ListenerName, at address: WebConfiguration.Address) -> any Service {
+        var routes = context.health.routes() + problemPages()
+        var errorPage: (@Sendable (Problem, Exchange) async -> Response)?
+        switch name {
+        case .staff:
+            let api = StaffAPI(context)
+            let console = StaffConsole(context)
+            routes += api.routes() + console.routes()
+            errorPage = { await console.errorPage($0, $1) }
+        case .auditor: routes += LogRoutes(context).routes()
+        case .runtime: break
+        case .metrics:
+            routes.append(
+                Route(.get, "/metrics", .api) { [metrics = context.metrics] _ in
+                    .text(await metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8")
+                })
+        }
+        let table = RouteTable(routes)
+        let unmatched = RouteTally()
+        context.metrics.register(table, on: name)
+        context.metrics.register(unmatched, as: "(no route)", on: name)
+        // The metrics listener is for the inside and stays plain: scrapers reach it on loopback.
+        return ListenerService(
+            listener: name, address: address, tls: name == .metrics ? nil : context.configuration.tls,
+            responder: ListenerResponder(
+                listener: name, routes: table, configuration: context.configuration, clock: context.clock, logger: logger,
+                errorPage: errorPage, unmatched: unmatched),
+            logger: logger, onListening: onListening)
+    }
+
+    /// `/problems/<slug>`: what the `type` of an error points to.
+    private func problemPages() -> [Route] {
+        [
+            Route(.get, "/problems/{slug}", .api) { exchange in
+                guard let kind = Problem.Kind.all.first(where: { $0.slug == exchange.parameters["slug"] }) else {
+                    throw Problem(.notFound, "There is no kind of problem with this name.")
+                }
+                return .text("\(kind.title) (HTTP \(kind.status))\n\n\(kind.explanation)\n")
+            }
+        ]
+    }
+}

@@ -1,0 +1,107 @@
+import Kernel
+import Synchronization
+
+/// Counts of one route on one listener. Every route has its own, so requests on different routes never wait for each other.
+final class RouteTally: Sendable {
+    /// Upper bounds in seconds.
+    static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+    struct Counts: Sendable {
+        var statuses: [Int: Int] = [:]
+        var buckets = [Int](repeating: 0, count: RouteTally.bounds.count)
+        var microseconds = 0
+        var count = 0
+    }
+
+    private let counts = Mutex(Counts())
+
+    func record(status: Int, microseconds: Int) {
+        let seconds = Double(microseconds) / 1_000_000
+        counts.withLock { counts in
+            counts.statuses[status, default: 0] += 1
+            counts.count += 1
+            counts.microseconds += microseconds
+            if let bucket = Self.bounds.firstIndex(where: { seconds <= $0 }) { counts.buckets[bucket] += 1 }
+        }
+    }
+
+    var snapshot: Counts { counts.withLock { $0 } }
+}
+
+/// What `/metrics` says, in Prometheus' text format.
+public final class Metrics: Sendable {
+    /// A value read when somebody asks: the size of the log, connections in use.
+    public struct Gauge: Sendable {
+        let name: String
+        let help: String
+        let read: @Sendable () async -> Double?
+        /// - Parameter name: `postern_log_size`
+        /// - Parameter read: `nil` leaves the line out.
+        public init(_ name: String, help: String, read: @escaping @Sendable () async -> Double?) {
+            self.name = name
+            self.help = help
+            self.read = read
+        }
+    }
+
+    private struct OperationKey: Hashable {
+        let name: String
+        let outcome: String
+    }
+
+    private let gauges: [Gauge]
+    private let operations = Mutex<[OperationKey: Int]>([:])
+    private let routes = Mutex<[(listener: ListenerName, template: String, method: String, tally: RouteTally)]>([])
+
+    public init(gauges: [Gauge] = []) { self.gauges = gauges }
+
+    func register(_ table: RouteTable, on listener: ListenerName) {
+        routes.withLock { routes in
+            for route in table.routes { routes.append((listener, route.template, route.method.rawValue, route.tally)) }
+        }
+    }
+
+    func register(_ tally: RouteTally, as template: String, on listener: ListenerName) {
+        routes.withLock { $0.append((listener, template, "*", tally)) }
+    }
+
+    /// - Parameter outcome: `applied`, `pending`, `replayed`, `preview`, or the slug of a problem.
+    func operation(_ name: String, outcome: String) {
+        operations.withLock { $0[OperationKey(name: name, outcome: outcome), default: 0] += 1 }
+    }
+
+    func text() async -> String {
+        var out = ""
+        out += "# HELP postern_http_requests_total Requests answered.\n# TYPE postern_http_requests_total counter\n"
+        let routes = routes.withLock { $0 }.map { ($0.listener, $0.template, $0.method, $0.tally.snapshot) }
+            .filter { $0.3.count > 0 }
+        for (listener, template, method, counts) in routes {
+            for (status, count) in counts.statuses.sorted(by: { $0.key < $1.key }) {
+                out += "postern_http_requests_total{listener=\"\(listener.rawValue)\",method=\"\(method)\",route=\"\(template)\",status=\"\(status)\"} \(count)\n"
+            }
+        }
+        out += "# HELP postern_http_request_duration_seconds Time from the request's head to its answer's head.\n"
+        out += "# TYPE postern_http_request_duration_seconds histogram\n"
+        for (listener, template, method, counts) in routes {
+            let labels = "listener=\"\(listener.rawValue)\",method=\"\(method)\",route=\"\(template)\""
+            var sum = 0
+            for (index, bound) in RouteTally.bounds.enumerated() {
+                sum += counts.buckets[index]
+                out += "postern_http_request_duration_seconds_bucket{\(labels),le=\"\(bound)\"} \(sum)\n"
+            }
+            out += "postern_http_request_duration_seconds_bucket{\(labels),le=\"+Inf\"} \(counts.count)\n"
+            out += "postern_http_request_duration_seconds_sum{\(labels)} \(Double(counts.microseconds) / 1_000_000)\n"
+            out += "postern_http_request_duration_seconds_count{\(labels)} \(counts.count)\n"
+        }
+        out += "# HELP postern_operations_total Operations asked for, by how they ended.\n# TYPE postern_operations_total counter\n"
+        for (key, count) in operations.withLock({ $0 }).sorted(by: { ($0.key.name, $0.key.outcome) < ($1.key.name, $1.key.outcome) }) {
+            out += "postern_operations_total{operation=\"\(key.name)\",outcome=\"\(key.outcome)\"} \(count)\n"
+        }
+        for gauge in gauges {
+            guard let value = await gauge.read() else { continue }
+            let shown = value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
+            out += "# HELP \(gauge.name) \(gauge.help)\n# TYPE \(gauge.name) gauge\n\(gauge.name) \(shown)\n"
+        }
+        return out
+    }
+}

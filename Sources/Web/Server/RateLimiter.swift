@@ -1,0 +1,71 @@
+import Hummingbird
+import Kernel
+import Synchronization
+
+/// Token buckets in memory, one for each session or source. Each server counts for itself.
+final class RateLimiter: Sendable {
+    struct Verdict: Sendable {
+        let policy: String
+        let limit: Int
+        let remaining: Int
+        /// Seconds until the bucket is full again.
+        let reset: Int
+        /// `nil` when the request may go on.
+        let retryAfter: Span?
+
+        func mark(_ response: inout Response) {
+            response.headers[.rateLimitPolicy] = "\"\(policy)\";q=\(limit);w=60"
+            response.headers[.rateLimit] = "\"\(policy)\";r=\(remaining);t=\(reset)"
+        }
+    }
+
+    private struct Bucket {
+        var tokens: Double
+        var at: Instant
+    }
+
+    private let policy: String
+    private let perMinute: Int
+    private let clock: Clock
+    private let buckets = Mutex<[String: Bucket]>([:])
+
+    init(_ policy: String, perMinute: Int, clock: Clock) {
+        self.policy = policy
+        self.perMinute = perMinute
+        self.clock = clock
+    }
+
+    /// Takes one token of `key`; `nil` when there is no limit.
+    func take(_ key: String) -> Verdict? {
+        guard perMinute > 0 else { return nil }
+        let now = clock.now
+        let capacity = Double(perMinute)
+        let rate = capacity / 60
+        let (tokens, taken) = buckets.withLock { buckets in
+            // Full buckets are forgotten, so that memory stays bounded by who came within the last minute.
+            if buckets.count > 10_000 {
+                buckets = buckets.filter { now - $0.value.at < .seconds(60) }
+            }
+            var bucket = buckets[key] ?? Bucket(tokens: capacity, at: now)
+            let elapsed = max(0, Double((now - bucket.at).microseconds) / 1_000_000)
+            bucket.tokens = min(capacity, bucket.tokens + elapsed * rate)
+            bucket.at = now
+            let taken = bucket.tokens >= 1
+            if taken { bucket.tokens -= 1 }
+            buckets[key] = bucket
+            return (bucket.tokens, taken)
+        }
+        let missing = taken ? 0 : (1 - tokens) / rate
+        return Verdict(
+            policy: policy, limit: perMinute, remaining: Int(tokens), reset: Int(((capacity - tokens) / rate).rounded(.up)),
+            retryAfter: taken ? nil : Span(microseconds: Int64(missing * 1_000_000)))
+    }
+
+    /// As `take`, but throws when nothing is left.
+    @discardableResult
+    func spend(_ key: String) throws(OperationError) -> Verdict? {
+        let verdict = take(key)
+        if let wait = verdict?.retryAfter { throw .tooManyRequests(retryAfter: wait) }
+        return verdict
+    }
+}

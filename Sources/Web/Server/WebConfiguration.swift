@@ -1,0 +1,104 @@
+import Foundation
+import Kernel
+
+/// The four doors of a Postern server. Each can be opened alone.
+public enum ListenerName: String, Sendable, CaseIterable {
+    /// The console and `/api/v1`.
+    case staff
+    /// The published log; later the auditors' portal.
+    case auditor
+    /// What products talk to; later `/runtime/v1`.
+    case runtime
+    /// Prometheus, for the inside only.
+    case metrics
+
+    /// 8080 to 8083.
+    public var defaultPort: Int {
+        switch self {
+        case .staff: 8080
+        case .auditor: 8081
+        case .runtime: 8082
+        case .metrics: 8083
+        }
+    }
+
+    /// The environment variable that moves it.
+    public var portVariable: String { "POSTERN_\(rawValue.uppercased())_PORT" }
+}
+
+/// Everything the listeners need to know that is not code.
+public struct WebConfiguration: Sendable {
+    public enum Environment: String, Sendable, CaseIterable {
+        case demo, staging, production
+    }
+
+    public struct Address: Sendable, Hashable {
+        /// An address or host name to bind to; loopback by default.
+        public var host: String
+        /// 0 lets the system choose.
+        public var port: Int
+        public init(host: String = "127.0.0.1", port: Int) {
+            self.host = host
+            self.port = port
+        }
+    }
+
+    /// PEM files.
+    public struct TLSFiles: Sendable, Hashable {
+        public var certificate: String
+        public var key: String
+        public init(certificate: String, key: String) {
+            self.certificate = certificate
+            self.key = key
+        }
+    }
+
+    public var environment: Environment
+    /// Where each listener stands. A listener that is not here is not opened.
+    public var addresses: [ListenerName: Address]
+    /// `nil`: plain HTTP, for loopback or behind a proxy that ends TLS.
+    public var tls: TLSFiles?
+    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    public var trustedProxies: [NetworkRange]
+    /// When not empty, only these may reach the staff listener; others are answered 403.
+    public var staffNetworks: [NetworkRange]
+    /// How people reach the console: `https://postern.example.com`. Decides the cookie and the accepted `Origin`.
+    public var staffURL: String
+    /// How many requests one session, or one source before sign-in, may make in a minute; 0 = no limit.
+    public var requestsPerMinute: Int
+    /// How many sign-in attempts one source may make in a minute; 0 = no limit.
+    public var signInsPerMinute: Int
+
+    public init(
+        environment: Environment = .production, addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
+        trustedProxies: [NetworkRange] = [], staffNetworks: [NetworkRange] = [],
+        staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000, signInsPerMinute: Int = 120
+    ) {
+        self.environment = environment
+        self.addresses =
+            addresses
+            ?? Dictionary(uniqueKeysWithValues: ListenerName.allCases.map { ($0, Address(port: $0.defaultPort)) })
+        self.tls = tls
+        self.trustedProxies = trustedProxies
+        self.staffNetworks = staffNetworks
+        self.staffURL = staffURL
+        self.requestsPerMinute = requestsPerMinute
+        self.signInsPerMinute = signInsPerMinute
+    }
+
+    /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP on a
+    /// name that browsers don't treat as secure (an address such as 127.0.0.1). There a cookie without `Secure` is used.
+    public var usesSecureCookies: Bool {
+        guard let url = URLComponents(string: staffURL), url.scheme == "http" else { return true }
+        let host = url.host ?? ""
+        return host == "localhost" || host.hasSuffix(".localhost")
+    }
+
+    /// The name of the staff realm's session cookie.
+    public var sessionCookie: String { usesSecureCookies ? "__Host-postern_staff" : "postern_staff" }
+    /// The name of the cookie that protects the sign-in form, where there is no session yet.
+    var formCookie: String { usesSecureCookies ? "__Host-postern_form" : "postern_form" }
+
+    /// True when browsers reach the console by TLS, so that `Strict-Transport-Security` may be sent.
+    var isReachedByTLS: Bool { tls != nil || staffURL.hasPrefix("https://") }
+}
