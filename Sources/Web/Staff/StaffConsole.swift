@@ -67,7 +67,7 @@ struct StaffConsole: Sendable {
             signedPage(page.path) { exchange, signed in
                 let call = PageCall(
                     path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
-                    catalog: context.catalog)
+                    catalog: context.catalog, csrf: signed.session.csrfToken)
                 let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
                     let answer = try page.render(call, reader)
                     return (answer, answer.disclosure)
