@@ -1,0 +1,409 @@
+import Kernel
+
+/// The page of one operation: its fields at the left and, once asked for, what it would do at the right.
+///
+/// It posts to `url` with `action=preview` or `action=confirm`, the fields `input.<name>`, `reason_code`,
+/// `justification`, `ticket`, `confirm`, `code`, and the hidden `csrf`, `idempotency_key`, `version` and, beside a
+/// preview, `previewed`: `OperationFormModel.fingerprint` of what the preview looked at. A confirm whose fields have
+/// another fingerprint should be answered with a new preview.
+public struct OperationFormModel: Sendable {
+    /// What the operation is about.
+    public struct Target: Sendable {
+        public let id: String
+        public let name: String
+        /// The object's page.
+        public let path: String
+        /// The list it is in: "Tenants", `/tenants`.
+        public let listTitle: String
+        public let listPath: String
+        /// State chip and tags beside the name.
+        public let marks: Node
+        /// What must be typed to confirm (`confirmByTyping`): the slug or e-mail.
+        public let confirmText: String?
+        public init(
+            id: String, name: String, path: String, listTitle: String, listPath: String, marks: Node = .none,
+            confirmText: String? = nil
+        ) {
+            self.id = id
+            self.name = name
+            self.path = path
+            self.listTitle = listTitle
+            self.listPath = listPath
+            self.marks = marks
+            self.confirmText = confirmText
+        }
+    }
+
+    public var operation: AnyOperation
+    /// `nil` for an operation that creates its target.
+    public var target: Target?
+    /// Where the form posts.
+    public var url: String
+    /// Where "Cancel" leads.
+    public var cancelURL: String
+    /// What the person typed, by form field name; several values are joined by line feeds.
+    public var values: [String: String]
+    public var errors: [FieldError]
+    /// A refusal that belongs to no field.
+    public var refusal: String?
+    public var preview: Preview?
+    public var csrf: String
+    public var idempotencyKey: String
+    public var version: Int64?
+    /// The person's factor is too old for this operation: asks for a code in place.
+    public var needsCode: Bool
+    /// Why the fields don't stand as they were: "Somebody changed it meanwhile: look at the new preview."
+    public var notice: String?
+    /// Choices for fields whose values are only known at run time (roles, owners), by input name.
+    public var choices: [String: [Field.Choice]]
+    /// The same request for a terminal; empty hides the fold.
+    public var cli: String
+    public var curl: String
+
+    public init(
+        operation: AnyOperation, target: Target?, url: String, cancelURL: String, values: [String: String] = [:],
+        errors: [FieldError] = [], refusal: String? = nil, preview: Preview? = nil, csrf: String,
+        idempotencyKey: String,
+        version: Int64? = nil, needsCode: Bool = false, notice: String? = nil, choices: [String: [Field.Choice]] = [:],
+        cli: String = "", curl: String = ""
+    ) {
+        self.operation = operation
+        self.target = target
+        self.url = url
+        self.cancelURL = cancelURL
+        self.values = values
+        self.errors = errors
+        self.refusal = refusal
+        self.preview = preview
+        self.csrf = csrf
+        self.idempotencyKey = idempotencyKey
+        self.version = version
+        self.needsCode = needsCode
+        self.notice = notice
+        self.choices = choices
+        self.cli = cli
+        self.curl = curl
+    }
+
+    /// "Suspend Acme Robotics": verb and object. Titles that don't end with the noun get the name after a colon.
+    public var heading: String {
+        let spec = operation.spec
+        guard let target else { return spec.title }
+        let verb = UI.shortTitle(spec)
+        return verb == spec.title ? "\(verb): \(target.name)" : "\(verb) \(target.name)"
+    }
+
+    /// What the confirm button says; asking others is said too.
+    public var confirmTitle: String {
+        guard let preview, !preview.approvals.isEmpty else { return heading }
+        return "Ask to " + heading.prefix(1).lowercased() + heading.dropFirst()
+    }
+
+    /// The fields that decide what happens, as a digest: everything but proofs of presence (`confirm`, `code`).
+    public static func fingerprint(_ values: [String: String]) -> String {
+        let deciding = values.filter { name, value in
+            !value.isEmpty
+                && (name.hasPrefix("input.") || ["reason_code", "justification", "ticket"].contains(name))
+        }
+        return String(sha256(JSON.object(deciding.mapValues(JSON.string)).canonical).hex.prefix(32))
+    }
+
+    /// The form field an error belongs to.
+    static func fieldName(for pointer: String) -> String? {
+        let parts = pointer.split(separator: "/").map(String.init)
+        switch parts.first {
+        case "input" where parts.count > 1: return "input.\(parts[1])"
+        case "reason_code", "justification", "ticket", "confirm", "code": return parts[0]
+        default: return nil
+        }
+    }
+
+    /// The fields as drawn, in order.
+    public var fields: [Field] {
+        let spec = operation.spec
+        var out: [Field] = operation.fields().map { field in
+            let name = "input.\(field.name)"
+            let rules = field.param.rules
+            let control: Field.Control =
+                if let choices = choices[field.name] {
+                    .select(choices)
+                } else {
+                    switch field.param.control {
+                    case .line: .line
+                    case .email: .email
+                    case .prose: .prose(rows: 4)
+                    case .number: .number
+                    case .day: .day
+                    case .checkbox: .checkbox
+                    case .choice(let words): .select(words.map { Field.Choice($0, $0) })
+                    case .choices(let words) where words.isEmpty: .prose(rows: 4)
+                    case .choices(let words): .checkboxes(words.map { Field.Choice($0, $0) })
+                    }
+                }
+            return Field(
+                name, label: field.param.label, help: field.param.help, control, value: values[name] ?? "",
+                error: error(name), isRequired: field.param.isRequired, maximumCharacters: nil,
+                placeholder: rules.pattern == .slug ? "lower-case-words" : nil)
+        }
+        if !spec.reasonCodes.isEmpty {
+            out.append(
+                Field(
+                    "reason_code", label: "Reason", help: "Recorded in the log, and readable by the customer.",
+                    .select(spec.reasonCodes.map { Field.Choice($0.code, "\($0.label) (\($0.code))") }),
+                    value: values["reason_code"] ?? "", error: error("reason_code"), isRequired: true))
+        }
+        switch spec.justification {
+        case .none: break
+        case .optional:
+            out.append(justification(minimum: nil))
+        case .required(let minimum):
+            out.append(justification(minimum: minimum))
+        }
+        if spec.justification != .none || spec.ticketRequired {
+            out.append(
+                Field(
+                    "ticket", label: "Ticket", help: "Its number, as in NW-4821.", .line, value: values["ticket"] ?? "",
+                    error: error("ticket"), isRequired: spec.ticketRequired, autocomplete: "off"))
+        }
+        return out
+    }
+
+    /// What only proves that the person means it: shown beside the confirm button.
+    var proofs: [Field] {
+        var out: [Field] = []
+        if operation.spec.confirmByTyping, let text = target?.confirmText {
+            out.append(
+                Field(
+                    "confirm", label: "Type \(text) to confirm", help: "This can’t be taken back lightly.", .line,
+                    value: values["confirm"] ?? "", error: error("confirm"), isRequired: true, autocomplete: "off",
+                    placeholder: text))
+        }
+        if needsCode {
+            out.append(
+                Field(
+                    "code", label: "Code from your authenticator",
+                    help: "Your factor was last used more than 5 minutes ago. A code works once.", .code,
+                    error: error("code"), isRequired: true, autocomplete: "one-time-code"))
+        }
+        return out
+    }
+
+    private func justification(minimum: Int?) -> Field {
+        Field(
+            "justification", label: "Justification", help: "Whoever approves or audits this reads it.",
+            .prose(rows: 4), value: values["justification"] ?? "", error: error("justification"),
+            isRequired: minimum != nil, minimumCharacters: minimum)
+    }
+
+    private func error(_ name: String) -> String? {
+        let found = errors.filter { Self.fieldName(for: $0.pointer) == name }.map(\.detail)
+        return found.isEmpty ? nil : found.joined(separator: " ")
+    }
+}
+
+public enum OperationViews {
+    public static func form(_ model: OperationFormModel) -> Node {
+        let spec = model.operation.spec
+        return crumbs(model)
+            + el("div", .class("sheet sheet--page")) {
+                el(
+                    "form", Attribute("method", "post"), Attribute("action", model.url), Attribute("data-guard"),
+                    Attribute("novalidate")
+                ) {
+                    UI.hiddenField("csrf", model.csrf)
+                    UI.hiddenField("idempotency_key", model.idempotencyKey)
+                    if let version = model.preview?.version ?? model.version {
+                        UI.hiddenField("version", String(version))
+                    }
+                    if model.preview != nil {
+                        UI.hiddenField("previewed", OperationFormModel.fingerprint(model.values))
+                    }
+                    el("header") {
+                        el("div") {
+                            el("div", .class("title")) {
+                                el("h1") { model.heading }
+                                model.target?.marks ?? .none
+                            }
+                            el("p") { spec.summary }
+                        }
+                    }
+                    el("div", .class("sheet__body")) {
+                        el("div", .class("sheet__form"), Attribute("role", "group"), .label("Fields")) {
+                            summary(of: model)
+                            let fields = model.fields
+                            if fields.isEmpty { el("p", .class("muted")) { "There is nothing to fill in." } }
+                            for field in fields { UI.field(field) }
+                            // First in the page, so that Enter in a field previews and never confirms.
+                            el("p", .class("row")) {
+                                UI.button(
+                                    model.preview == nil ? "Preview" : "Preview again",
+                                    style: model.preview == nil ? .primary : .plain, name: "action", value: "preview")
+                                if model.preview == nil {
+                                    UI.hint("Nothing changes yet.")
+                                    UI.linkButton("Cancel", href: model.cancelURL, style: .quiet)
+                                }
+                            }
+                            terminal(model)
+                        }
+                        el(
+                            "div", .class("sheet__preview"), .id("preview"), Attribute("role", "region"),
+                            .label("Preview")
+                        ) {
+                            if let preview = model.preview {
+                                self.preview(preview, spec: spec)
+                            } else {
+                                explanation(spec)
+                            }
+                        }
+                    }
+                    if let preview = model.preview { footer(model, preview) }
+                }
+            }
+    }
+
+    /// What an operation would do: consequence, differences, effects, approvals, undo.
+    public static func preview(_ preview: Preview, spec: OperationSpec) -> Node {
+        var out = Node.none
+        if !preview.allowed {
+            out =
+                out
+                + UI.banner(.danger, announces: true) {
+                    el("p") { el("b") { "This can’t be done now." } }
+                    for reason in preview.reasons { el("p") { reason } }
+                }
+        }
+        if let consequence = preview.consequence {
+            out = out + UI.consequence(consequence, reversibility: preview.allowed ? preview.reversibility : "")
+        }
+        if !preview.changes.isEmpty {
+            out =
+                out
+                + el("section") {
+                    UI.diff(
+                        preview.changes.map { change in
+                            UI.DiffGroup(
+                                change, title: preview.changes.count > 1 ? "\(noun(change.type)) \(change.name)" : nil)
+                        }, caption: "What changes", captions: ("Now", "After"))
+                }
+        }
+        if preview.consequence != nil {
+            out =
+                out
+                + el("section") {
+                    el("h2") { "What is sent" }
+                    if preview.effects.isEmpty {
+                        el("p", .class("muted")) { "Nothing." }
+                    } else {
+                        UI.effects(preview.effects, when: preview.approvals.isEmpty ? "at once" : "after approval")
+                    }
+                }
+                + el("section") {
+                    el("h2") { "Who must agree" }
+                    if preview.approvals.isEmpty {
+                        el("p", .class("muted")) { "Nobody else." }
+                    } else {
+                        UI.approvalNeeds(preview.approvals)
+                    }
+                }
+                + el("section") {
+                    el("h2") { "Can it be undone?" }
+                    el("p") { preview.reversibility }
+                }
+        }
+        return out
+    }
+
+    private static func noun(_ type: String) -> String {
+        let words = type.replacing("_", with: " ")
+        return words.prefix(1).uppercased() + words.dropFirst()
+    }
+
+    private static func crumbs(_ model: OperationFormModel) -> Node {
+        guard let target = model.target else {
+            return UI.crumbs([("Back", model.cancelURL)], here: model.operation.spec.title)
+        }
+        return UI.crumbs(
+            [(target.listTitle, target.listPath), (target.name, target.path)], here: UI.shortTitle(model.operation.spec)
+        )
+    }
+
+    /// Refusals and every field error, each with a link to its field.
+    private static func summary(of model: OperationFormModel) -> Node {
+        var out = Node.none
+        if let notice = model.notice { out = out + UI.banner(.warn, notice, announces: true) }
+        if let refusal = model.refusal { out = out + UI.banner(.danger, refusal, announces: true) }
+        guard !model.errors.isEmpty else { return out }
+        let shown = Set((model.fields + model.proofs).map(\.name))
+        return out
+            + UI.banner(.danger, announces: true) {
+                el("p") {
+                    el("b") {
+                        model.errors.count == 1
+                            ? "One field needs another look." : "\(model.errors.count) fields need another look."
+                    }
+                }
+                el("ul", .class("errors")) {
+                    for error in model.errors {
+                        el("li") {
+                            if let name = OperationFormModel.fieldName(for: error.pointer), shown.contains(name) {
+                                el("a", .href("#" + Field(name, label: "", help: "").id)) { error.detail }
+                            } else {
+                                "\(error.pointer): \(error.detail)"
+                            }
+                        }
+                    }
+                }
+            }
+    }
+
+    /// Beside the first form: what will be asked and shown.
+    private static func explanation(_ spec: OperationSpec) -> Node {
+        el("section") {
+            el("h2") { "Preview first" }
+            el("p") {
+                "The preview shows what changes field by field, what is sent, who must agree and whether it can be "
+                "undone. Nothing is changed until you confirm."
+            }
+        }
+            + el("section") {
+                el("h2") { "This operation" }
+                UI.facts(
+                    [
+                        ("Name", el("span", .class("id")) { spec.name }),
+                        ("Risk", Node(spec.risk.rawValue)),
+                        ("Permission", el("span", .class("id")) { spec.permission }),
+                    ], tight: true)
+            }
+    }
+
+    private static func terminal(_ model: OperationFormModel) -> Node {
+        guard !model.cli.isEmpty || !model.curl.isEmpty else { return .none }
+        return UI.fold("The same from a terminal") {
+            for (title, text) in [("Copy as CLI", model.cli), ("Copy as curl", model.curl)] where !text.isEmpty {
+                el("pre", .class("json"), Attribute("tabindex", "0")) { text }
+                el("p") { UI.copyTextButton(title, text: text) }
+            }
+        }
+    }
+
+    private static func footer(_ model: OperationFormModel, _ preview: Preview) -> Node {
+        el("footer") {
+            if preview.allowed {
+                for field in model.proofs { UI.field(field) }
+                el("p") {
+                    preview.approvals.isEmpty
+                        ? preview.reversibility
+                        : "Confirming sends the request; it runs when the others have agreed."
+                }
+                UI.linkButton("Cancel", href: model.cancelURL)
+                UI.button(
+                    model.confirmTitle,
+                    style: model.operation.spec.isDestructive && preview.approvals.isEmpty ? .danger : .primary,
+                    name: "action", value: "confirm")
+            } else {
+                el("p") { "Change the fields and preview again, or go back." }
+                UI.linkButton("Back", href: model.cancelURL)
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+import Kernel
+
+/// What stands on the page after an operation was done.
+public struct OperationResultModel: Sendable {
+    public var applied: Applied
+    public var spec: OperationSpec
+    /// The object: name and page; `nil` when it has no page.
+    public var target: (name: String, path: String)?
+    /// True when a stored outcome was answered again.
+    public var replayed: Bool
+    public var now: Instant
+    public init(
+        applied: Applied, spec: OperationSpec, target: (name: String, path: String)?, replayed: Bool, now: Instant
+    ) {
+        self.applied = applied
+        self.spec = spec
+        self.target = target
+        self.replayed = replayed
+        self.now = now
+    }
+}
+
+/// What stands on the page when an operation waits for others (202).
+public struct PendingResultModel: Sendable {
+    public var pending: PendingApproval
+    public var spec: OperationSpec
+    public var target: (name: String, path: String)?
+    public var now: Instant
+    public init(pending: PendingApproval, spec: OperationSpec, target: (name: String, path: String)?, now: Instant) {
+        self.pending = pending
+        self.spec = spec
+        self.target = target
+        self.now = now
+    }
+}
+
+/// A refusal or failure as a page.
+public struct ErrorPageModel: Sendable {
+    public var status: Int
+    public var title: String
+    public var detail: String
+    /// What to do next.
+    public var next: String
+    public var requestID: String
+    /// Where the way on leads; Home by default.
+    public var link: (title: String, href: String)
+    public init(
+        status: Int, title: String, detail: String, next: String, requestID: String,
+        link: (title: String, href: String) = ("Go to Home", "/")
+    ) {
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.next = next
+        self.requestID = requestID
+        self.link = link
+    }
+
+    /// The page of an error.
+    /// - Parameter back: the page the person came from, offered where going back helps.
+    public init(_ error: OperationError, requestID: String, back: String = "/") {
+        let home = ("Go to Home", "/")
+        let again = ("Back", back)
+        func make(_ status: Int, _ title: String, _ detail: String, _ next: String, _ link: (String, String)) -> Self {
+            Self(status: status, title: title, detail: detail, next: next, requestID: requestID, link: link)
+        }
+        switch error {
+        case .unknownOperation(let name):
+            self = make(
+                404, "There is no such operation", "\"\(name)\" is not an operation of this console.",
+                "Start from the object’s page: its buttons are what can be done with it.", home)
+        case .unauthenticated:
+            self = make(
+                401, "You are not signed in", "The session ended or was never there.",
+                "Sign in again; you come back to this page.", ("Sign in", "/signin"))
+        case .stepUpRequired(let maxAge):
+            self = make(
+                401, "Your factor is too old",
+                "This needs a factor used in the last \(TimeText.span(maxAge)).",
+                "Use your authenticator again, then repeat what you did.", again)
+        case .forbidden(let permission, let detail):
+            self = make(
+                403, "You may not do this", detail,
+                "It needs the permission \(permission). A super_admin can grant a role that has it.", again)
+        case .overLimit(let detail):
+            self = make(
+                403, "Over your limit", detail,
+                "Ask somebody with a higher limit, or make it smaller.", again)
+        case .invalid(let errors):
+            self = make(
+                422, "Some of it can’t be accepted", errors.map(\.detail).joined(separator: " "),
+                "Go back, change what is named here and send it again.", again)
+        case .conflict(let detail, let legal):
+            self = make(
+                409, "It can’t be done in this state", detail,
+                legal.map {
+                    $0.isEmpty ? "Nothing else is possible from here." : "Possible now: \($0.joined(separator: ", "))."
+                }
+                    ?? "Look at the object again; it may have changed.", again)
+        case .locked(let detail):
+            self = make(423, "It is locked", detail, "The lock has to be lifted first.", again)
+        case .notFound(let detail):
+            self = make(
+                404, "Nothing is here", detail,
+                "Check the address, or search for it by name, id or e-mail.", home)
+        case .preconditionFailed(let current):
+            self = make(
+                412, "Somebody changed it meanwhile", "It is at version \(current) now.",
+                "Open it again and look at what changed before you repeat this.", again)
+        case .preconditionRequired:
+            self = make(
+                428, "A version is missing", "This change must name the version it was made for.",
+                "Open the form again from the object’s page.", again)
+        case .keyMissing, .keyMalformed:
+            self = make(
+                400, "The form was incomplete", "It came without the key that keeps it from running twice.",
+                "Open the form again and repeat what you did.", again)
+        case .keyRunning:
+            self = make(
+                409, "It is already running", "The same form was sent a moment ago and is still being worked on.",
+                "Wait a few seconds and load this page again: you get the same answer, and it runs once.", again)
+        case .keyReused:
+            self = make(
+                422, "The form was sent before with other contents", "A form can be sent once.",
+                "Open the form again and repeat what you did.", again)
+        case .tooManyRequests(let after):
+            self = make(
+                429, "Too many attempts", "This was tried too often in a short time.",
+                "Wait \(TimeText.span(after)) and try again.", again)
+        case .unavailable(let detail):
+            self = make(
+                503, "Postern can’t answer now", detail,
+                "Try again in a minute. Nothing was changed unless the audit log says so.", again)
+        case .internalError:
+            self = make(
+                500, "Something went wrong here", "The cause is in the server’s log under the request id below.",
+                "Look at the object before you repeat this. If it happens again, pass on the request id.", again)
+        }
+    }
+}
+
+extension OperationViews {
+    /// What happened, with the event that proves it and the way back.
+    public static func result(_ model: OperationResultModel) -> Node {
+        let applied = model.applied
+        let event = "/audit/\(applied.eventID)"
+        return UI.title("\(model.spec.title): done") {
+            UI.chip("Done", .ok, .check)
+        }
+            + el("div", .class("split")) {
+                UI.stack {
+                    UI.banner(.ok, announces: true, action: undo(applied)) {
+                        el("p") { el("b") { applied.consequence } }
+                        el("p") {
+                            model.replayed
+                                ? "This is the answer to the same form sent before; it ran once. "
+                                : ""
+                            el("a", .href(event)) { "See the event" }
+                        }
+                    }
+                    reveal(applied.reveal)
+                    el("section", .class("panel"), .label("What changed")) {
+                        UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
+                    }
+                }
+                UI.panel("The record", id: "r-record", actions: UI.proof(.waiting, href: event)) {
+                    UI.panelBody {
+                        UI.facts([
+                            ("Operation", el("span", .class("id")) { UI.code(applied.operation) }),
+                            ("Event", el("a", .href(event)) { UI.id(applied.eventID) }),
+                            ("Request", UI.id(applied.operationID)),
+                            (
+                                "Undo",
+                                applied.undo.map { undo in
+                                    Node("until \(TimeText.utc(undo.until)), by \(undo.operation)")
+                                } ?? UI.muted("None")
+                            ),
+                        ])
+                        el("p", .class("row")) {
+                            if let target = model.target {
+                                UI.linkButton("Go to \(target.name)", href: target.path, style: .primary)
+                            }
+                        }
+                    }
+                }
+            }
+    }
+
+    private static func undo(_ applied: Applied) -> Node {
+        guard applied.undo != nil else { return .none }
+        return UI.linkButton("Undo…", href: "/audit/\(applied.eventID)/undo", size: .small, icon: "undo")
+    }
+
+    /// Values that are shown once and stored nowhere.
+    private static func reveal(_ values: [String: String]) -> Node {
+        guard !values.isEmpty else { return .none }
+        return UI.panel("Shown once", id: "r-reveal") {
+            UI.panelBody {
+                el("p") { "Copy it now: it is stored nowhere and can’t be shown again." }
+                UI.facts(
+                    values.sorted { $0.key < $1.key }.map { name, value in
+                        (
+                            name.replacing("_", with: " "),
+                            el("span", .class("id")) { value } + UI.copyButton(value, label: "Copy \(name)")
+                        )
+                    })
+            }
+        }
+    }
+
+    /// The request waits: for whom, until when.
+    public static func pending(_ model: PendingResultModel) -> Node {
+        let pending = model.pending
+        return UI.title("\(model.spec.title): waiting for approval") {
+            UI.chip("Waiting", .info, .ring)
+        }
+            + el("div", .class("split")) {
+                UI.stack {
+                    UI.banner(.info, announces: true) {
+                        el("p") { el("b") { "Nothing has been changed yet." } }
+                        el("p") {
+                            "It runs when the people below have agreed. If nobody does by "
+                            "\(TimeText.utc(pending.expiresAt)), it expires and nothing runs."
+                        }
+                    }
+                    UI.panel("Who must agree", id: "p-needs") {
+                        UI.panelBody { UI.approvalNeeds(pending.needs) }
+                    }
+                }
+                UI.panel("The request", id: "p-record") {
+                    UI.panelBody {
+                        UI.facts([
+                            ("Operation", el("span", .class("id")) { UI.code(pending.operation) }),
+                            ("Request", UI.id(pending.approvalID)),
+                            ("Event", el("a", .href("/audit/\(pending.eventID)")) { UI.id(pending.eventID) }),
+                            ("Expires", UI.time(pending.expiresAt, now: model.now)),
+                        ])
+                        el("p", .class("row")) {
+                            UI.linkButton("See the request", href: "/approvals/\(pending.approvalID)", style: .primary)
+                            if let target = model.target { UI.linkButton("Go to \(target.name)", href: target.path) }
+                        }
+                    }
+                }
+            }
+    }
+
+    /// A refusal or failure in words, and the way on. The request id finds it in the server's log.
+    public static func error(_ model: ErrorPageModel) -> Node {
+        UI.title(model.title, lead: String(model.status))
+            + el("div", .class("narrow stack")) {
+                el("p", .class("prose")) { model.detail }
+                el("p", .class("prose")) { model.next }
+                el("p", .class("row")) { UI.linkButton(model.link.title, href: model.link.href) }
+                el("p", .class("small muted")) {
+                    "Request "
+                    UI.id(model.requestID)
+                }
+            }
+    }
+
+    /// Operations a person's roles never allow, with the permission each one needs.
+    public static func absent(_ operations: [AnyOperation], caller: Caller, on type: String?) -> Node {
+        let missing = operations.filter {
+            !$0.spec.systemOnly && (type == nil || $0.targetType == type)
+                && !caller.permissions.contains($0.spec.permission)
+        }
+        let what = type.map { "a \($0)" } ?? "this console"
+        return UI.title("What you can’t do", lead: "with \(what)")
+            + el("div", .class("stack")) {
+                el("p", .class("prose")) {
+                    caller.roles.isEmpty
+                        ? "You hold no role. A super_admin can grant one."
+                        : "You hold \(caller.roles.sorted().joined(separator: ", ")). These operations need a "
+                            + "permission none of them has; a super_admin can grant a role that has it."
+                }
+                if missing.isEmpty {
+                    el("div", .class("panel")) {
+                        UI.empty("Nothing is missing", "Your roles allow every operation on \(what).")
+                    }
+                } else {
+                    el("section", .class("panel"), .label("Operations you can’t use")) {
+                        UI.table(
+                            caption: "Operations you can’t use, \(missing.count)",
+                            columns: [
+                                Column("Operation", isRowHeader: true) { Node($0.spec.title) },
+                                Column("What it does", priority: 3) { UI.muted($0.spec.summary) },
+                                Column("Needs the permission") { operation in
+                                    el("span", .class("id")) { UI.code(operation.spec.permission) }
+                                },
+                            ], rows: missing, density: .plain)
+                    }
+                }
+            }
+    }
+}

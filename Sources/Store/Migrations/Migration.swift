@@ -1,0 +1,32 @@
+import Kernel
+
+/// One numbered step of the schema. Once released it is never edited; a later step changes what it made.
+public struct Migration: Sendable {
+    public let number: Int64
+    public let name: String
+    let tables: String
+    /// Tables whose rows the log must name whenever they change, with the entity type they are known by.
+    let governed: [(table: String, type: String)]
+    /// Statements of one database only: functions and triggers.
+    let special: @Sendable (Dialect) -> [String]
+
+    func statements(_ dialect: Dialect) -> [String] {
+        SQLScript(tables, dialect: dialect).statements + special(dialect)
+            + governed.flatMap { GovernedTable.triggers($0.table, type: $0.type, dialect) }
+    }
+
+    /// SHA-256 of what is run, in hexadecimal: an edited step is noticed.
+    public func checksum(_ dialect: Dialect) -> String {
+        sha256(Array(statements(dialect).joined(separator: ";\n").utf8)).hex
+    }
+
+    /// All steps, in order.
+    public static let all: [Migration] = [
+        Migration(
+            number: 1, name: "foundation", tables: Migration001.tables, governed: Migration001.governed,
+            special: Guards.statements)
+    ]
+
+    /// Every governed table of all steps and the entity type of its rows.
+    public static var governedTables: [(table: String, type: String)] { all.flatMap(\.governed) }
+}

@@ -1,0 +1,287 @@
+import CPQ
+import Foundation
+import Kernel
+
+/// One connection, used by one thread. Everything is sent in libpq's pipeline mode: a list of statements is one round
+/// trip, and statements are prepared in the same trip that first uses them.
+final class PostgresConnection {
+    struct Result {
+        var rows: [Row] = []
+        var affected = 0
+        var tag = ""
+    }
+
+    /// A statement is planned once per text and kinds of its values.
+    private struct PlanKey: Hashable {
+        let text: String
+        let kinds: [Oid]
+    }
+
+    private enum Awaited {
+        case prepare(PlanKey, name: String)
+        case execute(Int)
+    }
+
+    private let settings: PostgresDatabase.Settings
+    private var handle: OpaquePointer?
+    private var plans: [PlanKey: String] = [:]
+    private var nextPlan = 0
+    private var nextCursor = 0
+    /// Counts connects: a lease compares it to learn that its session ended.
+    private(set) var generation = 0
+
+    private static let planLimit = 400
+    /// Texts with more values than this (multi-row inserts of odd lengths) are not kept.
+    private static let keptValues = 96
+
+    init(_ settings: PostgresDatabase.Settings) { self.settings = settings }
+    deinit { disconnect() }
+
+    func disconnect() {
+        if let handle { PQfinish(handle) }
+        handle = nil
+        plans.removeAll()
+    }
+
+    /// Connects unless there is a connection the server still keeps open.
+    func ensureConnected() throws {
+        if let handle {
+            // A session the server ended has its farewell or its end-of-file waiting to be read.
+            if PQconsumeInput(handle) == 1, PQstatus(handle) == CONNECTION_OK { return }
+            disconnect()
+        }
+        try connect()
+    }
+
+    private func connect() throws {
+        let deadline = Deadline(after: settings.connectTimeout)
+        let keywords = ["dbname", "fallback_application_name", "client_encoding"]
+        let values = [settings.url, "postern", "UTF8"]
+        let connection = withCStringArray(keywords) { keys in
+            withCStringArray(values) { PQconnectStartParams(keys, $0, 1) }
+        }
+        guard let connection else { throw PostgresFailure(lost: "out of memory") }
+        var polling = PGRES_POLLING_WRITING
+        while polling != PGRES_POLLING_OK {
+            guard PQstatus(connection) != CONNECTION_BAD, polling != PGRES_POLLING_FAILED else {
+                let message = String(cString: PQerrorMessage(connection))
+                PQfinish(connection)
+                throw PostgresFailure(lost: message)
+            }
+            let events = polling == PGRES_POLLING_READING ? POLLIN : POLLOUT
+            guard wait(PQsocket(connection), Int32(events), until: deadline) else {
+                PQfinish(connection)
+                throw PostgresFailure(lost: "The database did not accept a connection in time.")
+            }
+            polling = PQconnectPoll(connection)
+        }
+        PQsetnonblocking(connection, 1)
+        PQenterPipelineMode(connection)
+        handle = connection
+        generation += 1
+        plans.removeAll()
+        do {
+            // Set for the session: a URL's own options stay in force for everything else.
+            let timeouts = [
+                ("statement_timeout", settings.statementTimeout), ("lock_timeout", settings.lockTimeout),
+                ("idle_in_transaction_session_timeout", Span.seconds(60)),
+            ]
+            let texts =
+                timeouts.map { ($0, String($1.microseconds / 1000)) } + [
+                    ("bytea_output", "hex"), ("client_min_messages", "warning"),
+                ]
+            _ = try run(
+                texts.map { Statement("SELECT set_config($1, $2, false)", [.text($0), .text($1)]) })
+        } catch {
+            disconnect()
+            throw error
+        }
+    }
+
+    /// Sends all statements in one round trip and waits for all answers. The first error ends the list; the server
+    /// skips what follows it.
+    func run(_ statements: [Statement]) throws -> [Result] {
+        guard let handle else { throw PostgresFailure(lost: "not connected") }
+        if plans.count > Self.planLimit { try forgetPlans(handle) }
+        return try exchange(statements, handle)
+    }
+
+    private func forgetPlans(_ handle: OpaquePointer) throws {
+        plans.removeAll()
+        // Unnamed, so that it is not itself kept.
+        _ = try exchange([Statement("DEALLOCATE ALL")], handle, keep: false)
+    }
+
+    private func exchange(_ statements: [Statement], _ handle: OpaquePointer, keep: Bool = true) throws -> [Result] {
+        var awaited: [Awaited] = []
+        var coming: [PlanKey: String] = [:]
+        for (index, statement) in statements.enumerated() {
+            let parameters = try Parameters(statement.values)
+            var sent: Int32
+            if keep, statement.values.count <= Self.keptValues {
+                let key = PlanKey(text: statement.text, kinds: parameters.types)
+                let name: String
+                if let known = plans[key] ?? coming[key] {
+                    name = known
+                } else {
+                    name = "p\(nextPlan)"
+                    nextPlan += 1
+                    coming[key] = name
+                    awaited.append(.prepare(key, name: name))
+                    sent = parameters.types.withUnsafeBufferPointer {
+                        PQsendPrepare(handle, name, statement.text, Int32($0.count), $0.baseAddress)
+                    }
+                    guard sent == 1 else { throw lose(handle) }
+                }
+                sent = parameters.withPointers { count, _, values, lengths, formats in
+                    PQsendQueryPrepared(handle, name, count, values, lengths, formats, 0)
+                }
+            } else {
+                sent = parameters.withPointers { count, types, values, lengths, formats in
+                    PQsendQueryParams(handle, statement.text, count, types, values, lengths, formats, 0)
+                }
+            }
+            guard sent == 1 else { throw lose(handle) }
+            awaited.append(.execute(index))
+        }
+        guard PQpipelineSync(handle) == 1 else { throw lose(handle) }
+        return try collect(awaited, count: statements.count, handle)
+    }
+
+    private func collect(_ awaited: [Awaited], count: Int, _ handle: OpaquePointer) throws -> [Result] {
+        var results = [Result](repeating: Result(), count: count)
+        var failure: PostgresFailure?
+        var position = 0
+        // The server enforces its own timeout; this one is for a server or network that went silent. Each answer
+        // starts it again.
+        var deadline = Deadline(after: settings.answerTimeout)
+        while true {
+            while PQisBusy(handle) == 1 {
+                let unsent = PQflush(handle)
+                guard unsent >= 0 else { throw lose(handle) }
+                guard
+                    wait(PQsocket(handle), Int32(unsent == 1 ? POLLIN | POLLOUT : POLLIN), until: deadline)
+                else { throw lose(handle, "The database did not answer in time.") }
+                guard PQconsumeInput(handle) == 1 else { throw failure ?? lose(handle) }
+            }
+            guard let result = PQgetResult(handle) else {
+                // Separates the answers of two statements.
+                if PQstatus(handle) == CONNECTION_BAD { throw failure ?? lose(handle) }
+                continue
+            }
+            defer { PQclear(result) }
+            deadline = Deadline(after: settings.answerTimeout)
+            let status = PQresultStatus(result)
+            switch status {
+            case PGRES_PIPELINE_SYNC:
+                if let failure {
+                    if failure.isConnectionLost { disconnect() }
+                    throw failure
+                }
+                return results
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
+                guard position < awaited.count else { throw lose(handle, "unexpected answer") }
+                switch awaited[position] {
+                case .prepare(let key, let name): plans[key] = name
+                case .execute(let index): results[index] = Self.decode(result)
+                }
+                position += 1
+            case PGRES_PIPELINE_ABORTED:
+                position += 1
+            default:
+                if failure == nil { failure = PostgresFailure(result) }
+                if PQstatus(handle) == CONNECTION_BAD {
+                    disconnect()
+                    var lost = failure ?? PostgresFailure(lost: "The connection ended.")
+                    lost.isConnectionLost = true
+                    throw lost
+                }
+                position += 1
+            }
+        }
+    }
+
+    /// Calls `body` for each row, a thousand at a time.
+    func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws {
+        nextCursor += 1
+        let name = "c\(nextCursor)"
+        let fetch = Statement("FETCH FORWARD 1000 FROM \(name)")
+        func batch(_ statements: [Statement]) throws -> [Row] {
+            guard let handle else { throw PostgresFailure(lost: "not connected") }
+            return try exchange(statements, handle, keep: false).last?.rows ?? []
+        }
+        var rows = try batch([
+            Statement("DECLARE \(name) NO SCROLL CURSOR FOR \(statement.text)", statement.values), fetch,
+        ])
+        while !rows.isEmpty {
+            for row in rows { try body(row) }
+            rows = rows.count == 1000 ? try batch([fetch]) : []
+        }
+        _ = try batch([Statement("CLOSE \(name)")])
+    }
+
+    private func lose(_ handle: OpaquePointer, _ message: String? = nil) -> PostgresFailure {
+        let text = message ?? String(cString: PQerrorMessage(handle))
+        disconnect()
+        return PostgresFailure(lost: text)
+    }
+
+    private static func decode(_ result: OpaquePointer) -> Result {
+        let count = Int(PQntuples(result))
+        let width = Int(PQnfields(result))
+        var decoded = Result()
+        decoded.tag = String(cString: PQcmdStatus(result))
+        decoded.affected = Int(String(cString: PQcmdTuples(result))) ?? 0
+        guard width > 0 else { return decoded }
+        let columns = ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
+        let types = (0..<width).map { PQftype(result, Int32($0)) }
+        decoded.rows.reserveCapacity(count)
+        for row in 0..<count {
+            var values: [Value] = []
+            values.reserveCapacity(width)
+            for column in 0..<width {
+                let (row, column) = (Int32(row), Int32(column))
+                guard PQgetisnull(result, row, column) == 0 else {
+                    values.append(.null)
+                    continue
+                }
+                let bytes = UnsafeRawBufferPointer(
+                    start: PQgetvalue(result, row, column), count: Int(PQgetlength(result, row, column)))
+                values.append(PostgresType.decode(bytes, types[Int(column)]))
+            }
+            decoded.rows.append(Row(columns: columns, values: values))
+        }
+        return decoded
+    }
+}
+
+/// A moment of the monotonic clock after which waiting ends.
+struct Deadline {
+    private let nanoseconds: UInt64
+    init(after span: Span) {
+        nanoseconds = DispatchTime.now().uptimeNanoseconds &+ UInt64(max(0, span.microseconds)) &* 1000
+    }
+    var remainingMilliseconds: Int32 {
+        let now = DispatchTime.now().uptimeNanoseconds
+        guard nanoseconds > now else { return 0 }
+        return Int32(min((nanoseconds - now + 999_999) / 1_000_000, 3_600_000))
+    }
+}
+
+/// Waits until the socket is ready; false when the deadline passed first.
+private func wait(_ socket: Int32, _ events: Int32, until deadline: Deadline) -> Bool {
+    while true {
+        var descriptor = pollfd(fd: socket, events: Int16(events), revents: 0)
+        let ready = poll(&descriptor, 1, deadline.remainingMilliseconds)
+        if ready > 0 { return true }
+        if ready == 0 { return false }
+        // A signal: wait again for the rest. Anything else is seen by the next libpq call.
+        if errno != EINTR { return true }
+    }
+}
+
+private func withCStringArray<R>(_ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> R) -> R {
+    let copies: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) } + [nil]
+    defer { for copy in copies { free(copy) } }
+    return copies.map { UnsafePointer($0) }.withUnsafeBufferPointer { body($0.baseAddress!) }
+}

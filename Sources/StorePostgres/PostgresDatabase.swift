@@ -1,0 +1,91 @@
+import Kernel
+
+/// Postern's data in PostgreSQL.
+///
+/// A mutation is two round trips: `BEGIN` travels with the first query, enqueued statements with the commit.
+public final class PostgresDatabase: Database {
+    public struct Settings: Sendable {
+        /// `postgres://user:password@host:port/database`, or libpq's `key=value` form.
+        public var url: String
+        /// Connections at most; they are opened as they are needed.
+        public var connections = 16
+        public var connectTimeout: Span = .seconds(5)
+        /// A statement that takes longer is ended by the server.
+        public var statementTimeout: Span = .seconds(10)
+        /// A statement that waits longer for a lock is ended by the server.
+        public var lockTimeout: Span = .seconds(8)
+        /// A transaction that waits longer for a connection fails.
+        public var queueTimeout: Span = .seconds(10)
+        /// When set, `now` is read from here instead of from the server: tests travel in time with it.
+        public var clock: Clock?
+
+        public init(url: String) { self.url = url }
+
+        /// How long to wait for the next answer of a server that may have gone silent.
+        var answerTimeout: Span { Span(microseconds: statementTimeout.microseconds + 2_000_000) }
+    }
+
+    let settings: Settings
+    private let pool: ConnectionPool
+
+    /// Connects lazily: the first transaction opens the first connection.
+    public init(_ settings: Settings) {
+        self.settings = settings
+        pool = ConnectionPool(settings, connections: settings.connections)
+    }
+
+    public convenience init(url: String) { self.init(Settings(url: url)) }
+
+    public var dialect: Dialect { .postgres }
+
+    public func read<T: Sendable>(_ body: @escaping @Sendable (any Reader) throws -> T) async throws -> T {
+        try await submit { connection, resume in
+            let transaction = PostgresTransaction(connection, .read, clock: self.settings.clock)
+            resume(
+                Result {
+                    let value = try body(transaction)
+                    try transaction.rethrow()
+                    return value
+                })
+            // Nothing depends on how a read ends, so the caller does not wait for it.
+            transaction.abandon()
+        }
+    }
+
+    public func write<T: Sendable>(_ body: @escaping @Sendable (any Writer) throws -> T) async throws -> T {
+        try await submit { connection, resume in
+            let transaction = PostgresTransaction(connection, .write, clock: self.settings.clock)
+            do {
+                let value = try body(transaction)
+                try transaction.commit()
+                resume(.success(value))
+            } catch {
+                // Rolled back before the caller hears of it: its locks are free then.
+                transaction.abandon()
+                resume(.failure(error))
+            }
+        }
+    }
+
+    public func close() async { await pool.close() }
+
+    private func submit<T: Sendable>(
+        _ work: @escaping @Sendable (PostgresConnection, (Result<T, any Error>) -> Void) -> Void
+    ) async throws -> T {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
+            let limit = settings.queueTimeout
+            let accepted = pool.submit { connection, waited in
+                guard waited <= limit else {
+                    continuation.resume(
+                        throwing: StoreError.unavailable("All connections are busy.", mayHaveCommitted: false))
+                    return
+                }
+                work(connection) { continuation.resume(with: $0) }
+            }
+            if !accepted {
+                continuation.resume(
+                    throwing: StoreError.unavailable("The database is closed.", mayHaveCommitted: false))
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+import Foundation
+import Kernel
+
+/// One transaction on a connection. The first error ends it: whatever the body does afterwards, it is rolled back.
+final class PostgresTransaction: Writer {
+    enum Mode { case read, write }
+
+    private let connection: PostgresConnection
+    private let mode: Mode
+    private let clock: Clock?
+    private var hasBegun = false
+    private var isOver = false
+    private var waiting: [Statement] = []
+    private var instant: Instant?
+    private var failure: (any Error)?
+
+    private static let time = Statement(
+        "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint AS now")
+    private static let beginRead = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    private static let beginWrite = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    private static let end = Statement("COMMIT")
+
+    init(_ connection: PostgresConnection, _ mode: Mode, clock: Clock?) {
+        self.connection = connection
+        self.mode = mode
+        self.clock = clock
+        instant = clock?.now
+    }
+
+    var dialect: Dialect { .postgres }
+
+    var now: Instant {
+        if instant == nil {
+            // A failure here is kept and thrown by the next call and by the commit.
+            _ = try? send([], committing: false)
+        }
+        return instant ?? Instant(microseconds: 0)
+    }
+
+    func query(_ statements: [Statement]) throws -> [[Row]] {
+        let enqueued = waiting
+        waiting = []
+        let results = try send(enqueued + statements, committing: false)
+        return results.dropFirst(enqueued.count).map(\.rows)
+    }
+
+    func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws {
+        // Begins the transaction and sends what was enqueued before.
+        _ = try query([])
+        var failureOfBody: (any Error)?
+        do {
+            try connection.forEach(statement) { row in
+                do { try body(row) } catch {
+                    failureOfBody = error
+                    throw error
+                }
+            }
+        } catch {
+            if let failureOfBody { throw failureOfBody }
+            throw fail(error, committing: false)
+        }
+    }
+
+    func enqueue(_ statements: [Statement]) { waiting += statements }
+
+    func lock(_ names: [String]) throws {
+        try rethrow()
+        // Sent with the next query, before it; each statement sees what was committed before it began, so what is
+        // read after the lock is read under it.
+        for name in names {
+            waiting.append(Statement("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [.text(name)]))
+        }
+    }
+
+    func tryLock(_ name: String) throws -> Bool {
+        let row = try first(
+            Statement("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS held", [.text(name)]))
+        return try row?.bool("held") ?? false
+    }
+
+    /// Throws what went wrong earlier, even if the body swallowed it.
+    func rethrow() throws { if let failure { throw failure } }
+
+    func commit() throws {
+        try rethrow()
+        let statements = waiting.map(Self.checkedByServer)
+        waiting = []
+        if !hasBegun, statements.isEmpty {
+            isOver = true
+            return
+        }
+        let results = try send(statements, committing: true)
+        isOver = true
+        guard results.last?.tag == "COMMIT" else {
+            throw fail(StoreError.retry("The database rolled the transaction back."), committing: false)
+        }
+    }
+
+    /// Rolls back what is still open.
+    func abandon() {
+        guard hasBegun, !isOver else { return }
+        isOver = true
+        do { _ = try connection.run([Statement("ROLLBACK")]) } catch { connection.disconnect() }
+    }
+
+    /// Answers of `statements` only, without those of BEGIN and COMMIT (the COMMIT's is last when committing).
+    private func send(_ statements: [Statement], committing: Bool) throws -> [PostgresConnection.Result] {
+        try rethrow()
+        var opening: [Statement] = []
+        if !hasBegun {
+            opening = [mode == .read ? Self.beginRead : Self.beginWrite]
+            if clock == nil { opening.append(Self.time) }
+        }
+        let list = opening + statements + (committing ? [Self.end] : [])
+        guard !list.isEmpty else { return [] }
+        let results: [PostgresConnection.Result]
+        do {
+            if hasBegun {
+                results = try connection.run(list)
+            } else {
+                results = try sendFirst(list, committing: committing)
+            }
+        } catch {
+            throw fail(error, committing: committing)
+        }
+        if !hasBegun {
+            hasBegun = true
+            if clock == nil { instant = try results[1].rows.first?.instant("now") }
+        }
+        let own = Array(results.dropFirst(opening.count))
+        for (statement, result) in zip(statements, own) {
+            guard let expected = statement.expectedRows else { continue }
+            let wrote = result.rows.isEmpty ? result.affected : result.rows.count
+            if wrote != expected { throw fail(StoreError.rowCount(expected: expected), committing: false) }
+        }
+        return own
+    }
+
+    /// The first exchange may meet a connection that died while idle. As long as no COMMIT was sent nothing can have
+    /// been kept, so it is tried once more on a new connection.
+    private func sendFirst(_ list: [Statement], committing: Bool) throws -> [PostgresConnection.Result] {
+        do { try connection.ensureConnected() } catch { throw UnsentFailure(cause: error) }
+        hasBegunOnServer = true
+        do {
+            return try connection.run(list)
+        } catch let error as PostgresFailure where error.isConnectionLost && !committing {
+            do { try connection.ensureConnected() } catch { throw UnsentFailure(cause: error) }
+            return try connection.run(list)
+        }
+    }
+    private var hasBegunOnServer = false
+
+    private struct UnsentFailure: Error { let cause: any Error }
+
+    private func fail(_ error: any Error, committing: Bool) -> any Error {
+        let mapped: any Error
+        switch error {
+        case let error as PostgresFailure:
+            mapped = error.storeError(committing: committing)
+            if error.isConnectionLost { isOver = true }
+        case let error as UnsentFailure:
+            mapped = (error.cause as? PostgresFailure)?.storeError(committing: false) ?? error.cause
+            isOver = true
+        default:
+            mapped = error
+        }
+        if failure == nil { failure = mapped }
+        // An error inside the first exchange leaves a transaction to roll back.
+        if hasBegunOnServer { hasBegun = true }
+        return mapped
+    }
+
+    // MARK: Row counts
+
+    /// With the commit in the same round trip only the server can stop it.
+    private static func checkedByServer(_ statement: Statement) -> Statement {
+        guard let expected = statement.expectedRows else { return statement }
+        let returning = statement.text.range(of: "RETURNING", options: .caseInsensitive) != nil
+        return Statement(
+            "WITH written AS (\(statement.text)\(returning ? "" : " RETURNING 1")) "
+                + "SELECT postern_expect_rows(count(*), \(expected)) FROM written",
+            statement.values)
+    }
+}

@@ -1,0 +1,240 @@
+import Foundation
+import Kernel
+import Store
+import StorePostgres
+import StoreSQLite
+import Testing
+
+/// A fresh, migrated database of one kind, connected with the rights the server has.
+public final class TestDatabase: Sendable {
+    public enum Kind: String, Sendable, CaseIterable, CustomTestStringConvertible {
+        case sqlite, postgres
+        public var testDescription: String { rawValue }
+
+        /// The kinds there is a server for. With POSTERN_TEST_POSTGRES set PostgreSQL is never left out.
+        public static var allCases: [Kind] { PostgresTemplate.isAvailable ? [.sqlite, .postgres] : [.sqlite] }
+    }
+
+    public let kind: Kind
+    public let database: any Database
+    /// What `now` is read from in every transaction.
+    public let clock: ManualClock
+    /// The SQLite file, or the URL of the database's owner.
+    public let location: String
+    /// The URL of the server's own role; the path for SQLite.
+    public let url: String
+
+    private init(kind: Kind, database: any Database, clock: ManualClock, location: String, url: String) {
+        self.kind = kind
+        self.database = database
+        self.clock = clock
+        self.location = location
+        self.url = url
+    }
+
+    /// Where tests begin: Tuesday, 17 November 2026, 09:00 UTC.
+    public static let start = Instant(rfc3339: "2026-11-17T09:00:00Z")!
+
+    /// Makes a database; `drop()` removes it.
+    public static func make(_ kind: Kind) async throws -> TestDatabase {
+        let clock = ManualClock(start)
+        switch kind {
+        case .sqlite:
+            let path = NSTemporaryDirectory() + "postern-test-\(SecureRandom.bytes(8).hex).db"
+            let database = try SQLiteDatabase(path: path, clock: clock.clock)
+            try await Migrator.migrate(database)
+            return TestDatabase(kind: kind, database: database, clock: clock, location: path, url: path)
+        case .postgres:
+            let (owner, app) = try await PostgresTemplate.shared.clone()
+            var settings = PostgresDatabase.Settings(url: app)
+            settings.clock = clock.clock
+            settings.connections = 8
+            return TestDatabase(
+                kind: kind, database: PostgresDatabase(settings), clock: clock, location: owner, url: app)
+        }
+    }
+
+    /// One of each kind.
+    public static func all() async throws -> [TestDatabase] {
+        var all: [TestDatabase] = []
+        for kind in Kind.allCases { all.append(try await make(kind)) }
+        return all
+    }
+
+    /// Runs `body` with a fresh database and removes it afterwards.
+    public static func with<T>(_ kind: Kind, _ body: (TestDatabase) async throws -> T) async throws -> T {
+        let made = try await make(kind)
+        do {
+            let value = try await body(made)
+            await made.drop()
+            return value
+        } catch {
+            await made.drop()
+            throw error
+        }
+    }
+
+    /// Closes and removes the database.
+    public func drop() async {
+        await database.close()
+        switch kind {
+        case .sqlite:
+            for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: location + suffix) }
+        case .postgres:
+            await PostgresTemplate.shared.drop(location)
+        }
+    }
+
+    /// Writes past every guard, as somebody with the file or a superuser could: triggers do not fire.
+    public func tamper(_ statements: [Statement]) async throws {
+        switch kind {
+        case .sqlite:
+            try await database.write { writer in
+                let triggers = try writer.query(
+                    Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+                ).map { (try $0.string("name"), try $0.string("sql")) }
+                for (name, _) in triggers { try writer.execute(Statement("DROP TRIGGER \"\(name)\"")) }
+                for statement in statements { try writer.execute(statement) }
+                for (_, sql) in triggers { try writer.execute(Statement(sql)) }
+            }
+        case .postgres:
+            try await asOwner { writer in
+                try writer.execute(Statement("SET LOCAL session_replication_role = replica"))
+                for statement in statements { try writer.execute(statement) }
+            }
+        }
+    }
+
+    /// Runs a transaction as the owner of the database (SQLite has no roles: as the server).
+    public func asOwner<T: Sendable>(_ body: @escaping @Sendable (any Writer) throws -> T) async throws -> T {
+        guard kind == .postgres else { return try await database.write(body) }
+        let owner = PostgresDatabase(url: location)
+        do {
+            let value = try await owner.write(body)
+            await owner.close()
+            return value
+        } catch {
+            await owner.close()
+            throw error
+        }
+    }
+}
+
+/// A migrated PostgreSQL database that test databases are copied from, one for each form of the schema.
+private actor PostgresTemplate {
+    static let shared = PostgresTemplate()
+
+    static let ownerURL =
+        ProcessInfo.processInfo.environment["POSTERN_TEST_POSTGRES"]
+        ?? "postgres://postgres@127.0.0.1:54329/postgres"
+
+    static let isAvailable: Bool = {
+        if ProcessInfo.processInfo.environment["POSTERN_TEST_POSTGRES"] != nil { return true }
+        return accepts(port: 54329)
+    }()
+
+    private static let prefix = "postern_test_\(getpid())_"
+    private static let password = "only-for-tests-0123456789"
+    private var template: Task<String, any Error>?
+    private var count = 0
+
+    /// URLs of the owner and of the server's role.
+    func clone() async throws -> (owner: String, app: String) {
+        let task = template ?? Task { try await Self.makeTemplate() }
+        template = task
+        let source = try await task.value
+        count += 1
+        let name = Self.prefix + String(count)
+        try await Self.administer(["CREATE DATABASE \(name) TEMPLATE \(source)"])
+        return (
+            Self.url(name, user: nil), Self.url(name, user: "postern_app_" + source)
+        )
+    }
+
+    func drop(_ owner: String) async {
+        guard let name = URLComponents(string: owner)?.path.dropFirst(), name.hasPrefix(Self.prefix) else { return }
+        try? await Self.administer(["DROP DATABASE IF EXISTS \(name) WITH (FORCE)"])
+    }
+
+    private static func makeTemplate() async throws -> String {
+        let form = sha256(
+            Array(Migration.all.map { $0.checksum(.postgres) }.joined().utf8) + Array(ServerRole.rightsChecksum.utf8))
+        let name = "postern_template_" + form.hex.prefix(16)
+        let admin = PostgresDatabase(url: ownerURL)
+        let leadership = PostgresLeadership(url: ownerURL)
+        // Other test processes may want the same template: one makes it, the others wait.
+        var lease = try await leadership.acquire("postern.test_template")
+        while lease == nil {
+            try await Task.sleep(for: .milliseconds(100))
+            lease = try await leadership.acquire("postern.test_template")
+        }
+        do {
+            try await removeAbandoned(admin)
+            let found = try await admin.read { reader in
+                try reader.first(Statement("SELECT 1 AS one FROM pg_database WHERE datname = $1", [.text(name)]))
+            }
+            if found == nil {
+                try await administer([
+                    "DROP DATABASE IF EXISTS \(name)_new", "CREATE DATABASE \(name)_new TEMPLATE template0",
+                ])
+                let target = PostgresDatabase(url: url(name + "_new", user: nil))
+                try await Migrator.migrate(target)
+                await target.close()
+                try await administer(["ALTER DATABASE \(name)_new RENAME TO \(name)"])
+            }
+            _ = try await ServerRole.ensure(ownerURL: url(name, user: nil), password: password)
+        } catch {
+            await lease?.release()
+            await admin.close()
+            throw error
+        }
+        await lease?.release()
+        await admin.close()
+        return name
+    }
+
+    /// Databases of test processes that ended without dropping them.
+    private static func removeAbandoned(_ admin: PostgresDatabase) async throws {
+        let names = try await admin.read { reader in
+            try reader.query(
+                Statement("SELECT datname::text AS name FROM pg_database WHERE datname LIKE 'postern\\_test\\_%'")
+            ).map { try $0.string("name") }
+        }
+        for name in names {
+            let parts = name.split(separator: "_")
+            guard parts.count == 4, let process = Int32(parts[2]), kill(process, 0) != 0, errno == ESRCH else {
+                continue
+            }
+            try? await administer(["DROP DATABASE IF EXISTS \(name) WITH (FORCE)"])
+        }
+    }
+
+    private static func administer(_ statements: [String]) async throws {
+        try await PostgresDatabase.administer(url: ownerURL, statements)
+    }
+
+    private static func url(_ database: String, user: String?) -> String {
+        var components = URLComponents(string: ownerURL)!
+        components.path = "/" + database
+        if let user {
+            components.user = user
+            components.password = password
+        }
+        return components.string!
+    }
+
+    private static func accepts(port: UInt16) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+    }
+}
