@@ -6,5 +6,7 @@ struct StaffConsole: Sendable {
     let context: WebContext
     init(_ context: WebContext) { self.context = context }
     func routes() -> [Route] { [] }
-    func errorPage(_ problem: Problem, _ exchange: Exchange) async -> Response { problem.response(instance: exchange.path) }
+    func errorPage(_ problem: Problem, _ exchange: Exchange) async -> Response {
+        problem.response(instance: exchange.path)
+    }
 }
