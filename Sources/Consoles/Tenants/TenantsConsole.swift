@@ -10,6 +10,11 @@ public enum TenantsConsole {
             AnyOperation(CreateTenant.self), AnyOperation(UpdateTenant.self), AnyOperation(SuspendTenant.self),
             AnyOperation(RestoreTenant.self), AnyOperation(RetryOnboarding.self),
             AnyOperation(ArchiveTenant.self), AnyOperation(HardDeleteTenant.self),
+            AnyOperation(ImportRegistryBatch.self),
+        ],
+        reads: [
+            TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.search,
+            UserReads.view,
         ],
         entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)])
 }
