@@ -186,8 +186,8 @@ public struct SubjectNaming: Sendable, Hashable {
 extension LogStore {
     /// Answers subtree hashes of the tree of `size` leaves from the stored full tiles and, at the right edge, from what
     /// is below them.
-    public func nodes(size: Int64, _ reader: any Reader) -> TileNodes {
-        TileNodes(size: size) { level, index, filled in
+    public func nodes(size: Int64, cache: TileCache = TileCache(), _ reader: any Reader) -> TileNodes {
+        TileNodes(size: size, cache: cache) { level, index, filled in
             try tile(level: level, index: index, filled: filled, reader)
         }
     }
