@@ -35,7 +35,9 @@ struct Deployment: Sendable {
     /// Where the database is; a relative SQLite path is relative to the working directory.
     var storage: Storage { Storage(url: configuration.value("database_url")) }
     /// The owner's door, for migrations.
-    var ownerStorage: Storage { Storage(url: configuration.text("migrate_database_url") ?? configuration.value("database_url")) }
+    var ownerStorage: Storage {
+        Storage(url: configuration.text("migrate_database_url") ?? configuration.value("database_url"))
+    }
 
     /// The password of the role that `postern migrate` makes on PostgreSQL.
     var rolePasswordFile: String { configuration.value("data") + "/keys/database.password" }

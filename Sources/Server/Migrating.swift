@@ -32,7 +32,9 @@ extension Deployment {
             }
             var role: String?
             if case .postgres(let url) = owner {
-                role = URLComponents(string: try await ServerRole.ensure(ownerURL: url, password: try rolePassword()))?.user
+                role =
+                    URLComponents(string: try await ServerRole.ensure(ownerURL: url, password: try rolePassword()))?
+                    .user
             }
             let isPolicySeeded = try await seedPolicy(makesKeys: isNew, clock: clock)
             return MigrationOutcome(applied: applied, role: role, isPolicySeeded: isPolicySeeded)

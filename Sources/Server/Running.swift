@@ -38,7 +38,8 @@ struct Running: Sendable {
                 guard pending.isEmpty else {
                     let names = pending.map { "\($0.number) (\($0.name))" }.joined(separator: ", ")
                     throw CommandFailure(
-                        .refused, "The database lacks \(pending.count == 1 ? "step" : "steps") \(names). Run: postern migrate")
+                        .refused,
+                        "The database lacks \(pending.count == 1 ? "step" : "steps") \(names). Run: postern migrate")
                 }
                 if !deployment.isDemo { try await deployment.refuseTooPowerful(database) }
                 let keys = try SecretKeys.load(deployment.configuration, makesMissing: makesKeys)
@@ -62,7 +63,7 @@ struct Running: Sendable {
         let store = SQLLogStore()
         let sequencer = Sequencer(
             database: database, store: store, leadership: leadership, key: keys.log,
-            file: CheckpointFile(path: configuration.value("checkpoints_file")), clock: clock)
+            file: CheckpointFile(path: configuration.value("checkpoints_file")))
         let hooks = Pipeline.Hooks(blocked: { sequencer.health.problem }, committed: { sequencer.nudge() })
         var settings = StaffSignIn.Settings()
         settings.network = configuration.flag("session_ip_binding") ? (v4: 24, v6: 48) : nil
@@ -76,9 +77,11 @@ struct Running: Sendable {
         pipeline = Pipeline(
             database: database, records: records, catalog: Deployment.catalog, clock: clock, hooks: hooks)
         signIn = StaffSignIn(
-            database: database, records: records, hasher: try Argon2idHasher(), masterKey: keys.master, pepper: keys.pepper,
+            database: database, records: records, hasher: try Argon2idHasher(), masterKey: keys.master,
+            pepper: keys.pepper,
             settings: settings, hooks: hooks)
-        log = PublishedLog(database: database, store: store, sequencer: sequencer, key: keys.log)
+        log = PublishedLog(
+            database: database, store: store, key: keys.log.verifier, nudge: { sequencer.nudge() })
     }
 
     /// How people reach the console.
@@ -93,7 +96,8 @@ struct Running: Sendable {
     ) async throws(CommandFailure) -> Applied {
         let now = Clock.system.now
         let caller = Caller(
-            actor: actor, person: actor.id, displayName: "Postern", client: .cli, requestID: Identifier.mint("req", at: now))
+            actor: actor, person: actor.id, displayName: "Postern", client: .cli,
+            requestID: Identifier.mint("req", at: now))
         do throws(OperationError) {
             let outcome = try await pipeline.run(
                 OperationRequest(

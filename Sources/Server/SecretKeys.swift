@@ -21,11 +21,14 @@ struct SecretKeys: Sendable {
             pepper: configuration.value("pepper_file")
         )
         do {
-            let master = try text(of: paths.master, makesMissing: makesMissing, "the master key") { MasterKey.generate() }
+            let master = try text(of: paths.master, makesMissing: makesMissing, "the master key") {
+                MasterKey.generate()
+            }
             let pepper = try text(of: paths.pepper, makesMissing: makesMissing, "the pepper") {
                 Base64.encode(SecureRandom.bytes(32)) + "\n"
             }
-            guard let bytes = Base64.decode(pepper.trimmingCharacters(in: .whitespacesAndNewlines)), bytes.count >= 32 else {
+            guard let bytes = Base64.decode(pepper.trimmingCharacters(in: .whitespacesAndNewlines)), bytes.count >= 32
+            else {
                 throw CommandFailure(.usage, "\(paths.pepper) must hold at least 32 bytes in base 64.")
             }
             return SecretKeys(
@@ -53,7 +56,8 @@ struct SecretKeys: Sendable {
         guard makesMissing else { throw missing("the log's key", path) }
         guard let origin = configuration.text("log_origin") else {
             throw CommandFailure(
-                .usage, "Set POSTERN_LOG_ORIGIN, the log's name, such as console.example.com/log. It is never changed later.")
+                .usage,
+                "Set POSTERN_LOG_ORIGIN, the log's name, such as console.example.com/log. It is never changed later.")
         }
         try PrivateFile.makeDirectory((path as NSString).deletingLastPathComponent)
         return try LogKey.loadOrMake(path: path, name: origin)
@@ -73,8 +77,8 @@ struct SecretKeys: Sendable {
         CommandFailure(
             .usage,
             """
-            There is no file \(path) with \(what). It was made together with the database: restore it from your backup, or \
-            point its setting to where it is.
+            There is no file \(path) with \(what). postern migrate makes it for a new database; for one that is in use, restore \
+            it from your backup or point its setting to where it is.
             """)
     }
 }

@@ -21,7 +21,9 @@ struct ServerInstallation: Installation {
         let outcome = try await deployment.migrate()
         for step in outcome.applied { terminal.print("Applied step \(step.number), \(step.name).") }
         if outcome.applied.isEmpty { terminal.print("The database is up to date.") }
-        if let role = outcome.role { terminal.print("The server's role is \(role); its password is in \(deployment.rolePasswordFile).") }
+        if let role = outcome.role {
+            terminal.print("The server's role is \(role); its password is in \(deployment.rolePasswordFile).")
+        }
         if outcome.isPolicySeeded { terminal.print("The shipped roles, permissions and approval rules were added.") }
     }
 
@@ -76,7 +78,8 @@ struct ServerInstallation: Installation {
         } catch let failure as ImportRun.Failure {
             switch failure {
             case .unreadable(let reason): throw CommandFailure(.usage, reason)
-            case .changed: throw CommandFailure(.refused, "\(path) changed while it was imported. Run the command again.")
+            case .changed:
+                throw CommandFailure(.refused, "\(path) changed while it was imported. Run the command again.")
             case .notApplicable: throw CommandFailure(.usage, "\(path) can't be imported.")
             case .refused(let error, let progress):
                 let reason = CommandFailure(error)

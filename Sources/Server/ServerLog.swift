@@ -6,8 +6,9 @@ import Logging
 enum ServerLog {
     static func make(_ configuration: Configuration) -> Logger {
         let isJSON = configuration.value("log_format") == "json"
-        var logger = Logger(label: "postern") { label in
-            isJSON ? JSONLinesHandler() : StreamLogHandler.standardError(label: label)
+        var logger = Logger(label: "postern") { label -> any LogHandler in
+            if isJSON { return JSONLinesHandler() }
+            return StreamLogHandler.standardError(label: label)
         }
         logger.logLevel = Logger.Level(rawValue: configuration.value("log_level")) ?? .info
         return logger

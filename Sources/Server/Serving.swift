@@ -1,5 +1,6 @@
 import CommandLine
 import Consoles
+import Credentials
 import Foundation
 import Kernel
 import Logging
@@ -29,12 +30,13 @@ extension Running {
                 .database(database),
                 .init("log") { [sequencer] in sequencer.health.problem },
             ]),
-            formKey: keys.derived("forms"), logger: logger,
+            formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
         await sequencer.start()
         var group = ServiceGroupConfiguration(
-            services: listeners.services().map {
-                .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+            services: listeners.services().map { service in
+                ServiceGroupConfiguration.ServiceConfiguration(
+                    service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
         group.maximumGracefulShutdownDuration = .milliseconds(1700)
         do {
@@ -46,6 +48,11 @@ extension Running {
             if let error = error as? ListenError { throw CommandFailure(.unavailable, error.description) }
             throw CommandFailure(.unexpected, "The server stopped: \(error)")
         }
+    }
+
+    /// Empty when the text is too long for one: the page also shows the secret in letters.
+    @Sendable private static func qrCode(_ text: String) -> String {
+        (try? QRCode(text).svg(label: "QR code for your authenticator app")) ?? ""
     }
 
     private func webConfiguration(_ wanted: [ListenerName]) -> WebConfiguration {

@@ -63,10 +63,12 @@ extension CommandFailure {
         case StoreError.unavailable(let reason, _):
             self.init(
                 .unavailable,
-                "The database (\(storage.description)) can't be reached: \(reason)\nCheck that it runs and that POSTERN_DATABASE_URL names it.")
+                "The database (\(storage.description)) can't be reached: \(reason)\nCheck that it runs and that POSTERN_DATABASE_URL names it."
+            )
         case StoreError.full(let reason): self.init(.unavailable, "The database's disk is full: \(reason)")
         case let problem as Migrator.Problem: self.init(.refused, problem.description)
-        case StoreError.other(let reason): self.init(.unexpected, "The database (\(storage.description)) refused: \(reason)")
+        case StoreError.other(let reason):
+            self.init(.unexpected, "The database (\(storage.description)) refused: \(reason)")
         default: self.init(.unexpected, "The database (\(storage.description)) failed: \(error)")
         }
     }

@@ -75,7 +75,8 @@ public struct ImportResult: Sendable {
     public func json(isDryRun: Bool) -> JSON {
         [
             "dry_run": .bool(isDryRun), "rows": .int(Int64(rows)), "created": .int(Int64(created)),
-            "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)), "problem_count": .int(Int64(problemCount)),
+            "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)),
+            "problem_count": .int(Int64(problemCount)),
             "problems": .array(problems.map(JSON.string)),
         ]
     }
