@@ -4,7 +4,8 @@ import Kernel
 /// Every console of the deployment, in the order of the menu.
 public enum Consoles {
     public static let all: [Console] = [
-        TenantsConsole.console
+        TenantsConsole.console,
+        StaffConsole.console,
     ]
 
     /// What a violated unique rule means to the person who typed, by the index's name: the answer at commit is the one a

@@ -150,6 +150,14 @@ enum SignInQueries {
             """, [.text(staff), Value(now)])
     }
 
+    /// `staff_id` and `seen`: when each person last used a session.
+    static func lastSeen(_ staff: [String]) -> Statement {
+        let list = staff.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
+        return Statement(
+            "SELECT staff_id, MAX(last_seen_at) AS seen FROM sessions WHERE staff_id IN (\(list)) GROUP BY staff_id",
+            staff.map(Value.text))
+    }
+
     /// One row when the person has signed in from this very address since a time.
     static func knownSource(email: String, ip: String, since: Instant) -> Statement {
         Statement(
