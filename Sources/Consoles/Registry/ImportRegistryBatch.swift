@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// Takes over a batch of customers from the product, each whole with its members.
@@ -44,7 +45,7 @@ public enum ImportRegistryBatch: Operation {
             ],
             recordsDigests: true,
             consequence:
-                "\(batch.created.grouped) customers are created and \(batch.updated.grouped) updated; \(batch.unchanged.grouped) are as they were."
+                "\(Grouped.digits(batch.created)) customers are created and \(Grouped.digits(batch.updated)) updated; \(Grouped.digits(batch.unchanged)) are as they were."
         )
     }
 

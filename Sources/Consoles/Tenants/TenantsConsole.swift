@@ -16,5 +16,6 @@ public enum TenantsConsole {
             TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.search,
             UserReads.view,
         ],
-        entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)])
+        entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)],
+        pages: [TenantListPage.page, TenantPage.page, UserPage.page, SearchPage.page])
 }
