@@ -33,7 +33,7 @@ struct DemoStory: Sendable {
         }
         func actor(_ mailbox: String) -> DemoAccount { cast["\(mailbox)@northwind.example"]! }
         let (jonas, hana) = (actor("jonas.w"), actor("hana.l"))
-        let (mira, tomas, priya) = (actor("mira.o"), actor("tomas.v"), actor("priya.s"))
+        let (mira, tomas) = (actor("mira.o"), actor("tomas.v"))
 
         at(117, hour: 10)
         try await importTenants()
@@ -69,7 +69,7 @@ struct DemoStory: Sendable {
         at(20, hour: 9, minute: 30)
         try await run(
             "tenant.retry_onboarding", on: tenant("palisade-events"), reason: "retry",
-            "Set-up failed on a full disk in us-east, which has space again.", by: priya)
+            "Set-up failed on a full disk in us-east, which has space again.", by: hana)
 
         // Archived by mistake, and taken back a few minutes later.
         at(12, hour: 16, minute: 48)
