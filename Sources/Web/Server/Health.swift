@@ -17,7 +17,7 @@ public struct Health: Sendable {
             Check("database") {
                 do {
                     let now = try await database.read { reader in
-                        _ = try reader.query(Statement("SELECT 1 AS one"))
+                        _ = try reader.query(HealthQueries.probe)
                         return reader.now
                     }
                     let apart = abs((clock.now - now).microseconds)

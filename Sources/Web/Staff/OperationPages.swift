@@ -40,7 +40,8 @@ extension StaffConsole {
                 let request = try await context.pipeline.undoOffer(for: id, by: signed.caller).request
                 let sheet = try await self.sheet(undoing: request, url: exchange.path, signed)
                 // The inverse opens with its own preview.
-                let draft = Draft(request: request, values: Self.values(of: request), errors: [])
+                let draft = Draft(
+                    request: request, values: Self.values(of: request, sheet.operation), errors: [])
                 return try await preview(draft, sheet, key: mintKey())
             },
         ]
@@ -49,7 +50,7 @@ extension StaffConsole {
                 signedPage(operation.pageTemplate) { exchange, signed in
                     let sheet = try await self.sheet(
                         operation, exchange.parameters["id"], url: exchange.path, signed)
-                    var values = sheet.entity.map { Self.values(operation.prefill($0)) } ?? [:]
+                    var values = sheet.entity.map { Self.values(operation.prefill($0), of: operation) } ?? [:]
                     // A link may bring values along, as from the search box.
                     for (name, given) in exchange.query where Self.isFormField(name) {
                         values[name] = given.joined(separator: "\n")
@@ -167,7 +168,7 @@ extension StaffConsole {
         if let undoing = sheet.undoing {
             // What restores the state before is not a matter of taste.
             members = undoing.input.object ?? [:]
-            values.merge(Self.values(members)) { _, own in own }
+            values.merge(Self.values(members, of: operation)) { _, own in own }
         } else {
             for field in operation.fields() {
                 let name = "input.\(field.name)"
@@ -202,23 +203,24 @@ extension StaffConsole {
     private static func isKey(_ text: String) -> Bool { Identifier.isValid(text, prefix: "key") }
     private func mintKey() -> String { Identifier.mint("key", at: context.clock.now) }
 
-    /// What form fields show for JSON values.
-    private static func values(_ members: [String: JSON]) -> [String: String] {
+    /// What form fields show for JSON values: each field's own text.
+    private static func values(_ members: [String: JSON], of operation: AnyOperation) -> [String: String] {
         var out: [String: String] = [:]
-        for (name, value) in members {
-            switch value {
-            case .null: continue
-            case .string(let text): out["input.\(name)"] = text
-            case .array(let elements):
-                out["input.\(name)"] = elements.map { $0.string ?? $0.canonicalText }.joined(separator: "\n")
-            default: out["input.\(name)"] = value.canonicalText
+        for field in operation.fields() {
+            guard let value = members[field.name], value != .null else { continue }
+            do throws(FieldError.Reason) {
+                try field.param.set(value)
+                out["input.\(field.name)"] = field.param.currentText
+            } catch {
+                // What an older row holds may break today's rules; it is shown as it is and refused when sent.
+                out["input.\(field.name)"] = value.string ?? value.canonicalText
             }
         }
         return out
     }
 
-    private static func values(of request: OperationRequest) -> [String: String] {
-        var out = values(request.input.object ?? [:])
+    private static func values(of request: OperationRequest, _ operation: AnyOperation) -> [String: String] {
+        var out = values(request.input.object ?? [:], of: operation)
         out["reason_code"] = request.reasonCode
         return out
     }
