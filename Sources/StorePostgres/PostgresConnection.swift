@@ -11,10 +11,10 @@ final class PostgresConnection {
         var tag = ""
     }
 
-    /// A statement is planned once per text and kinds of its values.
+    /// A statement is planned once per text and kinds of its values; which values are NULL is part of it.
     private struct PlanKey: Hashable {
         let text: String
-        let kinds: [Oid]
+        let kinds: [UInt8]
     }
 
     private enum Awaited {
@@ -119,7 +119,7 @@ final class PostgresConnection {
             let parameters = try Parameters(statement.values)
             var sent: Int32
             if keep, statement.values.count <= Self.keptValues {
-                let key = PlanKey(text: statement.text, kinds: parameters.types)
+                let key = PlanKey(text: statement.text, kinds: parameters.kinds)
                 let name: String
                 if let known = plans[key] ?? coming[key] {
                     name = known
@@ -129,7 +129,8 @@ final class PostgresConnection {
                     coming[key] = name
                     awaited.append(.prepare(key, name: name))
                     sent = parameters.types.withUnsafeBufferPointer {
-                        PQsendPrepare(handle, name, statement.text, Int32($0.count), $0.baseAddress)
+                        PQsendPrepare(
+                            handle, name, PostgresType.text(of: statement), Int32($0.count), $0.baseAddress)
                     }
                     guard sent == 1 else { throw lose(handle) }
                 }
@@ -138,7 +139,8 @@ final class PostgresConnection {
                 }
             } else {
                 sent = parameters.withPointers { count, types, values, lengths, formats in
-                    PQsendQueryParams(handle, statement.text, count, types, values, lengths, formats, 0)
+                    PQsendQueryParams(
+                        handle, PostgresType.text(of: statement), count, types, values, lengths, formats, 0)
                 }
             }
             guard sent == 1 else { throw lose(handle) }

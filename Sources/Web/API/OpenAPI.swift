@@ -204,7 +204,7 @@ public enum OpenAPI {
             ("operationId", .string(read.name)), ("summary", .string(read.summary)),
             ("tags", [.string(String(read.name.prefix { $0 != "." }))]),
             ("parameters", parameters.isEmpty ? nil : .array(parameters)), ("responses", .object(answers)),
-            ("x-permission", .string(read.permission)),
+            ("x-permission", read.permission.map(JSON.string)),
         ])
     }
 
