@@ -63,7 +63,8 @@ import Testing
             let metrics = try await loopback.send("GET", "/metrics", on: .metrics).text
             #expect(
                 metrics.contains(
-                    "postern_http_requests_total{listener=\"staff\",method=\"GET\",route=\"/api/v1/probes/{id}\",status=\"200\"} 2"
+                    "postern_http_requests_total{listener=\"staff\",method=\"GET\","
+                        + "route=\"/api/v1/probes/{id}\",status=\"200\"} 2"
                 ))
             #expect(metrics.contains("postern_operations_total{operation=\"tenant.suspend\",outcome=\"not-found\"} 1"))
             #expect(metrics.contains("postern_log_size 1"))

@@ -45,7 +45,9 @@ extension StaffConsole {
                 return try await preview(draft, sheet, key: mintKey())
             },
         ]
-        for operation in pageOperations {
+        // What a console answers itself it answers better.
+        routes.removeAll { hasPage($0.template) }
+        for operation in pageOperations where !hasPage(operation.pageTemplate) {
             routes.append(
                 signedPage(operation.pageTemplate) { exchange, signed in
                     let sheet = try await self.sheet(
@@ -67,8 +69,8 @@ extension StaffConsole {
         var routes = [
             FormRoute("/audit/{id}/undo", keeps: true) { posted in
                 let id = posted.parameters["id"] ?? ""
-                // Whether it changed since is for the pipeline to say, after it has looked for a stored answer: a second
-                // press of the button gets the first one's.
+                // Whether it changed since is for the pipeline to say, after it has looked for a stored answer: a
+                // second press of the button gets the first one's.
                 let request = try await context.pipeline.undoOffer(for: id, by: posted.signed.caller, checked: false)
                     .request
                 let sheet = try await self.sheet(undoing: request, url: "/audit/\(id)/undo", posted.signed)
@@ -88,8 +90,8 @@ extension StaffConsole {
         return routes
     }
 
-    /// Operations with a form: all that people may ask for. Of several that make the same kind of thing, the first in name
-    /// order has the `/new` page.
+    /// Operations with a form: all that people may ask for. Of several that make the same kind of thing, the first in
+    /// name order has the `/new` page.
     private var pageOperations: [AnyOperation] {
         var seen: Set<String> = []
         return context.catalog.operations.filter { !$0.spec.systemOnly && seen.insert($0.pageTemplate).inserted }
@@ -309,7 +311,8 @@ extension StaffConsole {
                 return try await preview(
                     draft, sheet, key: mintKey(),
                     notice:
-                        "This form was confirmed once before with other fields. Look at the preview of now, then confirm.",
+                        "This form was confirmed once before with other fields. Look at the preview of now, then "
+                        + "confirm.",
                     status: problem.status)
             case .conflict, .locked, .overLimit:
                 return try await preview(draft, sheet, key: key, refusal: problem.detail, status: problem.status)
