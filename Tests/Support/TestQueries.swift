@@ -15,4 +15,8 @@ public enum TestQueries {
     public static func entities(of event: String, _ reader: any Reader) throws -> [Row] {
         try reader.query(Statement("SELECT type, id FROM event_entity WHERE event_id = $1", [.text(event)]))
     }
+
+    public static func tenant(slug: String) -> Statement {
+        Statement("SELECT * FROM tenants WHERE slug = $1", [.text(slug)])
+    }
 }

@@ -43,10 +43,11 @@ public final class World: Sendable {
             database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock)
     }
 
-    /// - Parameter empty: only the schema; no policy, people or customers.
-    public static func make(_ kind: TestDatabase.Kind, empty: Bool = false) async throws -> World {
+    /// - Parameter populated: false for the schema and the policy alone, without people or customers.
+    public static func make(_ kind: TestDatabase.Kind, populated: Bool = true) async throws -> World {
         let world = World(try await TestDatabase.make(kind))
-        if !empty { try await world.populate() }
+        try await world.run("policy.seed", by: world.system)
+        if populated { try await world.populate() }
         return world
     }
 
@@ -193,19 +194,52 @@ public final class World: Sendable {
     // MARK: - Contents
 
     private func populate() async throws {
-        try await run("policy.seed", by: system)
-        for (slug, steps) in World.tenants {
-            let created = try await run(
-                "tenant.create",
-                ["external_id": .string("ext-\(slug)"), "name": .string("Tenant \(slug)"), "slug": .string(slug)])
-            for (operation, reason) in steps { try await run(operation, on: created.target, reason: reason) }
-        }
+        try await run(
+            "staff.bootstrap", ["email": "first@example.test", "name": "First Person"], by: system)
+        // Archived long enough ago to be deleted.
+        try await tenant("departed", then: [("tenant.archive", "customer_departed")])
+        test.clock.advance(.days(91))
+        try await tenant("active")
+        try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
+        try await tenant("archived", then: [("tenant.archive", "customer_departed")])
+        try await tenant("failed", status: "pending")
+        try await force(.failed, of: "failed")
     }
 
-    private static let tenants: [(slug: String, steps: [(operation: String, reason: String?)])] = [
-        ("pending", []), ("suspended", [("tenant.suspend", "non_payment")]),
-        ("archived", [("tenant.archive", "customer_departed")]),
-    ]
+    @discardableResult
+    public func tenant(
+        _ slug: String, status: String = "active", then steps: [(operation: String, reason: String)] = []
+    ) async throws -> String {
+        let created = try await run(
+            "tenant.create",
+            [
+                "external_id": .string("ext-\(slug)"), "name": .string("Tenant \(slug)"), "slug": .string(slug),
+                "status": .string(status), "plan": "team", "region": "eu-west",
+            ])
+        let id = created.target ?? ""
+        for step in steps { try await run(step.operation, on: id, reason: step.reason) }
+        return id
+    }
+
+    /// Puts a tenant into a state that only the product or a provider reports, with the event that would record it.
+    private func force(_ status: TenantStatus, of slug: String) async throws {
+        let records = pipeline.records
+        let caller = system
+        let at = test.clock.clock.now
+        try await test.database.write { tx in
+            guard let row = try tx.first(TestQueries.tenant(slug: slug)) else { throw StoreError.other("no \(slug)") }
+            let before = try Tenant(row)
+            var after = before
+            after.status = status
+            after.version += 1
+            let change = Change.update(before, to: after)
+            var draft = EventDraft(at: at, .mutation, "tenant.onboarding_failed", by: caller)
+            draft.target = ("tenant", before.id)
+            draft.changes = [EventDraft.ChangeRecord(change)]
+            tx.enqueue(records.insert(SealedEvent(draft)))
+            tx.enqueue(after.update(expecting: before.version))
+        }
+    }
 }
 
 /// Field values made from declarations.

@@ -15,10 +15,11 @@ enum Sample {
     static let caller = Caller(
         actor: Actor(.staff, "stf_01JA7Q4ZK8N3V0XWB2M6RHTC9A"), person: "stf_01JA7Q4ZK8N3V0XWB2M6RHTC9A",
         displayName: "Ines K.", roles: ["support_l2", "security"],
-        permissions: Permissions([
-            "tenant.view": .some(nil), "tenant.suspend": .some(nil), "tenant.restore": .some(nil),
-            "tenant.update": .some(nil), "audit.view": .some(nil), "audit.export": .some(nil),
-        ]), client: .console, requestID: "req_01JCXRV0K7QHM2V8T5E0ZB6WYN")
+        permissions: Permissions(
+            Dictionary(
+                uniqueKeysWithValues: [
+                    "tenant.view", "tenant.suspend", "tenant.restore", "tenant.update", "audit.view", "audit.export",
+                ].map { ($0, [Limit]?.none) })), client: .console, requestID: "req_01JCXRV0K7QHM2V8T5E0ZB6WYN")
 
     static let cursors = CursorCodec(key: [UInt8](repeating: 7, count: 32))
 

@@ -88,7 +88,7 @@ enum HomeView {
             + el("div", .class("home")) {
                 UI.stack {
                     if waiting > 0 {
-                        UI.panel("Waiting for somebody like you", id: "h-fill", hint: "soonest to expire first") {
+                        UI.panel("Your roles could sign these", id: "h-fill", hint: "soonest to expire first") {
                             ApprovalPages.table(
                                 "Requests your roles could sign", model.fillable, call: call, now: model.now,
                                 showsRequester: true)
