@@ -4,7 +4,9 @@ import Kernel
 /// Every console of the deployment, in the order of the menu.
 public enum Consoles {
     public static let all: [Console] = [
+        HomeConsole.console,
         TenantsConsole.console,
+        AuditLogConsole.console,
         StaffConsole.console,
     ]
 

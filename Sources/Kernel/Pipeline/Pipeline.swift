@@ -670,17 +670,30 @@ public struct Pipeline: Sendable {
     public func undoOffer(
         for eventID: String, by caller: Caller, checked: Bool = true
     ) async throws(OperationError) -> UndoOffer {
+        let failure: OperationError
         do {
             return try await database.read { reader in
                 let recorded = try self.recorded(eventID, reader)
                 var (request, until) = try self.inverse(recorded, now: reader.now)
+                // Before anything of the target is told.
+                if let spec = self.catalog[request.operation]?.spec, !caller.isSystem,
+                    !caller.permissions.contains(spec.permission)
+                {
+                    throw OperationError.forbidden(
+                        permission: spec.permission,
+                        detail: "Undoing this needs the permission \(spec.permission), which none of your roles holds.")
+                }
                 if checked { try self.checkUnchangedSince(eventID, recorded, reader) }
                 request.undoes = eventID
                 return UndoOffer(request: request, until: until)
             }
         } catch {
-            throw translate(error, nil)
+            failure = translate(error, nil)
         }
+        if case .forbidden(let permission, _) = failure {
+            try await recordDenial(permission, operation: nil, by: caller)
+        }
+        throw failure
     }
 
     /// An inverse operation, ready to be previewed and confirmed.
