@@ -6,25 +6,33 @@ import Testing
     static let hostile = "\"><script>alert('x')</script>&amp;"
 
     @Test func `text and attributes are escaped wherever they stand`() {
-        let html =
-            (el("p", .title(Self.hostile)) { Self.hostile } + Node("\(Self.hostile)") + UI.chip(Self.hostile)
-            + UI.person(Self.hostile, note: Self.hostile) + UI.id(Self.hostile, copy: Self.hostile)
-            + UI.button(Self.hostile, name: Self.hostile, value: Self.hostile) + UI.json(.string(Self.hostile))
-            + UI.json([Self.hostile: 1]) + UI.offButton(Self.hostile, why: Self.hostile)
-            + UI.field(
+        let nodes: [Node] = [
+            el("p", .title(Self.hostile)) { Self.hostile },
+            Node("\(Self.hostile)"),
+            UI.chip(Self.hostile),
+            UI.person(Self.hostile, note: Self.hostile),
+            UI.id(Self.hostile, copy: Self.hostile),
+            UI.button(Self.hostile, name: Self.hostile, value: Self.hostile),
+            UI.json(.string(Self.hostile)),
+            UI.json(.object([Self.hostile: 1])),
+            UI.offButton(Self.hostile, why: Self.hostile),
+            UI.field(
                 Field(
                     "x", label: Self.hostile, help: Self.hostile, .prose(rows: 2), value: Self.hostile,
-                    error: Self.hostile))
-            + UI.field(
-                Field("x", label: "a", help: "b", .select([.init(Self.hostile, Self.hostile)]), value: Self.hostile))
-            + UI.diff(before: [Self.hostile: 1], after: ["a": .string(Self.hostile)])
-            + UI.table(
-                caption: Self.hostile, columns: [Column<String>(Self.hostile) { Node($0) }], rows: [Self.hostile]))
-            .text
+                    error: Self.hostile)),
+            UI.field(
+                Field(
+                    "x", label: "a", help: "b", .select([Field.Choice(Self.hostile, Self.hostile)]), value: Self.hostile
+                )),
+            UI.diff(before: .object([Self.hostile: 1]), after: .object(["a": .string(Self.hostile)])),
+            UI.table(
+                caption: Self.hostile, columns: [Column<String>(Self.hostile) { Node($0) }], rows: [Self.hostile]),
+        ]
+        let html = nodes.map(\.text).joined()
         #expect(!html.contains("<script"))
         #expect(!html.contains("alert('x')"))
         #expect(html.contains("&lt;script&gt;alert(&#39;x&#39;)"))
-        #expect(!html.contains("\"\">"), "a quote ended an attribute")
+        #expect(!html.contains("\"\">&lt;"), "a quote ended an attribute")
     }
 
     @Test(arguments: [
@@ -77,19 +85,23 @@ import Testing
         #expect(html.contains("<option value=\"old\" selected>old</option>"))
     }
 
-    @Test(arguments: [
-        (Int64(3), "now"), (42, "42 s ago"), (11 * 60, "11 min ago"), (5 * 3600 + 59, "5 h ago"), (90_000, "1 day ago"),
-        (3 * 86_400, "3 days ago"), (10 * 86_400, "7 Nov"), (400 * 86_400, "13 Oct 2025"), (-47 * 60, "in 47 min"),
-    ])
+    static let times: [(seconds: Int64, words: String)] = [
+        (3, "now"), (42, "42 s ago"), (660, "11 min ago"), (18_059, "5 h ago"), (90_000, "1 day ago"),
+        (259_200, "3 days ago"), (864_000, "7 Nov"), (34_560_000, "13 Oct 2025"), (-2_820, "in 47 min"),
+    ]
+
+    @Test(arguments: times)
     func `times are said relative to the given now`(_ seconds: Int64, _ words: String) {
         let now = Instant(rfc3339: "2026-11-17T14:32:00Z")!
         #expect(TimeText.relative(now - .seconds(seconds), now: now) == words)
     }
 
-    @Test(arguments: [
-        (Int64(184_000), "USD", "1,840.00"), (5, "USD", "0.05"), (-9050, "USD", "−90.50"), (1840, "JPY", "1,840"),
+    static let amounts: [(minor: Int64, currency: String, words: String)] = [
+        (184_000, "USD", "1,840.00"), (5, "USD", "0.05"), (-9050, "USD", "−90.50"), (1840, "JPY", "1,840"),
         (1_234_567, "KWD", "1,234.567"), (Int64.min, "USD", "−92,233,720,368,547,758.08"),
-    ])
+    ]
+
+    @Test(arguments: amounts)
     func `money has the digits of its currency`(_ minor: Int64, _ currency: String, _ words: String) {
         #expect(MoneyText.amount(minor: minor, currency: currency) == words)
     }
