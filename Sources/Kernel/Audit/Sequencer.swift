@@ -30,6 +30,7 @@ public actor Sequencer {
     private var frontier = TileFrontier()
     private var publishedSize: Int64 = 0
     private var task: Task<Void, Never>?
+    private var isTurning = false
     private var nextAttempt = Instant(microseconds: .min)
 
     private struct Shared: Sendable {
@@ -72,7 +73,7 @@ public actor Sequencer {
         }
     }
 
-    /// Sequences until `stop`.
+    /// Sequences until `stop`; once stopped it can't be started again.
     public func start() {
         guard task == nil else { return }
         task = Task { await self.run() }
@@ -113,6 +114,10 @@ public actor Sequencer {
 
     /// One round: takes the lead when it is free, sequences what waits and publishes.
     public func turn() async throws {
+        // An actor lets others in while it waits: a second round beside this one would race it to the same state.
+        guard !isTurning else { return wake.signal() }
+        isTurning = true
+        defer { isTurning = false }
         if lease == nil {
             guard clock.now >= nextAttempt else { return }
             guard let taken = try await leadership.acquire(Self.leaderName) else {
@@ -127,6 +132,9 @@ public actor Sequencer {
                 nextAttempt = clock.now + Self.refusalPause
                 await stepDown()
                 return
+            } catch {
+                await stepDown()
+                throw error
             }
             shared.withLock { $0.refusal = nil }
         }
@@ -219,14 +227,17 @@ public actor Sequencer {
 
     private func refuseLarger(_ records: [CheckpointFile.Record], than size: Int64) throws {
         for case .checkpoint(let note) in records {
-            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text) else { continue }
+            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text) else {
+                continue
+            }
             if known.origin == key.name, known.size > size { throw rewound(known.size, file.path, size) }
         }
     }
 
     /// The checkpoint when it is of this log; `nil` when it is of a log this one succeeded.
     private func own(_ note: String, from source: String, _ successions: [Succession]) throws -> Checkpoint? {
-        if let signed = try? SignedNote(parsing: note), let text = try? Checkpoint(text: signed.text), text.origin != key.name,
+        if let signed = try? SignedNote(parsing: note), let text = try? Checkpoint(text: signed.text),
+            text.origin != key.name,
             successions.contains(where: { $0.old.name == text.origin && $0.new == key.verifier })
         {
             return nil
