@@ -11,10 +11,10 @@ final class PostgresConnection {
         var tag = ""
     }
 
-    /// A statement is planned once per text and kinds of its values.
+    /// A statement is planned once per text and kinds of its values; which values are NULL is part of it.
     private struct PlanKey: Hashable {
         let text: String
-        let kinds: [Oid]
+        let kinds: [UInt8]
     }
 
     private enum Awaited {
@@ -46,8 +46,10 @@ final class PostgresConnection {
     /// Connects unless there is a connection the server still keeps open.
     func ensureConnected() throws {
         if let handle {
-            // A session the server ended has its farewell or its end-of-file waiting to be read.
-            if PQconsumeInput(handle) == 1, PQstatus(handle) == CONNECTION_OK { return }
+            // Nothing is expected from the server between transactions. What is there to be read is the farewell or the
+            // end-of-file of a session it ended (or a notice of changed settings, for which a new one does no harm).
+            let isQuiet = !wait(PQsocket(handle), Int32(POLLIN), until: Deadline(after: .seconds(0)))
+            if isQuiet, PQstatus(handle) == CONNECTION_OK { return }
             disconnect()
         }
         try connect()
@@ -119,7 +121,7 @@ final class PostgresConnection {
             let parameters = try Parameters(statement.values)
             var sent: Int32
             if keep, statement.values.count <= Self.keptValues {
-                let key = PlanKey(text: statement.text, kinds: parameters.types)
+                let key = PlanKey(text: statement.text, kinds: parameters.kinds)
                 let name: String
                 if let known = plans[key] ?? coming[key] {
                     name = known
@@ -129,7 +131,8 @@ final class PostgresConnection {
                     coming[key] = name
                     awaited.append(.prepare(key, name: name))
                     sent = parameters.types.withUnsafeBufferPointer {
-                        PQsendPrepare(handle, name, statement.text, Int32($0.count), $0.baseAddress)
+                        PQsendPrepare(
+                            handle, name, PostgresType.text(of: statement), Int32($0.count), $0.baseAddress)
                     }
                     guard sent == 1 else { throw lose(handle) }
                 }
@@ -138,7 +141,8 @@ final class PostgresConnection {
                 }
             } else {
                 sent = parameters.withPointers { count, types, values, lengths, formats in
-                    PQsendQueryParams(handle, statement.text, count, types, values, lengths, formats, 0)
+                    PQsendQueryParams(
+                        handle, PostgresType.text(of: statement), count, types, values, lengths, formats, 0)
                 }
             }
             guard sent == 1 else { throw lose(handle) }

@@ -7,6 +7,40 @@ enum PostgresType {
     static let text: Oid = 25
     static let bytes: Oid = 17
 
+    /// The statement with `NULL` written out where a value is NULL: the server can't tell the type of `$1 IS NULL`, but
+    /// takes the word anywhere.
+    static func text(of statement: Statement) -> String {
+        guard statement.values.contains(.null) else { return statement.text }
+        var out: [UInt8] = []
+        let bytes = Array(statement.text.utf8)
+        out.reserveCapacity(bytes.count)
+        var quote: UInt8?
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            index += 1
+            if let open = quote {
+                if byte == open { quote = nil }
+            } else if byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {
+                quote = byte
+            } else if byte == UInt8(ascii: "$") {
+                var number = 0
+                var end = index
+                while end < bytes.count, (0x30...0x39).contains(bytes[end]), number < 100_000 {
+                    number = number * 10 + Int(bytes[end] - 0x30)
+                    end += 1
+                }
+                if number >= 1, number <= statement.values.count, statement.values[number - 1] == .null {
+                    out.append(contentsOf: "NULL".utf8)
+                    index = end
+                    continue
+                }
+            }
+            out.append(byte)
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
     static func decode(_ raw: UnsafeRawBufferPointer, _ type: Oid) -> Value {
         switch type {
         case 20, 21, 23, 26: return .int(integer(raw) ?? 0)
@@ -58,6 +92,8 @@ enum PostgresType {
 /// The values of one statement, laid out for libpq.
 struct Parameters {
     let types: [Oid]
+    /// One byte a value, telling its type and whether it is NULL.
+    let kinds: [UInt8]
     private let storage: [UInt8]
     /// Offset and length in `storage`; `nil` is NULL.
     private var places: [(offset: Int, length: Int)?] = []
@@ -65,13 +101,16 @@ struct Parameters {
     /// - Throws: `StoreError.constraint` for text with U+0000, which neither database keeps.
     init(_ values: [Value]) throws(StoreError) {
         var types: [Oid] = []
+        var kinds: [UInt8] = []
         var storage: [UInt8] = []
         types.reserveCapacity(values.count)
         for value in values {
             let start = storage.count
             switch value {
             case .null:
-                types.append(0)
+                // Written out in the text, so the type is of no account; none would be an error.
+                types.append(PostgresType.text)
+                kinds.append(0)
                 places.append(nil)
                 continue
             case .int(let value):
@@ -85,11 +124,13 @@ struct Parameters {
                 types.append(PostgresType.bytes)
                 storage.append(contentsOf: value)
             }
+            kinds.append(UInt8(truncatingIfNeeded: types[types.count - 1]))
             places.append((start, storage.count - start))
         }
         // An empty last value still needs an address.
         storage.append(0)
         self.types = types
+        self.kinds = kinds
         self.storage = storage
     }
 

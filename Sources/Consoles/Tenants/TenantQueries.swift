@@ -72,7 +72,10 @@ enum TenantQueries {
             "SELECT \(Tenant.columns) FROM tenants WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
             values.map(Value.text))
     }
-    enum UniqueColumn: String { case id, slug, externalID = "external_id" }
+    enum UniqueColumn: String {
+        case id, slug
+        case externalID = "external_id"
+    }
 
     /// How many members a tenant has, counting no further than `limit`.
     static func memberCount(_ tenant: String, upTo limit: Int) -> Statement {

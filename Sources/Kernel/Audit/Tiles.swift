@@ -193,16 +193,29 @@ public struct TileFrontier: Sendable, Equatable {
     }
 }
 
+/// Subtree hashes of tiles read before. A tile never changes, except that a partial one grows: the cache belongs to one
+/// size of the tree.
+public struct TileCache: Sendable {
+    /// Per tile the hashes of its levels 0 to 8, level 0 being the tile itself.
+    fileprivate var tiles: [MerkleNode: [[MerkleHash]]] = [:]
+    public init() {}
+}
+
 /// Answers the hashes of perfect subtrees from tiles, and remembers what it has computed.
 public struct TileNodes {
     private let load: (_ level: Int, _ index: Int64, _ filled: Int) throws -> [MerkleHash]
     private let size: Int64
-    /// Per tile the hashes of its levels 0 to 8, level 0 being the tile itself.
-    private var tiles: [MerkleNode: [[MerkleHash]]] = [:]
+    public private(set) var cache: TileCache
 
-    /// - Parameter load: the hashes of a tile, `filled` of them.
-    public init(size: Int64, load: @escaping (_ level: Int, _ index: Int64, _ filled: Int) throws -> [MerkleHash]) {
+    /// - Parameters:
+    ///   - cache: what an earlier transaction read of the tree of the same size.
+    ///   - load: the hashes of a tile, `filled` of them.
+    public init(
+        size: Int64, cache: TileCache = TileCache(),
+        load: @escaping (_ level: Int, _ index: Int64, _ filled: Int) throws -> [MerkleHash]
+    ) {
         self.size = size
+        self.cache = cache
         self.load = load
     }
 
@@ -211,20 +224,18 @@ public struct TileNodes {
         let inner = node.level % Tiles.height
         let first = node.index << Int64(inner)
         let key = MerkleNode(level: level, index: first / Int64(Tiles.width))
-        if tiles[key] == nil {
-            let filled = Tiles.filled(level: level, index: key.index, size: size)
-            var rows = [try load(level, key.index, filled)]
-            while rows[rows.count - 1].count > 1 {
-                let below = rows[rows.count - 1]
-                rows.append(
-                    stride(from: 0, to: below.count - 1, by: 2).map { MerkleTree.nodeHash(below[$0], below[$0 + 1]) })
-            }
-            // A bound on memory for long exports; what is dropped is loaded again.
-            if tiles.count >= 2048 { tiles.removeAll(keepingCapacity: true) }
-            tiles[key] = rows
-        }
         let position = Int(first % Int64(Tiles.width)) >> inner
-        guard let rows = tiles[key], inner < rows.count, position < rows[inner].count else {
+        if let rows = cache.tiles[key], inner < rows.count, position < rows[inner].count { return rows[inner][position] }
+        let filled = Tiles.filled(level: level, index: key.index, size: size)
+        var rows = [try load(level, key.index, filled)]
+        while rows[rows.count - 1].count > 1 {
+            let below = rows[rows.count - 1]
+            rows.append(stride(from: 0, to: below.count - 1, by: 2).map { MerkleTree.nodeHash(below[$0], below[$0 + 1]) })
+        }
+        // A bound on memory for long exports; what is dropped is loaded again.
+        if cache.tiles.count >= 2048 { cache.tiles.removeAll(keepingCapacity: true) }
+        cache.tiles[key] = rows
+        guard inner < rows.count, position < rows[inner].count else {
             throw LogDamage("tile \(TilePath(.hashes(level: key.level), index: key.index).text) is incomplete")
         }
         return rows[inner][position]

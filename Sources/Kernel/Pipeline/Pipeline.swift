@@ -161,7 +161,7 @@ public struct Pipeline: Sendable {
 
     /// Checks the text of justification, ticket and reason code. Malformed ones join the field errors; absent ones are
     /// answered apart, after step-up.
-    private static func justify(
+    static func justify(
         _ request: OperationRequest, _ spec: OperationSpec, malformed errors: inout [FieldError]
     ) -> (justification: String?, ticket: String?, missing: [FieldError]) {
         var missing: [FieldError] = []
@@ -470,6 +470,20 @@ public struct Pipeline: Sendable {
             ]).canonical)
     }
 
+    /// What the request with this key of the caller's came to, for a result page; `.notFound` when nothing is stored.
+    public func outcome(ofKey key: String, by caller: Caller) async throws(OperationError) -> Outcome {
+        do {
+            return try await database.read { reader in
+                guard let row = try reader.first(self.records.idempotency(person: caller.person, key: key)) else {
+                    throw OperationError.notFound("There is no result under this key; results are kept for a day.")
+                }
+                return Outcome(try self.replay(try self.records.storedOutcome(row), reader), replayed: true)
+            }
+        } catch {
+            throw translate(error, nil)
+        }
+    }
+
     private func replay(_ stored: StoredOutcome, _ reader: any Reader) throws -> Outcome.Result {
         let body = stored.body
         let operationID = body["operation_id"]?.string ?? ""
@@ -650,18 +664,36 @@ public struct Pipeline: Sendable {
     }
 
     /// The inverse of what an event recorded, ready to be previewed; throws `.conflict` with the reason when there is none.
-    public func undoOffer(for eventID: String, by caller: Caller) async throws(OperationError) -> UndoOffer {
+    ///
+    /// - Parameter checked: false leaves the look at later changes to `run`, which does it after the idempotency look-up:
+    ///   a repeated undo then answers what the first one did.
+    public func undoOffer(
+        for eventID: String, by caller: Caller, checked: Bool = true
+    ) async throws(OperationError) -> UndoOffer {
+        let failure: OperationError
         do {
             return try await database.read { reader in
                 let recorded = try self.recorded(eventID, reader)
                 var (request, until) = try self.inverse(recorded, now: reader.now)
-                try self.checkUnchangedSince(eventID, recorded, reader)
+                // Before anything of the target is told.
+                if let spec = self.catalog[request.operation]?.spec, !caller.isSystem,
+                    !caller.permissions.contains(spec.permission)
+                {
+                    throw OperationError.forbidden(
+                        permission: spec.permission,
+                        detail: "Undoing this needs the permission \(spec.permission), which none of your roles holds.")
+                }
+                if checked { try self.checkUnchangedSince(eventID, recorded, reader) }
                 request.undoes = eventID
                 return UndoOffer(request: request, until: until)
             }
         } catch {
-            throw translate(error, nil)
+            failure = translate(error, nil)
         }
+        if case .forbidden(let permission, _) = failure {
+            try await recordDenial(permission, operation: nil, by: caller)
+        }
+        throw failure
     }
 
     /// An inverse operation, ready to be previewed and confirmed.

@@ -16,7 +16,7 @@ extension StaffAPI {
                 let ticket = body.text("ticket", atMost: 200)
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
-                var request = try await context.pipeline.undoOffer(for: id, by: signed.caller).request
+                var request = try await context.pipeline.undoOffer(for: id, by: signed.caller, checked: false).request
                 request.undoes = id
                 request.idempotencyKey = key
                 request.ifMatch = ifMatch ?? request.ifMatch
@@ -98,10 +98,14 @@ extension EventFilter {
             case "action": action = text
             case "class":
                 eventClass = EventClass(rawValue: text)
-                if eventClass == nil { bad("must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).") }
+                if eventClass == nil {
+                    bad("must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).")
+                }
             case "outcome":
                 outcome = EventOutcome(rawValue: text)
-                if outcome == nil { bad("must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).") }
+                if outcome == nil {
+                    bad("must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).")
+                }
             case "from", "until":
                 guard let instant = Instant(rfc3339: text) else {
                     bad("must be a time like 2026-11-17T14:32:00Z.")

@@ -54,8 +54,8 @@ extension StringProtocol {
     /// Without spaces and tabs at both ends.
     var trimmed: SubSequence {
         var part = self[...]
-        while let first = part.utf8.first, first == 0x20 || first == 0x09 { part = part.dropFirst() }
-        while let last = part.utf8.last, last == 0x20 || last == 0x09 { part = part.dropLast() }
+        while let first = part.first, first == " " || first == "\t" { part = part.dropFirst() }
+        while let last = part.last, last == " " || last == "\t" { part = part.dropLast() }
         return part
     }
 }

@@ -22,7 +22,8 @@ public struct Health: Sendable {
                     }
                     let apart = abs((clock.now - now).microseconds)
                     return apart > 2_000_000
-                        ? "This server's clock and the database's are \(apart / 1_000_000) s apart; set the time of both by NTP." : nil
+                        ? "This server's clock and the database's are \(apart / 1_000_000) s apart; set the time of both by NTP."
+                        : nil
                 } catch {
                     return "The database does not answer; check that it runs and that POSTERN_DATABASE_URL names it."
                 }

@@ -77,7 +77,8 @@ public final class Metrics: Sendable {
             .filter { $0.3.count > 0 }
         for (listener, template, method, counts) in routes {
             for (status, count) in counts.statuses.sorted(by: { $0.key < $1.key }) {
-                out += "postern_http_requests_total{listener=\"\(listener.rawValue)\",method=\"\(method)\",route=\"\(template)\",status=\"\(status)\"} \(count)\n"
+                out +=
+                    "postern_http_requests_total{listener=\"\(listener.rawValue)\",method=\"\(method)\",route=\"\(template)\",status=\"\(status)\"} \(count)\n"
             }
         }
         out += "# HELP postern_http_request_duration_seconds Time from the request's head to its answer's head.\n"
@@ -93,8 +94,11 @@ public final class Metrics: Sendable {
             out += "postern_http_request_duration_seconds_sum{\(labels)} \(Double(counts.microseconds) / 1_000_000)\n"
             out += "postern_http_request_duration_seconds_count{\(labels)} \(counts.count)\n"
         }
-        out += "# HELP postern_operations_total Operations asked for, by how they ended.\n# TYPE postern_operations_total counter\n"
-        for (key, count) in operations.withLock({ $0 }).sorted(by: { ($0.key.name, $0.key.outcome) < ($1.key.name, $1.key.outcome) }) {
+        out +=
+            "# HELP postern_operations_total Operations asked for, by how they ended.\n# TYPE postern_operations_total counter\n"
+        for (key, count) in operations.withLock({ $0 }).sorted(by: {
+            ($0.key.name, $0.key.outcome) < ($1.key.name, $1.key.outcome)
+        }) {
             out += "postern_operations_total{operation=\"\(key.name)\",outcome=\"\(key.outcome)\"} \(count)\n"
         }
         for gauge in gauges {

@@ -1,0 +1,171 @@
+/// Compares every governed row with its last *after* in the log.
+struct GovernedCheck: Sendable {
+    let database: any Database
+    let store: any LogStore
+    let catalog: Catalog
+
+    private static let page = 500
+
+    func run(_ report: inout VerificationReport, progress: @Sendable (Int64) async -> Void) async throws {
+        let (store, catalog) = (store, catalog)
+        for entity in catalog.entities.sorted(by: { $0.type < $1.type }) {
+            var cursor: String? = ""
+            while let after = cursor {
+                let portion = try await database.read { try Self.check(entity, after: after, store, $0) }
+                for finding in portion.findings { report.add(finding) }
+                report.governedRowsChecked += portion.rows
+                report.governedRowsErased += portion.erased
+                cursor = portion.next
+                await progress(report.governedRowsChecked)
+                try Task.checkCancellation()
+            }
+        }
+        let types = try await database.read { try store.headTypes($0) }
+        for type in types where catalog.entity(type) == nil {
+            report.notes.append("Rows of the kind \(type) were not compared: this program does not know them.")
+        }
+    }
+
+    private struct Portion: Sendable {
+        var findings: [Finding] = []
+        var rows: Int64 = 0
+        var erased: Int64 = 0
+        /// Where the next portion starts; `nil` at the end.
+        var next: String?
+    }
+
+    /// One page of rows, in one transaction and so of one moment: rows, heads and events merged in id order.
+    private static func check(
+        _ entity: AnyEntityType, after: String, _ store: any LogStore, _ reader: any Reader
+    ) throws -> Portion {
+        var portion = Portion()
+        var rows: [String: JSON] = [:]
+        var end: String?
+        do {
+            let page = try entity.page(after, Self.page, reader)
+            for row in page { rows[row.id] = row.document }
+            end = page.count < Self.page ? nil : page.last?.id
+        } catch let error as StoreError {
+            guard case .shape = error else { throw error }
+            // Some row can't even be read. Take them one by one, found through their heads.
+            end = try single(entity, after: after, store, reader, &rows, &portion)
+        }
+        portion.next = end
+
+        var heads: [String: String] = [:]
+        try store.heads(type: entity.type, after: after, upTo: end, reader) { heads[$0] = $1 }
+        var latest: [String: EntityNaming] = [:]
+        try store.namings(type: entity.type, after: after, upTo: end, reader) { naming in
+            if let other = latest[naming.id], !naming.isLater(than: other) { return }
+            latest[naming.id] = naming
+        }
+        var facts: [String: EventFacts] = [:]
+        let ids = Array(Set(heads.values)).sorted()
+        // Rows made together share one event; each is read once.
+        for part in stride(from: 0, to: ids.count, by: 100).map({ Array(ids[$0..<min($0 + 100, ids.count)]) }) {
+            let (events, sealed) = (try store.events(part, reader), try store.sealed(part, reader))
+            let erased = Set(try store.erasures(part, reader).map { "\($0.event) \($0.member)" })
+            for id in part { facts[id] = events[id].flatMap { EventFacts($0, sealed: sealed[id], erased) } }
+        }
+
+        for id in Set(rows.keys).union(heads.keys).sorted() {
+            let row = "\(entity.table):\(id)"
+            if rows[id] != nil { portion.rows += 1 }
+            guard let head = heads[id] else {
+                portion.findings.append(Finding(.governedRowUnlogged, row: row, "No event names this row."))
+                continue
+            }
+            if let last = latest[id]?.eventID, last != head {
+                portion.findings.append(
+                    Finding(
+                        .headEdited, event: head, row: "entity_head:\(entity.type)/\(id)",
+                        "The last event of this row is \(last), but the pointer says \(head)."))
+            }
+            guard let event = facts[head] else {
+                portion.findings.append(Finding(.headEdited, event: head, row: row, "The row's last event can't be read."))
+                continue
+            }
+            switch event.judge(entity.type, id, rows[id]) {
+            case .same: break
+            case .erased: portion.erased += 1
+            case .edited:
+                portion.findings.append(
+                    Finding(.governedRowEdited, event: head, row: row, "The row is not what its last event says."))
+            case .deleted:
+                portion.findings.append(
+                    Finding(.governedRowDeleted, event: head, row: row, "The row is gone, but its last event says it exists."))
+            case .notNamed:
+                portion.findings.append(
+                    Finding(.headEdited, event: head, row: row, "The event the row's pointer names says nothing of it."))
+            }
+        }
+        return portion
+    }
+
+    private static func single(
+        _ entity: AnyEntityType, after: String, _ store: any LogStore, _ reader: any Reader, _ rows: inout [String: JSON],
+        _ portion: inout Portion
+    ) throws -> String? {
+        var ids: [String] = []
+        try store.heads(type: entity.type, after: after, upTo: nil, reader) { id, _ in if ids.count <= Self.page { ids.append(id) } }
+        let isLast = ids.count <= Self.page
+        for id in ids.prefix(Self.page) {
+            do {
+                rows[id] = try entity.load(id, false, reader)?.document
+            } catch let error as StoreError {
+                portion.findings.append(
+                    Finding(.governedRowEdited, row: "\(entity.table):\(id)", "The row can't be read: \(error)"))
+                // Something is there; what, is said already.
+                rows[id] = .null
+            }
+        }
+        return isLast ? nil : ids[Self.page - 1]
+    }
+}
+
+/// What an event says about the rows it names.
+private struct EventFacts: Sendable {
+    enum Judgement { case same, edited, deleted, erased, notNamed }
+
+    private let leaf: LeafReader
+    private let members: [String: JSON]
+    private let erased: Set<String>
+    private let id: String
+    /// type/id → digest
+    private let digests: [String: String]
+    private let digestsErased: Bool
+
+    init?(_ event: StoredEvent, sealed: String?, _ erased: Set<String>) {
+        guard let leaf = try? LeafReader(event.leaf) else { return nil }
+        self.leaf = leaf
+        id = event.id
+        members = sealed.flatMap { try? JSON(parsing: $0).object } ?? [:]
+        self.erased = erased
+        var digests: [String: String] = [:]
+        let hasDigests = leaf.json["facts"]?["rows"]?.int != nil
+        if hasDigests, let rows = DigestRows(members["details"]?["value"]) {
+            for row in rows.rows { digests["\(row.type)/\(row.id)"] = row.sha256 }
+        }
+        self.digests = digests
+        digestsErased = hasDigests && erased.contains("\(event.id) details")
+    }
+
+    func judge(_ type: String, _ rowID: String, _ document: JSON?) -> Judgement {
+        if let position = leaf.changes.lastIndex(where: { $0.type == type && $0.id == rowID }) {
+            guard leaf.changes[position].exists else { return document == nil ? .same : .edited }
+            guard let document else { return .deleted }
+            if document.isNull { return .same }
+            let name = "changes.\(position).after"
+            if erased.contains("\(id) \(name)") { return .erased }
+            // Straight against the leaf: salt and row must give the commitment.
+            guard let salt = members[name]?["salt"]?.string.flatMap(Base64.decode) else { return .edited }
+            let commitment = Base64.encode(SealedMember.commitment(salt: salt, value: document))
+            return commitment == leaf.commitments[name] ? .same : .edited
+        }
+        if digestsErased { return .erased }
+        guard let digest = digests["\(type)/\(rowID)"] else { return .notNamed }
+        guard let document else { return .deleted }
+        if document.isNull { return .same }
+        return sha256(document.canonical).hex == digest ? .same : .edited
+    }
+}

@@ -1,0 +1,187 @@
+import Synchronization
+
+/// The log as outsiders see it: never more than the newest published checkpoint covers.
+public struct PublishedLog: TransparencyLog {
+    private let database: any Database
+    private let store: any LogStore
+    private let key: VerifierKey
+    private let nudge: @Sendable () -> Void
+    private let edge = EdgeCache()
+
+    /// - Parameter nudge: wakes the sequencer of this process, when it has one.
+    public init(
+        database: any Database, store: any LogStore, key: VerifierKey, nudge: @escaping @Sendable () -> Void = {}
+    ) {
+        self.database = database
+        self.store = store
+        self.key = key
+        self.nudge = nudge
+    }
+
+    public var verifierKey: String { key.text }
+
+    public func checkpoint() async throws(OperationError) -> String? {
+        try await read { try newest($0)?.note }
+    }
+
+    /// The newest checkpoint of this log; one of a log it succeeded does not count.
+    private func newest(_ reader: any Reader) throws -> (size: Int64, root: MerkleHash, note: String)? {
+        guard let stored = try store.newestCheckpoint(reader) else { return nil }
+        guard let text = try? SignedNote(parsing: stored.note).text, let checkpoint = try? Checkpoint(text: text) else {
+            throw LogDamage("the newest checkpoint is malformed")
+        }
+        return checkpoint.origin == key.name ? (checkpoint.size, checkpoint.root, stored.note) : nil
+    }
+
+    public func tile(level: Int, index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+        guard (0..<8).contains(level), index >= 0, (1...Tiles.width).contains(width ?? Tiles.width) else { return nil }
+        let wanted = width ?? Tiles.width
+        return try await read { reader in
+            guard let size = try newest(reader)?.size, Tiles.filled(level: level, index: index, size: size) >= wanted else {
+                return nil
+            }
+            return MerkleHash.concatenate(try store.tile(level: level, index: index, filled: wanted, reader))
+        }
+    }
+
+    public func entries(index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+        guard index >= 0, (1...Tiles.width).contains(width ?? Tiles.width) else { return nil }
+        let wanted = width ?? Tiles.width
+        return try await read { reader in
+            guard let size = try newest(reader)?.size, Tiles.filled(level: 0, index: index, size: size) >= wanted else {
+                return nil
+            }
+            let first = index * Int64(Tiles.width)
+            let leaves = try store.leaves(first..<first + Int64(wanted), reader)
+            guard leaves.count == wanted else { throw LogDamage("leaves of entries tile \(index) are missing") }
+            return Tiles.bundle(leaves)
+        }
+    }
+
+    public func receipt(event id: String, wait: Span) async throws(OperationError) -> JSON {
+        var left = wait
+        while true {
+            let found: JSON? = try await read { reader in
+                guard let (event, index) = try store.find(event: id, reader) else {
+                    throw OperationError.notFound("There is no event \(id).")
+                }
+                guard let index, let checkpoint = try newest(reader), index < checkpoint.size else { return nil }
+                return try receipt(event, index: index, checkpoint, reader).json
+            }
+            if let found { return found }
+            guard left > .milliseconds(0) else {
+                throw .unavailable("The event \(id) is recorded but no checkpoint covers it yet. Ask again in a few seconds.")
+            }
+            nudge()
+            let step = min(left, Span.milliseconds(40))
+            try? await Task.sleep(for: .microseconds(step.microseconds))
+            left = Span(microseconds: left.microseconds - step.microseconds)
+        }
+    }
+
+    private func receipt(
+        _ event: StoredEvent, index: Int64, _ checkpoint: (size: Int64, root: MerkleHash, note: String), _ reader: any Reader
+    ) throws -> Receipt {
+        var nodes = store.nodes(size: checkpoint.size, cache: edge.cache(checkpoint.size), reader)
+        let proof = try MerkleTree.inclusionProof(index: index, size: checkpoint.size) { try nodes.hash($0) }
+        edge.keep(nodes.cache, size: checkpoint.size)
+        let contents = try SealedReader(store).contents(of: event.id, from: reader)
+        let receipt = Receipt(
+            leaf: event.leaf, index: index, size: checkpoint.size, proof: proof, checkpoint: checkpoint.note,
+            sealed: contents.present, erased: contents.erased)
+        do {
+            // A receipt that would not convince is worse than none: it says that the log is damaged.
+            try receipt.verify(key: key)
+        } catch {
+            throw LogDamage("the receipt of \(event.id) does not verify: \(error)")
+        }
+        return receipt
+    }
+
+    public func export(
+        _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws(OperationError) {
+        let isFull = filter == EventFilter()
+        guard let checkpoint = try await read({ try newest($0) }) else {
+            throw .unavailable("Nothing has been published yet. Try again in a few seconds.")
+        }
+        try await deliver(
+            LogExport.header(origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter), to: sink)
+        var cache = TileCache()
+        var cursor: (at: Int64, id: String)?
+        var next: Int64 = 0
+        var count: Int64 = 0
+        while true {
+            let (from, after, known) = (next, cursor, cache)
+            let page: (lines: [UInt8], last: StoredEntry?, count: Int64, cache: TileCache) = try await read { reader in
+                var entries: [StoredEntry] = []
+                if isFull {
+                    let range = from..<min(from + LogExport.page, checkpoint.size)
+                    entries.reserveCapacity(range.count)
+                    try store.entries(range, reader) { entries.append($0) }
+                    guard entries.count == range.count else { throw LogDamage("entries \(range) are not all there") }
+                } else {
+                    entries = try store.page(
+                        filter, after: after, limit: Int(LogExport.page), below: checkpoint.size, reader)
+                }
+                var erased: [String: [String: String]] = [:]
+                for erasure in try store.erasures(entries.map(\.eventID), reader) {
+                    erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
+                }
+                var nodes = store.nodes(size: checkpoint.size, cache: known, reader)
+                var lines: [UInt8] = []
+                for entry in entries {
+                    var proof: [MerkleHash]?
+                    if !isFull {
+                        proof = try MerkleTree.inclusionProof(index: entry.index, size: checkpoint.size) {
+                            try nodes.hash($0)
+                        }
+                    }
+                    try LogExport.append(entry, proof: proof, erased: erased[entry.eventID] ?? [:], to: &lines)
+                }
+                return (lines, entries.last, Int64(entries.count), nodes.cache)
+            }
+            guard let last = page.last else { break }
+            count += page.count
+            next = last.index + 1
+            cursor = last.event.map { ($0.at, $0.id) }
+            cache = page.cache
+            try await deliver(page.lines, to: sink)
+            if isFull ? next >= checkpoint.size : page.count < LogExport.page { break }
+        }
+        try await deliver(LogExport.footer(count: count), to: sink)
+    }
+
+    private func deliver(
+        _ bytes: [UInt8], to sink: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws(OperationError) {
+        do {
+            try await sink(bytes)
+        } catch {
+            throw .unavailable("The export was broken off: \(error)")
+        }
+    }
+
+    private func read<T: Sendable>(
+        _ body: @escaping @Sendable (any Reader) throws -> T
+    ) async throws(OperationError) -> T {
+        do {
+            return try await database.read(body)
+        } catch let error as OperationError {
+            throw error
+        } catch let damage as LogDamage {
+            throw .internalError("The audit log is damaged: \(damage). Run postern verify.")
+        } catch StoreError.unavailable {
+            throw .unavailable("The database can't be reached. Try again in a few seconds.")
+        } catch {
+            throw .internalError("The audit log can't be read: \(error)")
+        }
+    }
+}
+
+/// Subtree hashes of the newest published tree, so that a receipt does not read the right edge again.
+private final class EdgeCache: Sendable {
+    private let state = Mutex<(size: Int64, cache: TileCache)>((-1, TileCache()))
+    func cache(_ size: Int64) -> TileCache { state.withLock { $0.size == size ? $0.cache : TileCache() } }
+    func keep(_ cache: TileCache, size: Int64) { state.withLock { if size >= $0.size { $0 = (size, cache) } } }
+}

@@ -1,0 +1,325 @@
+import Synchronization
+
+/// Takes waiting events into the Merkle tree and publishes checkpoints. One process at a time leads.
+///
+///     commit of events ──► log_pending
+///     leader:   read pending ─ hash ─ [ leaves + tiles + state (compare-and-set) + dequeue ] one transaction
+///               └─ lease held? state still mine? ─ sign ─ append to checkpoints.log, fsync ─ log_checkpoint
+///
+/// Nothing is signed that is not committed, and nothing is served that is not in `checkpoints.log`. A leader that was
+/// paused finds another epoch in the state and signs nothing new.
+public actor Sequencer {
+    public static let leaderName = "log.sequencer"
+
+    /// Events taken in one transaction.
+    public static let batch = 4096
+
+    private let database: any Database
+    private let store: any LogStore
+    private let leadership: any Leadership
+    private let key: LogKey
+    private let file: CheckpointFile
+    private let clock: Clock
+    /// Other places where checkpoints are known: witnesses, seals. Asked at every takeover.
+    private let witnessed: @Sendable () async throws -> [String]
+
+    private let wake = Wake()
+    private let shared: Mutex<Shared>
+    private var lease: (any Lease)?
+    private var state: LogState?
+    private var frontier = TileFrontier()
+    private var publishedSize: Int64 = 0
+    private var task: Task<Void, Never>?
+    private var nextAttempt = Instant(microseconds: .min)
+
+    private struct Shared: Sendable {
+        var refusal: String?
+        var caughtUp: Instant
+    }
+
+    /// How often the queue is looked at when nobody nudges.
+    private static let poll = Duration.milliseconds(200)
+    /// The least time between two batches, so that a batch holds more than one event and the disk is left to others.
+    private static let pause = Duration.milliseconds(50)
+    /// How long a refusal stands before the database is looked at again.
+    private static let refusalPause = Span.seconds(3)
+    /// The log counts as behind when something has waited this long.
+    private static let patience = Span.seconds(10)
+
+    public init(
+        database: any Database, store: any LogStore, leadership: any Leadership, key: LogKey, file: CheckpointFile,
+        clock: Clock = .system, witnessed: @escaping @Sendable () async throws -> [String] = { [] }
+    ) {
+        self.database = database
+        self.store = store
+        self.leadership = leadership
+        self.key = key
+        self.file = file
+        self.clock = clock
+        self.witnessed = witnessed
+        shared = Mutex(Shared(refusal: nil, caughtUp: clock.now))
+    }
+
+    /// Tells that something was committed. Cheap, from anywhere.
+    public nonisolated func nudge() { wake.signal() }
+
+    /// What readiness and the pipeline ask. Cheap, from anywhere.
+    public nonisolated var health: LogHealth {
+        let now = clock.now
+        return shared.withLock { shared in
+            if let refusal = shared.refusal { return .refused(refusal) }
+            return now - shared.caughtUp > Self.patience ? .behind(since: shared.caughtUp) : .healthy
+        }
+    }
+
+    /// Sequences until `stop`.
+    public func start() {
+        guard task == nil else { return }
+        task = Task { await self.run() }
+    }
+
+    /// Finishes the batch in hand and gives the leadership up.
+    public func stop() async {
+        wake.finish()
+        task?.cancel()
+        await task?.value
+        task = nil
+        await stepDown()
+    }
+
+    private func run() async {
+        let wake = wake
+        let ticker = Task {
+            while !Task.isCancelled {
+                wake.signal()
+                try? await Task.sleep(for: Self.poll)
+            }
+        }
+        defer { ticker.cancel() }
+        for await _ in wake.signals {
+            if Task.isCancelled { break }
+            do {
+                try await turn()
+                try await Task.sleep(for: Self.pause)
+            } catch is CancellationError {
+                break
+            } catch {
+                // Whatever went wrong, what the database holds is the truth: begin again from it.
+                await stepDown()
+                try? await Task.sleep(for: Self.poll)
+            }
+        }
+    }
+
+    /// One round: takes the lead when it is free, sequences what waits and publishes.
+    public func turn() async throws {
+        if lease == nil {
+            guard clock.now >= nextAttempt else { return }
+            guard let taken = try await leadership.acquire(Self.leaderName) else {
+                try await watch()
+                return
+            }
+            lease = taken
+            do {
+                try await takeOver()
+            } catch let refusal as SequencerRefusal {
+                shared.withLock { $0.refusal = refusal.description }
+                nextAttempt = clock.now + Self.refusalPause
+                await stepDown()
+                return
+            }
+            shared.withLock { $0.refusal = nil }
+        }
+        while try await sequence() == Self.batch { if Task.isCancelled { break } }
+        try await publish()
+        caughtUp()
+    }
+
+    /// Gives the lead up. What was committed stays; the next leader goes on from it.
+    public func stepDown() async {
+        await lease?.release()
+        lease = nil
+        state = nil
+    }
+
+    private func caughtUp() {
+        let now = clock.now
+        shared.withLock { $0.caughtUp = now }
+    }
+
+    /// Another process leads; only whether it keeps up is looked at.
+    private func watch() async throws {
+        let store = store
+        let oldest = try await database.read { try store.oldestPending($0) }
+        shared.withLock { $0.refusal = nil }
+        guard let oldest else { return caughtUp() }
+        if clock.now - oldest < .seconds(2) { caughtUp() }
+    }
+
+    // MARK: Taking over
+
+    private func takeOver() async throws {
+        let (store, origin) = (store, key.name)
+        let stored = try await database.read { try store.state($0) }
+        let fileRecords = try file.tail()
+        guard let found = stored else {
+            // Nothing was ever sequenced here. A checkpoint known outside means that this is not the log's database.
+            try refuseLarger(fileRecords, than: 0)
+            let first = LogState(origin: origin, size: 0, root: MerkleTree.emptyRoot, epoch: 1)
+            try await database.write { $0.enqueue(store.open(first)) }
+            (state, frontier, publishedSize) = (first, TileFrontier(), 0)
+            return
+        }
+        guard found.origin == origin else {
+            throw SequencerRefusal(
+                """
+                The database holds the log \(found.origin), but this server signs for \(origin). Set the log's origin and \
+                key back, or open a successor log with: postern audit successor
+                """)
+        }
+        let (edge, published) = try await database.read { reader in
+            do {
+                return (try store.frontier(size: found.size, reader), try store.newestCheckpoint(reader))
+            } catch let damage as LogDamage {
+                throw SequencerRefusal("The stored log is damaged: \(damage). Run postern verify.")
+            }
+        }
+        guard edge.root == found.root else {
+            throw SequencerRefusal(
+                """
+                The stored leaves and tiles do not give the stored root of \(found.size) entries. Run postern verify to see \
+                what was changed.
+                """)
+        }
+        var known: [(source: String, note: String)] = []
+        if let published { known.append(("the database", published.note)) }
+        if case .checkpoint(let note)? = fileRecords.last(where: { if case .checkpoint = $0 { true } else { false } }) {
+            known.append((file.path, note))
+        }
+        for note in try await witnessed() { known.append(("a witness", note)) }
+        let successions = fileRecords.compactMap { record in
+            if case .succession(let note) = record { try? Succession(note: note) } else { nil }
+        }
+        var newestInFile: Int64 = -1
+        publishedSize = 0
+        for (source, note) in known {
+            guard let checkpoint = try own(note, from: source, successions) else { continue }
+            try await check(checkpoint, from: source, against: found)
+            if source == "the database" { publishedSize = checkpoint.size }
+            if source == file.path { newestInFile = checkpoint.size }
+        }
+        // What the database has published must be in the file of this machine as well.
+        if let published, published.size > newestInFile, publishedSize == published.size {
+            try file.append(.checkpoint(published.note))
+        }
+        let claimed = LogState(origin: origin, size: found.size, root: found.root, epoch: found.epoch + 1)
+        try await database.write { $0.enqueue(store.advance(found, to: claimed)) }
+        (state, frontier) = (claimed, edge)
+    }
+
+    private func refuseLarger(_ records: [CheckpointFile.Record], than size: Int64) throws {
+        for case .checkpoint(let note) in records {
+            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text) else { continue }
+            if known.origin == key.name, known.size > size { throw rewound(known.size, file.path, size) }
+        }
+    }
+
+    /// The checkpoint when it is of this log; `nil` when it is of a log this one succeeded.
+    private func own(_ note: String, from source: String, _ successions: [Succession]) throws -> Checkpoint? {
+        if let signed = try? SignedNote(parsing: note), let text = try? Checkpoint(text: signed.text), text.origin != key.name,
+            successions.contains(where: { $0.old.name == text.origin && $0.new == key.verifier })
+        {
+            return nil
+        }
+        do {
+            return try Checkpoint(note: note, key: key.verifier)
+        } catch {
+            throw SequencerRefusal(
+                """
+                The newest checkpoint in \(source) is not one this log's key signed: \(error) Run postern verify, or set \
+                the right key.
+                """)
+        }
+    }
+
+    private func check(_ known: Checkpoint, from source: String, against found: LogState) async throws {
+        guard known.size <= found.size else { throw rewound(known.size, source, found.size) }
+        let store = store
+        let root = try await database.read { reader in
+            var nodes = store.nodes(size: found.size, reader)
+            return try MerkleTree.root(size: known.size) { try nodes.hash($0) }
+        }
+        guard root == known.root else {
+            throw SequencerRefusal(
+                """
+                The database holds \(found.size) entries, but the checkpoint of \(known.size) entries in \(source) has \
+                another root: history was rewritten. Run postern verify. To go on from this database, open a successor \
+                log with: postern audit successor
+                """)
+        }
+    }
+
+    private func rewound(_ known: Int64, _ source: String, _ size: Int64) -> SequencerRefusal {
+        SequencerRefusal(
+            """
+            A checkpoint of \(known) entries was published (\(source)), but the database holds only \(size): it was set \
+            back, perhaps from a backup. Restore the newer database. If it is lost, open a successor log with: \
+            postern audit successor
+            """)
+    }
+
+    // MARK: Sequencing
+
+    /// Takes one batch into the tree; answers how many events it had.
+    private func sequence() async throws -> Int {
+        guard let before = state else { return 0 }
+        let store = store
+        guard try await database.read({ try store.oldestPending($0) }) != nil else { return 0 }
+        let start = frontier
+        let (after, edge) = try await database.write { writer -> (LogState, TileFrontier) in
+            var edge = start
+            var leaves: [SequencedLeaf] = []
+            var tiles: [FullTile] = []
+            leaves.reserveCapacity(Self.batch)
+            try store.pending(limit: Self.batch, writer) { event, leaf in
+                let hash = MerkleTree.leafHash(leaf)
+                leaves.append(SequencedLeaf(index: edge.size, eventID: event, hash: hash))
+                edge.append(hash) { tiles.append($0) }
+            }
+            let after = LogState(origin: before.origin, size: edge.size, root: edge.root, epoch: before.epoch)
+            // Also when nothing waits any more: a paused leader learns here that it was replaced.
+            writer.enqueue(store.advance(before, to: after))
+            if !leaves.isEmpty {
+                writer.enqueue(store.integrate(leaves) + store.store(tiles) + [store.dequeue(from: before.size)])
+            }
+            return (after, edge)
+        }
+        state = after
+        frontier = edge
+        return Int(after.size - before.size)
+    }
+
+    // MARK: Publishing
+
+    /// Signs the committed state and makes it public, unless that was done or the lead was lost.
+    private func publish() async throws {
+        guard let committed = state, let lease, committed.size > publishedSize else { return }
+        let store = store
+        guard await lease.isHeld() else { throw LogDamage("the lead was lost") }
+        let current = try await database.read { try store.state($0) }
+        guard current == committed else { throw LogDamage("another sequencer took over") }
+        let checkpoint = Checkpoint(origin: committed.origin, size: committed.size, root: committed.root)
+        let note = try checkpoint.signed(by: key)
+        try file.append(.checkpoint(note))
+        let row = StoredCheckpoint(size: committed.size, root: committed.root.bytes, note: note)
+        let at = clock.now
+        try await database.write { $0.enqueue(store.publish(row, epoch: committed.epoch, at: at)) }
+        publishedSize = committed.size
+    }
+}
+
+/// Why no leaf is added any more. A person must look.
+struct SequencerRefusal: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

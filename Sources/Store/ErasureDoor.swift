@@ -1,0 +1,101 @@
+import Kernel
+
+/// What an erasure did to the sealed members of one subject.
+public struct ErasureOutcome: Sendable, Hashable {
+    /// A member of an event: `details` of `evt_…`.
+    public struct Member: Sendable, Hashable {
+        public let event: String
+        public let member: String
+        public init(event: String, member: String) {
+            self.event = event
+            self.member = member
+        }
+    }
+
+    /// A member that stays, and the retention class that keeps it: `legal_hold`, `financial_7y`.
+    public struct Retained: Sendable, Hashable {
+        public let event: String
+        public let member: String
+        public let ground: String
+        public init(event: String, member: String, ground: String) {
+            self.event = event
+            self.member = member
+            self.ground = ground
+        }
+    }
+
+    /// Value and salt are gone; the commitment in the leaf stays.
+    public var erased: [Member] = []
+    public var retained: [Retained] = []
+}
+
+/// The only way sealed values are removed (spec: audit-log §3).
+public enum ErasureDoor {
+    /// Removes value and salt of every sealed member of `subject`, except what a legal hold or financial retention keeps.
+    /// Repeating it erases nothing twice.
+    /// - Parameter event: the erasure event, written earlier in the same transaction; its action begins with `erasure.`.
+    /// - Throws: `StoreError.ungoverned` when there is no such event.
+    public static func erase(subject: String, event: String, in writer: any Writer) throws -> ErasureOutcome {
+        switch writer.dialect {
+        case .postgres: try eraseByFunction(subject, event, writer)
+        case .sqlite: try eraseInScope(subject, event, writer)
+        }
+    }
+
+    private static func eraseByFunction(_ subject: String, _ event: String, _ writer: any Writer) throws
+        -> ErasureOutcome
+    {
+        var outcome = ErasureOutcome()
+        let rows = try writer.query(
+            Statement("SELECT event_id, member, ground FROM postern_erase($1, $2)", [.text(subject), .text(event)]))
+        for row in rows {
+            try add(row, ground: try row.optionalString("ground"), to: &outcome)
+        }
+        return outcome
+    }
+
+    private static func eraseInScope(_ subject: String, _ event: String, _ writer: any Writer) throws -> ErasureOutcome
+    {
+        try writer.execute(Statement("SELECT postern_erase_under($1) AS open", [.text(event)]))
+        let rows = try writer.query(
+            Statement(
+                """
+                SELECT s.event_id AS event_id, s.member AS member,
+                    CASE WHEN e.retention_class IN ('legal_hold', 'financial_7y') THEN e.retention_class END AS ground
+                FROM sealed_subject s JOIN events e ON e.id = s.event_id
+                WHERE s.subject = $1 AND NOT EXISTS (
+                    SELECT 1 FROM sealed_erasure x WHERE x.event_id = s.event_id AND x.member = s.member)
+                ORDER BY s.event_id, s.member
+                """, [.text(subject)]))
+        var outcome = ErasureOutcome()
+        for row in rows { try add(row, ground: try row.optionalString("ground"), to: &outcome) }
+        for (id, members) in Dictionary(grouping: outcome.erased, by: \.event) {
+            guard
+                case .object(var document)? = try writer.first(
+                    Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(id)]))?.json("members")
+            else { throw StoreError.shape(column: "members") }
+            for member in members { document[member.member] = nil }
+            writer.enqueue(
+                Statement(
+                    "UPDATE sealed SET members = $1 WHERE event_id = $2", [Value(JSON.object(document)), .text(id)],
+                    expectedRows: 1))
+            writer.enqueue(
+                SQLRecords.insert(
+                    "sealed_erasure (event_id, member, erased_by)",
+                    members.map { [.text(id), .text($0.member), .text(event)] }))
+        }
+        // Sends what was enqueued while the door is open, then closes it.
+        try writer.execute(Statement("SELECT postern_erase_under(NULL) AS open"))
+        return outcome
+    }
+
+    private static func add(_ row: Row, ground: String?, to outcome: inout ErasureOutcome) throws {
+        let event = try row.string("event_id")
+        let member = try row.string("member")
+        if let ground {
+            outcome.retained.append(.init(event: event, member: member, ground: ground))
+        } else {
+            outcome.erased.append(.init(event: event, member: member))
+        }
+    }
+}

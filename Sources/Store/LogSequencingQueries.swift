@@ -1,0 +1,235 @@
+import Kernel
+
+/// The SQL of the Merkle log: the queue, the tree and the checkpoints.
+public struct SQLLogStore: LogStore {
+    public init() {}
+
+    // MARK: State
+
+    public func state(_ reader: any Reader) throws -> LogState? {
+        guard let row = try reader.first(Statement("SELECT origin, size, root, epoch FROM log_state WHERE id = 1")) else {
+            return nil
+        }
+        guard let root = MerkleHash(try row.bytes("root")) else { throw StoreError.shape(column: "root") }
+        return LogState(
+            origin: try row.string("origin"), size: try row.int("size"), root: root, epoch: try row.int("epoch"))
+    }
+
+    public func open(_ state: LogState) -> Statement {
+        Statement(
+            "INSERT INTO log_state (id, origin, size, root, epoch) VALUES (1, $1, $2, $3, $4)",
+            [.text(state.origin), .int(state.size), .bytes(state.root.bytes), .int(state.epoch)], expectedRows: 1)
+    }
+
+    public func advance(_ from: LogState, to: LogState) -> Statement {
+        Statement(
+            """
+            UPDATE log_state SET origin = $1, size = $2, root = $3, epoch = $4
+            WHERE id = 1 AND origin = $5 AND size = $6 AND root = $7 AND epoch = $8
+            """,
+            [
+                .text(to.origin), .int(to.size), .bytes(to.root.bytes), .int(to.epoch), .text(from.origin), .int(from.size),
+                .bytes(from.root.bytes), .int(from.epoch),
+            ], expectedRows: 1)
+    }
+
+    // MARK: Sequencing
+
+    public func pending(
+        limit: Int, _ reader: any Reader, _ body: (_ eventID: String, _ leaf: [UInt8]) throws -> Void
+    ) throws {
+        let statement = Statement(
+            """
+            SELECT p.event_id AS event_id, e.leaf AS leaf FROM log_pending p JOIN events e ON e.id = p.event_id
+            ORDER BY p.seq LIMIT $1
+            """, [.int(Int64(limit))])
+        try reader.forEach(statement) { try body(try $0.string("event_id"), try $0.bytes("leaf")) }
+    }
+
+    public func oldestPending(_ reader: any Reader) throws -> Instant? {
+        try reader.first(
+            Statement(
+                """
+                SELECT e.at AS at FROM log_pending p JOIN events e ON e.id = p.event_id ORDER BY p.seq LIMIT 1
+                """)
+        )?.instant("at")
+    }
+
+    public func pendingCount(_ reader: any Reader) throws -> Int64 {
+        try reader.first(Statement("SELECT count(*) AS n FROM log_pending"))?.int("n") ?? 0
+    }
+
+    public func integrate(_ leaves: [SequencedLeaf]) -> [Statement] {
+        // Few different lengths, so that the statements are prepared once.
+        var statements: [Statement] = []
+        var rest = leaves[...]
+        for length in [500, 32, 4, 1] {
+            while rest.count >= length {
+                var values: [Value] = []
+                values.reserveCapacity(length * 3)
+                for leaf in rest.prefix(length) {
+                    values.append(.int(leaf.index))
+                    values.append(.text(leaf.eventID))
+                    values.append(.bytes(leaf.hash.bytes))
+                }
+                statements.append(Statement(Self.leafInserts[length]!, values, expectedRows: length))
+                rest = rest.dropFirst(length)
+            }
+        }
+        return statements
+    }
+
+    private static let leafInserts: [Int: String] = Dictionary(
+        uniqueKeysWithValues: [500, 32, 4, 1].map { length in
+            let rows = (0..<length).map { "($\($0 * 3 + 1), $\($0 * 3 + 2), $\($0 * 3 + 3))" }
+            return (length, "INSERT INTO log_leaf (idx, event_id, hash) VALUES " + rows.joined(separator: ", "))
+        })
+
+    public func store(_ tiles: [FullTile]) -> [Statement] {
+        tiles.map { tile in
+            Statement(
+                "INSERT INTO log_tile (level, n, hashes) VALUES ($1, $2, $3)",
+                [.int(Int64(tile.level)), .int(tile.index), .bytes(MerkleHash.concatenate(tile.hashes))], expectedRows: 1)
+        }
+    }
+
+    public func dequeue(from index: Int64) -> Statement {
+        Statement(
+            "DELETE FROM log_pending WHERE event_id IN (SELECT event_id FROM log_leaf WHERE idx >= $1)", [.int(index)])
+    }
+
+    // MARK: Tree
+
+    public func leafHashes(_ range: Range<Int64>, _ reader: any Reader) throws -> [(index: Int64, hash: [UInt8])] {
+        try reader.query(
+            Statement(
+                "SELECT idx, hash FROM log_leaf WHERE idx >= $1 AND idx < $2 ORDER BY idx",
+                [.int(range.lowerBound), .int(range.upperBound)])
+        ).map { (try $0.int("idx"), try $0.bytes("hash")) }
+    }
+
+    public func tiles(
+        level: Int, _ range: Range<Int64>, _ reader: any Reader
+    ) throws -> [(index: Int64, hashes: [UInt8])] {
+        try reader.query(
+            Statement(
+                "SELECT n, hashes FROM log_tile WHERE level = $1 AND n >= $2 AND n < $3 ORDER BY n",
+                [.int(Int64(level)), .int(range.lowerBound), .int(range.upperBound)])
+        ).map { (try $0.int("n"), try $0.bytes("hashes")) }
+    }
+
+    public func tileCount(level: Int, _ reader: any Reader) throws -> Int64 {
+        try reader.first(Statement("SELECT count(*) AS n FROM log_tile WHERE level = $1", [.int(Int64(level))]))?.int("n") ?? 0
+    }
+
+    public func leaves(_ range: Range<Int64>, _ reader: any Reader) throws -> [[UInt8]] {
+        try reader.query(
+            Statement(
+                """
+                SELECT e.leaf AS leaf FROM log_leaf l JOIN events e ON e.id = l.event_id
+                WHERE l.idx >= $1 AND l.idx < $2 ORDER BY l.idx
+                """, [.int(range.lowerBound), .int(range.upperBound)])
+        ).map { try $0.bytes("leaf") }
+    }
+
+    public func find(event id: String, _ reader: any Reader) throws -> (event: StoredEvent, index: Int64?)? {
+        guard
+            let row = try reader.first(
+                Statement(
+                    """
+                    SELECT \(Self.eventColumns), l.idx AS idx FROM events e LEFT JOIN log_leaf l ON l.event_id = e.id
+                    WHERE e.id = $1
+                    """, [.text(id)]))
+        else { return nil }
+        return (try StoredEvent(row), try row.optionalInt("idx"))
+    }
+
+    static let eventColumns =
+        (["id", "leaf", "at"] + StoredEvent.projectionNames).map { "e.\($0) AS \($0)" }.joined(separator: ", ")
+
+    // MARK: Checkpoints
+
+    private func checkpoint(_ row: Row) throws -> StoredCheckpoint {
+        StoredCheckpoint(size: try row.int("size"), root: try row.bytes("root"), note: try row.string("note"))
+    }
+
+    public func newestCheckpoint(_ reader: any Reader) throws -> StoredCheckpoint? {
+        try reader.first(Statement("SELECT size, root, note FROM log_checkpoint ORDER BY size DESC LIMIT 1")).map(checkpoint)
+    }
+
+    public func checkpoints(_ range: Range<Int64>, _ reader: any Reader) throws -> [StoredCheckpoint] {
+        try reader.query(
+            Statement(
+                "SELECT size, root, note FROM log_checkpoint WHERE size >= $1 AND size < $2 ORDER BY size",
+                [.int(range.lowerBound), .int(range.upperBound)])
+        ).map(checkpoint)
+    }
+
+    public func publish(_ checkpoint: StoredCheckpoint, epoch: Int64, at: Instant) -> Statement {
+        Statement(
+            """
+            INSERT INTO log_checkpoint (size, root, note, at)
+            SELECT s.size, s.root, $1, $2 FROM log_state s WHERE s.id = 1 AND s.size = $3 AND s.root = $4 AND s.epoch = $5
+            """,
+            [.text(checkpoint.note), .int(at.microseconds), .int(checkpoint.size), .bytes(checkpoint.root), .int(epoch)],
+            expectedRows: 1)
+    }
+
+    // MARK: Sealed members
+
+    /// Runs `statement` over ids in portions of at most 200, padded to one of two lengths so that both are prepared once.
+    static func portions<T>(
+        _ all: [T], columns: Int, _ build: (String) -> String, _ values: (T) -> [Value], _ reader: any Reader,
+        _ body: (Row) throws -> Void
+    ) throws {
+        var rest = all[...]
+        while !rest.isEmpty {
+            let portion = Array(rest.prefix(200))
+            rest = rest.dropFirst(200)
+            let length = portion.count > 20 ? 200 : portion.count > 1 ? 20 : 1
+            let padded = portion + Array(repeating: portion[portion.count - 1], count: length - portion.count)
+            let list = (0..<length).map { row in
+                let names = (1...columns).map { "$\(row * columns + $0)" }.joined(separator: ", ")
+                return columns == 1 ? names : "(\(names))"
+            }
+            let statement = Statement(build(list.joined(separator: ", ")), padded.flatMap(values))
+            for row in try reader.query(statement) { try body(row) }
+        }
+    }
+
+    public func sealed(_ events: [String], _ reader: any Reader) throws -> [String: String] {
+        var out: [String: String] = [:]
+        try Self.portions(
+            events, columns: 1, { "SELECT event_id, members FROM sealed WHERE event_id IN (\($0))" }, { [.text($0)] }, reader
+        ) { out[try $0.string("event_id")] = try $0.string("members") }
+        return out
+    }
+
+    public func erasures(
+        _ events: [String], _ reader: any Reader
+    ) throws -> [(event: String, member: String, erasedBy: String)] {
+        var out: [(event: String, member: String, erasedBy: String)] = []
+        try Self.portions(
+            events, columns: 1, { "SELECT event_id, member, erased_by FROM sealed_erasure WHERE event_id IN (\($0))" },
+            { [.text($0)] }, reader
+        ) { out.append((try $0.string("event_id"), try $0.string("member"), try $0.string("erased_by"))) }
+        return out
+    }
+
+    public func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming> {
+        var out: Set<SubjectNaming> = []
+        try Self.portions(
+            wanted, columns: 3,
+            {
+                """
+                SELECT subject, event_id, member FROM sealed_subject WHERE (subject, event_id, member) IN (VALUES \($0))
+                """
+            }, { [.text($0.subject), .text($0.eventID), .text($0.member)] }, reader
+        ) {
+            out.insert(
+                SubjectNaming(
+                    subject: try $0.string("subject"), eventID: try $0.string("event_id"), member: try $0.string("member")))
+        }
+        return out
+    }
+}

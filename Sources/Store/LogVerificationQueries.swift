@@ -1,0 +1,140 @@
+import Kernel
+
+/// The SQL of verification and export.
+extension SQLLogStore {
+    public func entries(_ range: Range<Int64>, _ reader: any Reader, _ body: (StoredEntry) throws -> Void) throws {
+        let statement = Statement(
+            """
+            SELECT l.idx AS idx, l.event_id AS event_id, l.hash AS hash, s.members AS members, \(Self.eventColumns)
+            FROM log_leaf l LEFT JOIN events e ON e.id = l.event_id LEFT JOIN sealed s ON s.event_id = l.event_id
+            WHERE l.idx >= $1 AND l.idx < $2 ORDER BY l.idx
+            """, [.int(range.lowerBound), .int(range.upperBound)])
+        try reader.forEach(statement) { try body(try entry($0)) }
+    }
+
+    private func entry(_ row: Row) throws -> StoredEntry {
+        StoredEntry(
+            index: try row.int("idx"), eventID: try row.string("event_id"), hash: try row.bytes("hash"),
+            event: row["id"] == .null ? nil : try StoredEvent(row), sealed: try row.optionalString("members"))
+    }
+
+    public func events(_ ids: [String], _ reader: any Reader) throws -> [String: StoredEvent] {
+        var out: [String: StoredEvent] = [:]
+        try Self.portions(
+            ids, columns: 1, { "SELECT \(Self.eventColumns) FROM events e WHERE e.id IN (\($0))" }, { [.text($0)] }, reader
+        ) { row in
+            let event = try StoredEvent(row)
+            out[event.id] = event
+        }
+        return out
+    }
+
+    public func eventCount(_ reader: any Reader) throws -> Int64 {
+        try reader.first(Statement("SELECT count(*) AS n FROM events"))?.int("n") ?? 0
+    }
+
+    public func unsequenced(_ reader: any Reader, _ body: (String) throws -> Void) throws {
+        let statement = Statement(
+            """
+            SELECT e.id AS id FROM events e
+            LEFT JOIN log_leaf l ON l.event_id = e.id LEFT JOIN log_pending p ON p.event_id = e.id
+            WHERE l.event_id IS NULL AND p.event_id IS NULL ORDER BY e.id
+            """)
+        try reader.forEach(statement) { try body(try $0.string("id")) }
+    }
+
+    public func namings(_ reader: any Reader, _ body: (EntityNaming) throws -> Void) throws {
+        try reader.forEach(Statement("SELECT type, id, event_id FROM event_entity ORDER BY type, id, event_id")) {
+            try body(
+                EntityNaming(type: try $0.string("type"), id: try $0.string("id"), eventID: try $0.string("event_id")))
+        }
+    }
+
+    public func namings(_ wanted: [EntityNaming], _ reader: any Reader) throws -> Set<EntityNaming> {
+        var out: Set<EntityNaming> = []
+        try Self.portions(
+            wanted, columns: 3,
+            { "SELECT type, id, event_id FROM event_entity WHERE (type, id, event_id) IN (VALUES \($0))" },
+            { [.text($0.type), .text($0.id), .text($0.eventID)] }, reader
+        ) {
+            out.insert(
+                EntityNaming(type: try $0.string("type"), id: try $0.string("id"), eventID: try $0.string("event_id")))
+        }
+        return out
+    }
+
+    public func namings(
+        type: String, after: String, upTo: String?, _ reader: any Reader, _ body: (EntityNaming) throws -> Void
+    ) throws {
+        let statement = Statement(
+            """
+            SELECT n.id AS id, n.event_id AS event_id, l.idx AS idx, p.seq AS seq FROM event_entity n
+            LEFT JOIN log_leaf l ON l.event_id = n.event_id LEFT JOIN log_pending p ON p.event_id = n.event_id
+            WHERE n.type = $1 AND n.id > $2\(upTo == nil ? "" : " AND n.id <= $3") ORDER BY n.id
+            """, [.text(type), .text(after)] + (upTo.map { [.text($0)] } ?? []))
+        try reader.forEach(statement) {
+            try body(
+                EntityNaming(
+                    type: type, id: try $0.string("id"), eventID: try $0.string("event_id"), index: try $0.optionalInt("idx"),
+                    queued: try $0.optionalInt("seq")))
+        }
+    }
+
+    public func heads(
+        type: String, after: String, upTo: String?, _ reader: any Reader,
+        _ body: (_ id: String, _ event: String) throws -> Void
+    ) throws {
+        let statement = Statement(
+            """
+            SELECT id, event_id FROM entity_head
+            WHERE type = $1 AND id > $2\(upTo == nil ? "" : " AND id <= $3") ORDER BY id
+            """, [.text(type), .text(after)] + (upTo.map { [.text($0)] } ?? []))
+        try reader.forEach(statement) { try body(try $0.string("id"), try $0.string("event_id")) }
+    }
+
+    public func headTypes(_ reader: any Reader) throws -> [String] {
+        // A loose index scan: as many steps as there are types, not rows.
+        try reader.query(
+            Statement(
+                """
+                WITH RECURSIVE t (type) AS (
+                    SELECT min(type) FROM entity_head
+                    UNION ALL
+                    SELECT (SELECT min(h.type) FROM entity_head h WHERE h.type > t.type) FROM t WHERE t.type IS NOT NULL)
+                SELECT type FROM t WHERE type IS NOT NULL
+                """)
+        ).map { try $0.string("type") }
+    }
+
+    public func page(
+        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64, _ reader: any Reader
+    ) throws -> [StoredEntry] {
+        var conditions = ["l.idx < $1"]
+        var values: [Value] = [.int(size)]
+        func add(_ condition: (String) -> String, _ value: Value) {
+            values.append(value)
+            conditions.append(condition("$\(values.count)"))
+        }
+        if let value = filter.actor { add({ "e.actor_id = \($0)" }, .text(value)) }
+        if let value = filter.tenant { add({ "e.tenant_id = \($0)" }, .text(value)) }
+        if let value = filter.target { add({ "e.target_id = \($0)" }, .text(value)) }
+        if let value = filter.action { add({ "e.action = \($0)" }, .text(value)) }
+        if let value = filter.eventClass { add({ "e.class = \($0)" }, .text(value.rawValue)) }
+        if let value = filter.outcome { add({ "e.outcome = \($0)" }, .text(value.rawValue)) }
+        if let value = filter.from { add({ "e.at >= \($0)" }, .int(value.microseconds)) }
+        if let value = filter.until { add({ "e.at < \($0)" }, .int(value.microseconds)) }
+        if let cursor {
+            values += [.int(cursor.at), .text(cursor.id)]
+            conditions.append("(e.at, e.id) > ($\(values.count - 1), $\(values.count))")
+        }
+        values.append(.int(Int64(limit)))
+        return try reader.query(
+            Statement(
+                """
+                SELECT l.idx AS idx, l.event_id AS event_id, l.hash AS hash, s.members AS members, \(Self.eventColumns)
+                FROM events e JOIN log_leaf l ON l.event_id = e.id LEFT JOIN sealed s ON s.event_id = e.id
+                WHERE \(conditions.joined(separator: " AND ")) ORDER BY e.at, e.id LIMIT $\(values.count)
+                """, values)
+        ).map(entry)
+    }
+}

@@ -1,0 +1,191 @@
+import Kernel
+
+/// The kernel's own rows in SQL.
+public struct SQLRecords: Records {
+    public init() {}
+
+    // MARK: Events
+
+    public func insert(_ event: SealedEvent) -> [Statement] {
+        let draft = event.draft
+        var statements = [
+            Statement(
+                """
+                INSERT INTO events (id, at, class, action, outcome, actor_type, actor_id, tenant_id, target_type,
+                    target_id, request_id, operation_id, approval_id, linked, retention_class, leaf)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                """,
+                [
+                    .text(event.id), .int(draft.at.microseconds), .text(draft.eventClass.rawValue), .text(draft.action),
+                    .text(draft.outcome.rawValue), .text(draft.actor.kind.rawValue), .text(draft.actor.id),
+                    Value(draft.tenant), Value(draft.target?.type), Value(draft.target?.id), Value(draft.requestID),
+                    Value(draft.operationID), Value(draft.approvalID), Value(draft.linked),
+                    .text(draft.retention.rawValue), .bytes(event.leaf),
+                ])
+        ]
+        // Sorted, so that two events about the same rows take their locks in the same order.
+        let rows = Set(event.entities.map { EntityName(type: $0.type, id: $0.id) }).sorted()
+        statements += Self.insert(
+            "event_entity (event_id, type, id)", rows.map { [.text(event.id), .text($0.type), .text($0.id)] })
+        statements += Self.insert(
+            "entity_head (type, id, event_id)", rows.map { [.text($0.type), .text($0.id), .text(event.id)] },
+            "ON CONFLICT (type, id) DO UPDATE SET event_id = excluded.event_id")
+        if !event.members.isEmpty {
+            statements.append(
+                Statement(
+                    "INSERT INTO sealed (event_id, members) VALUES ($1, $2)",
+                    [.text(event.id), Value(event.sealedDocument)]))
+        }
+        statements += Self.insert(
+            "sealed_subject (subject, event_id, member)",
+            event.members.flatMap { member in
+                Set(member.subjects).sorted().map { [.text($0), .text(event.id), .text(member.name)] }
+            })
+        statements.append(Statement("INSERT INTO log_pending (event_id) VALUES ($1)", [.text(event.id)]))
+        return statements
+    }
+
+    public func event(_ id: String) -> Statement {
+        Statement(
+            """
+            SELECT id, at, class, action, outcome, actor_type, actor_id, tenant_id, target_type, target_id, request_id,
+                operation_id, approval_id, linked, retention_class, leaf
+            FROM events WHERE id = $1
+            """, [.text(id)])
+    }
+
+    public func sealedMembers(event: String) -> Statement {
+        Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(event)])
+    }
+
+    public func head(type: String, id: String) -> Statement {
+        Statement("SELECT event_id FROM entity_head WHERE type = $1 AND id = $2", [.text(type), .text(id)])
+    }
+
+    public func denials(person: String, since: Instant) -> Statement {
+        Statement(
+            """
+            SELECT count(*) AS count FROM (
+                SELECT 1 AS one FROM events WHERE actor_id = $1 AND at >= $2 AND action = 'authz.denied' LIMIT 1000
+            ) AS recent
+            """, [.text(person), Value(since)])
+    }
+
+    // MARK: Idempotency
+
+    public func idempotency(person: String, key: String) -> Statement {
+        Statement(
+            "SELECT operation, fingerprint, event_id, body FROM idempotency WHERE person = $1 AND key = $2",
+            [.text(person), .text(key)])
+    }
+
+    public func storedOutcome(_ row: Row) throws -> StoredOutcome {
+        StoredOutcome(
+            operation: try row.string("operation"), fingerprint: try row.bytes("fingerprint"),
+            eventID: try row.string("event_id"), body: try row.json("body"))
+    }
+
+    public func storeOutcome(_ outcome: StoredOutcome, person: String, key: String, at: Instant) -> [Statement] {
+        [
+            Statement(
+                """
+                INSERT INTO idempotency (person, key, operation, fingerprint, event_id, body, created_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                """,
+                [
+                    .text(person), .text(key), .text(outcome.operation), .bytes(outcome.fingerprint),
+                    .text(outcome.eventID), Value(outcome.body), Value(at),
+                ])
+        ]
+    }
+
+    // MARK: Approvals
+
+    // Unbounded on purpose: leaving a rule out would let something pass unsigned.
+    public func rules() -> Statement {
+        Statement(
+            """
+            SELECT id, version, operation, condition, demand, window_seconds, cooldown_seconds, summary
+            FROM approval_rules ORDER BY id
+            """)
+    }
+
+    public func rule(_ row: Row) throws -> ApprovalRule {
+        guard let condition = Condition(try row.json("condition")) else { throw StoreError.shape(column: "condition") }
+        guard let demand = Demand(try row.json("demand")) else { throw StoreError.shape(column: "demand") }
+        return ApprovalRule(
+            id: try row.string("id"), operation: try row.string("operation"), condition: condition, demand: demand,
+            window: .seconds(try row.int("window_seconds")),
+            cooldown: try row.optionalInt("cooldown_seconds").map(Span.seconds), version: try row.int("version"),
+            summary: try row.string("summary"))
+    }
+
+    // The sum, not the maximum: rows are never removed, so it grows with every change of any of them.
+    public func policyVersion() -> Statement {
+        Statement(
+            """
+            SELECT (SELECT COALESCE(SUM(version), 0) FROM roles)
+                + (SELECT COALESCE(SUM(version), 0) FROM role_permissions)
+                + (SELECT COALESCE(SUM(version), 0) FROM approval_rules) AS version
+            """)
+    }
+
+    public func pendingApproval(operation: String, target: String) -> Statement {
+        Statement(
+            "SELECT id FROM approvals WHERE operation = $1 AND target_id = $2 AND state = 'pending' LIMIT 1",
+            [.text(operation), .text(target)])
+    }
+
+    public func openApprovals(requester: String) -> Statement {
+        Statement(
+            "SELECT count(*) AS count FROM approvals WHERE requester = $1 AND state = 'pending'", [.text(requester)])
+    }
+
+    public func governed(_ request: ApprovalRequest) -> any Entity { Approval(request) }
+
+    // MARK: Outbox
+
+    public func enqueue(
+        _ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant
+    ) -> [Statement] {
+        [
+            Statement(
+                """
+                INSERT INTO outbox (id, event_id, operation_id, kind, name, tenant_id, tenant_version, payload, state,
+                    created_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9)
+                """,
+                [
+                    .text(id), .text(event), .text(operationID), .text(effect.kind), .text(effect.name),
+                    Value(effect.tenant), Value(tenantVersion), Value(effect.payload), Value(at),
+                ])
+        ]
+    }
+
+    // MARK: Many rows in one statement
+
+    private struct EntityName: Hashable, Comparable {
+        let type: String
+        let id: String
+        static func < (a: EntityName, b: EntityName) -> Bool { (a.type, a.id) < (b.type, b.id) }
+    }
+
+    /// Inserts all rows with as few statements as the databases' limits of values allow; none when there are no rows.
+    static func insert(_ head: String, _ rows: [[Value]], _ tail: String = "") -> [Statement] {
+        // SQLite takes 32,766 values in one statement.
+        let chunk = 5_000
+        return stride(from: 0, to: rows.count, by: chunk).map { start in
+            let part = rows[start..<min(start + chunk, rows.count)]
+            var number = 0
+            let tuples = part.map { row in
+                let places = row.map { _ in
+                    number += 1
+                    return "$\(number)"
+                }
+                return "(" + places.joined(separator: ", ") + ")"
+            }
+            let text = "INSERT INTO \(head) VALUES \(tuples.joined(separator: ", "))" + (tail.isEmpty ? "" : " " + tail)
+            return Statement(text, part.flatMap { $0 })
+        }
+    }
+}
