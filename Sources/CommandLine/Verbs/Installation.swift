@@ -15,7 +15,7 @@ public protocol Installation: Sendable {
     func bootstrap(email: String, name: String?) async throws -> String
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult
     /// Opens a new log after one that can't be continued.
-    func openSuccessor(origin: String, reason: String) async throws -> String
+    func openSuccessor(origin: String) async throws -> String
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult
 }
 
@@ -56,16 +56,29 @@ public struct VerifyResult: Sendable {
 }
 
 public struct ImportResult: Sendable {
-    public let tenants: Int
-    public let users: Int
-    public let memberships: Int
-    /// `line 12, owner_email: must be an e-mail address.`
+    public let rows: Int
+    public let created: Int
+    public let updated: Int
+    public let unchanged: Int
+    /// Sentences that name line and column; the first few hundred.
     public let problems: [String]
-    public init(tenants: Int, users: Int, memberships: Int, problems: [String]) {
-        self.tenants = tenants
-        self.users = users
-        self.memberships = memberships
+    /// How many there are in all.
+    public let problemCount: Int
+    public init(rows: Int, created: Int, updated: Int, unchanged: Int, problems: [String], problemCount: Int) {
+        self.rows = rows
+        self.created = created
+        self.updated = updated
+        self.unchanged = unchanged
         self.problems = problems
+        self.problemCount = problemCount
+    }
+    public func json(isDryRun: Bool) -> JSON {
+        [
+            "dry_run": .bool(isDryRun), "rows": .int(Int64(rows)), "created": .int(Int64(created)),
+            "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)),
+            "problem_count": .int(Int64(problemCount)),
+            "problems": .array(problems.map(JSON.string)),
+        ]
     }
 }
 
