@@ -73,7 +73,8 @@ public final class World: Sendable {
                 Dictionary(uniqueKeysWithValues: permissions.map { ($0, limits) })),
             authentication: Authentication(
                 session: "ses_\(name)", factors: [.password, .totp], mfaAt: test.clock.clock.now - factorAge),
-            client: .api, ip: "127.0.0.1", userAgent: "test", requestID: Identifier.mint("req", at: test.clock.clock.now))
+            client: .api, ip: "127.0.0.1", userAgent: "test",
+            requestID: Identifier.mint("req", at: test.clock.clock.now))
     }
 
     /// Somebody who holds every permission there is.
@@ -93,7 +94,9 @@ public final class World: Sendable {
             OperationRequest(
                 operation: operation, target: target, input: input, reasonCode: reason,
                 justification: "because the test world needs it", idempotencyKey: key()), by: caller ?? everybody)
-        guard case .applied(let applied) = outcome.result else { throw StoreError.other("\(operation) waits for approval") }
+        guard case .applied(let applied) = outcome.result else {
+            throw StoreError.other("\(operation) waits for approval")
+        }
         return applied
     }
 
@@ -109,7 +112,9 @@ public final class World: Sendable {
         if operation.creates || operation.spec.systemOnly {
             for code in codes {
                 request.reasonCode = code
-                if try await pipeline.preview(request, by: caller).allowed { return Trial(request: request, caller: caller) }
+                if try await pipeline.preview(request, by: caller).allowed {
+                    return Trial(request: request, caller: caller)
+                }
             }
             return nil
         }
@@ -122,7 +127,9 @@ public final class World: Sendable {
                 request.reasonCode = code
                 request.target = target.id
                 request.ifMatch = target.version
-                if try await pipeline.preview(request, by: caller).allowed { return Trial(request: request, caller: caller) }
+                if try await pipeline.preview(request, by: caller).allowed {
+                    return Trial(request: request, caller: caller)
+                }
             }
         }
         return nil
@@ -185,7 +192,8 @@ public final class World: Sendable {
     /// A document without what undoing may not restore.
     public static func lasting(_ document: JSON?) -> JSON? {
         guard case .object(var members)? = document else { return document }
-        for name in ["version", "created_at", "updated_at", "status_since", "deletion_eligible_at", "last_activity_at"] {
+        for name in ["version", "created_at", "updated_at", "status_since", "deletion_eligible_at", "last_activity_at"]
+        {
             members[name] = nil
         }
         return .object(members)
