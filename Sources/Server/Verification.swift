@@ -18,7 +18,12 @@ extension ServerInstallation {
         let deployment = try Deployment.load(environment: environment)
         let configuration = deployment.configuration
         // Only the public half is needed: the log is verified, not continued.
-        let key = try question.key.map(verifierKey) ?? SecretKeys.load(configuration, makesMissing: false).log.verifier
+        let key: VerifierKey
+        if let path = question.key {
+            key = try verifierKey(path)
+        } else {
+            key = try SecretKeys.load(configuration, makesMissing: false).log.verifier
+        }
         var storage = deployment.storage
         do {
             storage = try await deployment.serverStorage()
