@@ -7,7 +7,8 @@ public struct SQLLogStore: LogStore {
     // MARK: State
 
     public func state(_ reader: any Reader) throws -> LogState? {
-        guard let row = try reader.first(Statement("SELECT origin, size, root, epoch FROM log_state WHERE id = 1")) else {
+        guard let row = try reader.first(Statement("SELECT origin, size, root, epoch FROM log_state WHERE id = 1"))
+        else {
             return nil
         }
         guard let root = MerkleHash(try row.bytes("root")) else { throw StoreError.shape(column: "root") }
@@ -28,7 +29,8 @@ public struct SQLLogStore: LogStore {
             WHERE id = 1 AND origin = $5 AND size = $6 AND root = $7 AND epoch = $8
             """,
             [
-                .text(to.origin), .int(to.size), .bytes(to.root.bytes), .int(to.epoch), .text(from.origin), .int(from.size),
+                .text(to.origin), .int(to.size), .bytes(to.root.bytes), .int(to.epoch), .text(from.origin),
+                .int(from.size),
                 .bytes(from.root.bytes), .int(from.epoch),
             ], expectedRows: 1)
     }
@@ -89,7 +91,8 @@ public struct SQLLogStore: LogStore {
         tiles.map { tile in
             Statement(
                 "INSERT INTO log_tile (level, n, hashes) VALUES ($1, $2, $3)",
-                [.int(Int64(tile.level)), .int(tile.index), .bytes(MerkleHash.concatenate(tile.hashes))], expectedRows: 1)
+                [.int(Int64(tile.level)), .int(tile.index), .bytes(MerkleHash.concatenate(tile.hashes))],
+                expectedRows: 1)
         }
     }
 
@@ -119,7 +122,8 @@ public struct SQLLogStore: LogStore {
     }
 
     public func tileCount(level: Int, _ reader: any Reader) throws -> Int64 {
-        try reader.first(Statement("SELECT count(*) AS n FROM log_tile WHERE level = $1", [.int(Int64(level))]))?.int("n") ?? 0
+        try reader.first(Statement("SELECT count(*) AS n FROM log_tile WHERE level = $1", [.int(Int64(level))]))?.int(
+            "n") ?? 0
     }
 
     public func leaves(_ range: Range<Int64>, _ reader: any Reader) throws -> [[UInt8]] {
@@ -154,7 +158,8 @@ public struct SQLLogStore: LogStore {
     }
 
     public func newestCheckpoint(_ reader: any Reader) throws -> StoredCheckpoint? {
-        try reader.first(Statement("SELECT size, root, note FROM log_checkpoint ORDER BY size DESC LIMIT 1")).map(checkpoint)
+        try reader.first(Statement("SELECT size, root, note FROM log_checkpoint ORDER BY size DESC LIMIT 1")).map(
+            checkpoint)
     }
 
     public func checkpoints(_ range: Range<Int64>, _ reader: any Reader) throws -> [StoredCheckpoint] {
@@ -171,17 +176,21 @@ public struct SQLLogStore: LogStore {
             INSERT INTO log_checkpoint (size, root, note, at)
             SELECT s.size, s.root, $1, $2 FROM log_state s WHERE s.id = 1 AND s.size = $3 AND s.root = $4 AND s.epoch = $5
             """,
-            [.text(checkpoint.note), .int(at.microseconds), .int(checkpoint.size), .bytes(checkpoint.root), .int(epoch)],
+            [
+                .text(checkpoint.note), .int(at.microseconds), .int(checkpoint.size), .bytes(checkpoint.root),
+                .int(epoch),
+            ],
             expectedRows: 1)
     }
 
     // MARK: Sealed members
 
-    /// Runs `statement` over ids in portions of at most 200, padded to one of two lengths so that both are prepared once.
-    static func portions<T>(
-        _ all: [T], columns: Int, _ build: (String) -> String, _ values: (T) -> [Value], _ reader: any Reader,
-        _ body: (Row) throws -> Void
-    ) throws {
+    /// The rows of `sql` for all the given keys, in portions of at most 200, padded to one of three lengths so that few
+    /// texts are prepared. `{list}` in the text stands for the keys.
+    static func rows<T>(
+        _ sql: String, _ all: [T], columns: Int = 1, _ reader: any Reader, _ values: (T) -> [Value]
+    ) throws -> [Row] {
+        var out: [Row] = []
         var rest = all[...]
         while !rest.isEmpty {
             let portion = Array(rest.prefix(200))
@@ -192,44 +201,42 @@ public struct SQLLogStore: LogStore {
                 let names = (1...columns).map { "$\(row * columns + $0)" }.joined(separator: ", ")
                 return columns == 1 ? names : "(\(names))"
             }
-            let statement = Statement(build(list.joined(separator: ", ")), padded.flatMap(values))
-            for row in try reader.query(statement) { try body(row) }
+            let text = sql.replacing("{list}", with: list.joined(separator: ", "))
+            out += try reader.query(Statement(text, padded.flatMap(values)))
         }
+        return out
     }
 
     public func sealed(_ events: [String], _ reader: any Reader) throws -> [String: String] {
+        let sql = "SELECT event_id, members FROM sealed WHERE event_id IN ({list})"
         var out: [String: String] = [:]
-        try Self.portions(
-            events, columns: 1, { "SELECT event_id, members FROM sealed WHERE event_id IN (\($0))" }, { [.text($0)] }, reader
-        ) { out[try $0.string("event_id")] = try $0.string("members") }
+        for row in try Self.rows(sql, events, reader, { [.text($0)] }) {
+            out[try row.string("event_id")] = try row.string("members")
+        }
         return out
     }
 
     public func erasures(
         _ events: [String], _ reader: any Reader
     ) throws -> [(event: String, member: String, erasedBy: String)] {
-        var out: [(event: String, member: String, erasedBy: String)] = []
-        try Self.portions(
-            events, columns: 1, { "SELECT event_id, member, erased_by FROM sealed_erasure WHERE event_id IN (\($0))" },
-            { [.text($0)] }, reader
-        ) { out.append((try $0.string("event_id"), try $0.string("member"), try $0.string("erased_by"))) }
-        return out
+        let sql = "SELECT event_id, member, erased_by FROM sealed_erasure WHERE event_id IN ({list})"
+        return try Self.rows(sql, events, reader, { [.text($0)] }).map {
+            (try $0.string("event_id"), try $0.string("member"), try $0.string("erased_by"))
+        }
     }
 
     public func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming> {
-        var out: Set<SubjectNaming> = []
-        try Self.portions(
-            wanted, columns: 3,
-            {
-                """
-                SELECT subject, event_id, member FROM sealed_subject WHERE (subject, event_id, member) IN (VALUES \($0))
-                """
-            }, { [.text($0.subject), .text($0.eventID), .text($0.member)] }, reader
-        ) {
-            out.insert(
-                SubjectNaming(
-                    subject: try $0.string("subject"), eventID: try $0.string("event_id"), member: try $0.string("member")))
+        let sql = """
+            SELECT subject, event_id, member FROM sealed_subject WHERE (subject, event_id, member) IN (VALUES {list})
+            """
+        let rows = try Self.rows(sql, wanted, columns: 3, reader) {
+            [.text($0.subject), .text($0.eventID), .text($0.member)]
         }
-        return out
+        return Set(
+            try rows.map {
+                SubjectNaming(
+                    subject: try $0.string("subject"), eventID: try $0.string("event_id"),
+                    member: try $0.string("member"))
+            })
     }
 }

@@ -19,10 +19,9 @@ extension SQLLogStore {
     }
 
     public func events(_ ids: [String], _ reader: any Reader) throws -> [String: StoredEvent] {
+        let sql = "SELECT \(Self.eventColumns) FROM events e WHERE e.id IN ({list})"
         var out: [String: StoredEvent] = [:]
-        try Self.portions(
-            ids, columns: 1, { "SELECT \(Self.eventColumns) FROM events e WHERE e.id IN (\($0))" }, { [.text($0)] }, reader
-        ) { row in
+        for row in try Self.rows(sql, ids, reader, { [.text($0)] }) {
             let event = try StoredEvent(row)
             out[event.id] = event
         }
@@ -51,16 +50,14 @@ extension SQLLogStore {
     }
 
     public func namings(_ wanted: [EntityNaming], _ reader: any Reader) throws -> Set<EntityNaming> {
-        var out: Set<EntityNaming> = []
-        try Self.portions(
-            wanted, columns: 3,
-            { "SELECT type, id, event_id FROM event_entity WHERE (type, id, event_id) IN (VALUES \($0))" },
-            { [.text($0.type), .text($0.id), .text($0.eventID)] }, reader
-        ) {
-            out.insert(
-                EntityNaming(type: try $0.string("type"), id: try $0.string("id"), eventID: try $0.string("event_id")))
-        }
-        return out
+        let sql = """
+            SELECT type, id, event_id FROM event_entity WHERE (type, id, event_id) IN (VALUES {list})
+            """
+        let rows = try Self.rows(sql, wanted, columns: 3, reader) { [.text($0.type), .text($0.id), .text($0.eventID)] }
+        return Set(
+            try rows.map {
+                EntityNaming(type: try $0.string("type"), id: try $0.string("id"), eventID: try $0.string("event_id"))
+            })
     }
 
     public func namings(
@@ -75,7 +72,8 @@ extension SQLLogStore {
         try reader.forEach(statement) {
             try body(
                 EntityNaming(
-                    type: type, id: try $0.string("id"), eventID: try $0.string("event_id"), index: try $0.optionalInt("idx"),
+                    type: type, id: try $0.string("id"), eventID: try $0.string("event_id"),
+                    index: try $0.optionalInt("idx"),
                     queued: try $0.optionalInt("seq")))
         }
     }
@@ -107,7 +105,8 @@ extension SQLLogStore {
     }
 
     public func page(
-        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64, _ reader: any Reader
+        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
+        _ reader: any Reader
     ) throws -> [StoredEntry] {
         var conditions = ["l.idx < $1"]
         var values: [Value] = [.int(size)]

@@ -121,11 +121,13 @@ public struct StaffFixture: Sendable {
             ], justification: "They join the team today.", idempotencyKey: SecureRandom.bytes(8).hex)
     }
 
-    /// Events of an action, oldest first, as parsed leaves.
+    /// Events of an action that are not sequenced yet, in the order they were written, as parsed leaves.
     public func events(_ action: String) async throws -> [JSON] {
         try await test.database.read { reader in
             try reader.query(
-                Statement("SELECT leaf FROM events WHERE action = $1 ORDER BY at, id", [.text(action)])
+                Statement(
+                    "SELECT e.leaf FROM events e JOIN log_pending p ON p.event_id = e.id WHERE e.action = $1 ORDER BY p.seq",
+                    [.text(action)])
             ).map { try JSON(parsing: try $0.bytes("leaf")) }
         }
     }

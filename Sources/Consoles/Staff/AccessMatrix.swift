@@ -51,7 +51,8 @@ struct AccessMatrix {
             "permissions": .array(
                 permissions.map { entry in
                     [
-                        "code": .string(entry.code), "title": .string(entry.title), "risk": .string(entry.risk.rawValue),
+                        "code": .string(entry.code), "title": .string(entry.title),
+                        "risk": .string(entry.risk.rawValue),
                         "area": .string(entry.area),
                         "held_by": .array(
                             roles.compactMap { role in

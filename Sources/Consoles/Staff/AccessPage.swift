@@ -68,7 +68,8 @@ enum AccessPage {
             },
             Column("Who must agree") { Node($0.demand.sentence + ", never the requester") },
             Column("Waits for", .number, priority: 2) { Node(length($0.window)) },
-            Column("Cooldown", .number, priority: 3) { rule in rule.cooldown.map { Node(length($0)) } ?? UI.hint("none") },
+            Column("Cooldown", .number, priority: 3) { rule in rule.cooldown.map { Node(length($0)) } ?? UI.hint("none")
+            },
         ]
         let rules = matrix.rules.sorted { ($0.operation, $0.id) < ($1.operation, $1.id) }
         return UI.panel("Approval rules", id: "p-rules", hint: "every rule that matches must be met") {

@@ -22,7 +22,12 @@ enum MyPage {
                     UI.panelBody {
                         UI.facts(
                             detail.factors.map { ($0.label, StaffPages.factorFact($0, now: now)) }
-                                + [("Roles", roles.isEmpty ? UI.hint("none") : UI.row { for role in roles { UI.tag(role) } })]
+                                + [
+                                    (
+                                        "Roles",
+                                        roles.isEmpty ? UI.hint("none") : UI.row { for role in roles { UI.tag(role) } }
+                                    )
+                                ]
                         )
                     }
                 }
@@ -77,7 +82,8 @@ enum MyPage {
             Column("End session", .actions, hidesTitle: true) { session in
                 if session.id == current { return UI.chip("This one", .ok, .on) }
                 return form("/me/sessions/\(session.id)/end", call) {
-                    UI.button("End", size: .small, attributes: [.label("End the session on \(browser(session.userAgent))")])
+                    UI.button(
+                        "End", size: .small, attributes: [.label("End the session on \(browser(session.userAgent))")])
                 }
             },
         ]

@@ -85,7 +85,8 @@ public enum Seeds {
             "security",
             [
                 "tenant.view", "user.view", "user.force_logout", "user.revoke_sessions", "user.delete", "audit.view",
-                "audit.export", "approval.view", "staff.view", "access.view", "erasure.initiate", "erasure.cancel", "erasure.resume",
+                "audit.export", "approval.view", "staff.view", "access.view", "erasure.initiate", "erasure.cancel",
+                "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
             ]
         ),

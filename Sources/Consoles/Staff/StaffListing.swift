@@ -53,7 +53,8 @@ struct StaffDetail {
 
     static func load(_ id: String, from reader: any Reader) throws -> StaffDetail {
         guard let staff = try Staff.load(id, from: reader) else {
-            throw OperationError.notFound("There is nobody with the id \(id.prefix(60)). The list of staff is at /staff.")
+            throw OperationError.notFound(
+                "There is nobody with the id \(id.prefix(60)). The list of staff is at /staff.")
         }
         let rows = try reader.query([Grant.of([id]), Factor.active(of: id), SignInQueries.lastSeen([id])])
         let grants = try rows[0].map(Grant.init)

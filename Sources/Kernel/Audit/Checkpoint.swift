@@ -32,7 +32,9 @@ public struct Checkpoint: Sendable, Hashable {
         guard let root = MerkleHash(base64: lines[2]) else {
             throw NoteError("The checkpoint's root is not the base 64 of 32 bytes.")
         }
-        guard lines.dropFirst(3).allSatisfy({ !$0.isEmpty }) else { throw NoteError("The checkpoint holds an empty line.") }
+        guard lines.dropFirst(3).allSatisfy({ !$0.isEmpty }) else {
+            throw NoteError("The checkpoint holds an empty line.")
+        }
         guard size > 0 || root == MerkleTree.emptyRoot else {
             throw NoteError("The checkpoint of an empty log does not have the empty root.")
         }

@@ -34,7 +34,7 @@ public struct CheckpointFile: Sendable {
     }
 
     /// Calls `body` for every whole record with its line number from 1. A file that is not there has none.
-    public func forEach(_ body: (_ line: Int, _ record: Record) throws -> Void) throws {
+    public func readAll(_ body: (_ line: Int, _ record: Record) throws -> Void) throws {
         guard access(path, F_OK) == 0 else { return }
         guard let file = FileHandle(forReadingAtPath: path) else { throw failure("can't be read") }
         defer { try? file.close() }

@@ -9,7 +9,8 @@ struct NamingSum: Sendable, Equatable {
 
     init() {}
     init?(_ json: JSON) {
-        guard let low = json["low"]?.string.flatMap({ UInt64($0) }), let high = json["high"]?.string.flatMap({ UInt64($0) }),
+        guard let low = json["low"]?.string.flatMap({ UInt64($0) }),
+            let high = json["high"]?.string.flatMap({ UInt64($0) }),
             let count = json["count"]?.int
         else { return nil }
         (self.low, self.high, self.count) = (low, high, count)
@@ -41,8 +42,8 @@ struct NamingSum: Sendable, Equatable {
 struct PortionCheck: Sendable {
     /// Per index: the hash of the leaf's bytes and the stored hash, where there are any.
     var hashes: [(leaf: MerkleHash?, stored: MerkleHash?)] = []
-    /// Events by index where leaf and stored hash disagree, for naming them.
-    var ids: [Int64: String] = [:]
+    /// The events' ids, in the same order.
+    var ids: [String?] = []
     /// Stored level 0 tiles by index.
     var tiles: [Int64: [UInt8]] = [:]
     var checkpoints: [StoredCheckpoint] = []
@@ -86,7 +87,9 @@ struct EntryCheck {
                 members = parsed
             } else {
                 result.findings.append(
-                    Finding(.valueEdited, index: index, event: event.id, row: "sealed:\(event.id)", "The sealed row is not JSON."))
+                    Finding(
+                        .valueEdited, index: index, event: event.id, row: "sealed:\(event.id)",
+                        "The sealed row is not JSON."))
             }
         }
         for (name, commitment) in leaf.commitments {
@@ -95,7 +98,8 @@ struct EntryCheck {
                 continue
             }
             result.values += 1
-            guard let member = SealedMember(name: name, json: json), Base64.encode(member.commitment) == commitment else {
+            guard let member = SealedMember(name: name, json: json), Base64.encode(member.commitment) == commitment
+            else {
                 result.findings.append(
                     Finding(
                         .valueEdited, index: index, event: event.id, row: "sealed:\(event.id)",
@@ -133,7 +137,8 @@ struct EntryCheck {
             subject = leaf.json["actor"]?["type"]?.string == "staff" ? leaf.json["actor"]?["id"]?.string : nil
         default:
             let parts = member.split(separator: ".")
-            guard parts.count == 3, parts[0] == "changes", let position = Int(parts[1]), position < leaf.changes.count else {
+            guard parts.count == 3, parts[0] == "changes", let position = Int(parts[1]), position < leaf.changes.count
+            else {
                 return
             }
             let change = leaf.changes[position]
@@ -231,7 +236,8 @@ extension Instant {
     /// Reads exactly what `rfc3339` writes, without a regular expression: verification reads millions.
     init?(exactly text: String) {
         let bytes = Array(text.utf8)
-        guard bytes.count == 27, bytes[4] == 0x2D, bytes[7] == 0x2D, bytes[10] == 0x54, bytes[13] == 0x3A, bytes[16] == 0x3A,
+        guard bytes.count == 27, bytes[4] == 0x2D, bytes[7] == 0x2D, bytes[10] == 0x54, bytes[13] == 0x3A,
+            bytes[16] == 0x3A,
             bytes[19] == 0x2E, bytes[26] == 0x5A
         else { return nil }
         func number(_ range: Range<Int>) -> Int? {
@@ -243,7 +249,8 @@ extension Instant {
             return value
         }
         guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
-            let minute = number(14..<16), let second = number(17..<19), let micro = number(20..<26), (1...12).contains(month),
+            let minute = number(14..<16), let second = number(17..<19), let micro = number(20..<26),
+            (1...12).contains(month),
             (1...31).contains(day), hour < 24, minute < 60, second < 60
         else { return nil }
         let days = Int64(Day(year: year, month: month, day: day).daysSince1970)

@@ -66,7 +66,9 @@ public struct Finding: Sendable, Hashable {
     }
 
     public init?(_ json: JSON) {
-        guard let kind = json["kind"]?.string.flatMap(Kind.init), let detail = json["detail"]?.string else { return nil }
+        guard let kind = json["kind"]?.string.flatMap(Kind.init), let detail = json["detail"]?.string else {
+            return nil
+        }
         self.init(kind, index: json["index"]?.int, event: json["event"]?.string, row: json["row"]?.string, detail)
     }
 }

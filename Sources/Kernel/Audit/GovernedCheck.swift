@@ -82,7 +82,8 @@ struct GovernedCheck: Sendable {
                         "The last event of this row is \(last), but the pointer says \(head)."))
             }
             guard let event = facts[head] else {
-                portion.findings.append(Finding(.headEdited, event: head, row: row, "The row's last event can't be read."))
+                portion.findings.append(
+                    Finding(.headEdited, event: head, row: row, "The row's last event can't be read."))
                 continue
             }
             switch event.judge(entity.type, id, rows[id]) {
@@ -93,21 +94,27 @@ struct GovernedCheck: Sendable {
                     Finding(.governedRowEdited, event: head, row: row, "The row is not what its last event says."))
             case .deleted:
                 portion.findings.append(
-                    Finding(.governedRowDeleted, event: head, row: row, "The row is gone, but its last event says it exists."))
+                    Finding(
+                        .governedRowDeleted, event: head, row: row,
+                        "The row is gone, but its last event says it exists."))
             case .notNamed:
                 portion.findings.append(
-                    Finding(.headEdited, event: head, row: row, "The event the row's pointer names says nothing of it."))
+                    Finding(.headEdited, event: head, row: row, "The event the row's pointer names says nothing of it.")
+                )
             }
         }
         return portion
     }
 
     private static func single(
-        _ entity: AnyEntityType, after: String, _ store: any LogStore, _ reader: any Reader, _ rows: inout [String: JSON],
+        _ entity: AnyEntityType, after: String, _ store: any LogStore, _ reader: any Reader,
+        _ rows: inout [String: JSON],
         _ portion: inout Portion
     ) throws -> String? {
         var ids: [String] = []
-        try store.heads(type: entity.type, after: after, upTo: nil, reader) { id, _ in if ids.count <= Self.page { ids.append(id) } }
+        try store.heads(type: entity.type, after: after, upTo: nil, reader) { id, _ in
+            if ids.count <= Self.page { ids.append(id) }
+        }
         let isLast = ids.count <= Self.page
         for id in ids.prefix(Self.page) {
             do {

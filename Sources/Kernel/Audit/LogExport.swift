@@ -9,9 +9,11 @@
 public enum LogExport {
     static let page: Int64 = 1000
 
-    static func header(origin: String, key: String, checkpoint: String, isFull: Bool, _ filter: EventFilter) -> [UInt8] {
+    static func header(origin: String, key: String, checkpoint: String, isFull: Bool, _ filter: EventFilter) -> [UInt8]
+    {
         JSON.members([
-            ("postern_export", 1), ("origin", .string(origin)), ("key", .string(key)), ("checkpoint", .string(checkpoint)),
+            ("postern_export", 1), ("origin", .string(origin)), ("key", .string(key)),
+            ("checkpoint", .string(checkpoint)),
             ("full", .bool(isFull)), ("filter", isFull ? nil : filter.json),
         ]).canonical + [0x0A]
     }
@@ -23,7 +25,9 @@ public enum LogExport {
     static func append(
         _ entry: StoredEntry, proof: [MerkleHash]?, erased: [String: String], to out: inout [UInt8]
     ) throws {
-        guard let event = entry.event else { throw LogDamage("the event \(entry.eventID) at \(entry.index) is missing") }
+        guard let event = entry.event else {
+            throw LogDamage("the event \(entry.eventID) at \(entry.index) is missing")
+        }
         out.append(contentsOf: "{".utf8)
         if !erased.isEmpty {
             out.append(contentsOf: "\"erased\":".utf8)

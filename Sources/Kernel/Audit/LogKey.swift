@@ -29,7 +29,9 @@ public struct LogKey: Sendable {
             data[0] == VerifierKey.ed25519
         else { throw NoteError("The log key is not of the form PRIVATE+KEY+name+id+key.") }
         try self.init(name: String(parts[0]), seed: Array(data.dropFirst()))
-        guard verifier.hexID == parts[1] else { throw NoteError("The log key's id is not the one of its name and bytes.") }
+        guard verifier.hexID == parts[1] else {
+            throw NoteError("The log key's id is not the one of its name and bytes.")
+        }
     }
 
     private var fileText: String {

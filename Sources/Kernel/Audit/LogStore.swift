@@ -141,7 +141,9 @@ public protocol LogStore: Sendable {
 
     // Sealed members
     func sealed(_ events: [String], _ reader: any Reader) throws -> [String: String]
-    func erasures(_ events: [String], _ reader: any Reader) throws -> [(event: String, member: String, erasedBy: String)]
+    func erasures(_ events: [String], _ reader: any Reader) throws -> [(
+        event: String, member: String, erasedBy: String
+    )]
     /// Of the given (subject, event, member) those that are stored.
     func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming>
 
@@ -161,13 +163,15 @@ public protocol LogStore: Sendable {
         type: String, after: String, upTo: String?, _ reader: any Reader, _ body: (EntityNaming) throws -> Void) throws
     /// The heads of the same rows, in id order.
     func heads(
-        type: String, after: String, upTo: String?, _ reader: any Reader, _ body: (_ id: String, _ event: String) throws -> Void
+        type: String, after: String, upTo: String?, _ reader: any Reader,
+        _ body: (_ id: String, _ event: String) throws -> Void
     ) throws
     /// Types that have heads.
     func headTypes(_ reader: any Reader) throws -> [String]
     /// A page of the events that match, by time then id, after `cursor`; only events below `size` in the tree.
     func page(
-        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64, _ reader: any Reader
+        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
+        _ reader: any Reader
     ) throws -> [StoredEntry]
 }
 

@@ -12,7 +12,6 @@ struct LogWalk: Sendable {
     private var suspects: [Suspect] = []
     private var lastAgreed: Int64 = 0
     private var broken: (size: Int64, source: String)?
-    private var comparedAny = false
 
     var namings = NamingSum()
     let namingKey: [UInt8]
@@ -41,7 +40,7 @@ struct LogWalk: Sendable {
         let same = leaf != nil && leaf == stored && (tile == nil || tile == leaf)
         if !same {
             if !isForked { trees = [trees[0], trees[0], trees[0]] }
-            suspects.append(Suspect(index: next(after: 0), event: event, hashes: [leaf, stored, tile]))
+            suspects.append(Suspect(index: trees[0].size, event: event, hashes: [leaf, stored, tile]))
         }
         if !isForked {
             trees[0].append(leaf!) { completed.append($0) }
@@ -54,13 +53,10 @@ struct LogWalk: Sendable {
         trees[2].append(tile ?? stored ?? leaf ?? nothing) { _ in }
     }
 
-    private func next(after: Int64) -> Int64 { trees[0].size }
-
     /// Compares the trees with checkpoints of the size they have now.
     mutating func compare(_ known: [KnownCheckpoint], at size: Int64) {
         let roots = trees.map(\.root)
         for checkpoint in known {
-            comparedAny = true
             let matches = (0..<3).map { agrees[$0] && roots[min($0, roots.count - 1)] == checkpoint.root }
             if matches.contains(true) {
                 agrees = matches
@@ -126,7 +122,8 @@ struct LogWalk: Sendable {
 
     var json: JSON {
         JSON.members([
-            ("postern_verify", 1), ("size", .int(size)), ("next", .int(next)), ("key", .string(Base64.encode(namingKey))),
+            ("postern_verify", 1), ("size", .int(size)), ("next", .int(next)),
+            ("key", .string(Base64.encode(namingKey))),
             (
                 "trees",
                 .array(
@@ -167,7 +164,9 @@ struct LogWalk: Sendable {
         self.checkpoints = checkpoints
         self.trees = []
         for tree in trees {
-            let levels = (tree.array ?? []).compactMap { $0.string.flatMap(Base64.decode).flatMap { MerkleHash.split($0) } }
+            let levels = (tree.array ?? []).compactMap {
+                $0.string.flatMap(Base64.decode).flatMap { MerkleHash.split($0) }
+            }
             guard let frontier = TileFrontier(size: next, levels: levels) else { return nil }
             self.trees.append(frontier)
         }
@@ -212,17 +211,19 @@ struct KnownCheckpoints: Sendable {
     mutating func read(_ file: CheckpointFile) throws {
         // Successions first: they say with which keys older checkpoints are checked.
         do {
-            try file.forEach { line, record in
+            try file.readAll { line, record in
                 guard case .succession(let note) = record else { return }
                 do {
                     let succession = try Succession(note: note)
                     successions[succession.old.name] = succession
                 } catch {
                     findings.append(
-                        Finding(.checkpointReplaced, row: "\(file.path):\(line)", "The succession record is not valid: \(error)"))
+                        Finding(
+                            .checkpointReplaced, row: "\(file.path):\(line)",
+                            "The succession record is not valid: \(error)"))
                 }
             }
-            try file.forEach { line, record in
+            try file.readAll { line, record in
                 if case .checkpoint(let note) = record { add(note, source: "\(file.path):\(line)") }
             }
         } catch let damage as LogDamage {

@@ -25,7 +25,9 @@ public enum OfflineVerifier {
                 if export.events % 10_000 == 0 { progress(export.events) }
             }
             rest.removeFirst(start)
-            guard rest.count <= longestLine else { throw NoteError("A line of the export is longer than \(longestLine) bytes.") }
+            guard rest.count <= longestLine else {
+                throw NoteError("A line of the export is longer than \(longestLine) bytes.")
+            }
         }
         return try export.finish(hasRest: !rest.isEmpty)
     }
@@ -119,7 +121,8 @@ private struct OfflineExport {
             for older in known[tree.size] ?? [] { compare(older) }
         } else if let checkpoint {
             if !seen.insert(index).inserted {
-                report.add(Finding(.duplicate, index: index, event: name, row: row, "The entry stands in the file twice."))
+                report.add(
+                    Finding(.duplicate, index: index, event: name, row: row, "The entry stands in the file twice."))
             }
             let proof = (json["proof"]?.array ?? []).compactMap { $0.string.flatMap { MerkleHash(base64: $0) } }
             guard
@@ -134,11 +137,13 @@ private struct OfflineExport {
             }
         }
         guard let event = try? LeafReader(leaf) else {
-            report.add(Finding(.leafMalformed, index: index, event: name, row: row, "The leaf is not an event of version 1."))
+            report.add(
+                Finding(.leafMalformed, index: index, event: name, row: row, "The leaf is not an event of version 1."))
             return
         }
         if event.json["id"]?.string != name {
-            report.add(Finding(.projectionEdited, index: index, event: name, row: row, "The line's id is not the event's."))
+            report.add(
+                Finding(.projectionEdited, index: index, event: name, row: row, "The line's id is not the event's."))
         }
         report.eventsChecked += 1
         let sealed = json["sealed"]?.object ?? [:]
@@ -146,7 +151,8 @@ private struct OfflineExport {
         for (member, commitment) in event.commitments {
             if let value = sealed[member] {
                 report.valuesChecked += 1
-                guard let opened = SealedMember(name: member, json: value), Base64.encode(opened.commitment) == commitment
+                guard let opened = SealedMember(name: member, json: value),
+                    Base64.encode(opened.commitment) == commitment
                 else {
                     report.add(
                         Finding(
@@ -166,7 +172,8 @@ private struct OfflineExport {
         for member in sealed.keys where event.commitments[member] == nil {
             report.add(
                 Finding(
-                    .valueAdded, index: index, event: name, row: row, "The event knows nothing of the sealed member \(member)."))
+                    .valueAdded, index: index, event: name, row: row,
+                    "The event knows nothing of the sealed member \(member)."))
         }
     }
 
@@ -188,10 +195,13 @@ private struct OfflineExport {
     mutating func finish(hasRest: Bool) throws -> VerificationReport {
         guard number > 0 else { throw NoteError("The file is not an export of an audit log.") }
         if hasRest || count == nil {
-            report.add(Finding(.rowDeleted, row: "line \(number + 1)", "The export was cut off: its last line is missing."))
+            report.add(
+                Finding(.rowDeleted, row: "line \(number + 1)", "The export was cut off: its last line is missing."))
         } else if count != events {
             report.add(
-                Finding(.rowDeleted, row: "line \(number)", "The export says it holds \(count ?? 0) events; it holds \(events)."))
+                Finding(
+                    .rowDeleted, row: "line \(number)",
+                    "The export says it holds \(count ?? 0) events; it holds \(events)."))
         }
         if isFull, let checkpoint {
             if tree.size == checkpoint.size {

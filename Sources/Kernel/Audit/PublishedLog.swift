@@ -37,7 +37,8 @@ public struct PublishedLog: TransparencyLog {
         guard (0..<8).contains(level), index >= 0, (1...Tiles.width).contains(width ?? Tiles.width) else { return nil }
         let wanted = width ?? Tiles.width
         return try await read { reader in
-            guard let size = try newest(reader)?.size, Tiles.filled(level: level, index: index, size: size) >= wanted else {
+            guard let size = try newest(reader)?.size, Tiles.filled(level: level, index: index, size: size) >= wanted
+            else {
                 return nil
             }
             return MerkleHash.concatenate(try store.tile(level: level, index: index, filled: wanted, reader))
@@ -70,7 +71,8 @@ public struct PublishedLog: TransparencyLog {
             }
             if let found { return found }
             guard left > .milliseconds(0) else {
-                throw .unavailable("The event \(id) is recorded but no checkpoint covers it yet. Ask again in a few seconds.")
+                throw .unavailable(
+                    "The event \(id) is recorded but no checkpoint covers it yet. Ask again in a few seconds.")
             }
             nudge()
             let step = min(left, Span.milliseconds(40))
@@ -80,7 +82,8 @@ public struct PublishedLog: TransparencyLog {
     }
 
     private func receipt(
-        _ event: StoredEvent, index: Int64, _ checkpoint: (size: Int64, root: MerkleHash, note: String), _ reader: any Reader
+        _ event: StoredEvent, index: Int64, _ checkpoint: (size: Int64, root: MerkleHash, note: String),
+        _ reader: any Reader
     ) throws -> Receipt {
         var nodes = store.nodes(size: checkpoint.size, cache: edge.cache(checkpoint.size), reader)
         let proof = try MerkleTree.inclusionProof(index: index, size: checkpoint.size) { try nodes.hash($0) }
@@ -106,7 +109,8 @@ public struct PublishedLog: TransparencyLog {
             throw .unavailable("Nothing has been published yet. Try again in a few seconds.")
         }
         try await deliver(
-            LogExport.header(origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter), to: sink)
+            LogExport.header(origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter),
+            to: sink)
         var cache = TileCache()
         var cursor: (at: Int64, id: String)?
         var next: Int64 = 0

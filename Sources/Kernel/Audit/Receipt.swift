@@ -98,9 +98,13 @@ public struct LeafReader: Sendable {
 
     /// - Throws: `NoteError` when the bytes are not an event of version 1.
     public init(_ leaf: [UInt8]) throws(NoteError) {
-        guard let json = try? JSON(parsing: leaf), json.object != nil else { throw NoteError("The leaf is not a JSON object.") }
+        guard let json = try? JSON(parsing: leaf), json.object != nil else {
+            throw NoteError("The leaf is not a JSON object.")
+        }
         guard let version = json["v"]?.int else { throw NoteError("The leaf has no version.") }
-        guard version == 1 else { throw NoteError("The leaf is of version \(version), which this program does not know.") }
+        guard version == 1 else {
+            throw NoteError("The leaf is of version \(version), which this program does not know.")
+        }
         var commitments: [String: String] = [:]
         var changes: [(type: String, id: String, exists: Bool)] = []
         for (index, change) in (json["changes"]?.array ?? []).enumerated() {
@@ -113,7 +117,9 @@ public struct LeafReader: Sendable {
             changes.append((type, id, change["after"] != nil))
         }
         for (name, value) in json["sealed"]?.object ?? [:] {
-            guard let commitment = value.string else { throw NoteError("The leaf's sealed member \(name) is not a commitment.") }
+            guard let commitment = value.string else {
+                throw NoteError("The leaf's sealed member \(name) is not a commitment.")
+            }
             commitments[name] = commitment
         }
         self.json = json

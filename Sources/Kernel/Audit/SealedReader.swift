@@ -28,7 +28,9 @@ public struct SealedReader: Sendable {
     public func contents(of events: [String], from reader: any Reader) throws -> [String: SealedContents] {
         let rows = try store.sealed(events, reader)
         var erased: [String: [String: String]] = [:]
-        for erasure in try store.erasures(events, reader) { erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy }
+        for erasure in try store.erasures(events, reader) {
+            erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
+        }
         var out: [String: SealedContents] = [:]
         for event in events {
             let gone = erased[event] ?? [:]

@@ -30,6 +30,7 @@ public actor Sequencer {
     private var frontier = TileFrontier()
     private var publishedSize: Int64 = 0
     private var task: Task<Void, Never>?
+    private var isTurning = false
     private var nextAttempt = Instant(microseconds: .min)
 
     private struct Shared: Sendable {
@@ -72,7 +73,7 @@ public actor Sequencer {
         }
     }
 
-    /// Sequences until `stop`.
+    /// Sequences until `stop`; once stopped it can't be started again.
     public func start() {
         guard task == nil else { return }
         task = Task { await self.run() }
@@ -113,6 +114,10 @@ public actor Sequencer {
 
     /// One round: takes the lead when it is free, sequences what waits and publishes.
     public func turn() async throws {
+        // An actor lets others in while it waits: a second round beside this one would race it to the same state.
+        guard !isTurning else { return wake.signal() }
+        isTurning = true
+        defer { isTurning = false }
         if lease == nil {
             guard clock.now >= nextAttempt else { return }
             guard let taken = try await leadership.acquire(Self.leaderName) else {
@@ -127,6 +132,9 @@ public actor Sequencer {
                 nextAttempt = clock.now + Self.refusalPause
                 await stepDown()
                 return
+            } catch {
+                await stepDown()
+                throw error
             }
             shared.withLock { $0.refusal = nil }
         }
@@ -159,17 +167,36 @@ public actor Sequencer {
     // MARK: Taking over
 
     private func takeOver() async throws {
-        let (store, origin) = (store, key.name)
-        let stored = try await database.read { try store.state($0) }
-        let fileRecords = try file.tail()
-        guard let found = stored else {
-            // Nothing was ever sequenced here. A checkpoint known outside means that this is not the log's database.
-            try refuseLarger(fileRecords, than: 0)
-            let first = LogState(origin: origin, size: 0, root: MerkleTree.emptyRoot, epoch: 1)
-            try await database.write { $0.enqueue(store.open(first)) }
-            (state, frontier, publishedSize) = (first, TileFrontier(), 0)
-            return
+        let store = store
+        let records = try file.tail()
+        if let found = try await database.read({ try store.state($0) }) {
+            try await goOn(from: found, records)
+        } else {
+            try await begin(records)
         }
+    }
+
+    /// Nothing was ever sequenced here. A checkpoint known outside means that this is not the log's database.
+    private func begin(_ fileRecords: [CheckpointFile.Record]) async throws {
+        try refuseLarger(fileRecords, than: 0)
+        let store = store
+        let first = LogState(origin: key.name, size: 0, root: MerkleTree.emptyRoot, epoch: 1)
+        try await commit(store.open(first))
+        (state, frontier, publishedSize) = (first, TileFrontier(), 0)
+    }
+
+    /// One transaction of one statement. Outside the actor, and with a result: Swift 6.3's debug code frees a frame too early
+    /// where an actor awaits a transaction without one.
+    private nonisolated func commit(_ statement: Statement) async throws {
+        _ = try await database.write { writer -> Bool in
+            writer.enqueue(statement)
+            return true
+        }
+    }
+
+    private func goOn(from found: LogState, _ fileRecords: [CheckpointFile.Record]) async throws {
+        let store = store
+        let origin = key.name
         guard found.origin == origin else {
             throw SequencerRefusal(
                 """
@@ -213,20 +240,23 @@ public actor Sequencer {
             try file.append(.checkpoint(published.note))
         }
         let claimed = LogState(origin: origin, size: found.size, root: found.root, epoch: found.epoch + 1)
-        try await database.write { $0.enqueue(store.advance(found, to: claimed)) }
+        try await commit(store.advance(found, to: claimed))
         (state, frontier) = (claimed, edge)
     }
 
     private func refuseLarger(_ records: [CheckpointFile.Record], than size: Int64) throws {
         for case .checkpoint(let note) in records {
-            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text) else { continue }
+            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text) else {
+                continue
+            }
             if known.origin == key.name, known.size > size { throw rewound(known.size, file.path, size) }
         }
     }
 
     /// The checkpoint when it is of this log; `nil` when it is of a log this one succeeded.
     private func own(_ note: String, from source: String, _ successions: [Succession]) throws -> Checkpoint? {
-        if let signed = try? SignedNote(parsing: note), let text = try? Checkpoint(text: signed.text), text.origin != key.name,
+        if let signed = try? SignedNote(parsing: note), let text = try? Checkpoint(text: signed.text),
+            text.origin != key.name,
             successions.contains(where: { $0.old.name == text.origin && $0.new == key.verifier })
         {
             return nil
@@ -313,7 +343,7 @@ public actor Sequencer {
         try file.append(.checkpoint(note))
         let row = StoredCheckpoint(size: committed.size, root: committed.root.bytes, note: note)
         let at = clock.now
-        try await database.write { $0.enqueue(store.publish(row, epoch: committed.epoch, at: at)) }
+        try await commit(store.publish(row, epoch: committed.epoch, at: at))
         publishedSize = committed.size
     }
 }

@@ -47,13 +47,16 @@ public struct SignedNote: Sendable, Hashable {
         }
         text = String(decoding: bytes[...split], as: UTF8.self)
         let lines = bytes[(split + 2)...].split(separator: 0x0A, omittingEmptySubsequences: false).dropLast()
-        guard !lines.isEmpty, lines.count <= 100 else { throw NoteError("The note has no signature, or more than 100.") }
+        guard !lines.isEmpty, lines.count <= 100 else {
+            throw NoteError("The note has no signature, or more than 100.")
+        }
         let dash = Array("\u{2014} ".utf8)
         var found: [Signature] = []
         for line in lines {
             guard line.starts(with: dash) else { throw NoteError("A signature line does not start with a dash.") }
             let parts = line.dropFirst(dash.count).split(separator: 0x20, omittingEmptySubsequences: false)
-            guard parts.count == 2, let data = Base64.decode(String(decoding: parts[1], as: UTF8.self)), data.count > 4 else {
+            guard parts.count == 2, let data = Base64.decode(String(decoding: parts[1], as: UTF8.self)), data.count > 4
+            else {
                 throw NoteError("A signature line is not a name and a base 64 signature.")
             }
             let name = String(decoding: parts[0], as: UTF8.self)
@@ -122,6 +125,8 @@ public struct VerifierKey: Sendable, Hashable {
 
     static func isValid(name: String) -> Bool {
         !name.isEmpty && name.utf8.count <= 255
-            && name.unicodeScalars.allSatisfy { $0 != "+" && !$0.properties.isWhitespace && $0.value >= 0x20 && $0.value != 0x7F }
+            && name.unicodeScalars.allSatisfy {
+                $0 != "+" && !$0.properties.isWhitespace && $0.value >= 0x20 && $0.value != 0x7F
+            }
     }
 }

@@ -47,7 +47,9 @@ public struct Succession: Sendable, Hashable {
         }
         func state(_ line: String) throws(NoteError) -> (Int64, MerkleHash) {
             let parts = line.split(separator: " ")
-            guard parts.count == 2, let size = Int64(parts[0]), size >= 0, let root = MerkleHash(base64: String(parts[1])) else {
+            guard parts.count == 2, let size = Int64(parts[0]), size >= 0,
+                let root = MerkleHash(base64: String(parts[1]))
+            else {
                 throw NoteError("The succession record has a malformed size or root.")
             }
             return (size, root)
@@ -65,7 +67,8 @@ public struct Succession: Sendable, Hashable {
     /// record, so that every copy of the log tells of it.
     /// - Returns: the record.
     public static func open(
-        database: any Database, store: any LogStore, records: any Records, leadership: any Leadership, file: CheckpointFile,
+        database: any Database, store: any LogStore, records: any Records, leadership: any Leadership,
+        file: CheckpointFile,
         oldKey: LogKey, newKey: LogKey, clock: Clock
     ) async throws -> String {
         guard oldKey.name != newKey.name else {
@@ -76,7 +79,8 @@ public struct Succession: Sendable, Hashable {
         }
         do {
             let note = try await handOver(
-                database: database, store: store, records: records, file: file, oldKey: oldKey, newKey: newKey, clock: clock)
+                database: database, store: store, records: records, file: file, oldKey: oldKey, newKey: newKey,
+                clock: clock)
             await lease.release()
             return note
         } catch {
@@ -97,11 +101,12 @@ public struct Succession: Sendable, Hashable {
         }
         let frontier = try await database.read { try store.frontier(size: state.size, $0) }
         guard frontier.root == state.root else {
-            throw NoteError("The database contradicts itself; run postern verify, and restore a copy that verifies first.")
+            throw NoteError(
+                "The database contradicts itself; run postern verify, and restore a copy that verifies first.")
         }
         var last = Checkpoint(origin: state.origin, size: state.size, root: state.root)
         var notes = published.map { [$0.note] } ?? []
-        try file.forEach { if case .checkpoint(let note) = $1 { notes.append(note) } }
+        try file.readAll { if case .checkpoint(let note) = $1 { notes.append(note) } }
         for note in notes {
             if let known = try? Checkpoint(note: note, key: oldKey.verifier), known.size > last.size { last = known }
         }
@@ -117,7 +122,8 @@ public struct Succession: Sendable, Hashable {
             writer.enqueue(records.insert(event))
             writer.enqueue(
                 store.advance(
-                    state, to: LogState(origin: newKey.name, size: state.size, root: state.root, epoch: state.epoch + 1)))
+                    state, to: LogState(origin: newKey.name, size: state.size, root: state.root, epoch: state.epoch + 1)
+                ))
         }
         return note
     }

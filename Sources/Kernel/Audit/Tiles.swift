@@ -66,7 +66,9 @@ public struct TilePath: Sendable, Hashable {
                 guard digits.first == "x" else { return nil }
                 digits = digits.dropFirst()
             }
-            guard digits.utf8.count == 3, let value = Int64(digits), value >= 0, index < 1_000_000_000_000 else { return nil }
+            guard digits.utf8.count == 3, let value = Int64(digits), value >= 0, index < 1_000_000_000_000 else {
+                return nil
+            }
             index = index * 1000 + value
         }
         self.init(kind, index: index, width: width)
@@ -225,12 +227,15 @@ public struct TileNodes {
         let first = node.index << Int64(inner)
         let key = MerkleNode(level: level, index: first / Int64(Tiles.width))
         let position = Int(first % Int64(Tiles.width)) >> inner
-        if let rows = cache.tiles[key], inner < rows.count, position < rows[inner].count { return rows[inner][position] }
+        if let rows = cache.tiles[key], inner < rows.count, position < rows[inner].count {
+            return rows[inner][position]
+        }
         let filled = Tiles.filled(level: level, index: key.index, size: size)
         var rows = [try load(level, key.index, filled)]
         while rows[rows.count - 1].count > 1 {
             let below = rows[rows.count - 1]
-            rows.append(stride(from: 0, to: below.count - 1, by: 2).map { MerkleTree.nodeHash(below[$0], below[$0 + 1]) })
+            rows.append(
+                stride(from: 0, to: below.count - 1, by: 2).map { MerkleTree.nodeHash(below[$0], below[$0 + 1]) })
         }
         // A bound on memory for long exports; what is dropped is loaded again.
         if cache.tiles.count >= 2048 { cache.tiles.removeAll(keepingCapacity: true) }

@@ -20,7 +20,8 @@ public struct Verifier: Sendable {
     let file: CheckpointFile?
 
     /// - Parameter key: the log's own. Checkpoints of logs it succeeded are checked with the keys in the signed records.
-    public init(database: any Database, store: any LogStore, catalog: Catalog, key: VerifierKey, file: CheckpointFile?) {
+    public init(database: any Database, store: any LogStore, catalog: Catalog, key: VerifierKey, file: CheckpointFile?)
+    {
         self.database = database
         self.store = store
         self.catalog = catalog
@@ -58,7 +59,9 @@ public struct Verifier: Sendable {
         }
         for index in beyond where resume == nil {
             walk.report.add(
-                Finding(.rowAdded, index: index, row: "log_leaf:\(index)", "A leaf stands beyond the log's size of \(walk.size)."))
+                Finding(
+                    .rowAdded, index: index, row: "log_leaf:\(index)",
+                    "A leaf stands beyond the log's size of \(walk.size)."))
         }
 
         var known = KnownCheckpoints(key: key)
@@ -124,6 +127,7 @@ public struct Verifier: Sendable {
         var check = EntryCheck(key: key)
         let first = range.lowerBound
         check.result.hashes = Array(repeating: (nil, nil), count: range.count)
+        check.result.ids = Array(repeating: nil, count: range.count)
         var seen = Array(repeating: false, count: range.count)
         try store.entries(range, reader) { entry in
             let place = Int(entry.index - first)
@@ -134,6 +138,7 @@ public struct Verifier: Sendable {
             }
             seen[place] = true
             let stored = MerkleHash(entry.hash)
+            check.result.ids[place] = entry.eventID
             guard let event = entry.event else {
                 check.result.findings.append(
                     Finding(
@@ -146,8 +151,6 @@ public struct Verifier: Sendable {
             check.result.hashes[place] = (hash, stored)
             if hash == stored {
                 check.check(event, index: entry.index, sealed: entry.sealed)
-            } else {
-                check.result.ids[entry.index] = event.id
             }
         }
         for (place, isThere) in seen.enumerated() where !isThere {
@@ -176,7 +179,9 @@ public struct Verifier: Sendable {
         var checkpoints: [Int64: [KnownCheckpoint]] = [:]
         for stored in portion.checkpoints {
             walk.checkpoints += 1
-            if let checkpoint = known.check(stored, &walk.report) { checkpoints[checkpoint.size, default: []].append(checkpoint) }
+            if let checkpoint = known.check(stored, &walk.report) {
+                checkpoints[checkpoint.size, default: []].append(checkpoint)
+            }
         }
         var completed: [FullTile] = []
         for (place, hashes) in portion.hashes.enumerated() {
@@ -194,7 +199,8 @@ public struct Verifier: Sendable {
                 bytes.count == Tiles.width * 32 ? MerkleHash(bytes, at: Int(index % Int64(Tiles.width)) * 32) : nil
             }
             walk.append(
-                leaf: hashes.leaf, stored: hashes.stored, tile: inTile, event: portion.ids[index], completed: &completed)
+                leaf: hashes.leaf, stored: hashes.stored, tile: inTile, event: portion.ids[place], completed: &completed
+            )
             let size = index + 1
             let here = (known.bySize[size] ?? []) + (checkpoints[size] ?? [])
             if !here.isEmpty { walk.compare(here, at: size) }
@@ -203,7 +209,9 @@ public struct Verifier: Sendable {
         // Tiles above level 0; each stands for at least 65,536 leaves, so they are few.
         let store = store
         for tile in completed where tile.level > 0 {
-            let found = try await database.read { try store.tiles(level: tile.level, tile.index..<tile.index + 1, $0).first }
+            let found = try await database.read {
+                try store.tiles(level: tile.level, tile.index..<tile.index + 1, $0).first
+            }
             let name = "log_tile:\(tile.level)/\(tile.index)"
             guard let found else {
                 walk.report.add(Finding(.tileDeleted, row: name, "The tile is gone."))
@@ -213,7 +221,8 @@ public struct Verifier: Sendable {
             // When the trees disagree the tile must be the one of any of them; which, is settled at the end.
             if found.hashes != right, !walk.isForked {
                 let position = zip(found.hashes, right).enumerated().first { $1.0 != $1.1 }?.offset ?? 0
-                walk.report.add(Finding(.tileEdited, row: name, "The hash \(position / 32) of the tile is not the tree's."))
+                walk.report.add(
+                    Finding(.tileEdited, row: name, "The hash \(position / 32) of the tile is not the tree's."))
             }
         }
     }
@@ -264,12 +273,16 @@ public struct Verifier: Sendable {
             if events != size + waiting || !start.report.isClean {
                 try store.unsequenced(reader) { id in
                     findings.append(
-                        Finding(.rowAdded, event: id, row: "events:\(id)", "The event is neither in the tree nor waiting for it."))
+                        Finding(
+                            .rowAdded, event: id, row: "events:\(id)",
+                            "The event is neither in the tree nor waiting for it."))
                 }
             }
             if events < size + waiting, start.report.isClean {
                 findings.append(
-                    Finding(.rowDeleted, row: "events", "There are \(events) events, but \(size + waiting) are in the tree or wait."))
+                    Finding(
+                        .rowDeleted, row: "events",
+                        "There are \(events) events, but \(size + waiting) are in the tree or wait."))
             }
             // Events that came since, or wait, name rows as well.
             var check = EntryCheck(key: start.namingKey)
@@ -280,9 +293,9 @@ public struct Verifier: Sendable {
             }
             var queue: [String] = []
             try store.pending(limit: Int(clamping: waiting), reader) { id, _ in queue.append(id) }
-            let events1 = try store.events(queue, reader)
-            let sealed1 = try store.sealed(queue, reader)
-            for id in queue { if let event = events1[id] { check.check(event, index: nil, sealed: sealed1[id]) } }
+            let waitingEvents = try store.events(queue, reader)
+            let waitingSealed = try store.sealed(queue, reader)
+            for id in queue { if let event = waitingEvents[id] { check.check(event, index: nil, sealed: waitingSealed[id]) } }
             try check.settle(store, reader)
             findings += check.result.findings
 
@@ -308,7 +321,9 @@ public struct Verifier: Sendable {
             return (findings, waiting)
         }
         for finding in findings where !walk.report.findings.contains(finding) { walk.report.add(finding) }
-        if pending > 0 { walk.report.notes.append("\(pending) events wait for the tree; they are covered by the next checkpoint.") }
+        if pending > 0 {
+            walk.report.notes.append("\(pending) events wait for the tree; they are covered by the next checkpoint.")
+        }
     }
 
     /// The sets differ: finds out where. Slow, and only needed when something is wrong.
@@ -318,7 +333,9 @@ public struct Verifier: Sendable {
         func rows(_ event: StoredEvent, _ sealed: String?) -> Set<EntityNaming> {
             guard let leaf = try? LeafReader(event.leaf) else { return [] }
             var named: Set<EntityNaming> = []
-            for change in leaf.changes { named.insert(EntityNaming(type: change.type, id: change.id, eventID: event.id)) }
+            for change in leaf.changes {
+                named.insert(EntityNaming(type: change.type, id: change.id, eventID: event.id))
+            }
             if leaf.json["facts"]?["rows"]?.int != nil,
                 let rows = DigestRows(sealed.flatMap { try? JSON(parsing: $0) }?["details"]?["value"])
             {

@@ -70,8 +70,8 @@ struct BodyReader {
     }
 
     /// Throws when anything was wrong, unknown members included.
-    /// - Parameter others: errors that somebody else would find later; asked only when there are some already, so that the
-    ///   client hears of all of them at once.
+    /// - Parameter others: errors that somebody else would find later; asked only when there are some already, so that
+    ///   the client hears of all of them at once.
     mutating func finish(with others: () -> [FieldError] = { [] }) throws(Problem) {
         let wanted = known.sorted().joined(separator: ", ")
         for name in members.keys.sorted() where !known.contains(name) {

@@ -47,8 +47,8 @@ extension StaffAPI {
         ]
     }
 
-    /// Streams the export: a chunk is made only when the one before it has been taken. When something fails on the way the
-    /// connection is cut, so that a client never takes half an export for a whole one.
+    /// Streams the export: a chunk is made only when the one before it has been taken. When something fails on the way
+    /// the connection is cut, so that a client never takes half an export for a whole one.
     private func export(_ filter: EventFilter) -> Response {
         let log = context.log
         return Response(

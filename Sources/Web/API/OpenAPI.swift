@@ -19,7 +19,9 @@ public enum OpenAPI {
             "info": [
                 "title": "Postern", "version": "1",
                 "description":
-                    "The back office's API. Every operation is carried out through one pipeline: permission, step-up, justification, preview, approval, audit event.",
+                    .string(
+                        "The back office's API. Every operation is carried out through one pipeline: permission, "
+                            + "step-up, justification, preview, approval, audit event."),
                 "license": ["name": "Apache-2.0", "identifier": "Apache-2.0"],
             ],
             "servers": [["url": "/api/v1"]],
@@ -38,7 +40,9 @@ public enum OpenAPI {
                     "IdempotencyKey": [
                         "name": "Idempotency-Key", "in": "header",
                         "description":
-                            "Chosen by the client: new for a new intention, the same for a retry. Required unless dry_run=true. Bare or as a quoted structured-field string.",
+                            .string(
+                                "Chosen by the client: new for a new intention, the same for a retry. Required "
+                                    + "unless dry_run=true. Bare or as a quoted structured-field string."),
                         "schema": ["type": "string", "minLength": 1, "maxLength": 257, "pattern": "^[!-~]+$"],
                         "required": false,
                     ],

@@ -6,7 +6,8 @@ struct ClientAddress: Sendable {
     /// What a trusted proxy says of the scheme; `nil` when nobody trusted said anything.
     let forwardedScheme: String?
 
-    /// Walks the forwarding chain from the nearest hop outwards and stops at the first address that is no trusted proxy.
+    /// Walks the forwarding chain from the nearest hop outwards and stops at the first address that is no trusted
+    /// proxy.
     /// - Parameter peer: the address at the other end of the connection.
     init(peer: String?, headers: HTTPFields, trusting proxies: [NetworkRange]) {
         let peer = peer ?? "unknown"

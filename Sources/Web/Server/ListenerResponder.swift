@@ -93,8 +93,9 @@ struct ListenerResponder: HTTPResponder {
             Int(elapsed.components.seconds) * 1_000_000 + Int(elapsed.components.attoseconds / 1_000_000_000_000)
         (route?.tally ?? unmatched).record(status: response.status.code, microseconds: microseconds)
         let template = route?.template ?? "(no route)"
+        let milliseconds = "\(microseconds / 1000).\(microseconds / 100 % 10)"
         logger.info(
-            "\(request.method.rawValue) \(template) \(response.status.code) \(microseconds / 1000).\(microseconds / 100 % 10) ms",
+            "\(request.method.rawValue) \(template) \(response.status.code) \(milliseconds) ms",
             metadata: ["request_id": "\(requestID)", "listener": "\(listener.rawValue)"])
         return response
     }

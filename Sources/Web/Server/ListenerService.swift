@@ -59,10 +59,12 @@ struct ListenerService: Service {
             return "port \(port) is taken (the \(listener.rawValue) listener); set \(listener.portVariable)"
         case EACCES:
             return
-                "port \(port) needs rights this process does not have (the \(listener.rawValue) listener); set \(listener.portVariable) to 1024 or more"
+                "port \(port) needs rights this process does not have (the \(listener.rawValue) listener); "
+                + "set \(listener.portVariable) to 1024 or more"
         case EADDRNOTAVAIL:
             return
-                "\(address.host) is not an address of this machine (the \(listener.rawValue) listener); set POSTERN_\(listener.rawValue.uppercased())_HOST"
+                "\(address.host) is not an address of this machine (the \(listener.rawValue) listener); "
+                + "set POSTERN_\(listener.rawValue.uppercased())_HOST"
         default:
             return "the \(listener.rawValue) listener can't open \(address.host):\(port): \(error)"
         }

@@ -65,29 +65,34 @@ struct Problem: Error, Sendable {
 extension Problem.Kind {
     static let malformedJSON = Self(
         "malformed-json", 400, "The body is not JSON",
-        "The body could not be read as JSON (RFC 8259). The detail names the byte where reading stopped, counted from 0. Duplicate member names and text after the value are refused too."
+        "The body could not be read as JSON (RFC 8259). The detail names the byte where reading stopped, counted "
+            + "from 0. Duplicate member names and text after the value are refused too."
     )
     static let badRequest = Self(
         "bad-request", 400, "The request can't be read",
         "Something about the request is not well formed; the detail says what.")
     static let keyMissing = Self(
         "idempotency-key-missing", 400, "Idempotency-Key is missing",
-        "Every request that changes something carries an Idempotency-Key header: a value you choose, new for every new intention and the same for every retry. With ?dry_run=true no key is needed."
+        "Every request that changes something carries an Idempotency-Key header: a value you choose, new for "
+            + "every new intention and the same for every retry. With ?dry_run=true no key is needed."
     )
     static let keyMalformed = Self(
         "idempotency-key-malformed", 400, "Idempotency-Key is malformed",
         "The Idempotency-Key is 1 to 255 visible ASCII characters, bare or as a quoted structured-field string.")
     static let signInRequired = Self(
         "sign-in-required", 401, "Sign in first",
-        "The request carries no session, or one that is unknown, expired or ended. Sign in with POST /api/v1/sessions and then /api/v1/sessions/totp, and send the token as Authorization: Bearer."
+        "The request carries no session, or one that is unknown, expired or ended. Sign in with POST "
+            + "/api/v1/sessions and then /api/v1/sessions/totp, and send the token as Authorization: Bearer."
     )
     static let stepUpRequired = Self(
         "step-up-required", 401, "Use your second factor again",
-        "This operation needs a second factor used a short time ago (RFC 9470). Send a current code with POST /api/v1/sessions/step-up and repeat the request with the same Idempotency-Key."
+        "This operation needs a second factor used a short time ago (RFC 9470). Send a current code with POST "
+            + "/api/v1/sessions/step-up and repeat the request with the same Idempotency-Key."
     )
     static let permissionMissing = Self(
         "permission-missing", 403, "You may not do this",
-        "None of your current grants carries the permission named in required_permission. Somebody who may grant roles can change that."
+        "None of your current grants carries the permission named in required_permission. Somebody who may grant "
+            + "roles can change that."
     )
     static let limitExceeded = Self(
         "limit-exceeded", 403, "Over your limit",
@@ -97,7 +102,8 @@ extension Problem.Kind {
         "This listener answers only to the networks its operator listed in POSTERN_STAFF_NETWORKS.")
     static let formRefused = Self(
         "form-refused", 403, "The form did not come from this console",
-        "The form's token is missing or belongs to another session, or the browser says that another site sent it. Open the page again and send the form from there."
+        "The form's token is missing or belongs to another session, or the browser says that another site sent "
+            + "it. Open the page again and send the form from there."
     )
     static let notFound = Self(
         "not-found", 404, "There is nothing here", "The address or the id in it names nothing that exists.")
@@ -109,11 +115,13 @@ extension Problem.Kind {
         "The target's present state does not allow this. Where it helps, legal_transitions lists what is possible.")
     static let keyRunning = Self(
         "idempotency-key-running", 409, "Still running",
-        "A request with the same Idempotency-Key has not finished yet. Repeat it after Retry-After seconds to get its answer."
+        "A request with the same Idempotency-Key has not finished yet. Repeat it after Retry-After seconds to "
+            + "get its answer."
     )
     static let versionChanged = Self(
         "version-changed", 412, "Changed since you read it",
-        "The version in If-Match is not the current one. Read the resource again, look at what changed, and repeat with the new ETag."
+        "The version in If-Match is not the current one. Read the resource again, look at what changed, and "
+            + "repeat with the new ETag."
     )
     static let tooLarge = Self("body-too-large", 413, "The body is too large", "A request body may have at most 1 MiB.")
     static let unsupportedMediaType = Self(
@@ -121,7 +129,8 @@ extension Problem.Kind {
         "Send application/json here (forms of the console: application/x-www-form-urlencoded).")
     static let invalidFields = Self(
         "invalid-fields", 422, "Some fields can't be accepted",
-        "Every field that can't be accepted is listed in errors, by JSON pointer into the body (or ?name for a query parameter)."
+        "Every field that can't be accepted is listed in errors, by JSON pointer into the body (or ?name for a "
+            + "query parameter)."
     )
     static let keyReused = Self(
         "idempotency-key-reused", 422, "Idempotency-Key was used for something else",
@@ -130,16 +139,19 @@ extension Problem.Kind {
         "locked", 423, "Locked", "A legal hold or another lock stands; the detail says which and who can lift it.")
     static let versionRequired = Self(
         "version-required", 428, "If-Match is required",
-        "This operation is only accepted with If-Match and the ETag of the version you looked at, so that nobody's change is overwritten unseen."
+        "This operation is only accepted with If-Match and the ETag of the version you looked at, so that "
+            + "nobody's change is overwritten unseen."
     )
     static let tooManyRequests = Self("too-many-requests", 429, "Too many requests", "Wait for Retry-After seconds.")
     static let internalError = Self(
         "internal-error", 500, "Something broke in Postern",
-        "The request was not carried out, or its outcome is not known. Repeat it with the same Idempotency-Key; if it fails again, give your operator the X-Request-Id."
+        "The request was not carried out, or its outcome is not known. Repeat it with the same Idempotency-Key; "
+            + "if it fails again, give your operator the X-Request-Id."
     )
     static let unavailable = Self(
         "unavailable", 503, "Not available right now",
-        "The database can't be reached or the log is behind. Nothing was changed unless the detail says otherwise. Repeat after Retry-After seconds with the same Idempotency-Key."
+        "The database can't be reached or the log is behind. Nothing was changed unless the detail says "
+            + "otherwise. Repeat after Retry-After seconds with the same Idempotency-Key."
     )
 
     static let all: [Self] = [
@@ -189,7 +201,8 @@ extension Problem {
                 .stepUpRequired,
                 "Use your second factor again: it must have been used within \(maxAge.seconds) seconds.")
             headers[.wwwAuthenticate] =
-                "Bearer error=\"insufficient_user_authentication\", error_description=\"A fresh second factor is required\", max_age=\(maxAge.seconds)"
+                "Bearer error=\"insufficient_user_authentication\", "
+                + "error_description=\"A fresh second factor is required\", max_age=\(maxAge.seconds)"
         case .forbidden(let permission, let detail):
             self.init(.permissionMissing, detail)
             requiredPermission = permission
@@ -240,8 +253,8 @@ extension Problem {
 enum ETag {
     static func text(_ version: Int64) -> String { "\"\(version)\"" }
 
-    /// The version in an `If-Match` field: `nil` without the field or for `*`; −1, which no row has, for a tag that can't be
-    /// one of ours, so that the comparison fails as it must.
+    /// The version in an `If-Match` field: `nil` without the field or for `*`; −1, which no row has, for a tag that
+    /// can't be one of ours, so that the comparison fails as it must.
     static func version(ifMatch text: String?) throws(Problem) -> Int64? {
         guard let text = text?.trimmed, text != "*" else { return nil }
         if text.hasPrefix("W/\"") { return -1 }

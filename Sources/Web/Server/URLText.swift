@@ -44,7 +44,8 @@ enum URLText {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// The names and values of a query or of an `application/x-www-form-urlencoded` body; `nil` when an escape is broken.
+    /// The names and values of a query or of an `application/x-www-form-urlencoded` body; `nil` when an escape is
+    /// broken.
     static func fields(_ text: some StringProtocol) -> [String: [String]]? {
         var out: [String: [String]] = [:]
         for pair in text.utf8.split(separator: UInt8(ascii: "&")) {

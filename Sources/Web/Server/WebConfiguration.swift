@@ -90,8 +90,9 @@ public struct WebConfiguration: Sendable {
         self.signInsPerMinute = signInsPerMinute
     }
 
-    /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP on a
-    /// name that browsers don't treat as secure (an address such as 127.0.0.1). There a cookie without `Secure` is used.
+    /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP
+    /// on a name that browsers don't treat as secure (an address such as 127.0.0.1). There a cookie without `Secure`
+    /// is used.
     public var usesSecureCookies: Bool {
         guard let url = URLComponents(string: staffURL), url.scheme == "http" else { return true }
         let host = url.host ?? ""

@@ -4,9 +4,6 @@ import Hummingbird
 import Kernel
 
 extension StaffConsole {
-    /// `/me` itself is a page of the Staff console; where no console brings one, the least that is needed stands here.
-    func mePageRoutes() -> [Route] { [] }
-
     /// What is posted about oneself and one's session.
     func meFormRoutes() -> [FormRoute] {
         [

@@ -40,16 +40,19 @@ extension StaffConsole {
                 let request = try await context.pipeline.undoOffer(for: id, by: signed.caller).request
                 let sheet = try await self.sheet(undoing: request, url: exchange.path, signed)
                 // The inverse opens with its own preview.
-                let draft = Draft(request: request, values: Self.values(of: request), errors: [])
+                let draft = Draft(
+                    request: request, values: Self.values(of: request, sheet.operation), errors: [])
                 return try await preview(draft, sheet, key: mintKey())
             },
         ]
-        for operation in pageOperations {
+        // What a console answers itself it answers better.
+        routes.removeAll { hasPage($0.template) }
+        for operation in pageOperations where !hasPage(operation.pageTemplate) {
             routes.append(
                 signedPage(operation.pageTemplate) { exchange, signed in
                     let sheet = try await self.sheet(
                         operation, exchange.parameters["id"], url: exchange.path, signed)
-                    var values = sheet.entity.map { Self.values(operation.prefill($0)) } ?? [:]
+                    var values = sheet.entity.map { Self.values(operation.prefill($0), of: operation) } ?? [:]
                     // A link may bring values along, as from the search box.
                     for (name, given) in exchange.query where Self.isFormField(name) {
                         values[name] = given.joined(separator: "\n")
@@ -66,8 +69,8 @@ extension StaffConsole {
         var routes = [
             FormRoute("/audit/{id}/undo", keeps: true) { posted in
                 let id = posted.parameters["id"] ?? ""
-                // Whether it changed since is for the pipeline to say, after it has looked for a stored answer: a second
-                // press of the button gets the first one's.
+                // Whether it changed since is for the pipeline to say, after it has looked for a stored answer: a
+                // second press of the button gets the first one's.
                 let request = try await context.pipeline.undoOffer(for: id, by: posted.signed.caller, checked: false)
                     .request
                 let sheet = try await self.sheet(undoing: request, url: "/audit/\(id)/undo", posted.signed)
@@ -87,8 +90,8 @@ extension StaffConsole {
         return routes
     }
 
-    /// Operations with a form: all that people may ask for. Of several that make the same kind of thing, the first in name
-    /// order has the `/new` page.
+    /// Operations with a form: all that people may ask for. Of several that make the same kind of thing, the first in
+    /// name order has the `/new` page.
     private var pageOperations: [AnyOperation] {
         var seen: Set<String> = []
         return context.catalog.operations.filter { !$0.spec.systemOnly && seen.insert($0.pageTemplate).inserted }
@@ -167,7 +170,7 @@ extension StaffConsole {
         if let undoing = sheet.undoing {
             // What restores the state before is not a matter of taste.
             members = undoing.input.object ?? [:]
-            values.merge(Self.values(members)) { _, own in own }
+            values.merge(Self.values(members, of: operation)) { _, own in own }
         } else {
             for field in operation.fields() {
                 let name = "input.\(field.name)"
@@ -202,23 +205,24 @@ extension StaffConsole {
     private static func isKey(_ text: String) -> Bool { Identifier.isValid(text, prefix: "key") }
     private func mintKey() -> String { Identifier.mint("key", at: context.clock.now) }
 
-    /// What form fields show for JSON values.
-    private static func values(_ members: [String: JSON]) -> [String: String] {
+    /// What form fields show for JSON values: each field's own text.
+    private static func values(_ members: [String: JSON], of operation: AnyOperation) -> [String: String] {
         var out: [String: String] = [:]
-        for (name, value) in members {
-            switch value {
-            case .null: continue
-            case .string(let text): out["input.\(name)"] = text
-            case .array(let elements):
-                out["input.\(name)"] = elements.map { $0.string ?? $0.canonicalText }.joined(separator: "\n")
-            default: out["input.\(name)"] = value.canonicalText
+        for field in operation.fields() {
+            guard let value = members[field.name], value != .null else { continue }
+            do throws(FieldError.Reason) {
+                try field.param.set(value)
+                out["input.\(field.name)"] = field.param.currentText
+            } catch {
+                // What an older row holds may break today's rules; it is shown as it is and refused when sent.
+                out["input.\(field.name)"] = value.string ?? value.canonicalText
             }
         }
         return out
     }
 
-    private static func values(of request: OperationRequest) -> [String: String] {
-        var out = values(request.input.object ?? [:])
+    private static func values(of request: OperationRequest, _ operation: AnyOperation) -> [String: String] {
+        var out = values(request.input.object ?? [:], of: operation)
         out["reason_code"] = request.reasonCode
         return out
     }
@@ -307,7 +311,8 @@ extension StaffConsole {
                 return try await preview(
                     draft, sheet, key: mintKey(),
                     notice:
-                        "This form was confirmed once before with other fields. Look at the preview of now, then confirm.",
+                        "This form was confirmed once before with other fields. Look at the preview of now, then "
+                        + "confirm.",
                     status: problem.status)
             case .conflict, .locked, .overLimit:
                 return try await preview(draft, sheet, key: key, refusal: problem.detail, status: problem.status)

@@ -109,7 +109,8 @@ extension StaffConsole {
                 notice = "Your session ended. What you typed is kept: sign in and go on where you were."
             } else {
                 notice =
-                    "Your session ended and the form is too large to be kept: go back, copy what you typed, then sign in."
+                    "Your session ended and the form is too large to be kept: go back, copy what you typed, then "
+                    + "sign in."
             }
         } else {
             next = "/"

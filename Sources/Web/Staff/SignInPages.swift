@@ -70,7 +70,8 @@ extension StaffConsole {
     }
 
     private static let cookieMissing =
-        "The form was too old, or your browser keeps no cookies for this site. Try again; if it happens again, allow cookies."
+        "The form was too old, or your browser keeps no cookies for this site. Try again; if it happens again, "
+        + "allow cookies."
 
     private func begin(_ exchange: Exchange) async throws -> Response {
         try checkOrigin(exchange)
@@ -119,7 +120,8 @@ extension StaffConsole {
                 return codePage(
                     exchange, challenge: challenge, usesRecovery: recovery != nil,
                     error:
-                        "That did not work: the e-mail, the password or the code is wrong, or the code was used before. Wait for the next code, or start again.",
+                        "That did not work: the e-mail, the password or the code is wrong, or the code was used "
+                        + "before. Wait for the next code, or start again.",
                     next: next, status: .unauthorized)
             }
             guard let sentence = Self.sentence(error) else { throw error }
@@ -168,8 +170,8 @@ extension StaffConsole {
 
     // MARK: Enrolment
 
-    /// The offer with everything needed to draw the page again, so that a mistyped code does not cost the person the secret
-    /// that is already in the authenticator.
+    /// The offer with everything needed to draw the page again, so that a mistyped code does not cost the person the
+    /// secret that is already in the authenticator.
     private func sealed(_ offer: EnrolmentOffer) -> EnrolmentOffer {
         let kept: JSON = [
             "sealed": .string(offer.sealedSecret), "secret": .string(offer.totpSecret), "uri": .string(offer.totpURI),

@@ -15,7 +15,7 @@ struct StaffConsole: Sendable {
     }
 
     func routes() -> [Route] {
-        assets.routes() + pageRoutes() + doorRoutes() + operationPageRoutes() + mePageRoutes()
+        assets.routes() + pageRoutes() + doorRoutes() + operationPageRoutes()
             + formRoutes().map { form in
                 Route(.post, form.template, .page) { exchange in try await post(form, exchange) }
             }
@@ -28,6 +28,8 @@ struct StaffConsole: Sendable {
         let caller: Caller
         let session: SessionInfo
         let token: String
+        /// The colours this browser asked for.
+        let theme: Theme?
     }
 
     /// `nil` without a session, or with one that is over.
@@ -39,7 +41,7 @@ struct StaffConsole: Sendable {
     func session(token: String, _ exchange: Exchange) async throws -> Signed? {
         do throws(OperationError) {
             let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.source(.console))
-            return Signed(caller: caller, session: session, token: token)
+            return Signed(caller: caller, session: session, token: token, theme: Self.theme(exchange))
         } catch {
             guard case .unauthenticated = error else { throw error }
             return nil
@@ -91,7 +93,7 @@ struct StaffConsole: Sendable {
             title: title, environment: environment, deployment: context.configuration.deployment,
             menu: FrameModel.menu(of: context.consoles, permissions: signed.caller.permissions, current: menuPath),
             person: FrameModel.Person(signed.session, roles: signed.caller.roles), query: query, now: context.clock.now,
-            assets: assets.urls)
+            assets: assets.urls, theme: signed.theme)
         return html(Frame.render(model, body: body), status: status)
     }
 
@@ -100,8 +102,12 @@ struct StaffConsole: Sendable {
         html(
             Frame.renderDoor(
                 title: title, environment: environment, deployment: context.configuration.deployment,
-                host: exchange.request.head.authority ?? "", assets: assets.urls, body: body), status: status)
+                host: exchange.request.head.authority ?? "", assets: assets.urls,
+                theme: Self.theme(exchange), body: body), status: status)
     }
+
+    /// Not a secret: the page's switch sets it.
+    private static func theme(_ exchange: Exchange) -> Theme? { exchange.cookie("theme").flatMap(Theme.init) }
 
     private var environment: ConsoleEnvironment {
         ConsoleEnvironment(rawValue: context.configuration.environment.rawValue) ?? .production
@@ -114,7 +120,8 @@ struct StaffConsole: Sendable {
             headers: [
                 .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
                 .contentSecurityPolicy:
-                    "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+                    "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action "
+                    + "'self'",
                 .referrerPolicy: "same-origin", .crossOriginOpenerPolicy: "same-origin",
             ], body: .init(byteBuffer: ByteBuffer(bytes: node.bytes)))
     }

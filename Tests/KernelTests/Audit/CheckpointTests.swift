@@ -49,13 +49,16 @@ import Testing
     @Test func `random notes are refused or survive being written again`() throws {
         var generator = SystemRandomNumberGenerator()
         let pieces = [
-            "\n", "\n\n", "\u{2014} ", "postern.example/log", " ", "1", "0", "AAAA", "+", "\u{2014} a ", "QUJDREVGRw==", "\r", "\0",
+            "\n", "\n\n", "\u{2014} ", "postern.example/log", " ", "1", "0", "AAAA", "+", "\u{2014} a ", "QUJDREVGRw==",
+            "\r", "\0",
             "é", String(try Self.checkpoint.signed(by: Self.key)),
         ]
         var accepted = 0
         for _ in 0..<4000 {
-            let text = (0..<Int.random(in: 0..<12, using: &generator)).map { _ in pieces.randomElement(using: &generator)! }
-                .joined()
+            let text = (0..<Int.random(in: 0..<12, using: &generator)).map { _ in
+                pieces.randomElement(using: &generator)!
+            }
+            .joined()
             if let note = try? SignedNote(parsing: text) {
                 accepted += 1
                 #expect(Array(note.encoded.utf8) == Array(text.utf8))
@@ -66,10 +69,13 @@ import Testing
     }
 
     @Test(arguments: [
-        "log\n1\n", "log\n01\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n", "log\n-1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
+        "log\n1\n", "log\n01\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
+        "log\n-1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
         "\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n", "log\n1\n47DEQpj8HBSa\n",
-        "log\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "log\n9223372036854775808\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
-        "log\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n", "log\n0\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+        "log\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "log\n9223372036854775808\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
+        "log\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n",
+        "log\n0\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
     ])
     func `a malformed checkpoint is refused`(text: String) {
         #expect(throws: NoteError.self) { try Checkpoint(text: text) }
@@ -80,7 +86,9 @@ import Testing
         let note = try Self.checkpoint.signed(by: Self.key)
         #expect(throws: NoteError.self) { try Checkpoint(note: note, key: other.verifier) }
         let elsewhere = Checkpoint(origin: "another/log", size: 1, root: MerkleTree.leafHash([]))
-        #expect(throws: NoteError.self) { try Checkpoint(note: try elsewhere.signed(by: Self.key), key: Self.key.verifier) }
+        #expect(throws: NoteError.self) {
+            try Checkpoint(note: try elsewhere.signed(by: Self.key), key: Self.key.verifier)
+        }
         // A witness's signature beside ours does not disturb.
         let witness = try LogKey.generate(name: "witness.example")
         let signed = try SignedNote(parsing: note)
@@ -89,7 +97,8 @@ import Testing
     }
 
     @Test func `a key is made once, kept private, and refused when others may read it`() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("postern-key-\(SecureRandom.bytes(6).hex)")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "postern-key-\(SecureRandom.bytes(6).hex)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appendingPathComponent("log.key").path

@@ -17,7 +17,8 @@ import Testing
     static func draft(_ json: JSON) throws -> EventDraft {
         func text(_ name: String) -> String? { json[name]?.string }
         let actor = Actor(
-            try #require(json["actor"]?["type"]?.string.flatMap(Actor.Kind.init)), try #require(json["actor"]?["id"]?.string))
+            try #require(json["actor"]?["type"]?.string.flatMap(Actor.Kind.init)),
+            try #require(json["actor"]?["id"]?.string))
         var draft = EventDraft(
             id: text("id"), at: Instant(microseconds: try #require(json["at"]?.int)),
             try #require(text("class").flatMap(EventClass.init)), try #require(text("action")),

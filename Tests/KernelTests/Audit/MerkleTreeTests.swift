@@ -18,7 +18,9 @@ private func nodeSource(_ leaves: [MerkleHash]) -> (MerkleNode) -> MerkleHash {
     }
 }
 
-private func someLeaves(_ count: Int) -> [MerkleHash] { (0..<count).map { MerkleTree.leafHash(Array("leaf \($0)".utf8)) } }
+private func someLeaves(_ count: Int) -> [MerkleHash] {
+    (0..<count).map { MerkleTree.leafHash(Array("leaf \($0)".utf8)) }
+}
 
 @Suite struct `Merkle tree` {
     /// The reference tree of the certificate transparency implementations: eight inputs and the roots after each.
@@ -74,7 +76,8 @@ private func someLeaves(_ count: Int) -> [MerkleHash] { (0..<count).map { Merkle
             #expect(MerkleTree.root(size: Int64(size), node: source) == root)
             for index in 0..<size {
                 let proof = MerkleTree.inclusionProof(index: Int64(index), size: Int64(size), node: source)
-                func holds(_ leaf: MerkleHash, _ at: Int, _ of: Int, _ proof: [MerkleHash], _ root: MerkleHash) -> Bool {
+                func holds(_ leaf: MerkleHash, _ at: Int, _ of: Int, _ proof: [MerkleHash], _ root: MerkleHash) -> Bool
+                {
                     MerkleTree.verifyInclusion(of: leaf, index: Int64(at), size: Int64(of), proof: proof, root: root)
                 }
                 #expect(holds(leaves[index], index, size, proof, root))

@@ -64,7 +64,8 @@ import Testing
     }
 
     @Test func `a script that is not ours accepts a receipt and refuses a forged one`() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("postern-receipt-\(SecureRandom.bytes(6).hex)")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "postern-receipt-\(SecureRandom.bytes(6).hex)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appendingPathComponent("receipt.json").path

@@ -32,7 +32,10 @@ import Testing
         #expect(try MasterKey(parsing: old).open(both.seal([8], context: "c"), context: "c") == nil)
     }
 
-    @Test(arguments: ["", "nonsense", "postern-master:00000000:AAAA", "postern-master:zz:" + Base64.encode([UInt8](repeating: 1, count: 32))])
+    @Test(arguments: [
+        "", "nonsense", "postern-master:00000000:AAAA",
+        "postern-master:zz:" + Base64.encode([UInt8](repeating: 1, count: 32)),
+    ])
     func `text that is no key is refused`(text: String) {
         #expect(throws: MasterKey.Invalid.self) { try MasterKey(parsing: text) }
     }
@@ -41,7 +44,9 @@ import Testing
         let path = NSTemporaryDirectory() + "postern-key-\(SecureRandom.bytes(6).hex)"
         defer { try? FileManager.default.removeItem(atPath: path) }
         let text = MasterKey.generate()
-        #expect(FileManager.default.createFile(atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
+        #expect(
+            FileManager.default.createFile(
+                atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
         #expect(try MasterKey.load(file: path).fingerprint == MasterKey(parsing: text).fingerprint)
         try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: path)
         let error = #expect(throws: MasterKey.Invalid.self) { try MasterKey.load(file: path) }
@@ -81,7 +86,9 @@ import Testing
         #expect(PasswordRules.refusal(password, email: "ann.miller@example.com") != nil)
     }
 
-    @Test(arguments: ["plum tractor vivid", "Zürich–Bern im Nebel", "🦊🦊 über den Zaun!", String(repeating: "long word ", count: 12)])
+    @Test(arguments: [
+        "plum tractor vivid", "Zürich–Bern im Nebel", "🦊🦊 über den Zaun!", String(repeating: "long word ", count: 12),
+    ])
     func `any characters may stand in a password`(password: String) {
         #expect(PasswordRules.refusal(password, email: "ann@example.com") == nil)
     }

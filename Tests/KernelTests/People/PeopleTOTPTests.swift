@@ -6,10 +6,11 @@ import Testing
     /// RFC 6238 appendix B, SHA-1: the ASCII secret "12345678901234567890".
     static let secret = Array("12345678901234567890".utf8)
 
-    @Test(arguments: [
-        (59, "94287082"), (1_111_111_109, "07081804"), (1_111_111_111, "14050471"), (1_234_567_890, "89005924"),
-        (2_000_000_000, "69279037"), (20_000_000_000, "65353130"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (59, "94287082"), (1_111_111_109, "07081804"), (1_111_111_111, "14050471"), (1_234_567_890, "89005924"),
+            (2_000_000_000, "69279037"), (20_000_000_000, "65353130"),
+        ] as [(Int64, String)])
     func `codes are those of RFC 6238`(seconds: Int64, code: String) {
         let step = TOTP.step(at: Instant(microseconds: seconds * 1_000_000))
         #expect(TOTP.code(secret: Self.secret, step: step, digits: 8) == code)

@@ -22,7 +22,8 @@ extension StaffSignIn {
         guard let secret = masterKey.open(sealedSecret, context: Self.offerContext(hash)) else {
             throw .invalid([
                 FieldError(
-                    pointer: "/code", detail: "This form is not the one that was shown. Open the link again and start over.")
+                    pointer: "/code",
+                    detail: "This form is not the one that was shown. Open the link again and start over.")
             ])
         }
         var errors: [FieldError] = []
@@ -34,7 +35,8 @@ extension StaffSignIn {
             errors.append(
                 FieldError(
                     pointer: "/code",
-                    detail: "That code does not fit. Check that the app has scanned this picture and that the phone's clock is right."
+                    detail:
+                        "That code does not fit. Check that the app has scanned this picture and that the phone's clock is right."
                 ))
         }
         guard errors.isEmpty, let step else { throw .invalid(errors) }
@@ -71,7 +73,9 @@ extension StaffSignIn {
         return (codes, session)
     }
 
-    private func invited(_ hash: [UInt8]) async throws(OperationError) -> (person: (id: String, email: String, name: String), now: Instant) {
+    private func invited(_ hash: [UInt8]) async throws(OperationError) -> (
+        person: (id: String, email: String, name: String), now: Instant
+    ) {
         try await read { reader in
             guard let row = try reader.first(EnrolmentQueries.open(tokenHash: hash, at: reader.now)),
                 try row.string("status") != Staff.Status.deactivated.rawValue
@@ -144,7 +148,8 @@ extension StaffSignIn {
             guard let row = try tx.first(Factor.active(.password, of: session.staffID, lock: true, tx.dialect)),
                 case let before = try Factor(row), before.id == current.id, before.version == current.version
             else {
-                throw OperationError.conflict("The password was changed from elsewhere meanwhile. Sign in again.", legal: nil)
+                throw OperationError.conflict(
+                    "The password was changed from elsewhere meanwhile. Sign in again.", legal: nil)
             }
             let changes = [
                 Self.revoked(before),

@@ -14,7 +14,8 @@ extension StaffSignIn {
 
     func isSameNetwork(_ a: String, _ b: String) -> Bool {
         guard let network = settings.network else { return true }
-        return NetworkPrefix.of(a, v4: network.v4, v6: network.v6) == NetworkPrefix.of(b, v4: network.v4, v6: network.v6)
+        return NetworkPrefix.of(a, v4: network.v4, v6: network.v6)
+            == NetworkPrefix.of(b, v4: network.v4, v6: network.v6)
     }
 
     /// Takes a code's step, once. False when the code is wrong, old, or was used before.
@@ -179,7 +180,8 @@ extension StaffSignIn {
             var cursor: String?
             while true {
                 let last: String? = try await write { [cursor] tx in
-                    let rows = try tx.query(SignInQueries.throttle(after: cursor ?? fold.prefix + "|", before: fold.prefix + "}"))
+                    let rows = try tx.query(
+                        SignInQueries.throttle(after: cursor ?? fold.prefix + "|", before: fold.prefix + "}"))
                     for row in rows {
                         let key = try row.string("key")
                         if try row.int("failures") > 0 {

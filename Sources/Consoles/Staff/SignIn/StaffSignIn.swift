@@ -195,7 +195,8 @@ public struct StaffSignIn: SignIn {
                 for rung in asking.rungs.dropFirst() { tx.enqueue(SignInQueries.forgiveThrottle(rung.key)) }
                 if second.kind == .recovery {
                     record(
-                        "recovery_code.used", of: opened.info, with: [.recovery], from: source, changes: second.changes, tx)
+                        "recovery_code.used", of: opened.info, with: [.recovery], from: source, changes: second.changes,
+                        tx)
                 }
                 record("signin.succeeded", of: opened.info, with: [.password, second.kind], from: source, tx)
                 return opened
@@ -232,9 +233,10 @@ public struct StaffSignIn: SignIn {
                 record("stepup.failed", .denied, of: session, from: source, tx)
                 return .wrong
             }
-            guard try !tx.execute(
-                SignInQueries.renewFactor(session: session.id, factors: [.password, .totp], at: now)
-            ).isEmpty
+            guard
+                try !tx.execute(
+                    SignInQueries.renewFactor(session: session.id, factors: [.password, .totp], at: now)
+                ).isEmpty
             else { return .ended }
             tx.enqueue(SignInQueries.forgetThrottle(key))
             record("stepup.succeeded", of: session, with: [.totp], from: source, tx)
@@ -248,7 +250,8 @@ public struct StaffSignIn: SignIn {
             throw .invalid([
                 FieldError(
                     pointer: "/code",
-                    detail: "That code is wrong or was used already. Wait for the next one in your app, then try again.")
+                    detail: "That code is wrong or was used already. Wait for the next one in your app, then try again."
+                )
             ])
         }
     }
@@ -340,7 +343,9 @@ public struct StaffSignIn: SignIn {
                 granted.updateValue(nil, forKey: code)
                 continue
             }
-            guard let limits = RolePermission.limits(try row.json("limits")) else { throw StoreError.shape(column: "limits") }
+            guard let limits = RolePermission.limits(try row.json("limits")) else {
+                throw StoreError.shape(column: "limits")
+            }
             switch granted[code] {
             case .none: granted.updateValue(limits, forKey: code)
             case .some(.none): continue

@@ -1,0 +1,111 @@
+import Foundation
+import Kernel
+import Store
+import TestSupport
+import Testing
+
+@Suite struct `Exports` {
+    /// Writes an export to a file and answers its path.
+    private func export(_ log: LogFixture, _ filter: EventFilter = EventFilter()) async throws -> String {
+        let path = log.folder + "/export-\(SecureRandom.bytes(4).hex).jsonl"
+        try Data().write(to: URL(fileURLWithPath: path))
+        try await log.published.export(filter) { bytes in
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+            try handle.seekToEnd()
+            try handle.write(contentsOf: Data(bytes))
+            try handle.close()
+        }
+        return path
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a full export verifies with nothing but the key`(kind: TestDatabase.Kind) async throws {
+        try await LogFixture.with(kind) { log in
+            _ = try await log.fill(5)
+            let older = try #require(try await log.published.checkpoint())
+            try await log.record(2300)
+            try await log.sequencer.turn()
+            let path = try await export(log)
+            let report = try OfflineVerifier.verify(path: path, key: log.key.verifier, against: [older])
+            #expect(report.isClean, "\(report.findings)")
+            #expect(report.eventsChecked == 2305 && report.size == 2305 && report.checkpointsChecked == 2)
+            let note = log.folder + "/older.note"
+            try older.write(toFile: note, atomically: true, encoding: .utf8)
+            let script = try Shell.run("python3", [Shell.script("verify_export.py"), path, log.key.verifier.text, note])
+            #expect(script.status == 0, "\(script.output)")
+            let stranger = try LogKey.generate(name: LogFixture.origin)
+            let other = try OfflineVerifier.verify(path: path, key: stranger.verifier)
+            #expect(other.kinds == [.checkpointReplaced])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a filtered export carries the proof of every event`(kind: TestDatabase.Kind) async throws {
+        try await LogFixture.with(kind) { log in
+            _ = try await log.fill(1500)
+            var filter = EventFilter()
+            filter.action = "role.create"
+            let one = try OfflineVerifier.verify(path: try await export(log, filter), key: log.key.verifier)
+            #expect(one.isClean && one.eventsChecked == 1, "\(one.findings)")
+            filter = EventFilter()
+            filter.tenant = "ten_1"
+            let path = try await export(log, filter)
+            let all = try OfflineVerifier.verify(path: path, key: log.key.verifier)
+            #expect(all.isClean && all.eventsChecked == 1500, "\(all.findings)")
+            let script = try Shell.run("python3", [Shell.script("verify_export.py"), path, log.key.verifier.text])
+            #expect(script.status == 0, "\(script.output)")
+            filter.tenant = "ten_2"
+            let none = try OfflineVerifier.verify(path: try await export(log, filter), key: log.key.verifier)
+            #expect(none.isClean && none.eventsChecked == 0)
+        }
+    }
+
+    @Test func `what is changed in an export is found`() async throws {
+        try await LogFixture.with(.sqlite) { log in
+            _ = try await log.fill(9)
+            func tampered(_ path: String, _ change: (inout [String]) throws -> Void) throws -> VerificationReport {
+                var lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map(String.init)
+                try change(&lines)
+                let copy = path + ".changed"
+                try (lines.joined(separator: "\n") + "\n").write(toFile: copy, atomically: true, encoding: .utf8)
+                return try OfflineVerifier.verify(path: copy, key: log.key.verifier)
+            }
+            func edit(_ line: String, _ change: (inout [String: JSON]) throws -> Void) throws -> String {
+                var json = try #require(JSON(parsing: line).object)
+                try change(&json)
+                return JSON.object(json).canonicalText
+            }
+            /// The index of the entry in the fourth line.
+            func index(_ path: String) throws -> Int64 {
+                let text = try String(contentsOfFile: path, encoding: .utf8)
+                return try #require(JSON(parsing: String(text.split(separator: "\n")[3]))["index"]?.int)
+            }
+            let full = try await export(log)
+            var filter = EventFilter()
+            filter.actor = "stf_1"
+            let filtered = try await export(log, filter)
+            for path in [full, filtered] {
+                let value = try tampered(path) { lines in
+                    lines[3] = lines[3].replacing("203.0.113.7", with: "203.0.113.8")
+                }
+                let index = try index(path)
+                #expect(value.findings.map(\.index) == [index] && value.kinds == [.valueEdited])
+                let dropped = try tampered(path) { $0.remove(at: 3) }
+                #expect(dropped.kinds.contains(.rowDeleted))
+                let cut = try tampered(path) { $0.removeLast() }
+                #expect(cut.kinds.contains(.rowDeleted))
+            }
+            let forge: (inout [String: JSON]) throws -> Void = { json in
+                var leaf = try #require(try JSON(parsing: Base64.decode(json["leaf"]!.string!)!).object)
+                leaf["action"] = "test.never_happened"
+                json["leaf"] = .string(Base64.encode(JSON.object(leaf).canonical))
+            }
+            let rewritten = try tampered(full) { lines in lines[3] = try edit(lines[3], forge) }
+            #expect(rewritten.kinds == [.historyRewritten])
+            let unproved = try tampered(filtered) { lines in lines[3] = try edit(lines[3], forge) }
+            let line = try index(filtered)
+            #expect(unproved.findings.map(\.kind) == [.leafEdited] && unproved.findings.first?.index == line)
+            #expect(throws: NoteError.self) { try tampered(full) { $0 = ["{}"] } }
+        }
+    }
+}
