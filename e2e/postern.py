@@ -283,6 +283,7 @@ class Person:
         self.server = server
         self.email = person["email"]
         self.person = person
+        self.stepping_up = threading.Lock()
         self.http = httpx.Client(base_url=server.url, timeout=60, headers={"User-Agent": "postern-e2e"})
         begun = self.http.post("/api/v1/sessions", json={"email": self.email, "password": person["password"]})
         assert begun.status_code == 200, begun.text

@@ -82,7 +82,7 @@ enum TenantQueries {
         Statement(
             """
             SELECT COUNT(*) AS n FROM (SELECT id FROM memberships WHERE tenant_id = $1 AND status <> 'revoked' \
-            LIMIT $2) AS some
+            LIMIT $2) AS counted
             """, [.text(tenant), .int(Int64(limit))])
     }
 
