@@ -31,7 +31,7 @@ public enum ImportRegistryBatch: Operation {
                 try batch.add(row, at: index)
             } catch {
                 throw .field(
-                    "/input/rows/\(index)/\(error.column)", "Row \(index + 1): \(error.column) \(error.sentence)")
+                    "rows/\(index)/\(error.column)", "Row \(index + 1): \(error.column) \(error.sentence)")
             }
         }
         guard !batch.changes.isEmpty else {
