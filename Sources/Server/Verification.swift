@@ -6,8 +6,117 @@ import Store
 extension ServerInstallation {
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult {
         if let receipt = question.receipt { return try verifyReceipt(receipt, key: try verifierKey(question.key)) }
-        throw CommandFailure(.unexpected, "Only receipts can be verified yet.")
+        if let export = question.export {
+            return try verifyExport(export, key: try verifierKey(question.key), against: question.against)
+        }
+        return try await verifyDatabase(question)
     }
+
+    // MARK: Online
+
+    private func verifyDatabase(_ question: VerifyQuestion) async throws(CommandFailure) -> VerifyResult {
+        let deployment = try Deployment.load(environment: environment)
+        let configuration = deployment.configuration
+        // Only the public half is needed: the log is verified, not continued.
+        let key = try question.key.map(verifierKey) ?? SecretKeys.load(configuration, makesMissing: false).log.verifier
+        var storage = deployment.storage
+        do {
+            storage = try await deployment.serverStorage()
+            if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
+                throw CommandFailure(.notFound, "There is no database at \(path).")
+            }
+            let (database, _) = try storage.open()
+            do {
+                let result = try await verify(database, deployment, key, question)
+                await database.close()
+                return result
+            } catch {
+                await database.close()
+                throw error
+            }
+        } catch let error as NoteError {
+            throw CommandFailure(.usage, error.description)
+        } catch {
+            terminal.endProgress()
+            throw CommandFailure(error, storage)
+        }
+    }
+
+    private func verify(
+        _ database: any Database, _ deployment: Deployment, _ key: VerifierKey, _ question: VerifyQuestion
+    ) async throws -> VerifyResult {
+        let pending = try await Migrator.pending(database)
+        guard pending.isEmpty else {
+            throw CommandFailure(.refused, "The database is of another version. Run: postern migrate")
+        }
+        let configuration = deployment.configuration
+        let progressFile = configuration.value("data") + "/verify.progress"
+        var resume: JSON?
+        if question.isResuming {
+            guard let text = try PrivateFile.read(progressFile), let saved = try? JSON(parsing: text) else {
+                throw CommandFailure(.usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
+            }
+            resume = saved
+        }
+        let path = configuration.value("checkpoints_file")
+        let verifier = Verifier(
+            database: database, store: SQLLogStore(), catalog: Deployment.catalog, key: key,
+            file: FileManager.default.fileExists(atPath: path) ? CheckpointFile(path: path) : nil)
+        let terminal = terminal
+        let report = try await verifier.run(against: question.against.map { [$0] } ?? [], resume: resume) { progress in
+            let total = progress.total > 0 ? " of \(progress.total)" : ""
+            terminal.progress("Verifying \(progress.phase.rawValue): \(progress.done)\(total)")
+            // What can't be kept now is only worked out again.
+            if let state = progress.resume { try? PrivateFile.write(state.canonicalText + "\n", to: progressFile) }
+        }
+        unlink(progressFile)
+        let damage = try await IntegrityQueries.damage(in: database)
+        terminal.endProgress()
+        return result(report, key, extra: damage.map { "The database's own check: \($0)" })
+    }
+
+    // MARK: Offline
+
+    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult {
+        do {
+            let report = try OfflineVerifier.verify(path: path, key: key, against: against.map { [$0] } ?? []) {
+                terminal.progress("Verifying events: \($0)")
+            }
+            terminal.endProgress()
+            return result(report, key, extra: [])
+        } catch let error as NoteError {
+            terminal.endProgress()
+            throw CommandFailure(.usage, error.description)
+        } catch {
+            terminal.endProgress()
+            throw CommandFailure(.unexpected, "\(path): \(error)")
+        }
+    }
+
+    private func result(_ report: VerificationReport, _ key: VerifierKey, extra: [String]) -> VerifyResult {
+        var findings = report.findings.map { finding in
+            let place = [finding.index.map { "entry \($0)" }, finding.event, finding.row].compactMap(\.self)
+            return "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
+        }
+        if report.more > 0 { findings.append("… and \(report.more) more.") }
+        findings += extra
+        var lines = [
+            """
+            \(report.eventsChecked) events of \(key.name), \(report.valuesChecked) sealed values, \
+            \(report.checkpointsChecked) checkpoints and \(report.governedRowsChecked) governed rows were checked.
+            """
+        ]
+        if report.erasedValues > 0 { lines.append("\(report.erasedValues) sealed values were erased on request.") }
+        lines += report.notes
+        lines.append("The log has \(report.size) entries with the root \(report.root.base64).")
+        if findings.isEmpty { lines.append("Everything is as the log says.") }
+        var json = report.json.object ?? [:]
+        json["database_check"] = .array(extra.map(JSON.string))
+        json["clean"] = .bool(findings.isEmpty)
+        return VerifyResult(findings: findings, summary: lines.joined(separator: "\n"), json: .object(json))
+    }
+
+    // MARK: Receipts
 
     /// A receipt needs nothing but the log's public key.
     private func verifyReceipt(_ path: String, key: VerifierKey) throws(CommandFailure) -> VerifyResult {

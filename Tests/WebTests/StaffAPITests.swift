@@ -80,7 +80,7 @@ import Testing
             let nothing = try await loopback.api("GET", "/nothing/here", token: token)
             #expect(nothing.status == 404)
             #expect(nothing.problem == "not-found")
-            let escape = try await loopback.send("GET", "/api/v1/probes/%ff", headers: [authorization])
+            let escape = try await loopback.send("GET", "/api/v1/probes/a%00b", headers: [authorization])
             #expect(escape.status == 400)
         }
     }

@@ -21,7 +21,7 @@ public protocol Installation: Sendable {
 
 /// What `postern verify` is asked.
 public struct VerifyQuestion: Sendable {
-    /// An older checkpoint: a file or a URL.
+    /// The text of an older checkpoint.
     public var against: String?
     /// A JSONL export to check without the database.
     public var export: String?
@@ -46,12 +46,19 @@ public struct VerifyResult: Sendable {
     public let findings: [String]
     /// What was looked at: "5,204 events, checkpoint 5204".
     public let summary: String
-    public init(findings: [String], summary: String) {
+    /// Everything, for scripts.
+    public let json: JSON
+    public var isClean: Bool { findings.isEmpty }
+
+    public init(findings: [String], summary: String, json: JSON? = nil) {
         self.findings = findings
         self.summary = summary
-    }
-    public var json: JSON {
-        ["ok": .bool(findings.isEmpty), "summary": .string(summary), "findings": .array(findings.map(JSON.string))]
+        self.json =
+            json
+            ?? [
+                "clean": .bool(findings.isEmpty), "summary": .string(summary),
+                "findings": .array(findings.map { ["detail": .string($0)] }),
+            ]
     }
 }
 

@@ -118,16 +118,32 @@ struct VerifyOptions: ParsableArguments {
     func run() async throws {
         let invocation = Invocation.current
         let result = try await invocation.installation.verify(
-            VerifyQuestion(against: against, export: export, receipt: receipt, key: key, isResuming: resume))
+            VerifyQuestion(against: try await checkpointText(), export: export, receipt: receipt, key: key, isResuming: resume))
         if output.json {
             invocation.terminal.print(result.json.pretty())
         } else {
             for finding in result.findings { invocation.terminal.print(finding.printable) }
             invocation.terminal.print(result.summary)
         }
-        guard result.findings.isEmpty else {
-            throw CommandFailure(.drift, output.json ? "" : "Verification found \(result.findings.count) problems.")
+        guard result.isClean else {
+            throw CommandFailure(.drift, output.json ? "" : "Verification found drift: \(result.findings.count) findings.")
         }
+    }
+
+    /// The checkpoint that --against names.
+    private func checkpointText() async throws(CommandFailure) -> String? {
+        guard let against else { return nil }
+        if against.hasPrefix("https://") || against.hasPrefix("http://") {
+            let response = try await Invocation.current.transport(against).send(APIRequest("GET", ""))
+            guard response.status == 200 else {
+                throw CommandFailure(.unavailable, "\(against) answered \(response.status).")
+            }
+            return String(decoding: response.body, as: UTF8.self)
+        }
+        guard let data = FileManager.default.contents(atPath: against) else {
+            throw CommandFailure(.usage, "\(against) can't be read.")
+        }
+        return String(decoding: data, as: UTF8.self)
     }
 }
 

@@ -210,7 +210,6 @@ struct DemoStory: Sendable {
     // MARK: Customers
 
     private func importTenants() async throws {
-        let now = clock.clock.now
         let rows = DemoTenant.all.enumerated().map { index, tenant in
             RegistryRow(
                 externalID: "nw-\(1001 + index * 7)", name: tenant.name, slug: tenant.slug,
@@ -220,9 +219,9 @@ struct DemoStory: Sendable {
                         email: tenant.email(of: seat),
                         name: "\(tenant.members[seat].given) \(tenant.members[seat].family)",
                         role: seat == 0 ? nil : seat % 5 == 1 ? .admin : seat % 5 == 2 ? .billing : .member,
-                        lastLoginAt: now - .minutes(Int64(7 + (index * 37 + seat * 311) % 9000)))
+                        lastLoginAt: end - .minutes(Int64(7 + (index * 37 + seat * 311) % 9000)))
                 },
-                createdAt: end - .days(tenant.ageInDays), lastActivityAt: now - .minutes(Int64(3 + index * 97 % 5000)),
+                createdAt: end - .days(tenant.ageInDays), lastActivityAt: end - .minutes(Int64(3 + index * 97 % 5000)),
                 status: DemoTenant.statuses[tenant.slug].flatMap(TenantStatus.init) ?? .active, plan: tenant.plan,
                 tier: tenant.tier, region: tenant.region)
         }
