@@ -18,7 +18,9 @@ extension ServerInstallation {
         let deployment = try Deployment.load(environment: environment)
         let configuration = deployment.configuration
         // Only the public half is needed: the log is verified, not continued.
-        let key = try question.key.map(verifierKey) ?? SecretKeys.load(configuration, makesMissing: false).log.verifier
+        let key =
+            question.key == nil
+            ? try SecretKeys.load(configuration, makesMissing: false).log.verifier : try verifierKey(question.key)
         var storage = deployment.storage
         do {
             storage = try await deployment.serverStorage()
@@ -54,7 +56,8 @@ extension ServerInstallation {
         var resume: JSON?
         if question.isResuming {
             guard let text = try PrivateFile.read(progressFile), let saved = try? JSON(parsing: text) else {
-                throw CommandFailure(.usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
+                throw CommandFailure(
+                    .usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
             }
             resume = saved
         }
@@ -77,7 +80,8 @@ extension ServerInstallation {
 
     // MARK: Offline
 
-    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult {
+    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult
+    {
         do {
             let report = try OfflineVerifier.verify(path: path, key: key, against: against.map { [$0] } ?? []) {
                 terminal.progress("Verifying events: \($0)")
@@ -96,7 +100,8 @@ extension ServerInstallation {
     private func result(_ report: VerificationReport, _ key: VerifierKey, extra: [String]) -> VerifyResult {
         var findings = report.findings.map { finding in
             let place = [finding.index.map { "entry \($0)" }, finding.event, finding.row].compactMap(\.self)
-            return "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
+            return
+                "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
         }
         if report.more > 0 { findings.append("… and \(report.more) more.") }
         findings += extra
