@@ -18,9 +18,12 @@ extension ServerInstallation {
         let deployment = try Deployment.load(environment: environment)
         let configuration = deployment.configuration
         // Only the public half is needed: the log is verified, not continued.
-        let key =
-            question.key == nil
-            ? try SecretKeys.load(configuration, makesMissing: false).log.verifier : try verifierKey(question.key)
+        let key: VerifierKey
+        if let path = question.key {
+            key = try verifierKey(path)
+        } else {
+            key = try SecretKeys.load(configuration, makesMissing: false).log.verifier
+        }
         var storage = deployment.storage
         do {
             storage = try await deployment.serverStorage()
@@ -56,8 +59,7 @@ extension ServerInstallation {
         var resume: JSON?
         if question.isResuming {
             guard let text = try PrivateFile.read(progressFile), let saved = try? JSON(parsing: text) else {
-                throw CommandFailure(
-                    .usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
+                throw CommandFailure(.usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
             }
             resume = saved
         }
@@ -80,8 +82,7 @@ extension ServerInstallation {
 
     // MARK: Offline
 
-    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult
-    {
+    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult {
         do {
             let report = try OfflineVerifier.verify(path: path, key: key, against: against.map { [$0] } ?? []) {
                 terminal.progress("Verifying events: \($0)")
@@ -100,8 +101,7 @@ extension ServerInstallation {
     private func result(_ report: VerificationReport, _ key: VerifierKey, extra: [String]) -> VerifyResult {
         var findings = report.findings.map { finding in
             let place = [finding.index.map { "entry \($0)" }, finding.event, finding.row].compactMap(\.self)
-            return
-                "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
+            return "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
         }
         if report.more > 0 { findings.append("… and \(report.more) more.") }
         findings += extra

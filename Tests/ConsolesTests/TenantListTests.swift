@@ -189,13 +189,18 @@ private let filters: [[String: [String]]] = [
             id: "mem_1", tenant: stored.id, userID: "usr_1", role: .owner, status: .joined, joinedAt: noon)
         let before = stored
         try await TestDatabase.with(kind) { test in
-            try await test.tamper(before.insert() + user.insert() + membership.insert())
-            try await test.database.read { reader in
-                #expect(try Tenant.load(before.id, from: reader)?.document == before.document)
-                #expect(try User.load("usr_1", from: reader)?.document == user.document)
-                #expect(try Membership.load("mem_1", from: reader)?.document == membership.document)
-                #expect(try reader.query(Tenant.selectAll(after: "", limit: 5)).count == 1)
+            let ids = [before.id, user.id, membership.id]
+            @Sendable func documents(_ reader: any Reader) throws -> [JSON?] {
+                [
+                    try Tenant.load(ids[0], from: reader)?.document, try User.load(ids[1], from: reader)?.document,
+                    try Membership.load(ids[2], from: reader)?.document,
+                ]
             }
+            try await test.tamper(before.insert() + user.insert() + membership.insert())
+            let inserted = try await test.database.read(documents)
+            #expect(inserted == [before.document, user.document, membership.document])
+            let all = try await test.database.read { try $0.query(Tenant.selectAll(after: "", limit: 5)).count }
+            #expect(all == 1)
             var after = before.moved(to: .suspended, at: noon + .hours(1))
             after.version += 1
             var renamed = user
@@ -208,11 +213,8 @@ private let filters: [[String: [String]]] = [
             try await test.tamper(
                 after.update(expecting: before.version) + renamed.update(expecting: user.version)
                     + revoked.update(expecting: membership.version))
-            try await test.database.read { reader in
-                #expect(try Tenant.load(before.id, from: reader)?.document == changed.0.document)
-                #expect(try User.load("usr_1", from: reader)?.document == changed.1.document)
-                #expect(try Membership.load("mem_1", from: reader)?.document == changed.2.document)
-            }
+            let updated = try await test.database.read(documents)
+            #expect(updated == [changed.0.document, changed.1.document, changed.2.document])
             await #expect(throws: StoreError.rowCount(expected: 1)) {
                 try await test.tamper(changed.0.update(expecting: before.version))
             }

@@ -272,10 +272,18 @@ public struct RegistryRows: ParamValue {
         return try parse(json, rules)
     }
 
+    private static let example = RegistryRow(
+        externalID: "nwc-004417", name: "Acme Robotics", slug: "acme-robotics",
+        ownerEmail: "lena.f@acme-robotics.example", members: [.init(email: "dev.r@acme-robotics.example")],
+        plan: "business", region: "us-east")
+
     public var json: JSON { .array(rows.map(\.json)) }
     public var text: String { json.canonicalText }
     public static func schema(_ rules: ParamRules) -> JSON {
-        ["type": "array", "minItems": 1, "maxItems": .int(Int64(most)), "items": ["type": "object"]]
+        [
+            "type": "array", "minItems": 1, "maxItems": .int(Int64(most)), "items": ["type": "object"],
+            "examples": [RegistryRows([example]).json],
+        ]
     }
     public static var control: ParamControl { .prose }
 }
