@@ -174,6 +174,18 @@ def values_of(text):
     return out
 
 
+# What a suspension writes anew; every other column of the row keeps what was read.
+WRITTEN = {"version", "status", "resumes_to", "then_resumes_to", "updated_at", "status_since", "deletion_eligible_at"}
+
+
+def kept_columns(text):
+    """The columns that UPDATE tenants writes back unchanged, by the number of their parameter."""
+    if "UPDATE tenants" not in text:
+        return {}
+    return {int(number): column for column, number in re.findall(r"(\w+) = \$(\d+)", text.split("WHERE id")[0])
+            if column not in WRITTEN}
+
+
 READS = re.compile(r"\s*(SELECT|BEGIN)", re.I)
 
 
@@ -208,7 +220,16 @@ def pgbench_script(transaction, done, tenant):
 
     def written(statement):
         text = re.sub(r"\s*\n\s*", " ", statement["text"]).strip()
-        return re.sub(r"\$(\d+)", lambda m: place(statement["values"][int(m.group(1)) - 1]), text)
+        kept = kept_columns(text)
+
+        def parameter(match):
+            number = int(match.group(1))
+            value = statement["values"][number - 1]
+            if number not in kept or value is None:
+                return place(value)
+            return "lower(:t_name)" if kept[number] == "name_key" else f":t_{kept[number]}"
+
+        return re.sub(r"\$(\d+)", parameter, text)
 
     group = []
 
@@ -284,12 +305,14 @@ def sqlite_statements(transaction, done, tenant):
         wrapped = re.match(r"WITH written AS \((.*?)(?: RETURNING 1)?\) SELECT postern_expect_rows", text)
         text = wrapped.group(1) if wrapped else text
         text = re.sub(r" FOR (NO KEY )?UPDATE.*$", "", text)
-        out.append((text, statement["values"]))
+        out.append((text, statement["values"], kept_columns(text)))
 
-    def bind(values, id, version, serial):
+    def bind(values, kept, row, id, version, serial):
         bound = {}
         for number, value in enumerate(values, 1):
-            if value == tenant:
+            if number in kept and row:
+                value = row["name"].lower() if kept[number] == "name_key" else row[kept[number]]
+            elif value == tenant:
                 value = id
             elif value in (str(done["before"]["version"]), str(done["after"]["version"])) and version:
                 value = version if value == str(done["before"]["version"]) else version + 1
@@ -324,10 +347,13 @@ def raw_sqlite(path, statements, bind, tenants, seconds, group):
             id = tenants[count % len(tenants)]
             if group > 1:
                 db.execute("SAVEPOINT one")
-            for text, values in statements:
-                cursor = db.execute(text, bind(values, id, versions[id], serial + count))
+            row = None
+            for text, values, kept in statements:
+                cursor = db.execute(text, bind(values, kept, row, id, versions[id], serial + count))
                 if cursor.description:
-                    cursor.fetchall()
+                    found = cursor.fetchall()
+                    if row is None and "FROM tenants" in text:
+                        row = dict(zip((column[0] for column in cursor.description), found[0]))
             if group > 1:
                 db.execute("RELEASE one")
             versions[id] += 1

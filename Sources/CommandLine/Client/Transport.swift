@@ -47,6 +47,13 @@ public protocol Transport: Sendable {
 struct HTTPTransport: Transport {
     let server: String
 
+    /// Says at once that nobody listens, instead of trying until the deadline.
+    private static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration.singletonConfiguration
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     func send(_ request: APIRequest) async throws(CommandFailure) -> APIResponse {
         let (response, body) = try await begin(request)
         do {
@@ -89,7 +96,7 @@ struct HTTPTransport: Transport {
             outgoing.body = .bytes(body.canonical)
         }
         do {
-            let response = try await HTTPClient.shared.execute(outgoing, timeout: .seconds(60))
+            let response = try await Self.client.execute(outgoing, timeout: .seconds(60))
             return (response, response.body)
         } catch {
             throw unreachable(error)

@@ -36,6 +36,8 @@ public actor Sequencer {
     private struct Shared: Sendable {
         var refusal: String?
         var caughtUp: Instant
+        /// Whether this process sequences at all: a command beside the server only adds to the queue.
+        var isStarted = false
     }
 
     /// How often the queue is looked at when nobody nudges.
@@ -69,13 +71,14 @@ public actor Sequencer {
         let now = clock.now
         return shared.withLock { shared in
             if let refusal = shared.refusal { return .refused(refusal) }
-            return now - shared.caughtUp > Self.patience ? .behind(since: shared.caughtUp) : .healthy
+            return shared.isStarted && now - shared.caughtUp > Self.patience ? .behind(since: shared.caughtUp) : .healthy
         }
     }
 
     /// Sequences until `stop`; once stopped it can't be started again.
     public func start() {
         guard task == nil else { return }
+        shared.withLock { $0.isStarted = true }
         task = Task { await self.run() }
     }
 
