@@ -4,7 +4,10 @@ import Kernel
 /// Every console of the deployment, in the order of the menu.
 public enum Consoles {
     public static let all: [Console] = [
-        TenantsConsole.console
+        HomeConsole.console,
+        TenantsConsole.console,
+        AuditLogConsole.console,
+        StaffConsole.console,
     ]
 
     /// What a violated unique rule means to the person who typed, by the index's name: the answer at commit is the one a

@@ -68,15 +68,19 @@ public struct PageCall: Sendable {
     public let caller: Caller
     public let cursors: CursorCodec
     public let catalog: Catalog
+    /// The session's token, for forms of the page's own.
+    public let csrf: String
 
     public init(
-        path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog
+        path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog,
+        csrf: String = ""
     ) {
         self.path = path
         self.query = query
         self.caller = caller
         self.cursors = cursors
         self.catalog = catalog
+        self.csrf = csrf
     }
 
     public func first(_ name: String) -> String? { query[name]?.first.flatMap { $0.isEmpty ? nil : $0 } }

@@ -15,8 +15,8 @@ public struct AssetURLs: Sendable {
     /// The files of this version, addressed by `url` (name → URL with fingerprint).
     public init(_ url: (String) -> String) {
         self.init(
-            stylesheets: [url("tokens.css"), url("console.css")], modules: [url("console.js")],
-            favicon: url("favicon.svg"))
+            stylesheets: [url("tokens.css"), url("console.css")],
+            modules: [url("console.js")], favicon: url("favicon.svg"))
     }
 }
 

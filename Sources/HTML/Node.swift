@@ -17,9 +17,6 @@ public struct Node: Sendable, ExpressibleByStringLiteral, ExpressibleByStringInt
     public static func raw(_ markup: StaticString) -> Node {
         Node(bytes: markup.withUTF8Buffer { Array($0) })
     }
-    /// Bytes that another renderer of ours produced (an SVG picture).
-    public static func trusted(_ markup: String) -> Node { Node(bytes: Array(markup.utf8)) }
-
     public static func + (a: Node, b: Node) -> Node { Node(bytes: a.bytes + b.bytes) }
     public var isEmpty: Bool { bytes.isEmpty }
     public var text: String { String(decoding: bytes, as: UTF8.self) }

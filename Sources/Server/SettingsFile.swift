@@ -6,14 +6,16 @@ import Yams
 enum SettingsFile {
     /// `POSTERN_CONFIG`, else `./postern.yaml` when it is there.
     /// - Throws: `.usage` when the named file is missing or is not such a mapping.
-    static func load(environment: [String: String]) throws(CommandFailure) -> (name: String, members: [String: String])? {
+    static func load(environment: [String: String]) throws(CommandFailure) -> (name: String, members: [String: String])?
+    {
         let named = environment["POSTERN_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
         let path = named ?? "postern.yaml"
         guard FileManager.default.fileExists(atPath: path) else {
             guard let named else { return nil }
             throw CommandFailure(.usage, "POSTERN_CONFIG names \(named), but there is no such file.")
         }
-        guard let data = FileManager.default.contents(atPath: path), let text = String(validating: data, as: UTF8.self) else {
+        guard let data = FileManager.default.contents(atPath: path), let text = String(validating: data, as: UTF8.self)
+        else {
             throw CommandFailure(.usage, "\(path) can't be read as text.")
         }
         return (path, try members(text, of: path))

@@ -27,9 +27,9 @@ final class ConnectionPool: @unchecked Sendable {
         defer { condition.unlock() }
         guard !isClosed else { return false }
         jobs.append((job, DispatchTime.now().uptimeNanoseconds))
-        if idle > 0 {
-            condition.signal()
-        } else if threads < limit {
+        if idle > 0 { condition.signal() }
+        // An idle thread that was woken counts as idle until it runs, so the jobs waiting are what decides.
+        if jobs.count - head > idle, threads < limit {
             threads += 1
             let thread = Thread { [self] in work() }
             thread.name = "postern-postgres"

@@ -46,8 +46,10 @@ final class PostgresConnection {
     /// Connects unless there is a connection the server still keeps open.
     func ensureConnected() throws {
         if let handle {
-            // A session the server ended has its farewell or its end-of-file waiting to be read.
-            if PQconsumeInput(handle) == 1, PQstatus(handle) == CONNECTION_OK { return }
+            // Nothing is expected from the server between transactions. What is there to be read is the farewell or the
+            // end-of-file of a session it ended (or a notice of changed settings, for which a new one does no harm).
+            let isQuiet = !wait(PQsocket(handle), Int32(POLLIN), until: Deadline(after: .seconds(0)))
+            if isQuiet, PQstatus(handle) == CONNECTION_OK { return }
             disconnect()
         }
         try connect()

@@ -36,7 +36,7 @@ public enum ServerRole {
 
     private static func ensure(_ owner: PostgresDatabase, password: String) async throws -> String {
         try await owner.write { writer in
-            // Roles belong to the whole server: two databases' migrations must not meet here.
+            // Two migrations of one database must not meet here.
             try writer.lock(["postern.server_role"])
             let name = try writer.first(Statement("SELECT current_database()::text AS name"))?.string("name") ?? ""
             let role = "postern_app_" + name

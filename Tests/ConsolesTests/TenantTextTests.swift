@@ -37,10 +37,6 @@ import Testing
         #expect(try TenantMetadata.parse(text: value.text, .none) == value)
         #expect(try TenantMetadata.parse(value.json, .none) == value)
     }
-
-    @Test func `numbers are grouped by thousands`() {
-        #expect([0, 999, 1000, 12408, 1_234_567].map(\.grouped) == ["0", "999", "1,000", "12,408", "1,234,567"])
-    }
 }
 
 extension String {

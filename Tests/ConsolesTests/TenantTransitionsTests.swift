@@ -254,6 +254,6 @@ private let codes: [String] =
             try UpdateTenant.plan(
                 call(UpdateTenant.self, on: tenant(), input: input, facts: TenantNames(slugTakenBy: "Northwind")))
         }
-        #expect(refusal == .field("/input/slug", "Slug is taken by \"Northwind\"; choose another one."))
+        #expect(refusal == .field("slug", "Slug is taken by \"Northwind\"; choose another one."))
     }
 }

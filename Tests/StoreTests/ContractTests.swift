@@ -462,11 +462,11 @@ private typealias Kind = TestDatabase.Kind
 /// Lets a test hold a transaction at a point.
 final class Gate: Sendable {
     private let reachedStream = AsyncStream<Void>.makeStream()
-    private let isOpen = Mutex(false)
+    private let opened = DispatchSemaphore(value: 0)
 
     func reached() { reachedStream.continuation.finish() }
     func untilReached() async { for await _ in reachedStream.stream {} }
-    func go() { isOpen.withLock { $0 = true } }
-    /// Blocks the connection's own thread, as a slow body would.
-    func waitForGo() { while !isOpen.withLock({ $0 }) { sched_yield() } }
+    func go() { opened.signal() }
+    /// Blocks the connection's own thread, as a slow body would; gives up after 20 s, so that a failing test ends.
+    func waitForGo() { _ = opened.wait(timeout: .now() + 20) }
 }

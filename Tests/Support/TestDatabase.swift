@@ -147,7 +147,7 @@ private actor PostgresTemplate {
         let name = Self.prefix + String(count)
         try await Self.administer(["CREATE DATABASE \(name) TEMPLATE \(source)"])
         return (
-            Self.url(name, user: nil), Self.url(name, user: "postern_app_" + source)
+            Self.url(name, user: nil), Self.url(name, user: "postern_app_\(source)_new")
         )
     }
 
@@ -159,7 +159,7 @@ private actor PostgresTemplate {
     private static func makeTemplate() async throws -> String {
         let form = sha256(
             Array(Migration.all.map { $0.checksum(.postgres) }.joined().utf8) + Array(ServerRole.rightsChecksum.utf8))
-        let name = "postern_template_" + form.hex.prefix(16)
+        let name = "postern_tpl_" + form.hex.prefix(16)
         let admin = PostgresDatabase(url: ownerURL)
         let leadership = PostgresLeadership(url: ownerURL)
         // Other test processes may want the same template: one makes it, the others wait.
@@ -180,9 +180,10 @@ private actor PostgresTemplate {
                 let target = PostgresDatabase(url: url(name + "_new", user: nil))
                 try await Migrator.migrate(target)
                 await target.close()
+                // Before it gets its name: nobody may be connected to a database that is being copied.
+                _ = try await ServerRole.ensure(ownerURL: url(name + "_new", user: nil), password: password)
                 try await administer(["ALTER DATABASE \(name)_new RENAME TO \(name)"])
             }
-            _ = try await ServerRole.ensure(ownerURL: url(name, user: nil), password: password)
         } catch {
             await lease?.release()
             await admin.close()

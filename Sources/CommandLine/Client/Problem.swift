@@ -11,9 +11,11 @@ enum Problem {
         for error in problem["errors"]?.array ?? [] {
             let pointer = error["pointer"]?.string ?? ""
             let detail = error["detail"]?.string ?? ""
+            // A single error is the problem's own detail already.
+            if detail == lines[0] { continue }
             lines.append("- \(option(pointer).map { "\($0): " } ?? "")\(detail)")
         }
-        if let permission = problem["required_permission"]?.string {
+        if let permission = problem["required_permission"]?.string, !lines[0].contains(permission) {
             lines.append("It needs the permission \(permission).")
         }
         if let states = problem["legal_transitions"]?.array?.compactMap(\.string), !states.isEmpty {

@@ -111,15 +111,10 @@ struct AuditCommand: AsyncParsableCommand {
             commandName: "successor", abstract: "Open a new log after one that can't be continued.",
             discussion: """
                 Needed after the database was restored from a backup that is older than a published checkpoint. The new log \
-                starts with a signed record that names the old one and the reason. Run it on the server's machine.
+                starts with a record that names the old one, signed by both keys. Run it on the server's machine.
                 """)
         @Option(help: "The new log's name, such as console.example.com/log2.") var origin: String
-        @Option(help: "Why, at least 10 characters.") var reason: String
         @Flag(help: "Don't ask to confirm.") var yes = false
-
-        func validate() throws {
-            guard reason.count >= 10 else { throw ValidationError("--reason must have at least 10 characters.") }
-        }
 
         func run() async throws {
             let invocation = Invocation.current
@@ -130,7 +125,7 @@ struct AuditCommand: AsyncParsableCommand {
                 let answer = try invocation.terminal.prompt("Type the new log's name to open it: ")
                 guard answer == origin else { throw CommandFailure(.refused, "Not confirmed; nothing was changed.") }
             }
-            invocation.terminal.print(try await invocation.installation.openSuccessor(origin: origin, reason: reason))
+            invocation.terminal.print(try await invocation.installation.openSuccessor(origin: origin))
         }
     }
 }

@@ -15,13 +15,13 @@ public protocol Installation: Sendable {
     func bootstrap(email: String, name: String?) async throws -> String
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult
     /// Opens a new log after one that can't be continued.
-    func openSuccessor(origin: String, reason: String) async throws -> String
+    func openSuccessor(origin: String) async throws -> String
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult
 }
 
 /// What `postern verify` is asked.
 public struct VerifyQuestion: Sendable {
-    /// An older checkpoint: a file or a URL.
+    /// The text of an older checkpoint.
     public var against: String?
     /// A JSONL export to check without the database.
     public var export: String?
@@ -46,26 +46,46 @@ public struct VerifyResult: Sendable {
     public let findings: [String]
     /// What was looked at: "5,204 events, checkpoint 5204".
     public let summary: String
-    public init(findings: [String], summary: String) {
+    /// Everything, for scripts.
+    public let json: JSON
+    public var isClean: Bool { findings.isEmpty }
+
+    public init(findings: [String], summary: String, json: JSON? = nil) {
         self.findings = findings
         self.summary = summary
-    }
-    public var json: JSON {
-        ["ok": .bool(findings.isEmpty), "summary": .string(summary), "findings": .array(findings.map(JSON.string))]
+        self.json =
+            json
+            ?? [
+                "clean": .bool(findings.isEmpty), "summary": .string(summary),
+                "findings": .array(findings.map { ["detail": .string($0)] }),
+            ]
     }
 }
 
 public struct ImportResult: Sendable {
-    public let tenants: Int
-    public let users: Int
-    public let memberships: Int
-    /// `line 12, owner_email: must be an e-mail address.`
+    public let rows: Int
+    public let created: Int
+    public let updated: Int
+    public let unchanged: Int
+    /// Sentences that name line and column; the first few hundred.
     public let problems: [String]
-    public init(tenants: Int, users: Int, memberships: Int, problems: [String]) {
-        self.tenants = tenants
-        self.users = users
-        self.memberships = memberships
+    /// How many there are in all.
+    public let problemCount: Int
+    public init(rows: Int, created: Int, updated: Int, unchanged: Int, problems: [String], problemCount: Int) {
+        self.rows = rows
+        self.created = created
+        self.updated = updated
+        self.unchanged = unchanged
         self.problems = problems
+        self.problemCount = problemCount
+    }
+    public func json(isDryRun: Bool) -> JSON {
+        [
+            "dry_run": .bool(isDryRun), "rows": .int(Int64(rows)), "created": .int(Int64(created)),
+            "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)),
+            "problem_count": .int(Int64(problemCount)),
+            "problems": .array(problems.map(JSON.string)),
+        ]
     }
 }
 

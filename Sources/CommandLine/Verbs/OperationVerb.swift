@@ -197,6 +197,8 @@ struct OperationVerb: Sendable {
             {
                 texts[field.name] = ["false"]
             } else {
+                // Its value is not the target.
+                if attached == nil, let next = rest.first, !next.hasPrefix("-") { rest.removeFirst() }
                 let near = Nearest.word(to: name, among: Array(optionByName.keys) + Array(fieldByOption.keys))
                 problems.append(
                     "There is no option --\(name.printable)." + (near.map { " Did you mean --\($0)?" } ?? ""))

@@ -9,11 +9,11 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         name: .customLong("listen"), parsing: .singleValue,
-        help: "Only this listener: staff, auditor or runtime. May be repeated; all by default.")
+        help: "Only this listener: staff, auditor, runtime or metrics. May be repeated; all by default.")
     var listeners: [ListenerName] = []
 
     enum ListenerName: String, ExpressibleByArgument, CaseIterable {
-        case staff, auditor, runtime
+        case staff, auditor, runtime, metrics
     }
 
     func run() async throws {
@@ -68,33 +68,32 @@ struct ImportCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "csv", abstract: "Import tenants with their members from a CSV file.",
             discussion: """
-                The first line names the columns: external_id, name, slug, plan, owner_email, member_emails (by semicolons). \
-                The file is checked whole before anything is written. Run it on the server's machine.
+                The first line names the columns: external_id, name and slug, and if you like plan, owner_email and \
+                member_emails (by semicolons). The file is checked whole before anything is written; an import that was stopped \
+                goes on when run again. Run it on the server's machine.
                 """)
-        @Argument(help: "The file; - reads standard input.") var file: String
+        @Argument(help: "The file.") var file: String
         @Flag(help: "Check only; write nothing.") var dryRun = false
         @OptionGroup var output: OutputOption
 
         func run() async throws {
             let invocation = Invocation.current
             let result = try await invocation.installation.importCSV(file, isDryRun: dryRun)
-            let summary = "\(result.tenants) tenants, \(result.users) people, \(result.memberships) memberships"
+            let terminal = invocation.terminal
             if output.json {
-                invocation.terminal.print(
-                    JSON.object([
-                        "dry_run": .bool(dryRun), "tenants": .int(Int64(result.tenants)),
-                        "users": .int(Int64(result.users)),
-                        "memberships": .int(Int64(result.memberships)),
-                        "problems": .array(result.problems.map(JSON.string)),
-                    ]).pretty())
+                terminal.print(result.json(isDryRun: dryRun).pretty())
             } else {
-                for problem in result.problems.prefix(50) { invocation.terminal.note(problem.printable) }
-                if result.problems.count > 50 { invocation.terminal.note("… and \(result.problems.count - 50) more.") }
+                for problem in result.problems.prefix(50) { terminal.note(problem.printable) }
             }
-            guard result.problems.isEmpty else {
-                throw CommandFailure(.usage, "\(result.problems.count) rows can't be accepted; nothing was imported.")
+            guard result.problemCount == 0 else {
+                let rest = result.problemCount - min(50, result.problems.count)
+                let more = rest > 0 && !output.json ? "… and \(rest) more.\n" : ""
+                throw CommandFailure(
+                    .usage, "\(more)The file has \(result.problemCount) problems; nothing was imported.")
             }
-            if !output.json { invocation.terminal.print(dryRun ? "Would import \(summary)." : "Imported \(summary).") }
+            guard !output.json else { return }
+            let counts = "\(result.created) new, \(result.updated) changed, \(result.unchanged) as they were"
+            terminal.print("\(dryRun ? "Would import" : "Imported") \(result.rows) tenants: \(counts).")
         }
     }
 }
@@ -119,16 +118,32 @@ struct VerifyOptions: ParsableArguments {
     func run() async throws {
         let invocation = Invocation.current
         let result = try await invocation.installation.verify(
-            VerifyQuestion(against: against, export: export, receipt: receipt, key: key, isResuming: resume))
+            VerifyQuestion(against: try await checkpointText(), export: export, receipt: receipt, key: key, isResuming: resume))
         if output.json {
             invocation.terminal.print(result.json.pretty())
         } else {
             for finding in result.findings { invocation.terminal.print(finding.printable) }
             invocation.terminal.print(result.summary)
         }
-        guard result.findings.isEmpty else {
-            throw CommandFailure(.drift, output.json ? "" : "Verification found \(result.findings.count) problems.")
+        guard result.isClean else {
+            throw CommandFailure(.drift, output.json ? "" : "Verification found drift: \(result.findings.count) findings.")
         }
+    }
+
+    /// The checkpoint that --against names.
+    private func checkpointText() async throws(CommandFailure) -> String? {
+        guard let against else { return nil }
+        if against.hasPrefix("https://") || against.hasPrefix("http://") {
+            let response = try await Invocation.current.transport(against).send(APIRequest("GET", ""))
+            guard response.status == 200 else {
+                throw CommandFailure(.unavailable, "\(against) answered \(response.status).")
+            }
+            return String(decoding: response.body, as: UTF8.self)
+        }
+        guard let data = FileManager.default.contents(atPath: against) else {
+            throw CommandFailure(.usage, "\(against) can't be read.")
+        }
+        return String(decoding: data, as: UTF8.self)
     }
 }
 

@@ -90,6 +90,13 @@ struct WhoAmICommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let answer = try await client.get("/api/v1/me")
-        client.terminal.write(output.json ? answer.pretty() + "\n" : answer.lines())
+        guard !output.json else { return client.terminal.print(answer.pretty()) }
+        let staff = answer["staff"] ?? .null
+        client.terminal.write(
+            JSON.members([
+                ("id", staff["id"]), ("name", staff["name"]), ("email", staff["email"]), ("roles", staff["roles"]),
+                ("server", .string(client.server)), ("until", answer["session"]?["expires_at"]),
+                ("factor_used", answer["session"]?["mfa_at"]),
+            ]).lines())
     }
 }

@@ -13,12 +13,15 @@ struct Submission: Sendable {
     var ifMatch: String?
     let key: String
 
-    init(title: String, path: String, request: OperationVerb.Request, confirmByTyping: Bool) {
+    /// - Parameter takesInput: false for an undo, whose fields are the inverse operation's own.
+    init(
+        title: String, path: String, request: OperationVerb.Request, confirmByTyping: Bool, takesInput: Bool = true
+    ) {
         self.title = title
         self.path = path
         self.confirmByTyping = confirmByTyping
         body = JSON.members([
-            ("input", .object(request.input)), ("reason_code", request.options["reason-code"].map(JSON.string)),
+            ("input", takesInput ? .object(request.input) : nil), ("reason_code", request.options["reason-code"].map(JSON.string)),
             ("justification", request.options["justification"].map(JSON.string)),
             ("ticket", request.options["ticket"].map(JSON.string)),
         ])

@@ -30,7 +30,7 @@ struct UndoCommand: AsyncParsableCommand {
         client.code = code
         let submission = Submission(
             title: "Undo", path: "/api/v1/audit-events/\(APIClient.encode(event))/undo", request: request,
-            confirmByTyping: false)
+            confirmByTyping: false, takesInput: false)
         try submission.checkCanConfirm(client.terminal)
         try await submission.run(with: client)
     }

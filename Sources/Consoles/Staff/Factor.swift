@@ -49,7 +49,8 @@ public struct Factor: Entity, Hashable {
     }
 
     /// What a sealed secret is bound to, so that it can't be moved to another row.
-    var sealContext: String { "factor:\(id):\(kind.rawValue)" }
+    var sealContext: String { Self.sealContext(id, kind) }
+    static func sealContext(_ id: String, _ kind: FactorKind) -> String { "factor:\(id):\(kind.rawValue)" }
 
     /// The digests of the recovery codes that are left.
     var recoveryDigests: [String] {

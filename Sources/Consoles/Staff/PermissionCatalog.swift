@@ -186,6 +186,7 @@ public enum PermissionCatalog {
         (
             "Audit, staff and access",
             [
+                ("approval.view", "View everybody's approval requests", .low),
                 ("audit.view", "Read the audit log", .low),
                 ("audit.export", "Export the audit log", .high),
                 ("staff.view", "View staff and their roles", .low),

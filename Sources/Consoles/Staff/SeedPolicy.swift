@@ -5,7 +5,8 @@ import Kernel
 public enum SeedPolicy: Operation {
     public typealias Target = Role
     public static let spec = OperationSpec(
-        "policy.seed", "Seed access policy", summary: "Adds the shipped roles, permissions and approval rules that are missing.",
+        "policy.seed", "Seed access policy",
+        summary: "Adds the shipped roles, permissions and approval rules that are missing.",
         permission: "policy.change", risk: .critical, justification: OperationSpec.Justification.none, systemOnly: true)
 
     public struct Facts: Sendable {
@@ -27,7 +28,9 @@ public enum SeedPolicy: Operation {
                 ? "Nothing was missing." : "\(missing.count) rows of access policy were added.")
     }
 
-    public static func undo(_ done: Done<Self>) -> Undo { .impossible("Policy is changed by later operations, not undone.") }
+    public static func undo(_ done: Done<Self>) -> Undo {
+        .impossible("Policy is changed by later operations, not undone.")
+    }
 
     /// False when every shipped row is in the tables, so that nothing needs to run at start.
     public static func isNeeded(_ reader: any Reader) throws -> Bool {

@@ -7,19 +7,47 @@ public enum Seeds {
     public static let version: Int64 = 1
 
     public static let roles: [Role] = [
-        Role(id: "support_l1", title: "Support L1", summary: "Finds and views tenants, users and tickets; sends password resets."),
-        Role(id: "support_l2", title: "Support L2", summary: "All of L1; looks into tenants read-only, suspends and restores, gives small credits, asks for an agent kill switch."),
-        Role(id: "billing_ops", title: "Billing operations", summary: "Refunds, credits, discounts, prices, plans, billing e-mail; pauses and resumes subscriptions."),
-        Role(id: "engineering_oncall", title: "Engineering on call", summary: "Flags, workers, deliveries, reversible bulk runs, agent kill switches, incident primitives."),
-        Role(id: "security", title: "Security", summary: "Ends sessions and impersonations, reviews the audit log, runs erasures, co-signs mass suspension."),
-        Role(id: "finance_lead", title: "Finance lead", summary: "Views billing, exports financial reports, co-signs large amounts; never initiates a refund."),
-        Role(id: "customer_success", title: "Customer success", summary: "Views tenants, upholds and escalates disputes, invites again, resets onboarding."),
-        Role(id: "head_of_cs", title: "Head of customer success", summary: "Decides escalated disputes with a second person; is the second person where a manager is required."),
-        Role(id: "incident_commander", title: "Incident commander", summary: "Uses the primitives of an AI incident and approves mass credit for it."),
-        Role(id: "compliance", title: "Compliance", summary: "Controls, evidence, exceptions, drills, engagements, DPAs, subprocessors; changes no tenant."),
-        Role(id: "legal", title: "Legal", summary: "Legal holds, the reference for forgetting, the custody log; changes no tenant."),
+        Role(
+            id: "support_l1", title: "Support L1",
+            summary: "Finds and views tenants, users and tickets; sends password resets."),
+        Role(
+            id: "support_l2", title: "Support L2",
+            summary:
+                "All of L1; looks into tenants read-only, suspends and restores, gives small credits, asks for an agent kill switch."
+        ),
+        Role(
+            id: "billing_ops", title: "Billing operations",
+            summary: "Refunds, credits, discounts, prices, plans, billing e-mail; pauses and resumes subscriptions."),
+        Role(
+            id: "engineering_oncall", title: "Engineering on call",
+            summary: "Flags, workers, deliveries, reversible bulk runs, agent kill switches, incident primitives."),
+        Role(
+            id: "security", title: "Security",
+            summary: "Ends sessions and impersonations, reviews the audit log, runs erasures, co-signs mass suspension."
+        ),
+        Role(
+            id: "finance_lead", title: "Finance lead",
+            summary: "Views billing, exports financial reports, co-signs large amounts; never initiates a refund."),
+        Role(
+            id: "customer_success", title: "Customer success",
+            summary: "Views tenants, upholds and escalates disputes, invites again, resets onboarding."),
+        Role(
+            id: "head_of_cs", title: "Head of customer success",
+            summary:
+                "Decides escalated disputes with a second person; is the second person where a manager is required."),
+        Role(
+            id: "incident_commander", title: "Incident commander",
+            summary: "Uses the primitives of an AI incident and approves mass credit for it."),
+        Role(
+            id: "compliance", title: "Compliance",
+            summary: "Controls, evidence, exceptions, drills, engagements, DPAs, subprocessors; changes no tenant."),
+        Role(
+            id: "legal", title: "Legal",
+            summary: "Legal holds, the reference for forgetting, the custody log; changes no tenant."),
         Role(id: "executive", title: "Executive", summary: "Signs off mass deletion, and nothing else."),
-        Role(id: "super_admin", title: "Super admin", summary: "Holds every permission; the gravest actions still need a second person."),
+        Role(
+            id: "super_admin", title: "Super admin",
+            summary: "Holds every permission; the gravest actions still need a second person."),
     ]
 
     /// Role → permissions; `super_admin` holds every one there is.
@@ -57,7 +85,8 @@ public enum Seeds {
             "security",
             [
                 "tenant.view", "user.view", "user.force_logout", "user.revoke_sessions", "user.delete", "audit.view",
-                "audit.export", "staff.view", "access.view", "erasure.initiate", "erasure.cancel", "erasure.resume",
+                "audit.export", "approval.view", "staff.view", "access.view", "erasure.initiate", "erasure.cancel",
+                "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
             ]
         ),
@@ -87,7 +116,8 @@ public enum Seeds {
             "compliance",
             [
                 "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
-                "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "staff.view", "access.view",
+                "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "approval.view", "staff.view",
+                "access.view",
             ]
         ),
         ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),
@@ -204,7 +234,8 @@ public enum Seeds {
             "Stopping all agents of an Enterprise tenant"),
         rule(
             "agent_approval_override", "agent.approval_override", when: ["irreversible": ["eq": true]],
-            .permission("agent.approval_override"), window: .hours(1), "Overriding the approval of an irreversible action"),
+            .permission("agent.approval_override"), window: .hours(1),
+            "Overriding the approval of an irreversible action"),
         rule(
             "agent_make_permanent", "agent.make_permanent", .permission("agent.make_permanent"), window: .hours(1),
             "Keeping an agent control for good"),
@@ -212,7 +243,8 @@ public enum Seeds {
             "agent_bulk_kill", "agent.kill_task", when: ["tasks": ["gt": 10]], .permission("agent.kill_task"),
             window: .hours(1), "Killing more than 10 tasks"),
 
-        rule("sla_credit_adjust", "sla_credit.adjust", .role(["finance_lead", "head_of_cs"]), "Adjusting an SLA credit"),
+        rule(
+            "sla_credit_adjust", "sla_credit.adjust", .role(["finance_lead", "head_of_cs"]), "Adjusting an SLA credit"),
         rule("sla_credit_deny", "sla_credit.deny", .role(["finance_lead", "head_of_cs"]), "Denying an SLA credit"),
         rule(
             "sla_credit_mass", "sla_credit.mass",

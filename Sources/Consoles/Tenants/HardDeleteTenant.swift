@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// Erases a customer that was archived long enough. What stays is a tombstone, so that its id is never given again.
@@ -44,7 +45,8 @@ public enum HardDeleteTenant: Operation {
         }
         guard !call.facts.isMore else {
             throw .conflict(
-                "It still has more than \(mostMembers.grouped) members. Remove them in your product, then ask again.")
+                "It still has more than \(Grouped.digits(mostMembers)) members. Remove them in your product, then ask again."
+            )
         }
         var after = before.moved(to: status, at: call.now)
         after.name = "Deleted tenant"
@@ -63,7 +65,7 @@ public enum HardDeleteTenant: Operation {
             effects: [.webhook("deleted", after)], facts: ["memberships_revoked": .int(Int64(revoked.count))],
             recordsDigests: revoked.count > mostRecordedChanges,
             consequence:
-                "\(before.name) is erased for good and \(revoked.count.grouped) \(revoked.count == 1 ? "membership" : "memberships") revoked."
+                "\(before.name) is erased for good and \(Grouped.digits(revoked.count)) \(revoked.count == 1 ? "membership" : "memberships") revoked."
         )
     }
 

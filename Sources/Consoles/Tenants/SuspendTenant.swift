@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// Locks a customer out until somebody restores it. Nothing is lost.
@@ -57,8 +58,8 @@ public struct MemberCount: Sendable {
         switch count {
         case 0: "whoever joins it"
         case 1: "its one member"
-        case ...Self.most: "its \(count.grouped) members"
-        default: "its more than \(Self.most.grouped) members"
+        case ...Self.most: "its \(Grouped.digits(count)) members"
+        default: "its more than \(Grouped.digits(Self.most)) members"
         }
     }
 }
@@ -67,18 +68,5 @@ extension Measures {
     /// What approval rules look at, for every operation on a tenant's state.
     static func tenant(_ tenant: Tenant, reversible: Bool) -> Measures {
         Measures(["plan": .string(tenant.plan), "tier": .string(tenant.tier), "reversible": .bool(reversible)])
-    }
-}
-
-extension Int {
-    /// `12,408`
-    var grouped: String {
-        let digits = String(magnitude)
-        var out = ""
-        for (offset, digit) in digits.enumerated() {
-            if offset > 0, (digits.count - offset) % 3 == 0 { out.append(",") }
-            out.append(digit)
-        }
-        return self < 0 ? "-" + out : out
     }
 }

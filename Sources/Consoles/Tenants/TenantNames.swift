@@ -22,11 +22,11 @@ public struct TenantNames: Sendable {
 
     func check() throws(Refusal) {
         if let slugTakenBy {
-            throw .field("/input/slug", "Slug is taken by \"\(slugTakenBy)\"; choose another one.")
+            throw .field("slug", "Slug is taken by \"\(slugTakenBy)\"; choose another one.")
         }
         if let externalIDTakenBy {
             throw .field(
-                "/input/external_id",
+                "external_id",
                 "External id is taken by \"\(externalIDTakenBy)\": this customer is already registered.")
         }
     }

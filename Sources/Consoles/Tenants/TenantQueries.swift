@@ -72,14 +72,17 @@ enum TenantQueries {
             "SELECT \(Tenant.columns) FROM tenants WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
             values.map(Value.text))
     }
-    enum UniqueColumn: String { case id, slug, externalID = "external_id" }
+    enum UniqueColumn: String {
+        case id, slug
+        case externalID = "external_id"
+    }
 
     /// How many members a tenant has, counting no further than `limit`.
     static func memberCount(_ tenant: String, upTo limit: Int) -> Statement {
         Statement(
             """
             SELECT COUNT(*) AS n FROM (SELECT id FROM memberships WHERE tenant_id = $1 AND status <> 'revoked' \
-            LIMIT $2) AS some
+            LIMIT $2) AS counted
             """, [.text(tenant), .int(Int64(limit))])
     }
 

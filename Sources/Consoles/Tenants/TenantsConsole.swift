@@ -10,6 +10,12 @@ public enum TenantsConsole {
             AnyOperation(CreateTenant.self), AnyOperation(UpdateTenant.self), AnyOperation(SuspendTenant.self),
             AnyOperation(RestoreTenant.self), AnyOperation(RetryOnboarding.self),
             AnyOperation(ArchiveTenant.self), AnyOperation(HardDeleteTenant.self),
+            AnyOperation(ImportRegistryBatch.self),
         ],
-        entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)])
+        reads: [
+            TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.search,
+            UserReads.view,
+        ],
+        entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)],
+        pages: [TenantListPage.page, TenantPage.page, UserPage.page, SearchPage.page])
 }

@@ -50,5 +50,8 @@ enum UserQueries {
             "SELECT \(User.columns) FROM users WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
             values.map(Value.text))
     }
-    enum UniqueColumn: String { case email, externalID = "external_id" }
+    enum UniqueColumn: String {
+        case id, email
+        case externalID = "external_id"
+    }
 }

@@ -85,7 +85,7 @@ extension UI {
             el("summary", .class("btn")) {
                 icon("lock")
                 text
-                if !detail.isEmpty || why.count <= 28 { el("span", .class("off__why")) { why } }
+                el("span", .class("off__why")) { why }
             }
             el("div", .class("pop")) { detail.isEmpty ? el("p") { why } : detail }
         }

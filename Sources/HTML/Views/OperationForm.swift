@@ -305,10 +305,6 @@ public enum OperationViews {
                         UI.approvalNeeds(preview.approvals)
                     }
                 }
-                + el("section") {
-                    el("h2") { "Can it be undone?" }
-                    el("p") { preview.reversibility }
-                }
         }
         return out
     }

@@ -9,9 +9,13 @@ public struct OperationResultModel: Sendable {
     /// True when a stored outcome was answered again.
     public var replayed: Bool
     public var now: Instant
+    /// The person may open the event's page (`audit.view`); otherwise its id stands as text.
+    public var linksEvent: Bool
     public init(
-        applied: Applied, spec: OperationSpec, target: (name: String, path: String)?, replayed: Bool, now: Instant
+        applied: Applied, spec: OperationSpec, target: (name: String, path: String)?, replayed: Bool, now: Instant,
+        linksEvent: Bool = true
     ) {
+        self.linksEvent = linksEvent
         self.applied = applied
         self.spec = spec
         self.target = target
@@ -155,7 +159,7 @@ extension OperationViews {
                             model.replayed
                                 ? "This is the answer to the same form sent before; it ran once. "
                                 : ""
-                            el("a", .href(event)) { "See the event" }
+                            if model.linksEvent { el("a", .href(event)) { "See the event" } }
                         }
                     }
                     reveal(applied.reveal)
@@ -163,11 +167,17 @@ extension OperationViews {
                         UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
                     }
                 }
-                UI.panel("The record", id: "r-record", actions: UI.proof(.waiting, href: event)) {
+                UI.panel(
+                    "The record", id: "r-record", actions: UI.proof(.waiting, href: model.linksEvent ? event : nil)
+                ) {
                     UI.panelBody {
                         UI.facts([
                             ("Operation", el("span", .class("id")) { UI.code(applied.operation) }),
-                            ("Event", el("a", .href(event)) { UI.id(applied.eventID) }),
+                            (
+                                "Event",
+                                model.linksEvent
+                                    ? el("a", .href(event)) { UI.id(applied.eventID) } : UI.id(applied.eventID)
+                            ),
                             ("Request", UI.id(applied.operationID)),
                             (
                                 "Undo",
@@ -232,7 +242,7 @@ extension OperationViews {
                         UI.facts([
                             ("Operation", el("span", .class("id")) { UI.code(pending.operation) }),
                             ("Request", UI.id(pending.approvalID)),
-                            ("Event", el("a", .href("/audit/\(pending.eventID)")) { UI.id(pending.eventID) }),
+                            ("Event", UI.id(pending.eventID)),
                             ("Expires", UI.time(pending.expiresAt, now: model.now)),
                         ])
                         el("p", .class("row")) {

@@ -7,7 +7,11 @@ public enum RequestText {
         var words = ["postern", spec.noun, spec.verb.replacing("_", with: "-")]
         if let target = request.target { words.append(quoted(target)) }
         for (name, value) in (request.input.object ?? [:]).sorted(by: { $0.key < $1.key }) where value != .null {
-            let option = "--" + name.replacing("_", with: "-")
+            let option = optionName(name)
+            if case .bool(let isOn) = value {
+                if isOn { words.append(option) }
+                continue
+            }
             for text in value.array?.map(plain) ?? [plain(value)] { words += [option, quoted(text)] }
         }
         if let code = request.reasonCode { words += ["--reason-code", quoted(code)] }
@@ -36,6 +40,17 @@ public enum RequestText {
         if let version = request.ifMatch { lines.append("-H 'If-Match: \"\(version)\"'") }
         lines.append("-d \(quoted(body.canonicalText))")
         return lines.joined(separator: " \\\n  ")
+    }
+
+    /// Options every verb has; a field of the same name is called `--input-…`.
+    private static let common: Set<String> = [
+        "if-match", "dry-run", "yes", "json", "code", "idempotency-key", "server", "help", "reason-code",
+        "justification", "ticket",
+    ]
+
+    private static func optionName(_ field: String) -> String {
+        let name = field.replacing("_", with: "-")
+        return common.contains(name) ? "--input-\(name)" : "--\(name)"
     }
 
     private static func plain(_ value: JSON) -> String { value.string ?? value.canonicalText }

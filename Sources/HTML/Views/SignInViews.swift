@@ -48,13 +48,14 @@ public struct CodeStepModel: Sendable {
 public struct EnrolmentModel: Sendable {
     public var token: String
     public var offer: EnrolmentOffer
-    /// The QR code of `offer.totpURI` as an SVG element made by this server.
+    /// The QR code of `offer.totpURI` as an SVG element made by this server; drawn only when it is plain shapes.
     public var qrSVG: String
     /// By field name: `password`, `code`.
     public var errors: [String: String]
     public var csrf: String?
     public init(
-        token: String, offer: EnrolmentOffer, qrSVG: String, errors: [String: String] = [:], csrf: String? = nil
+        token: String, offer: EnrolmentOffer, qrSVG: String, errors: [String: String] = [:],
+        csrf: String? = nil
     ) {
         self.token = token
         self.offer = offer
@@ -169,7 +170,9 @@ public enum SignInViews {
                         hasFocus: true))
                 el("div", .class("field")) {
                     el("h2") { "Add to your authenticator" }
-                    el("div", .class("qr")) { Node.trusted(model.qrSVG) }
+                    el("div") {
+                        Node(picture: model.qrSVG)
+                    }
                     el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
                     el("p") { UI.id(grouped(model.offer.totpSecret)) }
                     UI.copyTextButton("Copy the secret", text: model.offer.totpSecret)

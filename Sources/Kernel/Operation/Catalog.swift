@@ -162,6 +162,6 @@ public struct Catalog: Sendable {
 
     /// Every permission code any operation or read asks for, sorted.
     public var permissions: [String] {
-        Array(Set(operations.map(\.spec.permission) + reads.map(\.permission))).sorted()
+        Array(Set(operations.map(\.spec.permission) + reads.compactMap(\.permission))).sorted()
     }
 }

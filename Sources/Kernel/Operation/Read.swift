@@ -69,7 +69,8 @@ public struct Read: Sendable {
     public let summary: String
     /// `/tenants/{id}`
     public let path: String
-    public let permission: String
+    /// `nil`: every signed-in person, about themself.
+    public let permission: String?
     public let parameters: [Parameter]
     /// JSON Schema of the answer (of one item when `isList`).
     public let schema: JSON
@@ -78,7 +79,7 @@ public struct Read: Sendable {
     public let run: @Sendable (ReadCall, any Reader) throws -> ReadAnswer
 
     public init(
-        _ name: String, summary: String, path: String, permission: String, parameters: [Parameter] = [],
+        _ name: String, summary: String, path: String, permission: String?, parameters: [Parameter] = [],
         schema: JSON = ["type": "object"], isList: Bool = false,
         run: @escaping @Sendable (ReadCall, any Reader) throws -> ReadAnswer
     ) {

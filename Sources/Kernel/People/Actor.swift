@@ -86,7 +86,8 @@ public struct Caller: Sendable {
 
     public init(
         actor: Actor, person: String, displayName: String, roles: Set<String> = [], permissions: Permissions = .none,
-        authentication: Authentication? = nil, client: Client, ip: String? = nil, userAgent: String? = nil, requestID: String
+        authentication: Authentication? = nil, client: Client, ip: String? = nil, userAgent: String? = nil,
+        requestID: String
     ) {
         self.actor = actor
         self.person = person

@@ -21,10 +21,13 @@ public struct MasterKey: Sendable {
     public init(parsing text: String) throws(Invalid) {
         var keys: [(id: String, key: SymmetricKey)] = []
         for line in text.split(whereSeparator: \.isNewline) {
-            let parts = line.trimmingCharacters(in: .whitespaces).split(separator: ":", omittingEmptySubsequences: false)
+            let parts = line.trimmingCharacters(in: .whitespaces).split(
+                separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 3, parts[0] == "postern-master", let bytes = Base64.decode(String(parts[2])),
                 bytes.count == 32
-            else { throw Invalid("The master key must have lines of the form postern-master:<id>:<base64 of 32 bytes>.") }
+            else {
+                throw Invalid("The master key must have lines of the form postern-master:<id>:<base64 of 32 bytes>.")
+            }
             guard parts[1] == Self.id(of: bytes) else {
                 throw Invalid("The master key's id \(parts[1]) does not belong to its bytes; the file may be damaged.")
             }
@@ -44,7 +47,9 @@ public struct MasterKey: Sendable {
     public static func load(file path: String) throws(Invalid) -> MasterKey {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
             let mode = (attributes[.posixPermissions] as? NSNumber)?.intValue
-        else { throw Invalid("The master key file \(path) can't be read; check that it exists and belongs to this user.") }
+        else {
+            throw Invalid("The master key file \(path) can't be read; check that it exists and belongs to this user.")
+        }
         guard mode & 0o077 == 0 else {
             throw Invalid("The master key file \(path) can be read by others; run: chmod 600 \(path)")
         }
@@ -96,5 +101,7 @@ public struct MasterKey: Sendable {
         return Array(plain)
     }
 
-    private static func id(of bytes: [UInt8]) -> String { String(sha256(Array("postern-master:".utf8) + bytes).hex.prefix(8)) }
+    private static func id(of bytes: [UInt8]) -> String {
+        String(sha256(Array("postern-master:".utf8) + bytes).hex.prefix(8))
+    }
 }

@@ -13,7 +13,8 @@ public enum PasswordRules {
         let folded = normalise(password)
         let count = folded.count
         if count < length.lowerBound {
-            return "must have at least \(length.lowerBound) characters; it has \(count). A few unrelated words are easiest."
+            return
+                "must have at least \(length.lowerBound) characters; it has \(count). A few unrelated words are easiest."
         }
         if count > length.upperBound { return "must have at most \(length.upperBound) characters; it has \(count)." }
         let lower = folded.lowercased()

@@ -10,7 +10,8 @@ public struct SessionInfo: Sendable {
     public let lastSeenAt: Instant
     public let csrfToken: String
     public init(
-        id: String, staffID: String, email: String, name: String, mfaAt: Instant, createdAt: Instant, expiresAt: Instant,
+        id: String, staffID: String, email: String, name: String, mfaAt: Instant, createdAt: Instant,
+        expiresAt: Instant,
         lastSeenAt: Instant, csrfToken: String
     ) {
         self.id = id
@@ -84,10 +85,13 @@ public struct EnrolmentOffer: Sendable {
 /// The staff realm's door: password, then a second factor, then a session. No session before the second factor.
 public protocol SignIn: Sendable {
     /// Answers a challenge and the same factors whether or not the pair is right; the second step then fails.
-    func begin(email: String, password: String, from source: Source) async throws(OperationError) -> (challenge: String, factors: [FactorKind])
+    func begin(email: String, password: String, from source: Source) async throws(OperationError) -> (
+        challenge: String, factors: [FactorKind]
+    )
     /// A TOTP code works once.
     func finish(challenge: String, totp code: String, from source: Source) async throws(OperationError) -> NewSession
-    func finish(challenge: String, recovery code: String, from source: Source) async throws(OperationError) -> NewSession
+    func finish(challenge: String, recovery code: String, from source: Source) async throws(OperationError)
+        -> NewSession
     /// Renews the factor of a session.
     func stepUp(_ session: SessionInfo, code: String, from source: Source) async throws(OperationError)
     func end(_ session: SessionInfo, from source: Source) async throws(OperationError)
@@ -99,8 +103,10 @@ public protocol SignIn: Sendable {
     /// `.notFound` when the link is unknown, used or expired.
     func enrolmentOffer(token: String) async throws(OperationError) -> EnrolmentOffer
     /// Sets password and TOTP factor at once and answers ten one-time recovery codes, shown once.
-    func enrol(token: String, password: String, sealedSecret: String, code: String, from source: Source) async throws(OperationError) -> (recoveryCodes: [String], session: NewSession)
+    func enrol(token: String, password: String, sealedSecret: String, code: String, from source: Source)
+        async throws(OperationError) -> (recoveryCodes: [String], session: NewSession)
     /// New recovery codes for a signed-in person; the old ones stop working. Needs a fresh factor.
     func renewRecoveryCodes(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> [String]
-    func changePassword(_ session: SessionInfo, by caller: Caller, old: String, new: String) async throws(OperationError)
+    func changePassword(_ session: SessionInfo, by caller: Caller, old: String, new: String)
+        async throws(OperationError)
 }

@@ -161,7 +161,7 @@ public struct Pipeline: Sendable {
 
     /// Checks the text of justification, ticket and reason code. Malformed ones join the field errors; absent ones are
     /// answered apart, after step-up.
-    private static func justify(
+    static func justify(
         _ request: OperationRequest, _ spec: OperationSpec, malformed errors: inout [FieldError]
     ) -> (justification: String?, ticket: String?, missing: [FieldError]) {
         var missing: [FieldError] = []
@@ -253,17 +253,18 @@ public struct Pipeline: Sendable {
             return .refused(.overLimit(sentence))
         }
 
-        let tenant = rehearsed.target?.tenantID ?? plan.changes.first?.after.tenantID
+        // A batch is about all its rows, not about the first one.
+        let main = rehearsed.target ?? (plan.recordsDigests ? nil : plan.changes.first?.after)
         var draft = EventDraft(id: eventID, at: clock.now, .mutation, operation.spec.name, by: caller)
-        draft.tenant = tenant
-        draft.target = (rehearsed.target ?? plan.changes.first?.after).map { (type(of: $0).type, $0.id) }
+        draft.tenant = main?.tenantID
+        draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
         draft.policyVersion = policyVersion
         draft.operationID = operationID
         draft.linked = request.undoes
         draft.facts = plan.facts
         if request.undoes != nil { draft.facts["undo"] = true }
-        let subjects = (rehearsed.target ?? plan.changes.first?.after)?.subjects ?? []
+        let subjects = main?.subjects ?? []
         if let text = admitted.justification {
             draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
         }
@@ -321,7 +322,7 @@ public struct Pipeline: Sendable {
                     at: now))
         }
 
-        let main = plan.changes.first
+        let main = plan.recordsDigests ? nil : plan.changes.first
         let target = rehearsed.target?.id ?? main?.id
         let undo = self.undo(
             operation, target: target, before: main?.before?.document, after: main?.after.document,
@@ -468,6 +469,20 @@ public struct Pipeline: Sendable {
                 ("justification", request.justification.map(JSON.string)), ("ticket", request.ticket.map(JSON.string)),
                 ("if_match", request.ifMatch.map(JSON.int)), ("undoes", request.undoes.map(JSON.string)),
             ]).canonical)
+    }
+
+    /// What the request with this key of the caller's came to, for a result page; `.notFound` when nothing is stored.
+    public func outcome(ofKey key: String, by caller: Caller) async throws(OperationError) -> Outcome {
+        do {
+            return try await database.read { reader in
+                guard let row = try reader.first(self.records.idempotency(person: caller.person, key: key)) else {
+                    throw OperationError.notFound("There is no result under this key; results are kept for a day.")
+                }
+                return Outcome(try self.replay(try self.records.storedOutcome(row), reader), replayed: true)
+            }
+        } catch {
+            throw translate(error, nil)
+        }
     }
 
     private func replay(_ stored: StoredOutcome, _ reader: any Reader) throws -> Outcome.Result {
@@ -650,18 +665,36 @@ public struct Pipeline: Sendable {
     }
 
     /// The inverse of what an event recorded, ready to be previewed; throws `.conflict` with the reason when there is none.
-    public func undoOffer(for eventID: String, by caller: Caller) async throws(OperationError) -> UndoOffer {
+    ///
+    /// - Parameter checked: false leaves the look at later changes to `run`, which does it after the idempotency look-up:
+    ///   a repeated undo then answers what the first one did.
+    public func undoOffer(
+        for eventID: String, by caller: Caller, checked: Bool = true
+    ) async throws(OperationError) -> UndoOffer {
+        let failure: OperationError
         do {
             return try await database.read { reader in
                 let recorded = try self.recorded(eventID, reader)
                 var (request, until) = try self.inverse(recorded, now: reader.now)
-                try self.checkUnchangedSince(eventID, recorded, reader)
+                // Before anything of the target is told.
+                if let spec = self.catalog[request.operation]?.spec, !caller.isSystem,
+                    !caller.permissions.contains(spec.permission)
+                {
+                    throw OperationError.forbidden(
+                        permission: spec.permission,
+                        detail: "Undoing this needs the permission \(spec.permission), which none of your roles holds.")
+                }
+                if checked { try self.checkUnchangedSince(eventID, recorded, reader) }
                 request.undoes = eventID
                 return UndoOffer(request: request, until: until)
             }
         } catch {
-            throw translate(error, nil)
+            failure = translate(error, nil)
         }
+        if case .forbidden(let permission, _) = failure {
+            try await recordDenial(permission, operation: nil, by: caller)
+        }
+        throw failure
     }
 
     /// An inverse operation, ready to be previewed and confirmed.

@@ -13,6 +13,17 @@ struct DemoTenant: Sendable {
     /// `acme-robotics.example`
     var domain: String { "\(slug).example" }
 
+    /// `ada.abara@acme-robotics.example`
+    func email(of seat: Int) -> String {
+        "\(members[seat].given).\(members[seat].family)".lowercased() + "@\(domain)"
+    }
+
+    /// Those that are not simply active when they are imported.
+    static let statuses = [
+        "cinder-labs": "ready", "lumen-orchard": "ready", "palisade-events": "failed", "orbit-ceramics": "expired",
+        "saltmarsh-brewery": "cancelled", "nettle-and-co": "pending", "rowan-farms": "expired",
+    ]
+
     private init(
         _ name: String, _ slug: String, _ plan: String, _ region: String, ageInDays: Int64, seats: Int, _ slot: Int
     ) {

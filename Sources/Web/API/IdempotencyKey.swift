@@ -14,7 +14,9 @@ enum IdempotencyKey {
             var unescaped: [UInt8] = []
             var bytes = key.makeIterator()
             while let byte = bytes.next() {
-                if byte == UInt8(ascii: "\"") { throw .keyMalformed("Idempotency-Key must be one quoted string without parameters.") }
+                if byte == UInt8(ascii: "\"") {
+                    throw .keyMalformed("Idempotency-Key must be one quoted string without parameters.")
+                }
                 if byte == UInt8(ascii: "\\") {
                     guard let next = bytes.next(), next == UInt8(ascii: "\"") || next == UInt8(ascii: "\\") else {
                         throw .keyMalformed("In the quoted Idempotency-Key a backslash may only stand before \" or \\.")

@@ -3,7 +3,9 @@ import Kernel
 /// The OpenAPI 3.1 document, derived from the declarations and from nothing else.
 public enum OpenAPI {
     /// The document of a catalogue, for a golden file: sorted and indented, the same for the same declarations.
-    public static func text(_ catalog: Catalog) -> String { String(decoding: document(catalog).prettyBytes, as: UTF8.self) }
+    public static func text(_ catalog: Catalog) -> String {
+        String(decoding: document(catalog).prettyBytes, as: UTF8.self)
+    }
 
     static func document(_ catalog: Catalog) -> JSON {
         var paths: [String: [String: JSON]] = [:]
@@ -17,7 +19,9 @@ public enum OpenAPI {
             "info": [
                 "title": "Postern", "version": "1",
                 "description":
-                    "The back office's API. Every operation is carried out through one pipeline: permission, step-up, justification, preview, approval, audit event.",
+                    .string(
+                        "The back office's API. Every operation is carried out through one pipeline: permission, "
+                            + "step-up, justification, preview, approval, audit event."),
                 "license": ["name": "Apache-2.0", "identifier": "Apache-2.0"],
             ],
             "servers": [["url": "/api/v1"]],
@@ -36,12 +40,15 @@ public enum OpenAPI {
                     "IdempotencyKey": [
                         "name": "Idempotency-Key", "in": "header",
                         "description":
-                            "Chosen by the client: new for a new intention, the same for a retry. Required unless dry_run=true. Bare or as a quoted structured-field string.",
+                            .string(
+                                "Chosen by the client: new for a new intention, the same for a retry. Required "
+                                    + "unless dry_run=true. Bare or as a quoted structured-field string."),
                         "schema": ["type": "string", "minLength": 1, "maxLength": 257, "pattern": "^[!-~]+$"],
                         "required": false,
                     ],
                     "IfMatch": [
-                        "name": "If-Match", "in": "header", "description": "The ETag of the version the client looked at.",
+                        "name": "If-Match", "in": "header",
+                        "description": "The ETag of the version the client looked at.",
                         "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"], "required": false,
                     ],
                     "RequiredIfMatch": [
@@ -90,7 +97,9 @@ public enum OpenAPI {
             required.append("justification")
             if !spec.reasonCodes.isEmpty { required.append("reason_code") }
         } else {
-            properties["justification"] = ["type": "string", "maxLength": 4000, "description": "Why, when it helps others."]
+            properties["justification"] = [
+                "type": "string", "maxLength": 4000, "description": "Why, when it helps others.",
+            ]
         }
         properties["ticket"] = ["type": "string", "maxLength": 200, "description": "The ticket this belongs to."]
         if spec.ticketRequired { required.append("ticket") }
@@ -104,13 +113,17 @@ public enum OpenAPI {
         let spec = operation.spec
         var parameters: [JSON] = [
             ["$ref": "#/components/parameters/IdempotencyKey"],
-            ["$ref": spec.requiresIfMatch ? "#/components/parameters/RequiredIfMatch" : "#/components/parameters/IfMatch"],
+            [
+                "$ref": spec.requiresIfMatch
+                    ? "#/components/parameters/RequiredIfMatch" : "#/components/parameters/IfMatch"
+            ],
             ["$ref": "#/components/parameters/DryRun"],
         ]
         if !operation.creates { parameters.insert(idParameter("id", prefix: operation.targetPrefix), at: 0) }
         var answers: [String: JSON] = [
             operation.creates ? "201" : "200": [
-                "description": operation.creates ? "Done; Location names what was made." : "Done, or the preview of it.",
+                "description": operation.creates
+                    ? "Done; Location names what was made." : "Done, or the preview of it.",
                 "headers": [
                     "ETag": ["schema": ["type": "string"], "description": "The target's new version."],
                     "Idempotency-Replayed": [
@@ -142,12 +155,15 @@ public enum OpenAPI {
                 "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Preview"]]],
             ]
         }
-        for status in ["400", "401", "403", "409", "413", "415", "422", "423", "429", "500", "503"] { answers[status] = problem }
+        for status in ["400", "401", "403", "409", "413", "415", "422", "423", "429", "500", "503"] {
+            answers[status] = problem
+        }
         if !operation.creates { answers["404"] = problem }
         answers["412"] = problem
         if spec.requiresIfMatch { answers["428"] = problem }
         return .members([
-            ("operationId", .string(spec.name)), ("summary", .string(spec.title)), ("description", .string(spec.summary)),
+            ("operationId", .string(spec.name)), ("summary", .string(spec.title)),
+            ("description", .string(spec.summary)),
             ("tags", [.string(operation.targetType)]), ("parameters", .array(parameters)),
             (
                 "requestBody",
@@ -192,7 +208,7 @@ public enum OpenAPI {
             ("operationId", .string(read.name)), ("summary", .string(read.summary)),
             ("tags", [.string(String(read.name.prefix { $0 != "." }))]),
             ("parameters", parameters.isEmpty ? nil : .array(parameters)), ("responses", .object(answers)),
-            ("x-permission", .string(read.permission)),
+            ("x-permission", read.permission.map(JSON.string)),
         ])
     }
 
@@ -264,7 +280,8 @@ public enum OpenAPI {
                 "reasons": ["type": "array", "items": ["type": "string"]], "before": nullableObject,
                 "after": nullableObject, "also": ["type": "array", "items": ["type": "object"]],
                 "effects": ["type": "array", "items": ["type": "object"]],
-                "approvals": ["type": "array", "items": ["type": "object"]], "consequence": ["type": ["string", "null"]],
+                "approvals": ["type": "array", "items": ["type": "object"]],
+                "consequence": ["type": ["string", "null"]],
                 "reversibility": ["type": "string"],
             ],
         ],
@@ -333,7 +350,8 @@ public enum OpenAPI {
                         [
                             "type": "object", "required": ["challenge", "factors"],
                             "properties": [
-                                "challenge": ["type": "string"], "factors": ["type": "array", "items": ["type": "string"]],
+                                "challenge": ["type": "string"],
+                                "factors": ["type": "array", "items": ["type": "string"]],
                             ],
                         ], signInProblems),
                 ]
@@ -434,7 +452,8 @@ public enum OpenAPI {
             (
                 "/audit-events/{id}/receipt", "get",
                 [
-                    "operationId": "audit.receipt", "summary": "An event's receipt, to verify outside", "tags": ["audit"],
+                    "operationId": "audit.receipt", "summary": "An event's receipt, to verify outside",
+                    "tags": ["audit"],
                     "parameters": [eventID],
                     "responses": answers(
                         "200", "The receipt.", ["type": "object"], ["401", "403", "404", "429", "500", "503"]),
@@ -453,7 +472,8 @@ public enum OpenAPI {
                         "200": [
                             "description": "JSON Lines.",
                             "content": ["application/jsonl": ["schema": ["type": "string"]]],
-                        ], "401": problem, "403": problem, "422": problem, "429": problem, "500": problem, "503": problem,
+                        ], "401": problem, "403": problem, "422": problem, "429": problem, "500": problem,
+                        "503": problem,
                     ], "x-permission": "audit.export",
                 ]
             ),

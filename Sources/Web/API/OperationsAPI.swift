@@ -36,7 +36,8 @@ extension StaffAPI {
         let allowed = caller.permissions.contains(spec.permission)
         return .members([
             ("name", .string(spec.name)), ("title", .string(spec.title)), ("summary", .string(spec.summary)),
-            ("target", .string(operation.targetType)), ("method", "POST"), ("path", .string("/api/v1" + operation.apiPath)),
+            ("target", .string(operation.targetType)), ("method", "POST"),
+            ("path", .string("/api/v1" + operation.apiPath)),
             ("permission", .string(spec.permission)), ("risk", .string(spec.risk.rawValue)),
             (
                 "reason_codes",
@@ -61,13 +62,13 @@ extension StaffAPI {
         let reasonCode = body.text("reason_code", atMost: 64)
         let justification = body.text("justification")
         let ticket = body.text("ticket", atMost: 200)
-        // The pipeline would find these too, but only once the members around them are right.
-        if let input { body.add(operation.errors(in: input)) }
-        try body.finish()
-        return OperationRequest(
+        let request = OperationRequest(
             operation: operation.spec.name, target: operation.creates ? nil : exchange.parameters["id"],
             input: input ?? .object([:]), reasonCode: reasonCode, justification: justification, ticket: ticket,
             ifMatch: ifMatch, idempotencyKey: key)
+        // The pipeline finds these too, but only once the members around them are right.
+        try body.finish { operation.errors(in: request) }
+        return request
     }
 
     /// Runs or previews a request and answers in the shapes of the API.
@@ -107,7 +108,8 @@ extension StaffAPI {
     private static func isDryRun(_ exchange: Exchange) throws -> Bool {
         var errors: [FieldError] = []
         for name in exchange.query.keys.sorted() where name != "dry_run" {
-            errors.append(FieldError(pointer: "?\(name)", detail: "\"\(name)\" is not a parameter here; known is dry_run."))
+            errors.append(
+                FieldError(pointer: "?\(name)", detail: "\"\(name)\" is not a parameter here; known is dry_run."))
         }
         let text = exchange.first("dry_run")
         if let text, text != "true", text != "false" {

@@ -1,8 +1,8 @@
 import Kernel
 
 extension JSON {
-    /// The value with two spaces of indentation, members sorted by name and a line feed at the end: for documents people
-    /// read and compare. Never hashed.
+    /// The value with two spaces of indentation, members sorted by name and a line feed at the end: for documents
+    /// people read and compare. Never hashed.
     var prettyBytes: [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(64 << 10)

@@ -19,7 +19,8 @@ extension StaffAPI {
             },
             signingIn("/sessions/totp") { exchange in
                 let (challenge, code) = try await Self.secondStep(exchange)
-                let session = try await context.signIn.finish(challenge: challenge, totp: code, from: exchange.source(.api))
+                let session = try await context.signIn.finish(
+                    challenge: challenge, totp: code, from: exchange.source(.api))
                 return try await created(session, exchange)
             },
             signingIn("/sessions/recovery") { exchange in

@@ -66,11 +66,13 @@ struct StaffAPI: Sendable {
         } else {
             throw Problem.unauthenticated("Sign in first: POST /api/v1/sessions, then send Authorization: Bearer.")
         }
-        do {
+        do throws(OperationError) {
             let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.source(.api))
             return Signed(caller: caller, session: session, token: token)
-        } catch OperationError.unauthenticated {
-            throw Problem.unauthenticated("This session is unknown, over or ended; sign in again.", error: "invalid_token")
+        } catch {
+            guard case .unauthenticated = error else { throw error }
+            throw Problem.unauthenticated(
+                "This session is unknown, over or ended; sign in again.", error: "invalid_token")
         }
     }
 
@@ -87,7 +89,8 @@ struct StaffAPI: Sendable {
                         unknown.map {
                             FieldError(
                                 pointer: "?\($0)",
-                                detail: "\"\($0)\" is not a parameter here; known are \(wanted.isEmpty ? "none" : wanted).")
+                                detail:
+                                    "\"\($0)\" is not a parameter here; known are \(wanted.isEmpty ? "none" : wanted).")
                         })
                 }
                 let call = ReadCall(

@@ -1,1 +1,218 @@
-// Everything here only makes quicker what also works without it.
+// Everything here only makes quicker what also works without it. No framework, no third party.
+
+function startCopying() {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const before = button.lastChild.nodeType === Node.TEXT_NODE ? button.lastChild.data : null;
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        say("Copied");
+        if (before !== null) {
+          button.lastChild.data = "Copied";
+          setTimeout(() => { button.lastChild.data = before; }, 1500);
+        }
+      } catch {
+        say("The browser refused to copy. Select the text and copy it yourself.");
+      }
+    });
+  }
+  for (const button of document.querySelectorAll("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+}
+
+// One live region, read out by screen readers and seen as a toast.
+let region;
+function say(text) {
+  if (!region) {
+    region = document.createElement("p");
+    region.className = "toast toast--floating";
+    region.setAttribute("role", "status");
+    document.body.append(region);
+  }
+  region.textContent = text;
+  region.hidden = false;
+  clearTimeout(region.timer);
+  region.timer = setTimeout(() => { region.hidden = true; }, 2500);
+}
+
+function startTheme() {
+  const root = document.documentElement;
+  for (const button of document.querySelectorAll("[data-theme-switch]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      const theme = dark ? "light" : "dark";
+      root.dataset.theme = theme;
+      document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
+    });
+  }
+}
+
+// Menus made of <details> close like menus.
+function startMenus() {
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll("details:is(.menu, .off)[open]")) {
+      if (!open.contains(event.target)) open.open = false;
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const open of document.querySelectorAll("details:is(.menu, .off)[open]")) {
+      open.open = false;
+      open.querySelector("summary").focus();
+    }
+  });
+}
+
+// The justification counter: the same words as the server writes.
+function startCounters() {
+  for (const counter of document.querySelectorAll("[data-counter]")) {
+    const field = document.getElementById(counter.dataset.counter);
+    if (!field) continue;
+    const minimum = Number(counter.dataset.minimum);
+    const update = () => {
+      const count = [...new Intl.Segmenter().segment(field.value)].length;
+      counter.classList.toggle("counter--ok", count >= minimum);
+      counter.textContent =
+        count === 0 ? `at least ${minimum} characters`
+        : count >= minimum ? `${count} characters, at least ${minimum}`
+        : `${count} of at least ${minimum}`;
+    };
+    field.addEventListener("input", update);
+    update();
+  }
+}
+
+// Leaving a form that was filled but not sent asks first. A preview is a send: what was typed comes back.
+function guardForms() {
+  for (const form of document.querySelectorAll("form[data-guard]")) {
+    let touched = false;
+    form.addEventListener("input", () => { touched = true; });
+    form.addEventListener("submit", () => { touched = false; });
+    addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });
+  }
+  // A form is sent once, even when the button is pressed twice.
+  for (const form of document.querySelectorAll("form[method=post]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.sent) { event.preventDefault(); return; }
+      form.dataset.sent = "1";
+      event.submitter?.setAttribute("aria-busy", "true");
+    });
+  }
+  // Coming back by the history finds the form usable again.
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+    for (const button of document.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
+  });
+}
+
+function showPasswords() {
+  for (const field of document.querySelectorAll("input[type=password]")) {
+    const label = document.querySelector(`label[for="${field.id}"]`);
+    if (!label) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "show";
+    button.textContent = "Show";
+    button.setAttribute("aria-pressed", "false");
+    button.setAttribute("aria-controls", field.id);
+    button.addEventListener("click", () => {
+      const shown = field.type === "text";
+      field.type = shown ? "password" : "text";
+      button.textContent = shown ? "Show" : "Hide";
+      button.setAttribute("aria-pressed", String(!shown));
+    });
+    const top = document.createElement("span");
+    top.className = "field__top";
+    label.replaceWith(top);
+    top.append(label, button);
+  }
+}
+
+// "/" and ⌘K / Ctrl-K go to the search box; j, k and Enter move through the rows of a list.
+const typing = (element) =>
+  element instanceof HTMLElement && (element.isContentEditable || element.matches("input, textarea, select"));
+
+function startKeys() {
+  const search = document.getElementById("q");
+  const tables = [...document.querySelectorAll("table[data-rows]")].filter((table) => table.querySelector("tbody th a"));
+  let current = -1;
+
+  const rows = () => tables.flatMap((table) => [...table.tBodies[0].rows]);
+  const move = (step) => {
+    const all = rows();
+    if (all.length === 0) return;
+    const focused = all.findIndex((row) => row.contains(document.activeElement));
+    current = Math.min(all.length - 1, Math.max(0, (focused >= 0 ? focused : current) + step));
+    const link = all[current].querySelector("th a");
+    link?.focus();
+    all[current].scrollIntoView({ block: "nearest" });
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.altKey) return;
+    if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k" && search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+      return;
+    }
+    if (event.metaKey || event.ctrlKey || typing(event.target)) return;
+    if (event.key === "/" && search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (event.key === "j") {
+      move(1);
+    } else if (event.key === "k") {
+      move(-1);
+    }
+  });
+}
+
+// Keeps "11 min ago" true while the page is open, and adds the local time to the title. The words are the server's.
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+function relative(at, now) {
+  const distance = Math.trunc((now - at) / 1000);
+  const size = Math.abs(distance);
+  if (size < 5) return "now";
+  let text;
+  if (size < 60) text = `${size} s`;
+  else if (size < 3600) text = `${Math.floor(size / 60)} min`;
+  else if (size < 86400) text = `${Math.floor(size / 3600)} h`;
+  else if (size < 7 * 86400) text = size < 2 * 86400 ? "1 day" : `${Math.floor(size / 86400)} days`;
+  else {
+    const day = `${at.getUTCDate()} ${months[at.getUTCMonth()]}`;
+    return at.getUTCFullYear() === now.getUTCFullYear() ? day : `${day} ${at.getUTCFullYear()}`;
+  }
+  return distance > 0 ? `${text} ago` : `in ${text}`;
+}
+
+function startTimes() {
+  const times = [...document.querySelectorAll("time[datetime]")].filter((time) => time.title);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const local = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+  if (zone !== "UTC") {
+    for (const time of times) time.title += `, ${local.format(new Date(time.dateTime))} here`;
+  }
+  const moving = times.filter((time) => "relative" in time.dataset);
+  const refresh = () => {
+    const now = new Date();
+    for (const time of moving) time.textContent = relative(new Date(time.dateTime), now);
+  };
+  // Not at once: the server's clock and this one may differ by seconds, and the text was right a moment ago.
+  if (moving.length > 0) setInterval(refresh, 15000);
+}
+
+startCopying();
+startTheme();
+startMenus();
+startTimes();
+startCounters();
+guardForms();
+showPasswords();
+startKeys();

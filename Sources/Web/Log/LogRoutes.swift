@@ -46,7 +46,8 @@ struct LogRoutes: Sendable {
 
     /// `x001/x234/067` → 1234067, with an optional `.p/W`.
     private static func position(_ exchange: Exchange) throws -> (index: Int64, width: Int?) {
-        var parts = (exchange.parameters["path"] ?? "").split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        var parts = (exchange.parameters["path"] ?? "").split(separator: "/", omittingEmptySubsequences: false).map(
+            String.init)
         var width: Int?
         if parts.count >= 2, parts[parts.count - 2].hasSuffix(".p") {
             let text = parts.removeLast()
@@ -79,7 +80,8 @@ enum TilePath {
             let isLast = position == parts.count - 1
             guard part.hasPrefix("x") != isLast else { return nil }
             let digits = isLast ? Substring(part) : part.dropFirst()
-            guard digits.utf8.count == 3, digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let value = Int64(digits)
+            guard digits.utf8.count == 3, digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
+                let value = Int64(digits)
             else { return nil }
             if position == 0, !isLast, value == 0 { return nil }
             index = index * 1000 + value

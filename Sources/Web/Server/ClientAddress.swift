@@ -6,7 +6,8 @@ struct ClientAddress: Sendable {
     /// What a trusted proxy says of the scheme; `nil` when nobody trusted said anything.
     let forwardedScheme: String?
 
-    /// Walks the forwarding chain from the nearest hop outwards and stops at the first address that is no trusted proxy.
+    /// Walks the forwarding chain from the nearest hop outwards and stops at the first address that is no trusted
+    /// proxy.
     /// - Parameter peer: the address at the other end of the connection.
     init(peer: String?, headers: HTTPFields, trusting proxies: [NetworkRange]) {
         let peer = peer ?? "unknown"
@@ -54,8 +55,8 @@ extension StringProtocol {
     /// Without spaces and tabs at both ends.
     var trimmed: SubSequence {
         var part = self[...]
-        while let first = part.utf8.first, first == 0x20 || first == 0x09 { part = part.dropFirst() }
-        while let last = part.utf8.last, last == 0x20 || last == 0x09 { part = part.dropLast() }
+        while let first = part.first, first == " " || first == "\t" { part = part.dropFirst() }
+        while let last = part.last, last == " " || last == "\t" { part = part.dropLast() }
         return part
     }
 }

@@ -41,7 +41,9 @@ struct Exchange: Sendable {
 
     /// The whole body.
     func body(limit: Int = Exchange.bodyLimit) async throws -> [UInt8] {
-        if let announced = headers[.contentLength].flatMap(Int.init), announced > limit { throw Problem.tooLarge(limit) }
+        if let announced = headers[.contentLength].flatMap(Int.init), announced > limit {
+            throw Problem.tooLarge(limit)
+        }
         do {
             let buffer = try await request.body.collect(upTo: limit)
             return Array(buffer.readableBytesView)
@@ -72,7 +74,9 @@ extension Response {
 
     static func noContent() -> Response { Response(status: .noContent, headers: [.cacheControl: "no-store"]) }
 
-    static func text(_ text: String, status: HTTPResponse.Status = .ok, type: String = "text/plain; charset=utf-8") -> Response {
+    static func text(_ text: String, status: HTTPResponse.Status = .ok, type: String = "text/plain; charset=utf-8")
+        -> Response
+    {
         Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
     }
 

@@ -11,10 +11,8 @@ struct FormSeal: Sendable {
     enum Purpose: String {
         /// The fields of a form that was posted after its session had ended.
         case form
-        /// What the result page shows after an operation.
-        case result
-        /// An idempotency key's form.
-        case signIn = "sign-in"
+        /// The secret of an enrolment that is not finished.
+        case enrolment
     }
 
     init(key: [UInt8], clock: Clock) {

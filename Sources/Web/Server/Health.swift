@@ -17,12 +17,14 @@ public struct Health: Sendable {
             Check("database") {
                 do {
                     let now = try await database.read { reader in
-                        _ = try reader.query(Statement("SELECT 1 AS one"))
+                        _ = try reader.query(HealthQueries.probe)
                         return reader.now
                     }
                     let apart = abs((clock.now - now).microseconds)
                     return apart > 2_000_000
-                        ? "This server's clock and the database's are \(apart / 1_000_000) s apart; set the time of both by NTP." : nil
+                        ? "This server's clock and the database's are \(apart / 1_000_000) s apart; "
+                            + "set the time of both by NTP."
+                        : nil
                 } catch {
                     return "The database does not answer; check that it runs and that POSTERN_DATABASE_URL names it."
                 }

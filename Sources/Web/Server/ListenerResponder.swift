@@ -38,7 +38,8 @@ struct ListenerResponder: HTTPResponder {
         var route: Route?
         func exchange(_ parameters: [String: String], _ query: [String: [String]]) -> Exchange {
             Exchange(
-                request: request, path: path, parameters: parameters, query: query, client: client, requestID: requestID)
+                request: request, path: path, parameters: parameters, query: query, client: client, requestID: requestID
+            )
         }
 
         var response: Response
@@ -46,7 +47,8 @@ struct ListenerResponder: HTTPResponder {
         do {
             failed = exchange([:], [:])
             if listener == .staff, !configuration.staffNetworks.isEmpty,
-                !(IPAddress(client.ip).map { address in configuration.staffNetworks.contains { $0.contains(address) } } ?? false)
+                !(IPAddress(client.ip).map { address in configuration.staffNetworks.contains { $0.contains(address) } }
+                    ?? false)
             {
                 throw Problem(.networkRefused, "The staff console does not answer to \(client.ip).")
             }
@@ -87,11 +89,13 @@ struct ListenerResponder: HTTPResponder {
         if request.method == .head { response = response.createHeadResponse() }
 
         let elapsed = started.duration(to: .now)
-        let microseconds = Int(elapsed.components.seconds) * 1_000_000 + Int(elapsed.components.attoseconds / 1_000_000_000_000)
+        let microseconds =
+            Int(elapsed.components.seconds) * 1_000_000 + Int(elapsed.components.attoseconds / 1_000_000_000_000)
         (route?.tally ?? unmatched).record(status: response.status.code, microseconds: microseconds)
         let template = route?.template ?? "(no route)"
+        let milliseconds = "\(microseconds / 1000).\(microseconds / 100 % 10)"
         logger.info(
-            "\(request.method.rawValue) \(template) \(response.status.code) \(microseconds / 1000).\(microseconds / 100 % 10) ms",
+            "\(request.method.rawValue) \(template) \(response.status.code) \(milliseconds) ms",
             metadata: ["request_id": "\(requestID)", "listener": "\(listener.rawValue)"])
         return response
     }

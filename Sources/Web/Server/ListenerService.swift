@@ -1,4 +1,6 @@
+import Foundation
 import Hummingbird
+import HummingbirdCore
 import HummingbirdTLS
 import Kernel
 import Logging
@@ -31,7 +33,8 @@ struct ListenerService: Service {
         } catch {
             throw ListenError(
                 listener: listener,
-                description: "The TLS files can't be used (\(error)); check POSTERN_TLS_CERTIFICATE and POSTERN_TLS_KEY.")
+                description:
+                    "The TLS files can't be used (\(error)); check POSTERN_TLS_CERTIFICATE and POSTERN_TLS_KEY.")
         }
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
@@ -55,16 +58,22 @@ struct ListenerService: Service {
         case EADDRINUSE:
             return "port \(port) is taken (the \(listener.rawValue) listener); set \(listener.portVariable)"
         case EACCES:
-            return "port \(port) needs rights this process does not have (the \(listener.rawValue) listener); set \(listener.portVariable) to 1024 or more"
+            return
+                "port \(port) needs rights this process does not have (the \(listener.rawValue) listener); "
+                + "set \(listener.portVariable) to 1024 or more"
         case EADDRNOTAVAIL:
-            return "\(address.host) is not an address of this machine (the \(listener.rawValue) listener); set POSTERN_\(listener.rawValue.uppercased())_HOST"
+            return
+                "\(address.host) is not an address of this machine (the \(listener.rawValue) listener); "
+                + "set POSTERN_\(listener.rawValue.uppercased())_HOST"
         default:
             return "the \(listener.rawValue) listener can't open \(address.host):\(port): \(error)"
         }
     }
 
     /// Runs `body`; when shutdown begins it has `limit` to end by itself before it is cancelled, connections included.
-    private static func stopping(within limit: Duration, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    private static func stopping(within limit: Duration, _ body: @escaping @Sendable () async throws -> Void)
+        async throws
+    {
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
                 try await body()

@@ -1,4 +1,5 @@
 import HTML
+import Hummingbird
 import Kernel
 import Logging
 import ServiceLifecycle
@@ -11,17 +12,18 @@ public struct Listeners: Sendable {
 
     /// - Parameters:
     ///   - formKey: at least 32 secret bytes, the same on all servers of one deployment. Seals what forms carry.
+    ///   - qrSVG: draws the text of an enrolment as a QR code, an SVG element without script.
     ///   - onListening: called with the real port when a listener takes connections.
     public init(
         pipeline: Pipeline, signIn: any SignIn, log: any TransparencyLog, consoles: [Console], cursors: CursorCodec,
         configuration: WebConfiguration, health: Health, metrics: Metrics = Metrics(), formKey: [UInt8],
-        clock: Clock = .system, logger: Logger,
+        qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system, logger: Logger,
         onListening: @escaping @Sendable (ListenerName, Int) async -> Void = { _, _ in }
     ) {
         context = WebContext(
             pipeline: pipeline, signIn: signIn, log: log, consoles: consoles, cursors: cursors,
             configuration: configuration, clock: clock, metrics: metrics, health: health,
-            forms: FormSeal(key: formKey, clock: clock),
+            forms: FormSeal(key: formKey, clock: clock), qrSVG: qrSVG,
             requests: RateLimiter("session", perMinute: configuration.requestsPerMinute, clock: clock),
             signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock))
         self.logger = logger
@@ -60,7 +62,8 @@ public struct Listeners: Sendable {
         return ListenerService(
             listener: name, address: address, tls: name == .metrics ? nil : context.configuration.tls,
             responder: ListenerResponder(
-                listener: name, routes: table, configuration: context.configuration, clock: context.clock, logger: logger,
+                listener: name, routes: table, configuration: context.configuration, clock: context.clock,
+                logger: logger,
                 errorPage: errorPage, unmatched: unmatched),
             logger: logger, onListening: onListening)
     }

@@ -1,7 +1,8 @@
 import Kernel
 import Synchronization
 
-/// Counts of one route on one listener. Every route has its own, so requests on different routes never wait for each other.
+/// Counts of one route on one listener. Every route has its own, so requests on different routes never wait for each
+/// other.
 final class RouteTally: Sendable {
     /// Upper bounds in seconds.
     static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
@@ -77,7 +78,9 @@ public final class Metrics: Sendable {
             .filter { $0.3.count > 0 }
         for (listener, template, method, counts) in routes {
             for (status, count) in counts.statuses.sorted(by: { $0.key < $1.key }) {
-                out += "postern_http_requests_total{listener=\"\(listener.rawValue)\",method=\"\(method)\",route=\"\(template)\",status=\"\(status)\"} \(count)\n"
+                out +=
+                    "postern_http_requests_total{listener=\"\(listener.rawValue)\",method=\"\(method)\","
+                    + "route=\"\(template)\",status=\"\(status)\"} \(count)\n"
             }
         }
         out += "# HELP postern_http_request_duration_seconds Time from the request's head to its answer's head.\n"
@@ -93,8 +96,12 @@ public final class Metrics: Sendable {
             out += "postern_http_request_duration_seconds_sum{\(labels)} \(Double(counts.microseconds) / 1_000_000)\n"
             out += "postern_http_request_duration_seconds_count{\(labels)} \(counts.count)\n"
         }
-        out += "# HELP postern_operations_total Operations asked for, by how they ended.\n# TYPE postern_operations_total counter\n"
-        for (key, count) in operations.withLock({ $0 }).sorted(by: { ($0.key.name, $0.key.outcome) < ($1.key.name, $1.key.outcome) }) {
+        out +=
+            "# HELP postern_operations_total Operations asked for, by how they ended.\n# TYPE "
+            + "postern_operations_total counter\n"
+        for (key, count) in operations.withLock({ $0 }).sorted(by: {
+            ($0.key.name, $0.key.outcome) < ($1.key.name, $1.key.outcome)
+        }) {
             out += "postern_operations_total{operation=\"\(key.name)\",outcome=\"\(key.outcome)\"} \(count)\n"
         }
         for gauge in gauges {

@@ -65,69 +65,101 @@ struct Problem: Error, Sendable {
 extension Problem.Kind {
     static let malformedJSON = Self(
         "malformed-json", 400, "The body is not JSON",
-        "The body could not be read as JSON (RFC 8259). The detail names the byte where reading stopped, counted from 0. Duplicate member names and text after the value are refused too.")
+        "The body could not be read as JSON (RFC 8259). The detail names the byte where reading stopped, counted "
+            + "from 0. Duplicate member names and text after the value are refused too."
+    )
     static let badRequest = Self(
-        "bad-request", 400, "The request can't be read", "Something about the request is not well formed; the detail says what.")
+        "bad-request", 400, "The request can't be read",
+        "Something about the request is not well formed; the detail says what.")
     static let keyMissing = Self(
         "idempotency-key-missing", 400, "Idempotency-Key is missing",
-        "Every request that changes something carries an Idempotency-Key header: a value you choose, new for every new intention and the same for every retry. With ?dry_run=true no key is needed.")
+        "Every request that changes something carries an Idempotency-Key header: a value you choose, new for "
+            + "every new intention and the same for every retry. With ?dry_run=true no key is needed."
+    )
     static let keyMalformed = Self(
         "idempotency-key-malformed", 400, "Idempotency-Key is malformed",
         "The Idempotency-Key is 1 to 255 visible ASCII characters, bare or as a quoted structured-field string.")
     static let signInRequired = Self(
         "sign-in-required", 401, "Sign in first",
-        "The request carries no session, or one that is unknown, expired or ended. Sign in with POST /api/v1/sessions and then /api/v1/sessions/totp, and send the token as Authorization: Bearer.")
+        "The request carries no session, or one that is unknown, expired or ended. Sign in with POST "
+            + "/api/v1/sessions and then /api/v1/sessions/totp, and send the token as Authorization: Bearer."
+    )
     static let stepUpRequired = Self(
         "step-up-required", 401, "Use your second factor again",
-        "This operation needs a second factor used a short time ago (RFC 9470). Send a current code with POST /api/v1/sessions/step-up and repeat the request with the same Idempotency-Key.")
+        "This operation needs a second factor used a short time ago (RFC 9470). Send a current code with POST "
+            + "/api/v1/sessions/step-up and repeat the request with the same Idempotency-Key."
+    )
     static let permissionMissing = Self(
         "permission-missing", 403, "You may not do this",
-        "None of your current grants carries the permission named in required_permission. Somebody who may grant roles can change that.")
+        "None of your current grants carries the permission named in required_permission. Somebody who may grant "
+            + "roles can change that."
+    )
     static let limitExceeded = Self(
-        "limit-exceeded", 403, "Over your limit", "The amount is over what your grants allow and no approval rule covers it.")
+        "limit-exceeded", 403, "Over your limit",
+        "The amount is over what your grants allow and no approval rule covers it.")
     static let networkRefused = Self(
         "network-refused", 403, "Not from this network",
         "This listener answers only to the networks its operator listed in POSTERN_STAFF_NETWORKS.")
     static let formRefused = Self(
         "form-refused", 403, "The form did not come from this console",
-        "The form's token is missing or belongs to another session, or the browser says that another site sent it. Open the page again and send the form from there.")
-    static let notFound = Self("not-found", 404, "There is nothing here", "The address or the id in it names nothing that exists.")
+        "The form's token is missing or belongs to another session, or the browser says that another site sent "
+            + "it. Open the page again and send the form from there."
+    )
+    static let notFound = Self(
+        "not-found", 404, "There is nothing here", "The address or the id in it names nothing that exists.")
     static let methodNotAllowed = Self(
-        "method-not-allowed", 405, "Not with this method", "The address exists, but not for this method; the Allow header lists those it has.")
+        "method-not-allowed", 405, "Not with this method",
+        "The address exists, but not for this method; the Allow header lists those it has.")
     static let conflict = Self(
         "conflict", 409, "Not in this state",
         "The target's present state does not allow this. Where it helps, legal_transitions lists what is possible.")
     static let keyRunning = Self(
         "idempotency-key-running", 409, "Still running",
-        "A request with the same Idempotency-Key has not finished yet. Repeat it after Retry-After seconds to get its answer.")
+        "A request with the same Idempotency-Key has not finished yet. Repeat it after Retry-After seconds to "
+            + "get its answer."
+    )
     static let versionChanged = Self(
         "version-changed", 412, "Changed since you read it",
-        "The version in If-Match is not the current one. Read the resource again, look at what changed, and repeat with the new ETag.")
+        "The version in If-Match is not the current one. Read the resource again, look at what changed, and "
+            + "repeat with the new ETag."
+    )
     static let tooLarge = Self("body-too-large", 413, "The body is too large", "A request body may have at most 1 MiB.")
     static let unsupportedMediaType = Self(
-        "unsupported-media-type", 415, "Not this media type", "Send application/json here (forms of the console: application/x-www-form-urlencoded).")
+        "unsupported-media-type", 415, "Not this media type",
+        "Send application/json here (forms of the console: application/x-www-form-urlencoded).")
     static let invalidFields = Self(
         "invalid-fields", 422, "Some fields can't be accepted",
-        "Every field that can't be accepted is listed in errors, by JSON pointer into the body (or ?name for a query parameter).")
+        "Every field that can't be accepted is listed in errors, by JSON pointer into the body (or ?name for a "
+            + "query parameter)."
+    )
     static let keyReused = Self(
         "idempotency-key-reused", 422, "Idempotency-Key was used for something else",
         "The same key came with another operation, target, body or If-Match before. Use a new key for a new intention.")
-    static let locked = Self("locked", 423, "Locked", "A legal hold or another lock stands; the detail says which and who can lift it.")
+    static let locked = Self(
+        "locked", 423, "Locked", "A legal hold or another lock stands; the detail says which and who can lift it.")
     static let versionRequired = Self(
         "version-required", 428, "If-Match is required",
-        "This operation is only accepted with If-Match and the ETag of the version you looked at, so that nobody's change is overwritten unseen.")
+        "This operation is only accepted with If-Match and the ETag of the version you looked at, so that "
+            + "nobody's change is overwritten unseen."
+    )
     static let tooManyRequests = Self("too-many-requests", 429, "Too many requests", "Wait for Retry-After seconds.")
     static let internalError = Self(
         "internal-error", 500, "Something broke in Postern",
-        "The request was not carried out, or its outcome is not known. Repeat it with the same Idempotency-Key; if it fails again, give your operator the X-Request-Id.")
+        "The request was not carried out, or its outcome is not known. Repeat it with the same Idempotency-Key; "
+            + "if it fails again, give your operator the X-Request-Id."
+    )
     static let unavailable = Self(
         "unavailable", 503, "Not available right now",
-        "The database can't be reached or the log is behind. Nothing was changed unless the detail says otherwise. Repeat after Retry-After seconds with the same Idempotency-Key.")
+        "The database can't be reached or the log is behind. Nothing was changed unless the detail says "
+            + "otherwise. Repeat after Retry-After seconds with the same Idempotency-Key."
+    )
 
     static let all: [Self] = [
-        malformedJSON, badRequest, keyMissing, keyMalformed, signInRequired, stepUpRequired, permissionMissing, limitExceeded,
+        malformedJSON, badRequest, keyMissing, keyMalformed, signInRequired, stepUpRequired, permissionMissing,
+        limitExceeded,
         networkRefused, formRefused, notFound, methodNotAllowed, conflict, keyRunning, versionChanged, tooLarge,
-        unsupportedMediaType, invalidFields, keyReused, locked, versionRequired, tooManyRequests, internalError, unavailable,
+        unsupportedMediaType, invalidFields, keyReused, locked, versionRequired, tooManyRequests, internalError,
+        unavailable,
     ]
 }
 
@@ -165,9 +197,12 @@ extension Problem {
             self.init(.signInRequired, "Sign in first: this needs a session that is known and not over.")
             headers[.wwwAuthenticate] = "Bearer"
         case .stepUpRequired(let maxAge):
-            self.init(.stepUpRequired, "Use your second factor again: it must have been used within \(maxAge.seconds) seconds.")
+            self.init(
+                .stepUpRequired,
+                "Use your second factor again: it must have been used within \(maxAge.seconds) seconds.")
             headers[.wwwAuthenticate] =
-                "Bearer error=\"insufficient_user_authentication\", error_description=\"A fresh second factor is required\", max_age=\(maxAge.seconds)"
+                "Bearer error=\"insufficient_user_authentication\", "
+                + "error_description=\"A fresh second factor is required\", max_age=\(maxAge.seconds)"
         case .forbidden(let permission, let detail):
             self.init(.permissionMissing, detail)
             requiredPermission = permission
@@ -181,18 +216,25 @@ extension Problem {
         case .locked(let detail): self.init(.locked, detail)
         case .notFound(let detail): self.init(.notFound, detail)
         case .preconditionFailed(let current):
-            self.init(.versionChanged, "Somebody changed it since you read it: its version is \(current) now. Read it again and repeat.")
+            self.init(
+                .versionChanged,
+                "Somebody changed it since you read it: its version is \(current) now. Read it again and repeat.")
             headers[.eTag] = ETag.text(current)
         case .preconditionRequired:
             self.init(.versionRequired, "Send If-Match with the ETag of the version you looked at.")
         case .keyMissing:
-            self.init(.keyMissing, "Send an Idempotency-Key header: a new value for a new intention, the same one for a retry.")
+            self.init(
+                .keyMissing,
+                "Send an Idempotency-Key header: a new value for a new intention, the same one for a retry.")
         case .keyMalformed(let detail): self.init(.keyMalformed, detail)
         case .keyRunning:
-            self.init(.keyRunning, "The first request with this Idempotency-Key is still running. Repeat in a second for its answer.")
+            self.init(
+                .keyRunning,
+                "The first request with this Idempotency-Key is still running. Repeat in a second for its answer.")
             retryAfter = 1
         case .keyReused:
-            self.init(.keyReused, "This Idempotency-Key came with another request before. Use a new key for a new intention.")
+            self.init(
+                .keyReused, "This Idempotency-Key came with another request before. Use a new key for a new intention.")
         case .tooManyRequests(let span):
             let seconds = max(1, (span.microseconds + 999_999) / 1_000_000)
             self.init(.tooManyRequests, "Too many requests. Try again in \(seconds) seconds.")
@@ -211,13 +253,15 @@ extension Problem {
 enum ETag {
     static func text(_ version: Int64) -> String { "\"\(version)\"" }
 
-    /// The version in an `If-Match` field: `nil` without the field or for `*`; −1, which no row has, for a tag that can't be
-    /// one of ours, so that the comparison fails as it must.
+    /// The version in an `If-Match` field: `nil` without the field or for `*`; −1, which no row has, for a tag that
+    /// can't be one of ours, so that the comparison fails as it must.
     static func version(ifMatch text: String?) throws(Problem) -> Int64? {
         guard let text = text?.trimmed, text != "*" else { return nil }
         if text.hasPrefix("W/\"") { return -1 }
         guard text.count >= 2, text.hasPrefix("\""), text.hasSuffix("\"") else {
-            throw Problem(.badRequest, "If-Match must be one strong entity tag, such as \"7\", exactly as the ETag header gave it.")
+            throw Problem(
+                .badRequest,
+                "If-Match must be one strong entity tag, such as \"7\", exactly as the ETag header gave it.")
         }
         let inner = text.dropFirst().dropLast()
         guard !inner.contains("\"") else {

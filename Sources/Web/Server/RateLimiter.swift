@@ -57,7 +57,8 @@ final class RateLimiter: Sendable {
         }
         let missing = taken ? 0 : (1 - tokens) / rate
         return Verdict(
-            policy: policy, limit: perMinute, remaining: Int(tokens), reset: Int(((capacity - tokens) / rate).rounded(.up)),
+            policy: policy, limit: perMinute, remaining: Int(tokens),
+            reset: Int(((capacity - tokens) / rate).rounded(.up)),
             retryAfter: taken ? nil : Span(microseconds: Int64(missing * 1_000_000)))
     }
 

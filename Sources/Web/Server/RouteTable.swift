@@ -107,7 +107,8 @@ struct RouteTable: Sendable {
             for route in branch.routes where !allowed.contains(route.method) { allowed.append(route.method) }
             return nil
         }
-        if let next = branch.literals[segment], let route = find(next, segments.dropFirst(), method, &values, &allowed) {
+        if let next = branch.literals[segment], let route = find(next, segments.dropFirst(), method, &values, &allowed)
+        {
             return route
         }
         if let next = branch.parameter, !segment.isEmpty {

@@ -15,7 +15,9 @@ enum URLText {
         while let byte = iterator.next() {
             switch byte {
             case UInt8(ascii: "%"):
-                guard let high = iterator.next().flatMap(nibble), let low = iterator.next().flatMap(nibble) else { return nil }
+                guard let high = iterator.next().flatMap(nibble), let low = iterator.next().flatMap(nibble) else {
+                    return nil
+                }
                 out.append(high << 4 | low)
             case UInt8(ascii: "+") where plusIsSpace: out.append(UInt8(ascii: " "))
             default: out.append(byte)
@@ -42,14 +44,17 @@ enum URLText {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// The names and values of a query or of an `application/x-www-form-urlencoded` body; `nil` when an escape is broken.
+    /// The names and values of a query or of an `application/x-www-form-urlencoded` body; `nil` when an escape is
+    /// broken.
     static func fields(_ text: some StringProtocol) -> [String: [String]]? {
         var out: [String: [String]] = [:]
         for pair in text.utf8.split(separator: UInt8(ascii: "&")) {
             let equals = pair.firstIndex(of: UInt8(ascii: "="))
             let name = text[pair.startIndex..<(equals ?? pair.endIndex)]
             let value = equals.map { text[text.utf8.index(after: $0)..<pair.endIndex] } ?? ""
-            guard let name = decode(name, plusIsSpace: true), let value = decode(value, plusIsSpace: true) else { return nil }
+            guard let name = decode(name, plusIsSpace: true), let value = decode(value, plusIsSpace: true) else {
+                return nil
+            }
             out[name, default: []].append(value)
         }
         return out

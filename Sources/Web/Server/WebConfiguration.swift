@@ -54,6 +54,8 @@ public struct WebConfiguration: Sendable {
     }
 
     public var environment: Environment
+    /// How people call this installation, shown at sign-in: "Northwind Cloud".
+    public var deployment: String
     /// Where each listener stands. A listener that is not here is not opened.
     public var addresses: [ListenerName: Address]
     /// `nil`: plain HTTP, for loopback or behind a proxy that ends TLS.
@@ -70,11 +72,13 @@ public struct WebConfiguration: Sendable {
     public var signInsPerMinute: Int
 
     public init(
-        environment: Environment = .production, addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
+        environment: Environment = .production, deployment: String = "Postern",
+        addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
         trustedProxies: [NetworkRange] = [], staffNetworks: [NetworkRange] = [],
         staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000, signInsPerMinute: Int = 120
     ) {
         self.environment = environment
+        self.deployment = deployment
         self.addresses =
             addresses
             ?? Dictionary(uniqueKeysWithValues: ListenerName.allCases.map { ($0, Address(port: $0.defaultPort)) })
@@ -86,8 +90,9 @@ public struct WebConfiguration: Sendable {
         self.signInsPerMinute = signInsPerMinute
     }
 
-    /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP on a
-    /// name that browsers don't treat as secure (an address such as 127.0.0.1). There a cookie without `Secure` is used.
+    /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP
+    /// on a name that browsers don't treat as secure (an address such as 127.0.0.1). There a cookie without `Secure`
+    /// is used.
     public var usesSecureCookies: Bool {
         guard let url = URLComponents(string: staffURL), url.scheme == "http" else { return true }
         let host = url.host ?? ""

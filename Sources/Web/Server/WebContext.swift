@@ -14,6 +14,7 @@ struct WebContext: Sendable {
     let metrics: Metrics
     let health: Health
     let forms: FormSeal
+    let qrSVG: @Sendable (String) -> String
     let requests: RateLimiter
     let signIns: RateLimiter
 

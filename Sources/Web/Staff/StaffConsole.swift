@@ -1,10 +1,165 @@
+import HTML
+import HTTPTypes
 import Hummingbird
 import Kernel
+import NIOCore
 
-/// The console of the staff listener.
+/// The console of the staff listener: every page in the frame, sign-in, operation forms. Nothing here needs a script.
 struct StaffConsole: Sendable {
     let context: WebContext
-    init(_ context: WebContext) { self.context = context }
-    func routes() -> [Route] { [] }
-    func errorPage(_ problem: Problem, _ exchange: Exchange) async -> Response { problem.response(instance: exchange.path) }
+    let assets: Assets
+
+    init(_ context: WebContext) {
+        self.context = context
+        assets = Assets()
+    }
+
+    func routes() -> [Route] {
+        assets.routes() + pageRoutes() + doorRoutes() + operationPageRoutes()
+            + formRoutes().map { form in
+                Route(.post, form.template, .page) { exchange in try await post(form, exchange) }
+            }
+    }
+
+    // MARK: Who asks
+
+    /// A signed-in person of the console.
+    struct Signed: Sendable {
+        let caller: Caller
+        let session: SessionInfo
+        let token: String
+        /// The colours this browser asked for.
+        let theme: Theme?
+    }
+
+    /// `nil` without a session, or with one that is over.
+    func session(_ exchange: Exchange) async throws -> Signed? {
+        guard let token = exchange.cookie(context.configuration.sessionCookie) else { return nil }
+        return try await session(token: token, exchange)
+    }
+
+    func session(token: String, _ exchange: Exchange) async throws -> Signed? {
+        do throws(OperationError) {
+            let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.source(.console))
+            return Signed(caller: caller, session: session, token: token, theme: Self.theme(exchange))
+        } catch {
+            guard case .unauthenticated = error else { throw error }
+            return nil
+        }
+    }
+
+    /// A page that needs a session; without one the person signs in first and comes back.
+    func signedPage(
+        _ path: String, _ handler: @escaping @Sendable (Exchange, Signed) async throws -> Response
+    ) -> Route {
+        Route(.get, path, .page) { exchange in
+            guard let signed = try await session(exchange) else {
+                let target = exchange.request.head.path ?? "/"
+                return .seeOther(target == "/" ? "/signin" : "/signin?next=\(URLText.encode(target))")
+            }
+            try context.requests.spend(signed.session.id)
+            return try await handler(exchange, signed)
+        }
+    }
+
+    // MARK: Pages
+
+    private func pageRoutes() -> [Route] {
+        context.consoles.flatMap(\.pages).map { page in
+            signedPage(page.path) { exchange, signed in
+                let call = PageCall(
+                    path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
+                    catalog: context.catalog, csrf: signed.session.csrfToken)
+                let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
+                    let answer = try page.render(call, reader)
+                    return (answer, answer.disclosure)
+                }
+                return framed(
+                    answer.title, answer.body, signed, menuPath: page.menuPath, query: exchange.first("q") ?? "")
+            }
+        }
+    }
+
+    func hasPage(_ path: String) -> Bool { context.consoles.contains { $0.pages.contains { $0.path == path } } }
+
+    // MARK: Answers
+
+    /// A page inside the frame of a signed-in person.
+    func framed(
+        _ title: String, _ body: Node, _ signed: Signed, menuPath: String = "", query: String = "",
+        status: HTTPResponse.Status = .ok
+    ) -> Response {
+        let model = FrameModel(
+            title: title, environment: environment, deployment: context.configuration.deployment,
+            menu: FrameModel.menu(of: context.consoles, permissions: signed.caller.permissions, current: menuPath),
+            person: FrameModel.Person(signed.session, roles: signed.caller.roles), query: query, now: context.clock.now,
+            assets: assets.urls, theme: signed.theme)
+        return html(Frame.render(model, body: body), status: status)
+    }
+
+    /// A page without a session: sign-in, enrolment.
+    func door(_ title: String, _ body: Node, _ exchange: Exchange, status: HTTPResponse.Status = .ok) -> Response {
+        html(
+            Frame.renderDoor(
+                title: title, environment: environment, deployment: context.configuration.deployment,
+                host: exchange.request.head.authority ?? "", assets: assets.urls,
+                theme: Self.theme(exchange), body: body), status: status)
+    }
+
+    /// Not a secret: the page's switch sets it.
+    private static func theme(_ exchange: Exchange) -> Theme? { exchange.cookie("theme").flatMap(Theme.init) }
+
+    private var environment: ConsoleEnvironment {
+        ConsoleEnvironment(rawValue: context.configuration.environment.rawValue) ?? .production
+    }
+
+    /// The security headers of every page.
+    private func html(_ node: Node, status: HTTPResponse.Status) -> Response {
+        Response(
+            status: status,
+            headers: [
+                .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
+                .contentSecurityPolicy:
+                    "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action "
+                    + "'self'",
+                .referrerPolicy: "same-origin", .crossOriginOpenerPolicy: "same-origin",
+            ], body: .init(byteBuffer: ByteBuffer(bytes: node.bytes)))
+    }
+
+    /// A refusal or failure as a page: in the frame for somebody signed in, else at the door.
+    func errorPage(_ problem: Problem, _ exchange: Exchange) async -> Response {
+        let model = ErrorPageModel(
+            status: problem.kind.status, title: problem.kind.title, detail: problem.detail, next: problem.next,
+            requestID: exchange.requestID)
+        let body = OperationViews.error(model)
+        var response: Response
+        // While the database is away nobody can be recognised, and the page must come all the same.
+        if problem.kind != .unavailable, let signed = try? await session(exchange) {
+            response = framed(problem.kind.title, body, signed, status: problem.status)
+        } else {
+            response = door(problem.kind.title, body, exchange, status: problem.status)
+        }
+        if let retryAfter = problem.retryAfter { response.headers[.retryAfter] = String(retryAfter) }
+        for field in problem.headers where field.name == .allow { response.headers[field.name] = field.value }
+        return response
+    }
+}
+
+extension Problem {
+    /// What a person at a page can do next.
+    var next: String {
+        switch kind {
+        case .signInRequired: "Sign in again; you come back to where you were."
+        case .permissionMissing:
+            "Somebody who may grant roles can change that. \"What can’t I do?\" lists what your roles lack."
+        case .notFound: "Check the address, or search for it by name, id or e-mail."
+        case .conflict, .versionChanged: "Open it again and look at what changed before you repeat this."
+        case .formRefused: "Open the page again and send the form from there."
+        case .tooManyRequests: "Wait a little and load the page again."
+        case .unavailable: "Load this page again in a few seconds. Nothing was changed unless the audit log says so."
+        case .internalError:
+            "Look at the object before you repeat this. If it happens again, give your operator the request id below."
+        default: "Go back, change what is named here and try again."
+        }
+    }
 }

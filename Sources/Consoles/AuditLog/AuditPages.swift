@@ -1,0 +1,359 @@
+import HTML
+import Kernel
+
+enum AuditPages {
+    static let list = Page("/audit", permission: "audit.view", menuPath: "/audit") { call, reader in
+        let now = reader.now
+        let checkpoint = try reader.first(EventQueries.checkpoint)
+        let signed = try checkpoint.map { (size: try $0.int("size"), at: try $0.instant("at")) }
+        do {
+            let list = try EventList.load(call.readCall, from: reader)
+            return PageAnswer(
+                title: "Audit log", body: listBody(list, call: call, signed: signed, now: now),
+                disclosure: list.disclosure)
+        } catch OperationError.invalid(let errors) {
+            // A filter that can't be read is shown again as it was typed, with what is wrong.
+            var typed: [String: String] = [:]
+            for name in EventList.parameters { typed[name] = call.first(name) }
+            let body =
+                UI.title("Audit log") + filters(typed, catalog: call.catalog, count: nil)
+                + UI.banner(.danger, announces: true) {
+                    for error in errors { el("p") { error.detail } }
+                }
+            return PageAnswer(title: "Audit log", body: body)
+        }
+    }
+
+    static func listBody(
+        _ list: EventList, call: PageCall, signed: (size: Int64, at: Instant)?, now: Instant
+    ) -> Node {
+        let state: Node =
+            signed.map { signed in
+                el("span", .class("hint")) {
+                    UI.icon("proof")
+                    " \(Grouped.digits(signed.size)) events signed, newest "
+                    UI.time(signed.at, now: now)
+                }
+            } ?? UI.hint("No checkpoint is signed yet")
+        let exports = call.caller.permissions.contains("audit.export")
+        let here = query(list.typed)
+        return UI.title(
+            "Audit log",
+            trailing: state
+                + (exports
+                    ? UI.linkButton(
+                        "Export as JSONL", href: "/api/v1/audit-events/export\(here)", icon: "download") : .none))
+            + filters(list.typed, catalog: call.catalog, count: list.rows.count)
+            + el("section", .class("panel"), .label("Events")) {
+                if list.rows.isEmpty {
+                    UI.empty(
+                        "No event matches", "Take a filter away or widen the time.",
+                        action: UI.linkButton("Clear all filters", href: "/audit", size: .small))
+                } else {
+                    UI.table(
+                        caption: "Audit events, newest first", columns: columns(now: now), rows: list.rows,
+                        density: .dense, stickyHead: true)
+                }
+            }
+            + UI.pager(
+                list.rows.isEmpty ? "" : "\(list.rows.count) events shown",
+                newer: list.newer.map { "/audit\(query(list.typed, cursor: $0))" },
+                older: list.older.map { "/audit\(query(list.typed, cursor: $0))" })
+    }
+
+    private static func columns(now: Instant) -> [Column<EventRow>] {
+        [
+            Column("UTC", .tight) { UI.clock($0.at, now: now) },
+            Column("Action", isRowHeader: true) { event in
+                el("a", .href("/audit/\(event.id)")) { UI.code(event.action) }
+            },
+            Column("Actor", priority: 2) { event in
+                el("a", .class("plain nowrap"), .href("/audit?actor=\(encode(event.actorID))")) {
+                    EventWords.actor(event)
+                }
+            },
+            Column("Target", .clip, priority: 2) { event in UI.muted(EventWords.target(event)) },
+            Column("Outcome") { EventWords.outcome($0) },
+            Column("Class", priority: 4) { UI.muted($0.eventClass) },
+            Column("Index", .number, priority: 3) { event in
+                event.index.map { index in el("span", .class("dim")) { Grouped.digits(index) } } ?? UI.hint("waiting")
+            },
+        ]
+    }
+
+    /// The filters, in the URL. Each one that is on can be taken away by itself.
+    static func filters(_ typed: [String: String], catalog: Catalog, count: Int?) -> Node {
+        func text(_ name: String, _ label: String, _ placeholder: String, list: String? = nil, size: Int = 16) -> Node {
+            el("label", .class("vh"), Attribute("for", "a-\(name)")) { label }
+                + void(
+                    "input",
+                    [
+                        .class("input"), .id("a-\(name)"), .name(name), .value(typed[name] ?? ""),
+                        Attribute("placeholder", placeholder), Attribute("size", "\(size)"),
+                        Attribute("autocomplete", "off"), Attribute("spellcheck", "false"),
+                        list.map { Attribute("list", $0) } ?? .none,
+                    ])
+        }
+        func choice(_ name: String, _ label: String, _ any: String, _ words: [String]) -> Node {
+            el("label", .class("vh"), Attribute("for", "a-\(name)")) { label }
+                + el("select", .class("input"), .id("a-\(name)"), .name(name)) {
+                    el("option", .value("")) { any }
+                    for word in words {
+                        el("option", .value(word), .when(typed[name] == word, Attribute("selected"))) {
+                            word.replacing("_", with: " ")
+                        }
+                    }
+                }
+        }
+        let on = EventList.parameters.filter { typed[$0] != nil }
+        return el(
+            "form", .class("tools no-print"), Attribute("role", "search"), .label("Filter events"),
+            Attribute("action", "/audit")
+        ) {
+            text("actor", "Actor: id or e-mail", "Actor: e-mail or id", size: 20)
+            text("tenant", "Tenant: id or slug", "Tenant: slug or id")
+            text("target", "Target: id", "Target id")
+            text("action", "Action", "Action", list: "a-actions")
+            el("datalist", .id("a-actions")) {
+                for operation in catalog.operations { void("option", .value(operation.spec.name)) }
+            }
+            choice("class", "Class", "Any class", EventClass.allCases.map(\.rawValue))
+            choice("outcome", "Outcome", "Any outcome", EventOutcome.allCases.map(\.rawValue))
+            text("from", "From: day or time, UTC", "From, 2026-11-17", size: 12)
+            text("until", "Until: day or time, UTC", "Until", size: 12)
+            UI.button("Filter")
+        }
+            + (on.isEmpty
+                ? .none
+                : UI.tools {
+                    for name in on {
+                        UI.activeFilter(
+                            "\(name): \(typed[name] ?? "")", remove: "/audit\(query(typed.filter { $0.key != name }))")
+                    }
+                    UI.linkButton("Clear", href: "/audit", style: .quiet, size: .small)
+                })
+    }
+
+    static let detail = Page("/audit/{id}", permission: "audit.view", menuPath: "/audit") { call, reader in
+        let event = try EventDetail.load(call.path["id"] ?? "", from: reader)
+        return PageAnswer(
+            title: "\(event.row.action) in the audit log", body: detailBody(event, call: call, now: reader.now),
+            disclosure: event.disclosure)
+    }
+
+    static func detailBody(_ event: EventDetail, call: PageCall, now: Instant) -> Node {
+        let row = event.row
+        let title = EventWords.title(row, catalog: call.catalog)
+        return UI.crumbs([("Audit log", "/audit")], here: row.action)
+            + UI.title(title, trailing: actions(event, catalog: call.catalog)) { EventWords.outcomeChip(row) }
+            + el("div", .class("print-only evidence")) {
+                el("p") {
+                    el("b") { "Postern audit evidence" }
+                    ", printed \(TimeText.utc(now)) by \(call.caller.displayName), request \(call.caller.requestID)."
+                }
+            }
+            + UI.split(.wide) {
+                UI.stack {
+                    if !event.isIntact {
+                        UI.banner(
+                            .danger, "What is stored differs from what the log committed to.",
+                            "The members or the leaf marked below were changed outside the log. Keep this page, and run "
+                                + "postern verify on the server.")
+                    }
+                    UI.panel("Event", id: "e-facts") {
+                        UI.panelBody { facts(event, now: now) }
+                    }
+                    changes(event)
+                    linked(event, now: now)
+                }
+                UI.stack {
+                    proof(event)
+                    sealed(event)
+                    UI.panel("The leaf", id: "e-leaf", hint: "what the log holds, in full") {
+                        UI.panelBody {
+                            UI.json(event.leaf)
+                            UI.copyTextButton(
+                                "Copy the exact bytes", text: String(decoding: event.leafBytes, as: UTF8.self))
+                        }
+                    }
+                }
+            }
+    }
+
+    private static func actions(_ event: EventDetail, catalog: Catalog) -> Node {
+        let row = event.row
+        let canUndo =
+            row.eventClass == EventClass.mutation.rawValue && row.outcome == EventOutcome.applied.rawValue
+            && catalog[row.action] != nil
+        return
+            (event.previous.map { UI.linkButton("Before", href: "/audit/\($0)", size: .small, icon: "left") } ?? .none)
+            + (event.next.map { UI.linkButton("After", href: "/audit/\($0)", size: .small, icon: "right") } ?? .none)
+            + UI.linkButton(
+                "Receipt (JSON)", href: "/api/v1/audit-events/\(row.id)/receipt", size: .small, icon: "download")
+            + (canUndo ? UI.linkButton("Undo…", href: "/audit/\(row.id)/undo", size: .small, icon: "undo") : .none)
+    }
+
+    private static func facts(_ event: EventDetail, now: Instant) -> Node {
+        let row = event.row
+        let leaf = event.leaf
+        var facts: [(label: String, value: Node)] = [
+            ("When", UI.timeWithUTC(row.at, now: now)),
+            ("Who", UI.actor(kind: row.actorType, id: row.actorID, name: row.actorName)),
+        ]
+        if let id = row.targetID {
+            let name = row.targetName ?? row.targetType ?? ""
+            let link = EventWords.path(type: row.targetType, id: id).map { path in el("a", .href(path)) { name } }
+            facts.append(("Target", (link ?? Node(name)) + Node(" ") + UI.id(id)))
+        }
+        if let tenant = row.tenantID, tenant != row.targetID {
+            facts.append(("Tenant", el("a", .href("/tenants/\(tenant)")) { UI.id(tenant) }))
+        }
+        if let code = leaf["reason_code"]?.string { facts.append(("Reason", el("span", .class("id")) { code })) }
+        if let member = event.members["justification"] { facts.append(("Justification", self.member(member))) }
+        if let member = event.members["ticket"] { facts.append(("Ticket", self.member(member))) }
+        if let approval = row.approvalID {
+            facts.append(("Approval", el("a", .href("/approvals/\(approval)")) { UI.id(approval) }))
+        }
+        if let auth = leaf["auth"] {
+            let factors = auth["factors"]?.array?.compactMap(\.string).joined(separator: ", ") ?? ""
+            facts.append(("Signed in by", Node(factors)))
+        }
+        if let client = leaf["client"]?.string { facts.append(("Through", Node(client))) }
+        if let member = event.members["actor_ip"] { facts.append(("From", self.member(member))) }
+        if let linked = row.linked {
+            facts.append(("Belongs to", el("a", .href("/audit/\(linked)")) { UI.id(linked) }))
+        }
+        if let request = row.requestID { facts.append(("Request", UI.id(request))) }
+        facts.append(("Event", UI.id(row.id, copy: "event id")))
+        facts.append(("Kept", Node(row.retention)))
+        return UI.facts(facts, tight: true)
+    }
+
+    private static func member(_ member: EventDetail.Member) -> Node {
+        switch member {
+        case .present(let value, let matches):
+            el("span", .class("long")) { DocumentDiff.words(value) }
+                + (matches ? .none : Node(" ") + UI.state("differs from its commitment", .danger, .x))
+        case .erased(let event): UI.sealed("erased under ") + el("a", .href("/audit/\(event)")) { UI.id(event) }
+        case .missing: UI.state("missing, and nobody erased it", .danger, .x)
+        }
+    }
+
+    private static func changes(_ event: EventDetail) -> Node {
+        let changes = event.changes
+        guard !changes.isEmpty else { return .none }
+        return UI.panel("What changed", id: "e-changes") {
+            UI.panelBody {
+                UI.stack {
+                    for change in changes {
+                        let title = "\(change.type) \(change.id)"
+                        if change.isErased {
+                            el("p") {
+                                UI.sealed("\(title): before or after was erased, so the difference can’t be shown")
+                            }
+                        } else {
+                            el(
+                                "div", .class("scroll"), Attribute("role", "group"), .label(title),
+                                Attribute("tabindex", "0")
+                            ) {
+                                UI.diff(before: change.before, after: change.after, caption: title)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static func linked(_ event: EventDetail, now: Instant) -> Node {
+        guard !event.linked.isEmpty else { return .none }
+        return UI.panel("What followed", id: "e-linked") {
+            UI.table(
+                caption: "Events that belong to this one",
+                columns: [
+                    Column("UTC", .tight) { UI.clock($0.at, now: now) },
+                    Column("Action", isRowHeader: true) { event in
+                        el("a", .href("/audit/\(event.id)")) { UI.code(event.action) }
+                    },
+                    Column("Actor", priority: 2) { Node(EventWords.actor($0)) },
+                    Column("Outcome") { EventWords.outcome($0) },
+                ], rows: event.linked)
+        }
+    }
+
+    private static func proof(_ event: EventDetail) -> Node {
+        let state: UI.Proof =
+            event.row.index.map { event.hashMatches == false ? .failed($0) : .sequenced($0) } ?? .waiting
+        return UI.panel("Proof", id: "e-proof", actions: UI.proof(state)) {
+            UI.panelBody {
+                if let index = event.row.index {
+                    UI.facts(
+                        [
+                            ("Leaf", Node("#\(Grouped.digits(index)) of the log")),
+                            ("Hash", UI.hash(sha256([0] + event.leafBytes).hex)),
+                            (
+                                "In the log",
+                                event.hashMatches == true
+                                    ? UI.state("the same hash", .ok, .check) : UI.state("another hash", .danger, .x)
+                            ),
+                        ], tight: true)
+                    el("p", .class("small muted")) {
+                        "The receipt holds the path to a signed checkpoint; it can be checked without this server."
+                    }
+                } else {
+                    el("p") { "Recorded; the log takes it in within a second. Load the page again to see its place." }
+                }
+            }
+        }
+    }
+
+    /// What is kept beside the leaf, with the check that it is what the log committed to.
+    private static func sealed(_ event: EventDetail) -> Node {
+        guard !event.members.isEmpty else { return .none }
+        let members = event.members.sorted { $0.key < $1.key }
+        return UI.panel("Sealed members", id: "e-sealed", hint: "kept beside the leaf, erasable") {
+            UI.table(
+                caption: "Sealed members",
+                columns: [
+                    Column<(key: String, value: EventDetail.Member)>("Member", isRowHeader: true) { entry in
+                        el("span", .class("id")) { UI.code(entry.key) }
+                    },
+                    Column("Commitment") { entry in
+                        switch entry.value {
+                        case .present(_, true): UI.state("matches", .ok, .check)
+                        case .present(_, false): UI.state("differs", .danger, .x)
+                        case .erased: UI.state("erased", .plain, .box)
+                        case .missing: UI.state("missing", .danger, .x)
+                        }
+                    },
+                ], rows: members, density: .plain)
+            UI.panelBody {
+                for (name, member) in members where !name.hasPrefix("changes.") {
+                    if case .present(let value, _) = member {
+                        UI.fold(name) {
+                            value.string.map { text in el("p", .class("long")) { text } } ?? UI.json(value)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    static func query(_ typed: [String: String], cursor: String? = nil) -> String {
+        var parts = EventList.parameters.compactMap { name in typed[name].map { "\(name)=\(encode($0))" } }
+        if let cursor { parts.append("cursor=\(encode(cursor))") }
+        return parts.isEmpty ? "" : "?" + parts.joined(separator: "&")
+    }
+
+    /// Percent-encodes a query value.
+    static func encode(_ text: String) -> String {
+        var out = ""
+        for byte in text.utf8 {
+            switch byte {
+            case 48...57, 65...90, 97...122, 45, 46, 95, 126: out.unicodeScalars.append(Unicode.Scalar(byte))
+            default: out += "%" + [byte].hex.uppercased()
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,116 @@
+import Kernel
+
+/// One page of the log, as asked by the API and by the console.
+struct EventList: Sendable {
+    /// The filters as typed, by query parameter, so that a page can show them again.
+    let typed: [String: String]
+    let filter: EventFilter
+    let rows: [EventRow]
+    /// Cursors, `nil` at the ends.
+    let older: String?
+    let newer: String?
+
+    static let parameters = ["actor", "tenant", "target", "action", "class", "outcome", "from", "until"]
+
+    /// A name that is not an id: matches no row.
+    private static let nobody = "unknown"
+
+    /// Reads the filters; collects every error.
+    /// - Throws: `OperationError.invalid` naming the parameters.
+    static func filter(_ call: ReadCall, from reader: any Reader) throws -> EventFilter {
+        var filter = EventFilter()
+        var errors: [FieldError] = []
+        func refuse(_ name: String, _ detail: String) { errors.append(FieldError(pointer: "?\(name)", detail: detail)) }
+
+        // People type an address or a slug; scripts send ids.
+        if let actor = call.first("actor") {
+            filter.actor =
+                actor.contains("@")
+                ? try reader.first(EventQueries.staff(email: actor.lowercased()))?.string("id") ?? nobody : actor
+        }
+        if let tenant = call.first("tenant") {
+            filter.tenant =
+                Identifier.isValid(tenant, prefix: "ten")
+                ? tenant : try reader.first(EventQueries.tenant(slug: tenant.lowercased()))?.string("id") ?? nobody
+        }
+        filter.target = call.first("target")
+        filter.action = call.first("action")
+        if let text = call.first("class") {
+            filter.eventClass = EventClass(rawValue: text)
+            if filter.eventClass == nil {
+                refuse("class", "class must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).")
+            }
+        }
+        if let text = call.first("outcome") {
+            filter.outcome = EventOutcome(rawValue: text)
+            if filter.outcome == nil {
+                refuse(
+                    "outcome",
+                    "outcome must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).")
+            }
+        }
+        for name in ["from", "until"] {
+            guard let text = call.first(name) else { continue }
+            guard let instant = moment(text, endOfDay: name == "until") else {
+                refuse(name, "\(name) must be a day like 2026-11-17 or a time like 2026-11-17T14:32:00Z.")
+                continue
+            }
+            if name == "from" { filter.from = instant } else { filter.until = instant }
+        }
+        guard errors.isEmpty else { throw OperationError.invalid(errors) }
+        return filter
+    }
+
+    /// A day means its start as `from` and its end as `until`.
+    private static func moment(_ text: String, endOfDay: Bool) -> Instant? {
+        if let day = Day(text) {
+            return Instant(microseconds: Int64(day.daysSince1970 + (endOfDay ? 1 : 0)) * 86_400_000_000)
+        }
+        return Instant(rfc3339: text)
+    }
+
+    static func load(_ call: ReadCall, from reader: any Reader) throws -> EventList {
+        let filter = try filter(call, from: reader)
+        let limit = try call.limit()
+        let scope = "audit.list " + filter.json.canonicalText
+        var position: (at: Instant, id: String)?
+        var direction = EventQueries.Direction.older
+        if let cursor = call.first("cursor") {
+            let parts = try call.cursors.decode(cursor, scope: scope)
+            guard parts.count == 3, let at = parts[0].int, let id = parts[1].string, let way = parts[2].string else {
+                throw OperationError.invalid([
+                    FieldError(pointer: "?cursor", detail: "cursor is not one this list gave out.")
+                ])
+            }
+            position = (Instant(microseconds: at), id)
+            direction = way == "newer" ? .newer : .older
+        }
+
+        var found = try reader.query(EventQueries.page(filter, from: position, direction, limit: limit + 1)).map {
+            try EventRow($0)
+        }
+        let hasMore = found.count > limit
+        found = Array(found.prefix(limit))
+        if direction == .newer { found.reverse() }
+        let rows = try EventRow.name(found, from: reader)
+
+        func cursor(_ row: EventRow?, _ way: String) -> String? {
+            row.map {
+                call.cursors.encode(scope: scope, [.int($0.at.microseconds), .string($0.id), .string(way)])
+            }
+        }
+        let hasOlder = direction == .older ? hasMore : true
+        let hasNewer = direction == .older ? position != nil : hasMore
+        var typed: [String: String] = [:]
+        for name in parameters { typed[name] = call.first(name) }
+        return EventList(
+            typed: typed, filter: filter, rows: rows, older: hasOlder ? cursor(rows.last, "older") : nil,
+            newer: hasNewer ? cursor(rows.first, "newer") : nil)
+    }
+
+    var disclosure: Disclosure {
+        Disclosure(
+            "audit.list", tenant: filter.tenant, query: .object(typed.mapValues(JSON.string)), count: rows.count,
+            ids: rows.map(\.id))
+    }
+}

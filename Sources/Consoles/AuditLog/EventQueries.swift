@@ -1,0 +1,99 @@
+import Kernel
+
+/// Reads of the log and of what names its rows. Every filter has its index, each of them in (at, id) order.
+enum EventQueries {
+    private static let columns = """
+        e.id, e.at, e.class, e.action, e.outcome, e.actor_type, e.actor_id, e.tenant_id, e.target_type, e.target_id, \
+        e.request_id, e.operation_id, e.approval_id, e.linked, e.retention_class
+        """
+
+    enum Direction: Sendable { case older, newer }
+
+    /// A page of events: `older` than the position and newest first, or `newer` and oldest first.
+    static func page(
+        _ filter: EventFilter, from position: (at: Instant, id: String)?, _ direction: Direction, limit: Int
+    ) -> Statement {
+        var values: [Value] = []
+        var conditions: [String] = []
+        func add(_ condition: (String) -> String, _ value: Value) {
+            values.append(value)
+            conditions.append(condition("$\(values.count)"))
+        }
+        func equal(_ column: String, _ value: String?) {
+            if let value { add({ "e.\(column) = \($0)" }, .text(value)) }
+        }
+        equal("actor_id", filter.actor)
+        equal("tenant_id", filter.tenant)
+        equal("target_id", filter.target)
+        equal("action", filter.action)
+        equal("class", filter.eventClass?.rawValue)
+        equal("outcome", filter.outcome?.rawValue)
+        if let from = filter.from { add({ "e.at >= \($0)" }, Value(from)) }
+        if let until = filter.until { add({ "e.at < \($0)" }, Value(until)) }
+        if let position {
+            values += [Value(position.at), .text(position.id)]
+            let sign = direction == .older ? "<" : ">"
+            conditions.append("(e.at, e.id) \(sign) ($\(values.count - 1), $\(values.count))")
+        }
+        let clause = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        let order = direction == .older ? "DESC" : "ASC"
+        return Statement(
+            "SELECT \(columns) FROM events e \(clause) ORDER BY e.at \(order), e.id \(order) LIMIT \(limit)", values)
+    }
+
+    static func event(_ id: String) -> Statement {
+        Statement(
+            """
+            SELECT \(columns), e.leaf, l.idx, l.hash FROM events e LEFT JOIN log_leaf l ON l.event_id = e.id
+            WHERE e.id = $1
+            """, [.text(id)])
+    }
+
+    static func sealed(_ id: String) -> Statement {
+        Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(id)])
+    }
+
+    static func erasures(_ id: String) -> Statement {
+        Statement("SELECT member, erased_by FROM sealed_erasure WHERE event_id = $1 ORDER BY member", [.text(id)])
+    }
+
+    /// Events that belong to this one: effects, undos.
+    static func linked(to id: String) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM events e WHERE e.linked = $1 ORDER BY e.at, e.id LIMIT 20", [.text(id)])
+    }
+
+    /// The events beside an index of the log.
+    static func neighbours(of index: Int64) -> Statement {
+        Statement(
+            "SELECT idx, event_id FROM log_leaf WHERE idx IN ($1, $2) ORDER BY idx", [.int(index - 1), .int(index + 1)])
+    }
+
+    static func indexes(_ ids: [String]) -> Statement {
+        Statement("SELECT event_id, idx FROM log_leaf WHERE event_id IN (\(list(ids)))", ids.map(Value.text))
+    }
+
+    static func staffNames(_ ids: [String]) -> Statement {
+        Statement("SELECT id, name FROM staff WHERE id IN (\(list(ids)))", ids.map(Value.text))
+    }
+
+    static func tenantNames(_ ids: [String]) -> Statement {
+        Statement("SELECT id, name FROM tenants WHERE id IN (\(list(ids)))", ids.map(Value.text))
+    }
+
+    static func staff(email: String) -> Statement {
+        Statement("SELECT id FROM staff WHERE email = $1", [.text(email)])
+    }
+
+    static func tenant(slug: String) -> Statement {
+        Statement("SELECT id FROM tenants WHERE slug = $1", [.text(slug)])
+    }
+
+    /// The newest signed checkpoint.
+    static let checkpoint = Statement("SELECT size, at FROM log_checkpoint ORDER BY size DESC LIMIT 1")
+
+    // An empty list is no SQL; '' is no id.
+    private static func list(_ ids: [String]) -> String {
+        ids.isEmpty ? "''" : ids.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,199 @@
+import HTML
+import Kernel
+
+/// What waits for the person who looks.
+public enum HomeConsole {
+    public static let console = Console(
+        "Home", menu: [.init(.work, "Home", icon: "home", path: "/", permission: nil)], pages: [home, absent])
+
+    private static let home = Page("/", permission: nil, menuPath: "/") { call, reader in
+        let model = try HomeModel.load(call, from: reader)
+        return PageAnswer(title: "Home", body: HomeView.body(model, call: call), disclosure: model.disclosure)
+    }
+
+    /// `/absent?on=tenant`: operations the person's roles never allow.
+    private static let absent = Page("/absent", permission: nil, menuPath: "") { call, reader in
+        let type = call.first("on").flatMap { type in
+            call.catalog.operations(on: type).isEmpty ? nil : type
+        }
+        return PageAnswer(
+            title: "What you can’t do",
+            body: OperationViews.absent(call.catalog.operations, caller: call.caller, on: type))
+    }
+}
+
+struct HomeModel: Sendable {
+    let now: Instant
+    let own: [ApprovalEntry]
+    /// Requests the person could fill, soonest to expire first.
+    let fillable: [ApprovalEntry]
+    /// Changes in each of the last 24 hours, oldest first.
+    let perHour: [Int64]
+    let denied: Int64
+    let undelivered: Int64
+    let unsequenced: Int64
+    let checkpoint: (size: Int64, at: Instant)?
+    /// The newest denials; `nil` when the person may not see the log.
+    let denials: [EventRow]?
+
+    static func load(_ call: PageCall, from reader: any Reader) throws -> HomeModel {
+        let now = reader.now
+        let caller = call.caller
+        let start = now - .hours(24)
+        let counts = try reader.query([
+            HomeQueries.changesPerHour(since: start), HomeQueries.denied(since: start), HomeQueries.undelivered,
+            HomeQueries.unsequenced, EventQueries.checkpoint,
+        ])
+        var perHour = [Int64](repeating: 0, count: 24)
+        for row in counts[0] {
+            // Events committed after this transaction began belong to the last hour.
+            let hour = min(23, max(0, Int(try row.int("hour"))))
+            perHour[hour] += try row.int("count")
+        }
+        var filter = EventFilter()
+        filter.outcome = .denied
+        let denials =
+            caller.permissions.contains("audit.view")
+            ? try EventRow.name(
+                reader.query(EventQueries.page(filter, from: nil, .older, limit: 5)).map { try EventRow($0) },
+                from: reader)
+            : nil
+        return HomeModel(
+            now: now, own: try ApprovalList.own(of: caller.person, from: reader),
+            fillable: try ApprovalList.pending(limit: 200, from: reader).filter { $0.canBeFilled(by: caller) }
+                .sorted { ($0.request.expiresAt, $0.request.id) < ($1.request.expiresAt, $1.request.id) },
+            perHour: perHour, denied: try counts[1].first?.int("count") ?? 0,
+            undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
+            checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) }, denials: denials)
+    }
+
+    /// Only the denials are a look into the log.
+    var disclosure: Disclosure? {
+        guard let denials, !denials.isEmpty else { return nil }
+        return Disclosure(
+            "audit.list", query: ["outcome": "denied", "limit": 5], count: denials.count, ids: denials.map(\.id))
+    }
+}
+
+enum HomeView {
+    static func body(_ model: HomeModel, call: PageCall) -> Node {
+        let waiting = model.fillable.count
+        let headline =
+            switch waiting {
+            case 0: "Nothing waits for you"
+            case 1: "1 request waits for a signature you could give"
+            default: "\(waiting) requests wait for a signature you could give"
+            }
+        return UI.title(headline, lead: TimeText.utc(model.now))
+            + el("div", .class("home")) {
+                UI.stack {
+                    if waiting > 0 {
+                        UI.panel("Your roles could sign these", id: "h-fill", hint: "soonest to expire first") {
+                            ApprovalPages.table(
+                                "Requests your roles could sign", model.fillable, call: call, now: model.now,
+                                showsRequester: true)
+                        }
+                    }
+                    UI.panel("Your requests", id: "h-own") {
+                        if model.own.isEmpty {
+                            UI.empty(
+                                "You wait for nobody",
+                                "When an operation needs a second person, your request stands here.")
+                        } else {
+                            ApprovalPages.table(
+                                "Your requests", model.own, call: call, now: model.now, showsRequester: false)
+                        }
+                    }
+                    denials(model)
+                }
+                UI.stack {
+                    watch(model)
+                    activity(model, call: call)
+                }
+            }
+    }
+
+    private static func denials(_ model: HomeModel) -> Node {
+        guard let denials = model.denials else { return .none }
+        return UI.panel(
+            "Last denials", id: "h-denied", actions: el("a", .class("small"), .href("/audit?outcome=denied")) { "All" }
+        ) {
+            if denials.isEmpty {
+                UI.empty("Nobody was denied anything", "Refused operations and sign-ins are listed here.")
+            } else {
+                UI.table(
+                    caption: "The newest denials",
+                    columns: [
+                        Column("UTC", .tight) { UI.clock($0.at, now: model.now) },
+                        Column("Action", isRowHeader: true) { event in
+                            el("a", .href("/audit/\(event.id)")) { UI.code(event.action) }
+                        },
+                        Column("Actor") { Node(EventWords.actor($0)) },
+                        Column("Target", .clip, priority: 2) { UI.muted(EventWords.target($0)) },
+                    ], rows: denials)
+            }
+        }
+    }
+
+    private static func watch(_ model: HomeModel) -> Node {
+        UI.panel("Needs watching", id: "h-watch") {
+            el("ul", .class("watch")) {
+                line(
+                    model.undelivered, "Undelivered effects",
+                    model.undelivered == 0
+                        ? "Everything that was to be sent has arrived" : "Webhooks and mails not delivered yet")
+                line(
+                    model.unsequenced, "Events outside the log",
+                    model.unsequenced == 0
+                        ? "Every event is in the log" : "Recorded, waiting to be taken into the log", warnsAbove: 100)
+            }
+        }
+    }
+
+    private static func line(_ count: Int64, _ title: String, _ note: String, warnsAbove: Int64 = 0) -> Node {
+        el("li", .class(count > warnsAbove ? "is-warn" : "is-ok")) {
+            UI.glyph(count > warnsAbove ? .tri : .on)
+            el("div") {
+                el("span", .class("medium")) { title }
+                UI.sub(note)
+            }
+            el("b") { said(count) }
+        }
+    }
+
+    private static func activity(_ model: HomeModel, call: PageCall) -> Node {
+        let total = model.perHour.reduce(0, +)
+        let top = model.perHour.max() ?? 0
+        return UI.panel(
+            "Last 24 hours", id: "h-24",
+            actions: call.caller.permissions.contains("audit.view")
+                ? el("a", .class("small"), .href("/audit")) { "Audit log" } : .none
+        ) {
+            UI.panelBody {
+                UI.tightStack {
+                    UI.sparkline(
+                        model.perHour,
+                        label:
+                            "Changes per hour over the last 24 hours: \(said(total)) in all, at most \(said(top)) in one hour"
+                    )
+                    UI.stats {
+                        UI.stat("Changes", said(total))
+                        UI.stat("Denied", said(model.denied))
+                    }
+                    if let checkpoint = model.checkpoint {
+                        el("p", .class("small muted")) {
+                            UI.icon("proof")
+                            " Log signed up to \(Grouped.digits(checkpoint.size)) events, "
+                            UI.time(checkpoint.at, now: model.now)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A count that may have stopped at its bound.
+    private static func said(_ count: Int64) -> String {
+        count >= HomeQueries.bound ? "at least \(Grouped.digits(HomeQueries.bound))" : Grouped.digits(count)
+    }
+}

@@ -1,0 +1,115 @@
+import HTML
+import Kernel
+
+/// A person's own security: factors, sessions, recovery codes, password.
+///
+/// Its forms post to `/me/sessions/{id}/end`, `/me/recovery-codes` and `/me/password` (`old`, `new`), each with `csrf`.
+enum MyPage {
+    static let page = Page("/me", permission: nil, menuPath: "/me") { call, reader in
+        let now = reader.now
+        let detail = try StaffDetail.load(call.caller.person, from: reader)
+        let sessions = try SessionRow.load(of: detail.staff.id, from: reader)
+        let left = detail.factors.first { $0.kind == .recovery }?.recoveryDigests.count ?? 0
+        let roles = call.caller.roles.sorted()
+        let body =
+            UI.title("My security", lead: detail.staff.email)
+            + (left <= 2
+                ? UI.banner(
+                    .warn, left == 0 ? "You have no recovery codes left." : "You have \(left) recovery codes left.",
+                    "Make new ones below, so that a lost phone does not lock you out.") : .none)
+            + UI.stack {
+                UI.panel("Factors", id: "p-factors") {
+                    UI.panelBody {
+                        UI.facts(
+                            detail.factors.map { ($0.label, StaffPages.factorFact($0, now: now)) }
+                                + [
+                                    (
+                                        "Roles",
+                                        roles.isEmpty ? UI.hint("none") : UI.row { for role in roles { UI.tag(role) } }
+                                    )
+                                ]
+                        )
+                    }
+                }
+                UI.panel("Sessions", id: "p-sessions", hint: "where you are signed in") {
+                    UI.table(
+                        caption: "Your sessions, \(sessions.count)", columns: columns(call, now: now), rows: sessions,
+                        density: .plain)
+                }
+                UI.split(.even) {
+                    UI.panel("Recovery codes", id: "p-codes", hint: "\(left) of \(RecoveryCode.count) left") {
+                        UI.panelBody {
+                            form("/me/recovery-codes", call) {
+                                el("p") {
+                                    "Each works once, when your authenticator is out of reach. New codes replace all the old "
+                                    "ones and are shown a single time."
+                                }
+                                el("p") { UI.button("Make new recovery codes") }
+                            }
+                        }
+                    }
+                    UI.panel("Password", id: "p-password") {
+                        UI.panelBody {
+                            form("/me/password", call) {
+                                UI.field(
+                                    Field(
+                                        "old", label: "Present password", help: "So that nobody else can change it.",
+                                        .password, isRequired: true, autocomplete: "current-password"))
+                                UI.field(
+                                    Field(
+                                        "new", label: "New password",
+                                        help: "At least 12 characters; a few unrelated words are easiest.", .password,
+                                        isRequired: true, autocomplete: "new-password"))
+                                el("p", .class("hint")) { "Your other sessions end." }
+                                el("p") { UI.button("Change password") }
+                            }
+                        }
+                    }
+                }
+            }
+        return PageAnswer(title: "My security", body: body)
+    }
+
+    private static func columns(_ call: PageCall, now: Instant) -> [Column<SessionRow>] {
+        let current = call.caller.authentication?.session
+        return [
+            Column("Where", isRowHeader: true) { session in
+                Node(browser(session.userAgent)) + UI.sub("\(session.ip), \(session.client)")
+            },
+            Column("Signed in", .number, priority: 3) { UI.time($0.createdAt, now: now) },
+            Column("Last used", .number) { UI.time($0.lastSeenAt, now: now) },
+            Column("Ends", .number, priority: 2) { UI.time($0.expiresAt, now: now) },
+            Column("End session", .actions, hidesTitle: true) { session in
+                if session.id == current { return UI.chip("This one", .ok, .on) }
+                return form("/me/sessions/\(session.id)/end", call) {
+                    UI.button(
+                        "End", size: .small, attributes: [.label("End the session on \(browser(session.userAgent))")])
+                }
+            },
+        ]
+    }
+
+    private static func form(_ action: String, _ call: PageCall, @NodeBuilder _ body: () -> Node) -> Node {
+        el("form", .class("stack stack--2"), Attribute("method", "post"), Attribute("action", action)) {
+            UI.hiddenField("csrf", call.csrf)
+            body()
+        }
+    }
+
+    /// A browser and a system in words, from what the user agent says of itself.
+    static func browser(_ agent: String) -> String {
+        let browsers = [
+            ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+            ("postern", "Postern command line"), ("curl/", "curl"),
+        ]
+        let systems = [
+            ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"),
+            ("Mac OS X", "macOS"), ("Linux", "Linux"),
+        ]
+        guard let browser = browsers.first(where: { agent.contains($0.0) })?.1 else {
+            return agent.isEmpty ? "Unknown client" : String(agent.prefix(60))
+        }
+        guard let system = systems.first(where: { agent.contains($0.0) })?.1 else { return browser }
+        return "\(browser) on \(system)"
+    }
+}

@@ -1,0 +1,196 @@
+import Foundation
+import Kernel
+
+extension StaffSignIn {
+    // MARK: - Enrolment
+
+    public func enrolmentOffer(token: String) async throws(OperationError) -> EnrolmentOffer {
+        let hash = Enrolment.hash(token)
+        let person = try await invited(hash).person
+        let secret = SecureRandom.bytes(TOTP.secretLength)
+        return EnrolmentOffer(
+            staffID: person.id, email: person.email, name: person.name, totpSecret: Base32.encode(secret),
+            totpURI: TOTP.uri(secret: secret, issuer: settings.issuer, account: person.email),
+            sealedSecret: masterKey.seal(secret, context: Self.offerContext(hash)))
+    }
+
+    public func enrol(
+        token: String, password: String, sealedSecret: String, code: String, from source: Source
+    ) async throws(OperationError) -> (recoveryCodes: [String], session: NewSession) {
+        let hash = Enrolment.hash(token)
+        let (person, now) = try await invited(hash)
+        guard let secret = masterKey.open(sealedSecret, context: Self.offerContext(hash)) else {
+            throw .invalid([
+                FieldError(
+                    pointer: "/code",
+                    detail: "This form is not the one that was shown. Open the link again and start over.")
+            ])
+        }
+        var errors: [FieldError] = []
+        if let sentence = PasswordRules.refusal(password, email: person.email) {
+            errors.append(FieldError(pointer: "/password", detail: "The password \(sentence)"))
+        }
+        let step = TOTP.matchingStep(code, secret: secret, at: now)
+        if step == nil {
+            errors.append(
+                FieldError(
+                    pointer: "/code",
+                    detail:
+                        "That code does not fit. Check that the app has scanned this picture and that the phone's clock is right."
+                ))
+        }
+        guard errors.isEmpty, let step else { throw .invalid(errors) }
+
+        let encoded = try await hasher.hash(PasswordRules.normalise(password))
+        let codes = RecoveryCode.generate()
+        let session: NewSession = try await write { tx in
+            let now = tx.now
+            guard let used = try tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).first,
+                let before = try Staff.load(try used.string("staff_id"), lock: true, from: tx),
+                before.status != .deactivated
+            else { throw Self.goneLink }
+            tx.enqueue(EnrolmentQueries.cancelOthers(staff: before.id, at: now))
+
+            var after = before
+            after.status = .active
+            after.version += 1
+            after.updatedAt = now
+            var changes: [Change] = [.update(before, to: after)]
+            // A link that replaces lost factors takes the old ones away.
+            for row in try tx.query(Factor.active(of: before.id)) { changes.append(Self.revoked(try Factor(row))) }
+            let totp = factor(.totp, "Authenticator app", of: after.id, sealing: secret, at: now)
+            changes += [
+                .create(factor(.password, "Password", of: after.id, sealing: Array(encoded.utf8), at: now)),
+                .create(totp), .create(recoveryFactor(codes, of: after.id, at: now)),
+            ]
+            // The code that proved the app works can't be used again to sign in.
+            tx.enqueue(SignInQueries.useStep(factor: totp.id, step: step, at: now))
+            let opened = open(after, [.password, .totp], from: source, tx)
+            record(
+                "enrolment.completed", of: opened.info, with: [.password, .totp], from: source, changes: changes, tx)
+            return opened
+        }
+        return (codes, session)
+    }
+
+    private func invited(_ hash: [UInt8]) async throws(OperationError) -> (
+        person: (id: String, email: String, name: String), now: Instant
+    ) {
+        try await read { reader in
+            guard let row = try reader.first(EnrolmentQueries.open(tokenHash: hash, at: reader.now)),
+                try row.string("status") != Staff.Status.deactivated.rawValue
+            else { throw Self.goneLink }
+            return ((try row.string("id"), try row.string("email"), try row.string("name")), reader.now)
+        }
+    }
+
+    private static let goneLink = OperationError.notFound(
+        "This link was used already or has run out. Ask for a new invitation.")
+
+    private static func offerContext(_ tokenHash: [UInt8]) -> String { "enrolment:\(tokenHash.hex)" }
+
+    // MARK: - A person's own factors
+
+    public func renewRecoveryCodes(
+        _ session: SessionInfo, by caller: Caller
+    ) async throws(OperationError) -> [String] {
+        let codes = RecoveryCode.generate()
+        let source = Self.source(of: caller)
+        try await write { tx in
+            let now = tx.now
+            guard let used = caller.authentication?.mfaAt, now - used <= settings.stepUpAge else {
+                throw OperationError.stepUpRequired(maxAge: settings.stepUpAge)
+            }
+            let old = try tx.first(Factor.active(.recovery, of: session.staffID, lock: true, tx.dialect))
+            let changes: [Change] =
+                (try old.map { [Self.revoked(try Factor($0))] } ?? [])
+                + [.create(recoveryFactor(codes, of: session.staffID, at: now))]
+            record("factor.renew_recovery", of: session, from: source, changes: changes, class: .mutation, tx)
+        }
+        return codes
+    }
+
+    public func changePassword(
+        _ session: SessionInfo, by caller: Caller, old: String, new: String
+    ) async throws(OperationError) {
+        if let sentence = PasswordRules.refusal(new, email: session.email) {
+            throw .invalid([FieldError(pointer: "/new", detail: "The password \(sentence)")])
+        }
+        // The old password is throttled like a code: a stolen session is no way to guess it.
+        let key = "stepup|\(session.staffID)"
+        let source = Self.source(of: caller)
+        let (current, wait): (Factor?, Span?) = try await write { tx in
+            try tx.lock(["signin:\(key)"])
+            let now = tx.now
+            let entry = try Self.entries(tx.query(SignInQueries.throttle([key])))[key]
+            if let entry, now < entry.blockedUntil { return (nil, entry.blockedUntil - now) }
+            tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entry, on: Throttle.stepUp, at: now)))
+            let row = try tx.first(Factor.active(.password, of: session.staffID, lock: false, tx.dialect))
+            return (try row.map(Factor.init), nil)
+        }
+        if let wait { throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000))) }
+        guard let current, let encoded = masterKey.open(current.secret, context: current.sealContext) else {
+            throw .internalError("staff \(session.staffID) is signed in and has no readable password")
+        }
+        let isRight = try await hasher.verify(
+            PasswordRules.normalise(old), against: String(decoding: encoded, as: UTF8.self))
+        guard isRight else {
+            try await write { tx in
+                record(
+                    "factor.change_password", .denied, of: session, from: source, facts: ["refusal": "wrong_password"],
+                    class: .mutation, tx)
+            }
+            throw .invalid([FieldError(pointer: "/old", detail: "The present password is not right.")])
+        }
+        let next = try await hasher.hash(PasswordRules.normalise(new))
+        try await write { tx in
+            let now = tx.now
+            guard let row = try tx.first(Factor.active(.password, of: session.staffID, lock: true, tx.dialect)),
+                case let before = try Factor(row), before.id == current.id, before.version == current.version
+            else {
+                throw OperationError.conflict(
+                    "The password was changed from elsewhere meanwhile. Sign in again.", legal: nil)
+            }
+            let changes = [
+                Self.revoked(before),
+                .create(factor(.password, "Password", of: session.staffID, sealing: Array(next.utf8), at: now)),
+            ]
+            let others = try tx.execute(SignInQueries.endOthers(than: session.id, of: session.staffID, at: now))
+            tx.enqueue(SignInQueries.forgetThrottle(key))
+            record(
+                "factor.change_password", of: session, with: [.password], from: source, changes: changes,
+                facts: ["sessions_ended": .int(Int64(others.count))], class: .mutation, tx)
+        }
+    }
+
+    // MARK: - Pieces
+
+    private func factor(
+        _ kind: FactorKind, _ label: String, of staff: String, sealing secret: [UInt8], at now: Instant
+    ) -> Factor {
+        let id = Identifier.mint(Factor.idPrefix, at: now)
+        return Factor(
+            id: id, staffID: staff, kind: kind, label: label,
+            secret: masterKey.seal(secret, context: Factor.sealContext(id, kind)), createdAt: now)
+    }
+
+    private func recoveryFactor(_ codes: [String], of staff: String, at now: Instant) -> Factor {
+        var factor = Factor(
+            id: Identifier.mint(Factor.idPrefix, at: now), staffID: staff, kind: .recovery, label: "Recovery codes",
+            secret: "", createdAt: now)
+        factor.recoveryDigests = codes.compactMap { RecoveryCode.digest($0, pepper: pepper) }
+        return factor
+    }
+
+    private static func revoked(_ before: Factor) -> Change {
+        var after = before
+        after.status = .revoked
+        after.version += 1
+        return .update(before, to: after)
+    }
+
+    private static func source(of caller: Caller) -> Source {
+        Source(
+            ip: caller.ip ?? "", userAgent: caller.userAgent ?? "", client: caller.client, requestID: caller.requestID)
+    }
+}

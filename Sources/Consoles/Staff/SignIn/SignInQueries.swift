@@ -1,0 +1,218 @@
+import Kernel
+
+/// The SQL of challenges, sessions and throttling.
+enum SignInQueries {
+    // MARK: People
+
+    /// `staff_id`, `factor_id` and `secret` of the password of an active person; no row for anybody else.
+    static func password(email: String) -> Statement {
+        Statement(
+            """
+            SELECT s.id AS staff_id, f.id AS factor_id, f.secret FROM staff s
+            JOIN factors f ON f.staff_id = s.id AND f.kind = 'password' AND f.status = 'active'
+            WHERE s.email = $1 AND s.status = 'active'
+            ORDER BY f.created_at DESC, f.id DESC LIMIT 1
+            """, [.text(email)])
+    }
+
+    // MARK: Challenges
+
+    static func insertChallenge(
+        tokenHash: [UInt8], staff: String?, origin: String, client: Client, at now: Instant, expires: Instant
+    ) -> Statement {
+        Statement(
+            """
+            INSERT INTO challenges (token_hash, staff_id, source, client, created_at, expires_at, attempts)
+            VALUES ($1, $2, $3, $4, $5, $6, 0)
+            """,
+            [.bytes(tokenHash), Value(staff), .text(origin), .text(client.rawValue), Value(now), Value(expires)])
+    }
+
+    static func challenge(tokenHash: [UInt8], lock: Bool, _ dialect: Dialect) -> Statement {
+        Statement(
+            """
+            SELECT staff_id, source, expires_at, attempts FROM challenges WHERE token_hash = $1\
+            \(lock ? dialect.forUpdate : "")
+            """, [.bytes(tokenHash)])
+    }
+
+    static func countAttempt(tokenHash: [UInt8]) -> Statement {
+        Statement("UPDATE challenges SET attempts = attempts + 1 WHERE token_hash = $1", [.bytes(tokenHash)])
+    }
+
+    static func deleteChallenge(tokenHash: [UInt8]) -> Statement {
+        Statement("DELETE FROM challenges WHERE token_hash = $1", [.bytes(tokenHash)])
+    }
+
+    static func deleteChallenges(expiredBefore: Instant) -> Statement {
+        Statement("DELETE FROM challenges WHERE expires_at < $1", [Value(expiredBefore)])
+    }
+
+    // MARK: Factors
+
+    /// Answers a row only for the first use of a step or of a later one: compare-and-set in one statement.
+    static func useStep(factor: String, step: Int64, at now: Instant) -> Statement {
+        Statement(
+            """
+            INSERT INTO factor_use (factor_id, last_step, used_at) VALUES ($1, $2, $3)
+            ON CONFLICT (factor_id) DO UPDATE SET last_step = excluded.last_step, used_at = excluded.used_at
+                WHERE factor_use.last_step IS NULL OR factor_use.last_step < excluded.last_step
+            RETURNING factor_id
+            """, [.text(factor), .int(step), Value(now)])
+    }
+
+    /// `factor_id` and `used_at` of a person's active factors.
+    static func uses(of staff: String) -> Statement {
+        Statement(
+            """
+            SELECT u.factor_id, u.used_at FROM factors f JOIN factor_use u ON u.factor_id = f.id
+            WHERE f.staff_id = $1 AND f.status = 'active'
+            """, [.text(staff)])
+    }
+
+    // MARK: Sessions
+
+    static func insertSession(
+        id: String, tokenHash: [UInt8], staff: String, source: Source, factors: [FactorKind], userAgentHash: [UInt8],
+        at now: Instant, expires: Instant
+    ) -> Statement {
+        Statement(
+            """
+            INSERT INTO sessions (id, token_hash, realm, staff_id, client, factors, mfa_at, user_agent_hash, user_agent,
+                ip, created_at, last_seen_at, expires_at)
+            VALUES ($1, $2, 'staff', $3, $4, $5, $6, $7, $8, $9, $6, $6, $10)
+            """,
+            [
+                .text(id), .bytes(tokenHash), .text(staff), .text(source.client.rawValue),
+                Value(JSON.array(factors.map { .string($0.rawValue) })), Value(now), .bytes(userAgentHash),
+                .text(String(source.userAgent.prefix(400))), .text(source.ip), Value(expires),
+            ])
+    }
+
+    static func session(tokenHash: [UInt8]) -> Statement {
+        Statement(
+            """
+            SELECT s.id, s.staff_id, s.client, s.factors, s.mfa_at, s.user_agent_hash, s.ip, s.created_at,
+                s.last_seen_at, s.expires_at, s.ended_at, p.email, p.name, p.status
+            FROM sessions s JOIN staff p ON p.id = s.staff_id
+            WHERE s.token_hash = $1 AND s.realm = 'staff'
+            """, [.bytes(tokenHash)])
+    }
+
+    /// What the person behind a session may do: one row per live grant and permission. A role without permissions has one
+    /// row whose permission is null.
+    static func permissions(tokenHash: [UInt8], at now: Instant) -> Statement {
+        Statement(
+            """
+            SELECT g.role_id, p.permission, p.limits
+            FROM grants g LEFT JOIN role_permissions p ON p.role_id = g.role_id
+            WHERE g.staff_id = (SELECT staff_id FROM sessions WHERE token_hash = $1) AND g.revoked_at IS NULL
+                AND (g.expires_at IS NULL OR g.expires_at > $2)
+            """, [.bytes(tokenHash), Value(now)])
+    }
+
+    static func touch(session: String, at now: Instant) -> Statement {
+        Statement(
+            "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2 AND ended_at IS NULL",
+            [.text(session), Value(now)])
+    }
+
+    /// Answers the row when the session was still going on.
+    static func renewFactor(session: String, factors: [FactorKind], at now: Instant) -> Statement {
+        Statement(
+            """
+            UPDATE sessions SET mfa_at = $2, factors = $3, last_seen_at = $2 WHERE id = $1 AND ended_at IS NULL
+            RETURNING id
+            """, [.text(session), Value(now), Value(JSON.array(factors.map { .string($0.rawValue) }))])
+    }
+
+    /// Answers the row when it was this person's and still going on.
+    static func end(session: String, of staff: String, at now: Instant) -> Statement {
+        Statement(
+            """
+            UPDATE sessions SET ended_at = $3 WHERE id = $1 AND staff_id = $2 AND ended_at IS NULL AND expires_at > $3
+            RETURNING id
+            """, [.text(session), .text(staff), Value(now)])
+    }
+
+    static func endOthers(than session: String, of staff: String, at now: Instant) -> Statement {
+        Statement(
+            "UPDATE sessions SET ended_at = $3 WHERE staff_id = $2 AND id <> $1 AND ended_at IS NULL RETURNING id",
+            [.text(session), .text(staff), Value(now)])
+    }
+
+    /// Sessions of a person that have neither ended nor run out, newest first.
+    static func sessions(of staff: String, at now: Instant) -> Statement {
+        Statement(
+            """
+            SELECT id, client, user_agent, ip, created_at, last_seen_at, mfa_at, expires_at FROM sessions
+            WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 200
+            """, [.text(staff), Value(now)])
+    }
+
+    /// `staff_id` and `seen`: when each person last used a session.
+    static func lastSeen(_ staff: [String]) -> Statement {
+        let list = staff.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
+        return Statement(
+            "SELECT staff_id, MAX(last_seen_at) AS seen FROM sessions WHERE staff_id IN (\(list)) GROUP BY staff_id",
+            staff.map(Value.text))
+    }
+
+    /// One row when the person has signed in from this very address since a time.
+    static func knownSource(email: String, ip: String, since: Instant) -> Statement {
+        Statement(
+            """
+            SELECT s.id FROM staff p JOIN sessions s ON s.staff_id = p.id
+            WHERE p.email = $1 AND s.ip = $2 AND s.created_at > $3 LIMIT 1
+            """, [.text(email), .text(ip), Value(since)])
+    }
+
+    // MARK: Throttling
+
+    static func throttle(_ keys: [String]) -> Statement {
+        let list = keys.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
+        return Statement(
+            "SELECT key, failures, blocked_until, updated_at FROM throttle WHERE key IN (\(list))",
+            keys.map(Value.text))
+    }
+
+    static func setThrottle(_ key: String, _ entry: Throttle.Entry) -> Statement {
+        Statement(
+            """
+            INSERT INTO throttle (key, failures, blocked_until, updated_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, blocked_until = excluded.blocked_until,
+                updated_at = excluded.updated_at
+            """, [.text(key), .int(entry.failures), Value(entry.blockedUntil), Value(entry.updatedAt)])
+    }
+
+    static func forgetThrottle(_ key: String) -> Statement {
+        Statement("DELETE FROM throttle WHERE key = $1", [.text(key)])
+    }
+
+    /// Takes one counted attempt back.
+    static func forgiveThrottle(_ key: String) -> Statement {
+        Statement(
+            "UPDATE throttle SET failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END WHERE key = $1",
+            [.text(key)])
+    }
+
+    /// Up to 500 rows with a key between two others, by the primary key.
+    static func throttle(after: String, before: String) -> Statement {
+        Statement(
+            """
+            SELECT key, failures, blocked_until, updated_at FROM throttle WHERE key > $1 AND key < $2
+            ORDER BY key LIMIT 500
+            """, [.text(after), .text(before)])
+    }
+
+    /// Adds to the failures that wait to be recorded for one source and account.
+    static func addFold(_ key: String, count: Int64, at now: Instant) -> Statement {
+        Statement(
+            """
+            INSERT INTO throttle (key, failures, blocked_until, updated_at) VALUES ($1, $2, 0, $3)
+            ON CONFLICT (key) DO UPDATE SET failures = throttle.failures + excluded.failures,
+                updated_at = excluded.updated_at
+            RETURNING failures, blocked_until
+            """, [.text(key), .int(count), Value(now)])
+    }
+}

@@ -1,0 +1,366 @@
+import Crypto
+import Foundation
+import Kernel
+
+/// The staff realm's door: password, then a second factor, then a session (spec: access §5).
+///
+/// A wrong pair, an unknown account, an invited or a deactivated one all take the same path: one hash of the same cost,
+/// the same statements, the same answer. Only the second step fails.
+public struct StaffSignIn: SignIn {
+    public struct Settings: Sendable {
+        /// However active it is, a session ends after this.
+        public var sessionLength: Span = .hours(8)
+        /// A session nobody used for this long has ended.
+        public var idle: Span = .minutes(30)
+        /// Time between password and second factor.
+        public var challengeLength: Span = .minutes(5)
+        public var challengeAttempts: Int64 = 5
+        /// How fresh a factor must be to change factors.
+        public var stepUpAge: Span = .minutes(5)
+        /// Bits of the address a session is bound to; `nil` binds it to the user agent only.
+        public var network: (v4: Int, v6: Int)?
+        /// What authenticator apps show.
+        public var issuer = "Postern"
+        public init() {}
+    }
+
+    let database: any Database
+    let records: any Records
+    let hasher: any PasswordHasher
+    let masterKey: MasterKey
+    let pepper: [UInt8]
+    let settings: Settings
+    let hooks: Pipeline.Hooks
+
+    /// - Parameters:
+    ///   - masterKey: seals password hashes and TOTP secrets.
+    ///   - pepper: at least 32 bytes, kept like the master key; keys the digests of recovery codes and CSRF tokens.
+    ///   - hooks: the same as the pipeline's, so that the sequencer wakes for these events too.
+    public init(
+        database: any Database, records: any Records, hasher: any PasswordHasher, masterKey: MasterKey, pepper: [UInt8],
+        settings: Settings = Settings(), hooks: Pipeline.Hooks = Pipeline.Hooks()
+    ) {
+        precondition(pepper.count >= 32, "the pepper has at least 32 bytes")
+        self.database = database
+        self.records = records
+        self.hasher = hasher
+        self.masterKey = masterKey
+        self.pepper = pepper
+        self.settings = settings
+        self.hooks = hooks
+    }
+
+    // MARK: - First step
+
+    public func begin(
+        email: String, password: String, from source: Source
+    ) async throws(OperationError) -> (challenge: String, factors: [FactorKind]) {
+        let address = email.trimmingCharacters(in: .whitespacesAndNewlines).lowercased()
+        let origin = Throttle.Origin(email: address, ip: source.ip, pepper: pepper)
+
+        struct Found: Sendable {
+            var staff: String?
+            var factor: String?
+            var secret: String?
+            var wait: Span?
+        }
+        let found: Found = try await write { tx in
+            try tx.lock(origin.locks.sorted())
+            let now = tx.now
+            let rows = try tx.query([
+                SignInQueries.throttle(origin.rungs.map(\.key)),
+                SignInQueries.knownSource(email: address, ip: source.ip, since: now - .days(30)),
+                SignInQueries.password(email: address),
+            ])
+            var found = Found()
+            if let row = rows[2].first {
+                found.staff = try row.string("staff_id")
+                found.factor = try row.string("factor_id")
+                found.secret = try row.string("secret")
+            }
+            let entries = try Self.entries(rows[0])
+            let isKnown = !rows[1].isEmpty
+            let blocking = origin.rungs.filter { !(isKnown && $0.key.hasPrefix("account|")) }
+                .compactMap { entries[$0.key]?.blockedUntil }.max()
+            if let until = blocking, now < until {
+                found.wait = until - now
+                try fold(.throttled, 1, Self.foldKey(.throttled, origin, found.staff), source: source, tx)
+                return found
+            }
+            for (key, ladder) in origin.rungs {
+                tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entries[key], on: ladder, at: now)))
+            }
+            return found
+        }
+        if let wait = found.wait {
+            throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000)))
+        }
+
+        let folded = PasswordRules.normalise(password)
+        let isSane = folded.count <= PasswordRules.length.upperBound
+        var isRight = false
+        if isSane, let factor = found.factor, let secret = found.secret,
+            let encoded = masterKey.open(secret, context: Factor.sealContext(factor, .password))
+        {
+            isRight = try await hasher.verify(folded, against: String(decoding: encoded, as: UTF8.self))
+        } else {
+            try await hasher.verifyDecoy(isSane ? folded : "")
+        }
+
+        let token = "chl_" + Base64.encodeURL(SecureRandom.bytes(32))
+        let staff = isRight ? found.staff : nil
+        let known = found.staff
+        let failed: Int64 = isRight ? 0 : 1
+        try await write { tx in
+            let now = tx.now
+            tx.enqueue(
+                SignInQueries.insertChallenge(
+                    tokenHash: Self.hash(token), staff: staff, origin: origin.text(known), client: source.client,
+                    at: now, expires: now + settings.challengeLength))
+            // Counted here, recorded by the second step or within a minute: writing the event now would take longer for
+            // a wrong password than for a right one.
+            tx.enqueue(SignInQueries.addFold(Self.foldKey(.failed, origin, known), count: failed, at: now))
+        }
+        return (token, [.totp, .recovery])
+    }
+
+    // MARK: - Second step
+
+    public func finish(
+        challenge: String, totp code: String, from source: Source
+    ) async throws(OperationError) -> NewSession {
+        try await finish(challenge, from: source) { staff, tx in
+            guard let staff,
+                let row = try tx.first(Factor.active(.totp, of: staff.id, lock: false, tx.dialect))
+            else {
+                // The same work as with a secret.
+                _ = TOTP.matchingStep(code, secret: pepper, at: tx.now)
+                return nil
+            }
+            guard try use(code, of: try Factor(row), tx) else { return nil }
+            return Second(kind: .totp, changes: [])
+        }
+    }
+
+    public func finish(
+        challenge: String, recovery code: String, from source: Source
+    ) async throws(OperationError) -> NewSession {
+        try await finish(challenge, from: source) { staff, tx in
+            guard let digest = RecoveryCode.digest(code, pepper: pepper), let staff,
+                let row = try tx.first(Factor.active(.recovery, of: staff.id, lock: true, tx.dialect))
+            else { return nil }
+            let before = try Factor(row)
+            let left = before.recoveryDigests
+            guard let index = left.firstIndex(where: { constantTimeEqual(Array($0.utf8), Array(digest.utf8)) }) else {
+                return nil
+            }
+            var after = before
+            after.recoveryDigests.remove(at: index)
+            after.version += 1
+            return Second(kind: .recovery, changes: [.update(before, to: after)])
+        }
+    }
+
+    /// How the second factor was shown.
+    private struct Second {
+        let kind: FactorKind
+        let changes: [Change]
+    }
+
+    private func finish(
+        _ challenge: String, from source: Source,
+        check: @escaping @Sendable (Staff?, any Writer) throws -> Second?
+    ) async throws(OperationError) -> NewSession {
+        let hash = Self.hash(challenge)
+        let session: NewSession? = try await write { tx in
+            let now = tx.now
+            let peek = try tx.first(SignInQueries.challenge(tokenHash: hash, lock: false, tx.dialect))
+            let (account, tried) = Throttle.Origin.read(try peek?.string("source") ?? "-|-")
+            // Counters of the account are the challenge's, those of the source belong to whoever asks now.
+            let asking = Throttle.Origin(account: account, source: NetworkPrefix.of(source.ip))
+            try tx.lock(asking.locks.sorted())
+            let row = try tx.first(SignInQueries.challenge(tokenHash: hash, lock: true, tx.dialect))
+            let isOpen = try row.map {
+                try now < $0.instant("expires_at") && $0.int("attempts") < settings.challengeAttempts
+            }
+            let staffID = try row?.optionalString("staff_id")
+            let staff = try tx.first(Staff.select([staffID ?? ""], lock: false, tx.dialect)).map(Staff.init)
+            tx.enqueue(SignInQueries.countAttempt(tokenHash: hash))
+
+            let second = try check(staff, tx)
+            if isOpen == true, let staff, staff.status == .active, let second {
+                let opened = open(staff, [.password, second.kind], from: source, tx)
+                tx.enqueue(SignInQueries.deleteChallenge(tokenHash: hash))
+                tx.enqueue(SignInQueries.forgetThrottle(asking.rungs[0].key))
+                for rung in asking.rungs.dropFirst() { tx.enqueue(SignInQueries.forgiveThrottle(rung.key)) }
+                if second.kind == .recovery {
+                    record(
+                        "recovery_code.used", of: opened.info, with: [.recovery], from: source, changes: second.changes,
+                        tx)
+                }
+                record("signin.succeeded", of: opened.info, with: [.password, second.kind], from: source, tx)
+                return opened
+            }
+            // A used code stays used even when the challenge was not worth anything.
+            try count(asking, at: now, tx)
+            // A wrong pair was counted by the first step already; here it is only recorded.
+            let isCounted = isOpen == true && staffID == nil
+            try fold(.failed, isCounted ? 0 : 1, Self.foldKey(.failed, asking, tried), source: source, tx)
+            return nil
+        }
+        guard let session else { throw .unauthenticated }
+        return session
+    }
+
+    // MARK: - Step-up
+
+    public func stepUp(
+        _ session: SessionInfo, code: String, from source: Source
+    ) async throws(OperationError) {
+        enum Answer: Sendable {
+            case renewed, wrong, ended
+            case wait(Span)
+        }
+        let key = "stepup|\(session.staffID)"
+        let answer: Answer = try await write { tx in
+            let now = tx.now
+            try tx.lock(["signin:\(key)"])
+            let entry = try Self.entries(tx.query(SignInQueries.throttle([key])))[key]
+            if let entry, now < entry.blockedUntil { return .wait(entry.blockedUntil - now) }
+            let row = try tx.first(Factor.active(.totp, of: session.staffID, lock: false, tx.dialect))
+            guard let row, try use(code, of: try Factor(row), tx) else {
+                tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entry, on: Throttle.stepUp, at: now)))
+                record("stepup.failed", .denied, of: session, from: source, tx)
+                return .wrong
+            }
+            guard
+                try !tx.execute(
+                    SignInQueries.renewFactor(session: session.id, factors: [.password, .totp], at: now)
+                ).isEmpty
+            else { return .ended }
+            tx.enqueue(SignInQueries.forgetThrottle(key))
+            record("stepup.succeeded", of: session, with: [.totp], from: source, tx)
+            return .renewed
+        }
+        switch answer {
+        case .renewed: return
+        case .ended: throw .unauthenticated
+        case .wait(let span): throw .tooManyRequests(retryAfter: Span(microseconds: max(span.microseconds, 1_000_000)))
+        case .wrong:
+            throw .invalid([
+                FieldError(
+                    pointer: "/code",
+                    detail: "That code is wrong or was used already. Wait for the next one in your app, then try again."
+                )
+            ])
+        }
+    }
+
+    // MARK: - Ending
+
+    public func end(_ session: SessionInfo, from source: Source) async throws(OperationError) {
+        try await write { tx in
+            let ended = try tx.execute(SignInQueries.end(session: session.id, of: session.staffID, at: tx.now))
+            // Signing out twice is no second fact.
+            guard !ended.isEmpty else { return }
+            record("signout", of: session, from: source, tx)
+        }
+    }
+
+    public func end(
+        sessionID: String, of session: SessionInfo, from source: Source
+    ) async throws(OperationError) {
+        let ended: Bool = try await write { tx in
+            let rows = try tx.execute(SignInQueries.end(session: sessionID, of: session.staffID, at: tx.now))
+            guard !rows.isEmpty else { return false }
+            record("signout", of: session, from: source, facts: ["ended_session": .string(sessionID)], tx)
+            return true
+        }
+        guard ended else { throw .notFound("That session is not one of yours, or it has ended already.") }
+    }
+
+    // MARK: - Every request
+
+    public func authenticate(
+        token: String, from source: Source
+    ) async throws(OperationError) -> (Caller, SessionInfo) {
+        guard token.hasPrefix("pst_"), token.utf8.count == 47 else { throw .unauthenticated }
+        let hash = Self.hash(token)
+        struct Known: Sendable {
+            let info: SessionInfo
+            let factors: [FactorKind]
+            let roles: Set<String>
+            let permissions: Permissions
+            let isDue: Bool
+        }
+        let known: Known? = try await read { reader in
+            let now = reader.now
+            let rows = try reader.query([
+                SignInQueries.session(tokenHash: hash), SignInQueries.permissions(tokenHash: hash, at: now),
+            ])
+            guard let row = rows[0].first else { return nil }
+            let seen = try row.instant("last_seen_at")
+            let expires = try row.instant("expires_at")
+            guard try row.optionalInstant("ended_at") == nil, now < expires, now - seen < settings.idle,
+                try row.string("status") == Staff.Status.active.rawValue,
+                constantTimeEqual(try row.bytes("user_agent_hash"), Self.hash(source.userAgent)),
+                isSameNetwork(try row.string("ip"), source.ip)
+            else { return nil }
+            let factors = try row.json("factors").array?.compactMap { $0.string.flatMap(FactorKind.init) } ?? []
+            let (roles, permissions) = try Self.permissions(rows[1])
+            return Known(
+                info: SessionInfo(
+                    id: try row.string("id"), staffID: try row.string("staff_id"), email: try row.string("email"),
+                    name: try row.string("name"), mfaAt: try row.instant("mfa_at"),
+                    createdAt: try row.instant("created_at"), expiresAt: expires, lastSeenAt: seen,
+                    csrfToken: csrfToken(hash)),
+                factors: factors, roles: roles, permissions: permissions, isDue: now - seen >= .minutes(1))
+        }
+        guard let known else { throw .unauthenticated }
+        if known.isDue {
+            // A missed touch only makes the session idle earlier, so a busy or full database does not fail the request.
+            try? await write { tx in tx.enqueue(SignInQueries.touch(session: known.info.id, at: tx.now)) }
+        }
+        let info = known.info
+        return (
+            Caller(
+                actor: Actor(.staff, info.staffID), person: info.staffID, displayName: info.name, roles: known.roles,
+                permissions: known.permissions,
+                authentication: Authentication(session: info.id, factors: known.factors, mfaAt: info.mfaAt),
+                client: source.client, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID), info
+        )
+    }
+
+    /// Roles and the union of their permissions. A permission held once without a limit has none; otherwise the highest
+    /// ceiling per currency counts, and a currency that some grant does not name falls under that grant's strictest.
+    static func permissions(_ rows: [Row]) throws -> (Set<String>, Permissions) {
+        var roles: Set<String> = []
+        var granted: [String: [Limit]?] = [:]
+        for row in rows {
+            roles.insert(try row.string("role_id"))
+            guard let code = try row.optionalString("permission") else { continue }
+            guard row["limits"] != .null else {
+                granted.updateValue(nil, forKey: code)
+                continue
+            }
+            guard let limits = RolePermission.limits(try row.json("limits")) else {
+                throw StoreError.shape(column: "limits")
+            }
+            switch granted[code] {
+            case .none: granted.updateValue(limits, forKey: code)
+            case .some(.none): continue
+            case .some(.some(let other)): granted.updateValue(union(other, limits), forKey: code)
+            }
+        }
+        return (roles, Permissions(granted))
+    }
+
+    static func union(_ a: [Limit], _ b: [Limit]) -> [Limit] {
+        func ceiling(_ limits: [Limit], _ currency: String) -> Int64 {
+            limits.first { $0.currency == currency }?.amount ?? limits.map(\.amount).min() ?? 0
+        }
+        return Set((a + b).map(\.currency)).sorted().map { currency in
+            Limit(currency: currency, amount: max(ceiling(a, currency), ceiling(b, currency)))
+        }
+    }
+}

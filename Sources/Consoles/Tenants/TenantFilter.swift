@@ -1,0 +1,164 @@
+import Kernel
+
+/// What a list of tenants is narrowed to; several values of one kind mean any of them.
+public struct TenantFilter: Sendable, Hashable {
+    /// A filter's query parameter, which is also its column.
+    public enum Kind: String, Sendable, CaseIterable {
+        case status, plan, tier, region
+    }
+    public let values: [Kind: [String]]
+
+    static let mostValues = 20
+
+    /// Reads `?status=…&status=…&plan=…`; throws with every value that can't be.
+    public init(_ query: [String: [String]]) throws(OperationError) {
+        var values: [Kind: [String]] = [:]
+        var errors: [FieldError] = []
+        for kind in Kind.allCases {
+            let given = Set((query[kind.rawValue] ?? []).filter { !$0.isEmpty }).sorted()
+            guard !given.isEmpty else { continue }
+            let known = kind == .status ? Set(TenantStatus.allCases.map(\.rawValue)) : nil
+            if let bad = given.first(where: { !(known?.contains($0) ?? TenantWord.isValid($0)) }) {
+                let hint =
+                    kind == .status
+                    ? "; it is one of \(TenantStatus.allCases.map(\.rawValue).joined(separator: ", "))" : ""
+                errors.append(
+                    FieldError(pointer: "?\(kind.rawValue)", detail: "\"\(bad)\" is no \(kind.rawValue)\(hint)."))
+            }
+            if given.count > Self.mostValues {
+                errors.append(
+                    FieldError(
+                        pointer: "?\(kind.rawValue)",
+                        detail: "\(kind.rawValue) may have at most \(Self.mostValues) values."))
+            }
+            values[kind] = given
+        }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        self.values = values
+    }
+
+    public subscript(kind: Kind) -> [String] { values[kind] ?? [] }
+    public var isEmpty: Bool { values.isEmpty }
+
+    /// The kind whose index the list walks; the others are tested on the way. Status first when it names rare states,
+    /// because nearly every tenant is active.
+    var driving: Kind? {
+        if !self[.status].isEmpty, !self[.status].contains(TenantStatus.active.rawValue) { return .status }
+        return [.tier, .region, .plan, .status].first { !self[$0].isEmpty }
+    }
+
+    /// Names the list in a cursor.
+    var scope: String {
+        Kind.allCases.map { "\($0.rawValue)=\(self[$0].joined(separator: ","))" }.joined(separator: "&")
+    }
+}
+
+/// How a list of tenants may be ordered.
+public enum TenantSort: String, Sendable, CaseIterable {
+    case created, name
+    case lastActivity = "last_activity"
+
+    /// The newest first, names from A to Z.
+    var isDescending: Bool { self != .name }
+}
+
+/// One page of tenants.
+public struct TenantListing: Sendable {
+    public struct Item: Sendable {
+        public let id: String
+        public let version: Int64
+        public let slug: String
+        public let name: String
+        public let status: TenantStatus
+        public let plan: String
+        public let tier: String
+        public let region: String
+        public let createdAt: Instant
+        public let lastActivityAt: Instant
+        let nameKey: String
+
+        init(_ row: Row) throws {
+            id = try row.string("id")
+            version = try row.int("version")
+            slug = try row.string("slug")
+            name = try row.string("name")
+            nameKey = try row.string("name_key")
+            guard let status = TenantStatus(rawValue: try row.string("status")) else {
+                throw StoreError.shape(column: "status")
+            }
+            self.status = status
+            plan = try row.string("plan")
+            tier = try row.string("tier")
+            region = try row.string("region")
+            createdAt = try row.instant("created_at")
+            lastActivityAt = try row.instant("last_activity_at")
+        }
+
+        public var json: JSON {
+            .object([
+                "id": .string(id), "version": .int(version), "slug": .string(slug), "name": .string(name),
+                "status": .string(status.rawValue), "plan": .string(plan), "tier": .string(tier),
+                "region": .string(region), "created_at": .string(createdAt.rfc3339),
+                "last_activity_at": .string(lastActivityAt.rfc3339),
+            ])
+        }
+
+        func position(_ sort: TenantSort) -> [JSON] {
+            switch sort {
+            case .created: [.int(createdAt.microseconds), .string(id)]
+            case .name: [.string(nameKey), .string(id)]
+            case .lastActivity: [.int(lastActivityAt.microseconds), .string(id)]
+            }
+        }
+    }
+
+    public let filter: TenantFilter
+    public let sort: TenantSort
+    public let items: [Item]
+    /// The cursor of the following page; `nil` on the last one.
+    public let next: String?
+    /// The cursor of the page before; `nil` on the first one.
+    public let previous: String?
+
+    /// The page that `call` asks for by filters, `sort`, `limit` and `cursor`.
+    public static func load(_ call: ReadCall, from reader: any Reader) throws -> TenantListing {
+        let filter = try TenantFilter(call.query)
+        let sort = try sort(call.first("sort"))
+        let limit = try call.limit()
+        let scope = "tenant.list?\(filter.scope)&sort=\(sort.rawValue)"
+        var start: TenantListQueries.Start?
+        if let cursor = call.first("cursor") {
+            let position = try call.cursors.decode(cursor, scope: scope)
+            guard position.count == 3, let id = position[1].string, let direction = position[2].string else {
+                throw OperationError.internalError("a signed cursor of an unknown shape")
+            }
+            let key: Value = position[0].int.map(Value.int) ?? .text(position[0].string ?? "")
+            start = .init(key: key, id: id, isBackward: direction == "previous")
+        }
+        // One row more than asked tells whether a further page exists.
+        let rows = try reader.query(TenantListQueries.page(filter, sort, from: start, limit: limit + 1))
+        var items = try rows.prefix(limit).map(Item.init)
+        let isMore = rows.count > limit
+        let isBackward = start?.isBackward ?? false
+        if isBackward { items.reverse() }
+        func cursor(_ item: Item?, _ direction: JSON) -> String? {
+            item.map { call.cursors.encode(scope: scope, $0.position(sort) + [direction]) }
+        }
+        return TenantListing(
+            filter: filter, sort: sort, items: items,
+            next: isMore || isBackward ? cursor(items.last, "next") : nil,
+            previous: (isBackward ? isMore : start != nil) ? cursor(items.first, "previous") : nil)
+    }
+
+    private static func sort(_ text: String?) throws(OperationError) -> TenantSort {
+        guard let text else { return .created }
+        guard let sort = TenantSort(rawValue: text) else {
+            throw .invalid([
+                FieldError(
+                    pointer: "?sort",
+                    detail: "sort is one of \(TenantSort.allCases.map(\.rawValue).joined(separator: ", ")).")
+            ])
+        }
+        return sort
+    }
+}

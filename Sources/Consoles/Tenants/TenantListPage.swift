@@ -1,0 +1,136 @@
+import HTML
+import Kernel
+
+/// `/tenants`
+enum TenantListPage {
+    static let page = Page("/tenants", permission: "tenant.view", menuPath: "/tenants") { call, reader in
+        let listing = try TenantListing.load(call.readCall, from: reader)
+        let known = try reader.query([TenantFilter.Kind.plan, .tier, .region].map { TenantListQueries.known($0) })
+            .map { try $0.map { try $0.string("value") } }
+        return PageAnswer(title: "Tenants", body: body(listing, known: known, call, now: reader.now))
+    }
+
+    private static func body(_ listing: TenantListing, known: [[String]], _ call: PageCall, now: Instant) -> Node {
+        let filter = listing.filter
+        let mayCreate = call.caller.permissions.contains(CreateTenant.spec.permission)
+        let create = mayCreate ? UI.linkButton("Create tenant", href: "/tenants/new", icon: "plus") : .none
+        return UI.title("Tenants", trailing: create)
+            + UI.list(facets: facets(listing, known: known)) {
+                UI.tools {
+                    UI.filtersButton
+                    for kind in TenantFilter.Kind.allCases where !filter[kind].isEmpty {
+                        UI.activeFilter(
+                            "\(title(kind)): \(filter[kind].map(titled).joined(separator: ", "))",
+                            remove: address(filter, listing.sort, without: kind).text)
+                    }
+                    if filter.values.count > 1 {
+                        el("a", .class("small"), .href(sorted(PageAddress(path: "/tenants"), listing.sort).text)) {
+                            "Clear all"
+                        }
+                    }
+                }
+                if listing.items.isEmpty {
+                    empty(listing, create: create)
+                } else {
+                    el("div", .class("panel sized")) { table(listing, now: now) }
+                    pager(listing)
+                }
+            }
+    }
+
+    private static func title(_ kind: TenantFilter.Kind) -> String {
+        switch kind {
+        case .status: "State"
+        case .plan: "Plan"
+        case .tier: "Tier"
+        case .region: "Region"
+        }
+    }
+
+    private static func facets(_ listing: TenantListing, known: [[String]]) -> Node {
+        let filter = listing.filter
+        func options(_ kind: TenantFilter.Kind, _ values: [String]) -> Facet {
+            // A value that is filtered by stays visible, even when no tenant has it any more.
+            let all = values + filter[kind].filter { !values.contains($0) }
+            return Facet(
+                kind.rawValue, title(kind), all.map { .init($0, titled($0), isOn: filter[kind].contains($0)) })
+        }
+        let order: [TenantStatus] = [
+            .active, .ready, .pending, .failed, .expired, .suspended, .cancelled, .archived, .deleted,
+        ]
+        let facets = [
+            options(.status, order.map(\.rawValue)), options(.plan, known[0]), options(.tier, known[1]),
+            options(.region, known[2]),
+        ]
+        return UI.facets(
+            facets.filter { !$0.options.isEmpty }, action: "/tenants",
+            keep: listing.sort == .created ? [] : [("sort", listing.sort.rawValue)])
+    }
+
+    private static func table(_ listing: TenantListing, now: Instant) -> Node {
+        func sort(_ sort: TenantSort) -> Column<TenantListing.Item>.Sort {
+            .init(
+                href: address(listing.filter, sort).text,
+                ascending: listing.sort == sort ? !sort.isDescending : nil)
+        }
+        return UI.table(
+            caption: "Tenants, \(listing.items.count) on this page, \(words(listing.sort))",
+            columns: [
+                Column("Tenant", .clip, isRowHeader: true, sort: sort(.name)) { item in
+                    el("a", .href("/tenants/\(item.id)")) { item.name }
+                        + el("span", .class("aside p5")) { item.slug }
+                },
+                Column("State") { $0.status.mark },
+                Column("Plan", priority: 2) { Node(titled($0.plan)) },
+                Column("Tier", priority: 4) { UI.muted(titled($0.tier)) },
+                Column("Region", priority: 4) { UI.muted($0.region) },
+                Column("Customer since", .number, priority: 3, sort: sort(.created)) { UI.day($0.createdAt.day) },
+                Column("Last active", .number, priority: 2, sort: sort(.lastActivity)) {
+                    item in el("span", .class("muted")) { UI.time(item.lastActivityAt, now: now) }
+                },
+            ], rows: listing.items, stickyHead: true)
+    }
+
+    private static func words(_ sort: TenantSort) -> String {
+        switch sort {
+        case .created: "the newest first"
+        case .name: "by name"
+        case .lastActivity: "the last active first"
+        }
+    }
+
+    private static func pager(_ listing: TenantListing) -> Node {
+        let here = address(listing.filter, listing.sort)
+        let summary = listing.items.count == 1 ? "1 tenant" : "\(listing.items.count) tenants"
+        let next = listing.next.map { here.with("cursor", $0).text }
+        if listing.sort == .name {
+            return UI.pages(summary, first: listing.previous == nil ? nil : here.text, next: next)
+        }
+        return UI.pager(summary, newer: listing.previous.map { here.with("cursor", $0).text }, older: next)
+    }
+
+    private static func empty(_ listing: TenantListing, create: Node) -> Node {
+        if listing.filter.isEmpty {
+            return UI.empty(
+                "No tenants yet",
+                "Import your customers with postern import csv FILE, or create the first one by hand.", action: create)
+        }
+        return UI.empty(
+            "No tenant matches these filters", "Take a filter away, or search for the name in the box above.",
+            action: UI.linkButton("Show all tenants", href: "/tenants"))
+    }
+
+    private static func address(
+        _ filter: TenantFilter, _ sort: TenantSort, without: TenantFilter.Kind? = nil
+    ) -> PageAddress {
+        var address = PageAddress(path: "/tenants")
+        for kind in TenantFilter.Kind.allCases where kind != without {
+            for value in filter[kind] { address = address.with(kind.rawValue, value) }
+        }
+        return sorted(address, sort)
+    }
+
+    private static func sorted(_ address: PageAddress, _ sort: TenantSort) -> PageAddress {
+        address.with("sort", sort == .created ? nil : sort.rawValue)
+    }
+}

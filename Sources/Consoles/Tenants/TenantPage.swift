@@ -1,0 +1,297 @@
+import HTML
+import Kernel
+
+/// `/tenants/{id}`
+enum TenantPage {
+    private enum Tab: String {
+        case overview, members, history
+    }
+
+    static let page = Page("/tenants/{id}", permission: "tenant.view", menuPath: "/tenants") { call, reader in
+        let tenant = try TenantReads.find(call.readCall, in: reader)
+        let seesUsers = call.caller.maySeeUsers
+        var tab = call.first("tab").flatMap(Tab.init(rawValue:)) ?? .overview
+        if tab == .members, !seesUsers {
+            throw OperationError.forbidden(
+                permission: "user.view",
+                detail: "Seeing the members of a tenant needs user.view, which your roles do not hold.")
+        }
+        let owner = seesUsers ? try tenant.ownerID.flatMap { try User.load($0, from: reader) } : nil
+        let members = seesUsers ? try MemberCount.count(tenant, in: reader) : nil
+        let csm = try tenant.csmID.flatMap { try staffNames([$0], in: reader)[$0] }
+        let now = reader.now
+        let content: Node
+        let disclosure: Disclosure
+        switch tab {
+        case .overview:
+            content = try overview(tenant, owner: owner, in: reader, catalog: call.catalog)
+            disclosure = Disclosure(
+                "tenant.view", target: ("tenant", tenant.id), tenant: tenant.id, count: 1, ids: [tenant.id])
+        case .members:
+            let page = try MemberPage.load(tenant.id, call.readCall, from: reader)
+            content = memberList(page, tenant, isFirst: call.first("cursor") == nil, now: now)
+            disclosure = page.disclosure
+        case .history:
+            let page = try StatusHistory.load(tenant.id, call.readCall, from: reader)
+            content = try historyList(page, tenant, isFirst: call.first("cursor") == nil, in: reader)
+            disclosure = Disclosure(
+                "tenant.history", target: ("tenant", tenant.id), tenant: tenant.id, count: page.lines.count,
+                ids: page.lines.map(\.event))
+        }
+        let path = "/tenants/\(tenant.id)"
+        let body =
+            UI.crumbs([("Tenants", "/tenants")], here: tenant.name)
+            + UI.title(
+                tenant.name,
+                trailing: el("span", .class("hint")) {
+                    "Version \(Grouped.digits(tenant.version)), changed "
+                    UI.time(tenant.updatedAt, now: now)
+                }
+            ) {
+                tenant.status.chip
+                UI.tag(titled(tenant.plan))
+                el("span", .class("id")) { tenant.slug }
+                UI.copyButton(tenant.id, label: "Copy the tenant id \(tenant.id)")
+            }
+            + UI.keyFacts(keyFacts(tenant, owner: owner, csm: csm, members: members, now: now))
+            + UI.actionBar(tenant, path: path, catalog: call.catalog, caller: call.caller, now: now)
+            + UI.tabs(
+                label: tenant.name,
+                [.init("Overview", href: path, isCurrent: tab == .overview)]
+                    + (members.map {
+                        [
+                            .init(
+                                "Members", href: "\(path)?tab=members",
+                                count: $0.count > MemberCount.most ? nil : Int64($0.count), isCurrent: tab == .members)
+                        ]
+                    } ?? []) + [.init("History", href: "\(path)?tab=history", isCurrent: tab == .history)])
+            + content
+        return PageAnswer(title: tenant.name, body: body, disclosure: disclosure)
+    }
+
+    private static func keyFacts(
+        _ tenant: Tenant, owner: User?, csm: String?, members: MemberCount?, now: Instant
+    ) -> [(label: String, value: Node)] {
+        var facts: [(label: String, value: Node)] = []
+        if let owner {
+            facts.append(("Owner", el("a", .href("/users/\(owner.id)")) { owner.email }))
+        } else if tenant.ownerID == nil {
+            facts.append(("Owner", UI.muted("None")))
+        }
+        if let members {
+            let most = MemberCount.most
+            facts.append(
+                (
+                    "Members",
+                    Node(members.count > most ? "more than \(Grouped.digits(most))" : Grouped.digits(members.count))
+                ))
+        }
+        facts += [
+            ("Tier", Node(titled(tenant.tier))), ("Region", Node(tenant.region)),
+            ("CSM", csm.map { Node($0) } ?? UI.muted("None")),
+            ("Last active", UI.time(tenant.lastActivityAt, now: now)),
+        ]
+        if let eligible = tenant.deletionEligibleAt {
+            facts.append(("May be deleted", now >= eligible ? Node("Now") : "from " + UI.day(eligible.day)))
+        }
+        return facts
+    }
+
+    // MARK: Overview
+
+    private static func overview(
+        _ tenant: Tenant, owner: User?, in reader: any Reader, catalog: Catalog
+    ) throws -> Node {
+        let now = reader.now
+        let events = try reader.query(TenantQueries.activity(of: tenant.id, limit: 20)).map(ActivityLine.init)
+        let names = try staffNames(events.map(\.actor), in: reader)
+        return UI.split {
+            UI.stack {
+                notice(tenant, now: now)
+                UI.panel("Tenant", id: "t-tenant") {
+                    UI.panelBody {
+                        UI.facts(
+                            [
+                                ("External id", UI.id(tenant.externalID, copy: "external id")),
+                                ("Id", UI.id(tenant.id)), ("Customer since", UI.day(tenant.createdAt.day)),
+                                ("State since", UI.timeWithUTC(tenant.statusSince, now: now)),
+                                ("Plan", Node(titled(tenant.plan))), ("Data kept in", Node(tenant.region)),
+                            ])
+                    }
+                }
+                if !tenant.metadata.isEmpty {
+                    UI.panel("Metadata", id: "t-meta", hint: "kept by your product") {
+                        UI.panelBody {
+                            UI.facts(tenant.metadata.sorted { $0.key < $1.key }.map { ($0.key, Node($0.value)) })
+                        }
+                    }
+                }
+            }
+            UI.panel(
+                "Activity", id: "t-activity",
+                actions: el("a", .class("small"), .href("/audit?tenant=\(tenant.id)")) { "All events" }
+            ) {
+                UI.panelBody {
+                    if events.isEmpty {
+                        el("p", .class("muted")) { "Nothing is recorded yet." }
+                    } else {
+                        UI.timeline(events.map { $0.entry(names: names, catalog: catalog) }, now: now)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What one must know before doing anything with a tenant that is not simply active.
+    private static func notice(_ tenant: Tenant, now: Instant) -> Node {
+        switch tenant.status {
+        case .suspended:
+            UI.banner(
+                .warn, "Nobody of \(tenant.name) can sign in.",
+                "It was suspended \(TimeText.relative(tenant.statusSince, now: now)); restoring makes it \(tenant.resumesTo?.rawValue ?? "active") again."
+            )
+        case .archived:
+            UI.banner(
+                .warn, "\(tenant.name) is archived.",
+                tenant.deletionEligibleAt.map {
+                    now >= $0
+                        ? "It may be deleted for good since \(TimeText.day($0.day))."
+                        : "It can be restored; from \(TimeText.day($0.day)) on it may be deleted for good."
+                })
+        case .failed:
+            UI.banner(.danger, "Your product could not set this tenant up.", "Set it up again, or archive it.")
+        case .deleted:
+            UI.banner(
+                .plain, "This tenant was deleted for good.", "What stays is its id and its place in the audit log.")
+        case .pending, .ready, .active, .expired, .cancelled: .none
+        }
+    }
+
+    // MARK: Members
+
+    private static func memberList(_ page: MemberPage, _ tenant: Tenant, isFirst: Bool, now: Instant) -> Node {
+        if page.members.isEmpty {
+            return UI.empty("Nobody belongs to this tenant", "Members come with the next import or from your product.")
+        }
+        let path = "/tenants/\(tenant.id)?tab=members"
+        return el("div", .class("panel sized")) {
+            UI.table(
+                caption: "Members of \(tenant.name), \(page.members.count) on this page",
+                columns: [
+                    Column("Member", .clip, isRowHeader: true) { member in
+                        el("a", .href("/users/\(member.user)")) { member.name.isEmpty ? member.email : member.name }
+                    },
+                    Column("E-mail", .clip, priority: 2) { Node($0.email) },
+                    Column("Role") { Node(titled($0.role)) },
+                    Column("State") { member in membershipMark(member.status, user: member.userStatus) },
+                    Column("Joined", .number, priority: 3) { member in
+                        member.joinedAt.map { UI.day($0.day) } ?? UI.muted("–")
+                    },
+                    Column("Last sign-in", .number, priority: 2) { member in
+                        member.lastLoginAt.map { UI.time($0, now: now) } ?? UI.muted("never")
+                    },
+                ], rows: page.members, stickyHead: true)
+        }
+            + UI.pages(
+                page.members.count == 1 ? "1 member" : "\(page.members.count) members", first: isFirst ? nil : path,
+                next: page.next.map {
+                    PageAddress(path: "/tenants/\(tenant.id)").with("tab", "members").with("cursor", $0).text
+                })
+    }
+
+    // MARK: History
+
+    private static func historyList(
+        _ page: StatusHistory, _ tenant: Tenant, isFirst: Bool, in reader: any Reader
+    ) throws -> Node {
+        if page.lines.isEmpty {
+            return UI.empty("No change of state is recorded", "The first one will stand here with who made it and why.")
+        }
+        let names = try staffNames(page.lines.map(\.actor), in: reader)
+        let entries = page.lines.map { line in
+            let name = line.actorKind == "staff" ? names[line.actor] ?? line.actor : nil
+            return TimelineEntry(
+                at: line.at, personName: name,
+                sentence: el("b") { name ?? "System" }
+                    + (line.from.map { from in
+                        Node(" moved it from \(from) to ")
+                            + el("a", .class("what"), .href("/audit/\(line.event)")) { line.to }
+                    } ?? Node(" registered it as ") + el("a", .class("what"), .href("/audit/\(line.event)")) { line.to }),
+                detail: line.reasonCode)
+        }
+        return UI.panel("Status history", id: "t-history", hint: "the latest first") {
+            UI.panelBody { UI.timeline(entries, now: reader.now) }
+        }
+            + UI.pages(
+                page.lines.count == 1 ? "1 change" : "\(page.lines.count) changes",
+                first: isFirst ? nil : "/tenants/\(tenant.id)?tab=history",
+                next: page.next.map {
+                    PageAddress(path: "/tenants/\(tenant.id)").with("tab", "history").with("cursor", $0).text
+                })
+    }
+
+    static func staffNames(_ ids: [String], in reader: any Reader) throws -> [String: String] {
+        let staff = Set(ids.filter { $0.hasPrefix("stf_") }).sorted()
+        guard !staff.isEmpty else { return [:] }
+        var names: [String: String] = [:]
+        for row in try reader.query(TenantQueries.staffNames(staff)) {
+            names[try row.string("id")] = try row.string("name")
+        }
+        return names
+    }
+}
+
+/// A membership's state; that of the person wins where it shuts them out.
+func membershipMark(_ status: String, user: String) -> Node {
+    switch (user, status) {
+    case ("suspended", _): UI.state("Suspended", .warn, .pause)
+    case ("deleted", _): UI.state("Deleted", .plain, .x)
+    case (_, "joined"): UI.state("Joined", .ok, .on)
+    case (_, "invited"): UI.state("Invited", .info, .ring)
+    default: UI.state("Revoked", .plain, .stop)
+    }
+}
+
+/// One event of a tenant, as its page tells it.
+private struct ActivityLine {
+    let id: String
+    let at: Instant
+    let eventClass: String
+    let action: String
+    let outcome: String
+    let actorKind: String
+    let actor: String
+
+    init(_ row: Row) throws {
+        id = try row.string("id")
+        at = try row.instant("at")
+        eventClass = try row.string("class")
+        action = try row.string("action")
+        outcome = try row.string("outcome")
+        actorKind = try row.string("actor_type")
+        actor = try row.string("actor_id")
+    }
+
+    func entry(names: [String: String], catalog: Catalog) -> TimelineEntry {
+        let name = actorKind == "staff" ? names[actor] ?? actor : nil
+        let title = catalog[action]?.spec.title ?? Self.views[action] ?? action
+        let verb =
+            switch (eventClass, outcome) {
+            case (_, "denied"): "was refused"
+            case (_, "failed"): "failed at"
+            case (_, "blocked"): "was blocked from"
+            case (_, "requested"): "asked for"
+            case ("access", _): "viewed"
+            default: "did"
+            }
+        return TimelineEntry(
+            at: at, personName: name, systemIcon: eventClass == "effect" ? "send" : "settings",
+            sentence: el("b") { name ?? (actorKind == "system" ? "System" : actorKind) } + Node(" \(verb) ")
+                + el("a", .class("what"), .href("/audit/\(id)")) { title })
+    }
+
+    private static let views = [
+        "tenant.view": "the tenant", "tenant.users": "its members", "tenant.history": "its history",
+        "tenant.activity": "its activity",
+    ]
+}

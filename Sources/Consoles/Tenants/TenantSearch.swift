@@ -1,0 +1,129 @@
+import Foundation
+import Kernel
+
+/// One box for tenants and their people: exact names first, then beginnings of names; the first that answers.
+public struct TenantSearch: Sendable {
+    public enum Tier: String, Sendable {
+        case exact, prefix
+    }
+
+    public struct Hit: Sendable, Hashable {
+        public enum Kind: String, Sendable {
+            case tenant, user
+        }
+        public let kind: Kind
+        public let id: String
+        /// The tenant's or the person's name; the e-mail of somebody without a name.
+        public let title: String
+        /// The slug or the e-mail.
+        public let handle: String
+        /// `active`
+        public let status: String
+        /// Why it is here: `slug`, `e-mail`, `beginning of the name`.
+        public let matched: String
+
+        public var json: JSON {
+            .object([
+                "type": .string(kind.rawValue), "id": .string(id), "name": .string(title),
+                (kind == .tenant ? "slug" : "email"): .string(handle), "status": .string(status),
+                "matched": .string(matched),
+            ])
+        }
+    }
+
+    /// `nil` when nothing was found.
+    public let tier: Tier?
+    public let hits: [Hit]
+
+    public static let most = 50
+
+    /// - Parameter text: as typed; 1 to 200 characters.
+    /// - Parameter people: whether the caller may see users; without it they are not even looked for.
+    public static func run(_ text: String, people: Bool, in reader: any Reader) throws -> TenantSearch {
+        let query: String
+        do throws(FieldError.Reason) {
+            query = try TextRule.line(1...200).check(text)
+        } catch {
+            throw OperationError.invalid([FieldError(pointer: "?q", detail: "q \(error.text)")])
+        }
+        let exact = try exact(query, people: people, in: reader)
+        if !exact.isEmpty { return TenantSearch(tier: .exact, hits: Array(exact.prefix(most))) }
+        let prefix = try prefix(query, people: people, in: reader)
+        return TenantSearch(tier: prefix.isEmpty ? nil : .prefix, hits: Array(prefix.prefix(most)))
+    }
+
+    private static func exact(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {
+        let folded = query.lowercased()
+        var statements = [
+            TenantQueries.tenants(by: .id, [query]), TenantQueries.tenants(by: .externalID, [query]),
+            TenantQueries.tenants(by: .slug, [folded]),
+        ]
+        if people {
+            statements += [
+                UserQueries.users(by: .id, [query]), UserQueries.users(by: .email, [folded]),
+                UserQueries.users(by: .externalID, [query]),
+            ]
+        }
+        let found = try reader.query(statements)
+        var hits = HitList()
+        for (rows, matched) in zip(found.prefix(3), ["id", "external id", "slug"]) {
+            for row in rows { hits.add(Hit(try Tenant(row), matched)) }
+        }
+        for (rows, matched) in zip(found.dropFirst(3), ["id", "e-mail", "external id"]) {
+            for row in rows {
+                let user = try User(row)
+                hits.add(Hit(user, matched))
+                // Whoever types a customer's address is looking for the customer.
+                for row in try reader.query(MembershipQueries.tenants(of: user.id, limit: most)) {
+                    hits.add(
+                        Hit(
+                            kind: .tenant, id: try row.string("id"), title: try row.string("name"),
+                            handle: try row.string("slug"), status: try row.string("status"),
+                            matched: "its member \(user.email)"))
+                }
+            }
+        }
+        return hits.hits
+    }
+
+    private static func prefix(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {
+        let folded = query.lowercased()
+        var hits = HitList()
+        var statements = [
+            SearchQueries.tenants(.nameKey, startingWith: NameKey.fold(query), limit: most),
+            SearchQueries.tenants(.slug, startingWith: folded, limit: most),
+        ]
+        if people {
+            // With an @ typed, what stands before it is the whole local part already.
+            statements.append(
+                SearchQueries.users(folded.contains("@") ? .email : .emailLocal, startingWith: folded, limit: most))
+        }
+        let found = try reader.query(statements)
+        for row in found[0] { hits.add(Hit(try Tenant(row), "beginning of the name")) }
+        for row in found[1] { hits.add(Hit(try Tenant(row), "beginning of the slug")) }
+        for row in found.dropFirst(2).joined() { hits.add(Hit(try User(row), "beginning of the e-mail")) }
+        return hits.hits
+    }
+}
+
+extension TenantSearch.Hit {
+    init(_ tenant: Tenant, _ matched: String) {
+        self.init(
+            kind: .tenant, id: tenant.id, title: tenant.name, handle: tenant.slug, status: tenant.status.rawValue,
+            matched: matched)
+    }
+    init(_ user: User, _ matched: String) {
+        self.init(
+            kind: .user, id: user.id, title: user.displayName, handle: user.email, status: user.status.rawValue,
+            matched: matched)
+    }
+}
+
+/// Each tenant and user once, with the first reason.
+private struct HitList {
+    private(set) var hits: [TenantSearch.Hit] = []
+    private var seen: Set<String> = []
+    mutating func add(_ hit: TenantSearch.Hit) {
+        if seen.insert(hit.id).inserted { hits.append(hit) }
+    }
+}

@@ -1,0 +1,140 @@
+import CommandLine
+import Foundation
+import Kernel
+import Store
+
+extension ServerInstallation {
+    func demo() async throws {
+        var environment = environment
+        if environment["POSTERN_ENVIRONMENT", default: "demo"] != "demo" {
+            throw CommandFailure(
+                .usage, "postern demo is for trying Postern out; POSTERN_ENVIRONMENT must be unset or demo.")
+        }
+        environment["POSTERN_ENVIRONMENT"] = "demo"
+        let deployment = try Deployment.load(environment: environment)
+        let data = deployment.configuration.value("data")
+        try PrivateFile.makeDirectory(data)
+        var accounts = try DemoAccount.load(from: data)
+        try await refuseForeign(deployment, isMade: accounts != nil)
+        if accounts == nil {
+            terminal.note("Making the demo company in \(data).")
+            accounts = try await make(deployment, in: data)
+        }
+        let running = try await Running.open(deployment)
+        let welcome = welcome(accounts ?? [], at: running.staffURL, data: data)
+        try await running.serve(listeners: []) { [terminal] in terminal.write(welcome) }
+    }
+
+    func demoCode(email: String) async throws -> String {
+        var environment = environment
+        environment["POSTERN_ENVIRONMENT"] = "demo"
+        let data = try Deployment.load(environment: environment).configuration.value("data")
+        guard let accounts = try DemoAccount.load(from: data) else {
+            throw CommandFailure(.notFound, "There is no demo in \(data) yet. Start it with: postern demo")
+        }
+        guard let account = accounts.first(where: { $0.email == email.lowercased() }),
+            let code = account.code(at: Clock.system.now)
+        else {
+            throw CommandFailure(
+                .notFound,
+                "The demo has nobody with this address. It has:\n" + accounts.map(\.email).joined(separator: "\n"))
+        }
+        return code
+    }
+
+    /// A database that something else made is never touched. The name of the log in it is the mark.
+    private func refuseForeign(_ deployment: Deployment, isMade: Bool) async throws {
+        let storage = deployment.ownerStorage
+        if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
+            guard !isMade else {
+                throw CommandFailure(
+                    .refused,
+                    "\(path) is gone, but the sign-ins of the demo in it are still there. Remove its data directory to make it anew."
+                )
+            }
+            return
+        }
+        do {
+            let (database, _) = try storage.open()
+            do {
+                let state = try await DemoQueries.content(of: database)
+                await database.close()
+                switch state {
+                case .empty where !isMade, .log(Deployment.demoOrigin) where isMade: return
+                case .log(Deployment.demoOrigin),
+                    .unnamed where isOwn(storage, deployment):
+                    guard isOwn(storage, deployment) else {
+                        throw CommandFailure(
+                            .refused,
+                            "The making of this demo was interrupted. Drop and create the database, then start again: \(storage.description)"
+                        )
+                    }
+                    terminal.note("The making of the demo was interrupted; it begins anew.")
+                    try discard(storage, deployment)
+                default:
+                    throw CommandFailure(
+                        .refused,
+                        """
+                        postern demo did not make this database and does not touch it: \(storage.description)
+                        Let POSTERN_DATABASE_URL name an empty one, or leave it unset.
+                        """)
+                }
+            } catch {
+                await database.close()
+                throw error
+            }
+        } catch {
+            throw CommandFailure(error, storage)
+        }
+    }
+
+    /// True for the embedded database at its usual place in the demo's own directory.
+    private func isOwn(_ storage: Storage, _ deployment: Deployment) -> Bool {
+        deployment.configuration.entry("database_url")?.origin == .fallback
+            && storage == .sqlite(path: deployment.configuration.value("data") + "/postern.db")
+    }
+
+    /// Removes a half-made demo: what this command wrote itself, and nothing else.
+    private func discard(_ storage: Storage, _ deployment: Deployment) throws(CommandFailure) {
+        guard case .sqlite(let path) = storage else { return }
+        let configuration = deployment.configuration
+        let files =
+            [path, path + "-wal", path + "-shm"]
+            + ["checkpoints_file", "log_key_file", "master_key_file", "pepper_file"].map(configuration.value)
+        for file in files where unlink(file) != 0 && errno != ENOENT {
+            throw CommandFailure(.usage, "\(file) can't be removed: \(String(cString: strerror(errno))).")
+        }
+    }
+
+    private func make(_ deployment: Deployment, in data: String) async throws -> [DemoAccount] {
+        let end = Clock.system.now
+        let clock = ManualClock(end - DemoStory.length - .days(1))
+        _ = try await deployment.migrate(clock: clock.clock)
+        let running = try await Running.open(deployment, clock: clock.clock)
+        await running.sequencer.start()
+        do {
+            let accounts = try await DemoStory(running: running, clock: clock, end: end).tell()
+            try await running.sequencer.turn()
+            await running.close()
+            let token = "rtk_" + Base64.encodeURL(running.keys.derived("demo runtime token"))
+            try DemoAccount.save(accounts, runtimeToken: token, in: data)
+            return accounts
+        } catch {
+            await running.close()
+            if let error = error as? OperationError { throw CommandFailure(error) }
+            throw CommandFailure(error, deployment.storage)
+        }
+    }
+
+    private func welcome(_ accounts: [DemoAccount], at url: String, data: String) -> String {
+        let width = (accounts.map(\.email.count).max() ?? 0) + 2
+        func column(_ text: String) -> String { text + String(repeating: " ", count: max(1, width - text.count)) }
+        var lines = ["", "\(terminal.bold("Northwind Cloud is at \(url)"))", "", "Sign in as:"]
+        lines += accounts.map { "  \(column($0.email))\($0.password)   \($0.roles.joined(separator: ", "))" }
+        lines += [
+            "", "The code comes from: postern demo code EMAIL",
+            "All of it is in \(DemoAccount.file(in: data)). Ctrl-C stops.", "",
+        ]
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,244 @@
+import CommandLine
+import Consoles
+import Kernel
+
+/// What happened at Northwind Cloud before the demo begins. Everything goes through the real doors: people enrol and sign in
+/// with their factors, and every change is an operation in the pipeline. Only the clock is the story's own.
+struct DemoStory: Sendable {
+    let running: Running
+    let clock: ManualClock
+    /// When the demo is made: where the story ends.
+    let end: Instant
+
+    /// How long before its end the story begins.
+    static let length = Span.days(118)
+
+    /// - Returns: how its people sign in.
+    func tell() async throws -> [DemoAccount] {
+        var cast: [String: DemoAccount] = [:]
+        var accounts: [DemoAccount] = []
+        // The people, one a few minutes after the other.
+        for (index, person) in DemoPerson.all.enumerated() {
+            at(118, hour: 9, minute: Int64(index) * 7)
+            let token =
+                index == 0
+                ? try await running.applied(
+                    "staff.bootstrap", ["email": .string(person.email), "name": .string(person.name)],
+                    by: .system("demo")
+                ).reveal["enrolment_token"]
+                : try await invite(person, by: cast[DemoPerson.all[0].email]!)
+            let account = try await enrol(person, token ?? "")
+            cast[person.email] = account
+            accounts.append(account)
+        }
+        func actor(_ mailbox: String) -> DemoAccount { cast["\(mailbox)@northwind.example"]! }
+        let (jonas, hana) = (actor("jonas.w"), actor("hana.l"))
+        let (mira, tomas) = (actor("mira.o"), actor("tomas.v"))
+
+        at(117, hour: 10)
+        try await importTenants()
+        let tenants = try await tenantIDs()
+        func tenant(_ slug: String) throws -> String {
+            guard let id = tenants[slug] else { throw CommandFailure(.unexpected, "The demo has no tenant \(slug).") }
+            return id
+        }
+
+        // A customer that left long ago: archived long enough to be deleted for good.
+        at(104, hour: 14)
+        try await run(
+            "tenant.archive", on: tenant("jasper-mining"), reason: "customer_departed",
+            "Contract ended and the data was handed over, see the exit checklist.", ticket: "OPS-1184", by: jonas)
+
+        at(41, hour: 8, minute: 40)
+        try await run(
+            "tenant.suspend", on: tenant("marlow-freight"), reason: "support_investigation",
+            "Exports of 40,000 addresses an hour since last night; paused until we know why.", ticket: "SUP-3310",
+            by: mira)
+        at(39, hour: 11, minute: 15)
+        try await run(
+            "tenant.restore", on: tenant("marlow-freight"), reason: "investigation_closed",
+            "Their new warehouse sync was looping; fixed with their engineers on a call.", ticket: "SUP-3310", by: mira)
+
+        // Suspended for non-payment, and still so.
+        at(31, hour: 15, minute: 5)
+        try await run(
+            "tenant.suspend", on: tenant("umber-coffee"), reason: "non_payment",
+            "Three invoices unpaid, two reminders without an answer; agreed with billing.", ticket: "BIL-2231", by: mira
+        )
+
+        at(20, hour: 9, minute: 30)
+        try await run(
+            "tenant.retry_onboarding", on: tenant("palisade-events"), reason: "retry",
+            "Set-up failed on a full disk in us-east, which has space again.", by: hana)
+
+        // Archived by mistake, and taken back a few minutes later.
+        at(12, hour: 16, minute: 48)
+        let mistake = try await run(
+            "tenant.archive", on: tenant("willow-street-bakery"), reason: "customer_departed",
+            "Asked to close the account by phone today.", ticket: "SUP-3475", by: hana)
+        at(12, hour: 16, minute: 54)
+        try await undo(mistake.eventID, "Wrong bakery: it was Willow Lane Bakery that asked to close.", by: hana)
+
+        // Somebody who tries what the role does not hold, again and again.
+        for attempt in 0..<6 {
+            at(3, hour: 13, minute: Int64(attempt))
+            try await expectRefusal("tenant.suspend", by: tomas) { caller in
+                OperationRequest(
+                    operation: "tenant.suspend", target: try tenant("quill-accounting"), reasonCode: "abuse",
+                    justification: "Customer shouted at me on the phone.",
+                    idempotencyKey: Identifier.mint("key", at: clock.clock.now))
+            }
+        }
+
+        // Two people edit the same tenant; the second one looked at an older version.
+        at(1, hour: 10, minute: 2)
+        let seen = try await version(of: tenant("blue-heron-clinics"))
+        at(1, hour: 10, minute: 5)
+        try await run(
+            "tenant.update", on: tenant("blue-heron-clinics"), ["name": "Blue Heron Clinics Group"], ifMatch: seen,
+            "Renamed after their merger in spring.", by: hana)
+        at(1, hour: 10, minute: 9)
+        try await expectRefusal("tenant.update", by: jonas) { _ in
+            OperationRequest(
+                operation: "tenant.update", target: try tenant("blue-heron-clinics"),
+                input: ["metadata": ["segment": "healthcare"]], ifMatch: seen,
+                idempotencyKey: Identifier.mint("key", at: clock.clock.now))
+        }
+
+        // Asked for, and waiting for the other super admin.
+        clock.advance(end - .minutes(95) - clock.clock.now)
+        try await run(
+            "tenant.hard_delete", on: tenant("jasper-mining"), reason: "gdpr_erasure_request",
+            "Their data protection officer asked for erasure in writing.", ticket: "LEG-207", by: jonas, isPending: true
+        )
+        return accounts
+    }
+
+    // MARK: Time
+
+    /// Moves to an hour of a day before the end; never back.
+    private func at(_ daysBefore: Int64, hour: Int64, minute: Int64 = 0) {
+        let midnight = Instant(microseconds: (end - .days(daysBefore)).microseconds / 86_400_000_000 * 86_400_000_000)
+        let wanted = midnight + .hours(hour) + .minutes(minute)
+        clock.advance(max(wanted - clock.clock.now, .seconds(31)))
+    }
+
+    // MARK: People
+
+    private func source(_ email: String) -> Source {
+        Source(
+            ip: "127.0.0.1", userAgent: "demo", client: .console, requestID: Identifier.mint("req", at: clock.clock.now)
+        )
+    }
+
+    private func enrol(_ person: DemoPerson, _ token: String) async throws -> DemoAccount {
+        let offer = try await running.signIn.enrolmentOffer(token: token)
+        let account = DemoAccount(
+            email: person.email, password: DemoAccount.newPassword(for: person.email), totpSecret: offer.totpSecret,
+            roles: person.roles)
+        _ = try await running.signIn.enrol(
+            token: token, password: account.password, sealedSecret: offer.sealedSecret,
+            code: account.code(at: clock.clock.now) ?? "", from: source(person.email))
+        return account
+    }
+
+    /// A session of its own for each deed, as on another day. The code of this half minute was perhaps used for enrolment.
+    private func caller(_ account: DemoAccount) async throws -> Caller {
+        clock.advance(.seconds(31))
+        let from = source(account.email)
+        let (challenge, _) = try await running.signIn.begin(
+            email: account.email, password: account.password, from: from)
+        let session = try await running.signIn.finish(
+            challenge: challenge, totp: account.code(at: clock.clock.now) ?? "", from: from)
+        return try await running.signIn.authenticate(token: session.token, from: from).0
+    }
+
+    private func invite(_ person: DemoPerson, by account: DemoAccount) async throws -> String? {
+        let applied = try await run(
+            "staff.invite",
+            [
+                "email": .string(person.email), "name": .string(person.name),
+                "roles": .array(person.roles.map(JSON.string)),
+            ],
+            "Joins the team for the start of Postern.", by: account)
+        return applied.reveal["enrolment_token"]
+    }
+
+    // MARK: Deeds
+
+    @discardableResult
+    private func run(
+        _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), ifMatch: Int64? = nil,
+        reason: String? = nil, _ justification: String, ticket: String? = nil, by account: DemoAccount,
+        isPending: Bool = false
+    ) async throws -> (eventID: String, reveal: [String: String]) {
+        let caller = try await caller(account)
+        let outcome = try await running.pipeline.run(
+            OperationRequest(
+                operation: operation, target: target, input: input, reasonCode: reason, justification: justification,
+                ticket: ticket, ifMatch: ifMatch, idempotencyKey: Identifier.mint("key", at: clock.clock.now)),
+            by: caller)
+        switch outcome.result {
+        case .applied(let applied) where !isPending: return (applied.eventID, applied.reveal)
+        case .pending(let pending) where isPending: return (pending.eventID, [:])
+        default: throw CommandFailure(.unexpected, "The demo's \(operation) did not end as its story tells.")
+        }
+    }
+
+    private func undo(_ event: String, _ justification: String, by account: DemoAccount) async throws {
+        let caller = try await caller(account)
+        var request = try await running.pipeline.undoOffer(for: event, by: caller).request
+        request.undoes = event
+        request.justification = justification
+        request.idempotencyKey = Identifier.mint("key", at: clock.clock.now)
+        _ = try await running.pipeline.run(request, by: caller)
+    }
+
+    /// Something that must be refused, for the record of it.
+    private func expectRefusal(
+        _ operation: String, by account: DemoAccount, _ request: (Caller) throws -> OperationRequest
+    ) async throws {
+        let caller = try await caller(account)
+        do {
+            _ = try await running.pipeline.run(try request(caller), by: caller)
+        } catch is OperationError {
+            return
+        }
+        throw CommandFailure(.unexpected, "The demo's \(operation) by \(account.email) should have been refused.")
+    }
+
+    // MARK: Customers
+
+    private func importTenants() async throws {
+        let rows = DemoTenant.all.enumerated().map { index, tenant in
+            RegistryRow(
+                externalID: "nw-\(1001 + index * 7)", name: tenant.name, slug: tenant.slug,
+                ownerEmail: tenant.email(of: 0),
+                members: tenant.members.indices.map { seat in
+                    RegistryRow.Member(
+                        email: tenant.email(of: seat),
+                        name: "\(tenant.members[seat].given) \(tenant.members[seat].family)",
+                        role: seat == 0 ? nil : seat % 5 == 1 ? .admin : seat % 5 == 2 ? .billing : .member,
+                        lastLoginAt: end - .minutes(Int64(7 + (index * 37 + seat * 311) % 9000)))
+                },
+                createdAt: end - .days(tenant.ageInDays), lastActivityAt: end - .minutes(Int64(3 + index * 97 % 5000)),
+                status: DemoTenant.statuses[tenant.slug].flatMap(TenantStatus.init) ?? .active, plan: tenant.plan,
+                tier: tenant.tier, region: tenant.region)
+        }
+        _ = try await running.applied("registry.import_batch", ["rows": RegistryRows(rows).json], by: .system("demo"))
+    }
+
+    private func tenantIDs() async throws -> [String: String] {
+        try await running.database.read { reader in
+            var ids: [String: String] = [:]
+            for row in try reader.query(Tenant.selectAll(after: "", limit: 1000)) {
+                ids[try row.string("slug")] = try row.string("id")
+            }
+            return ids
+        }
+    }
+
+    private func version(of tenant: String) async throws -> Int64 {
+        try await running.database.read { try Tenant.load(tenant, from: $0)?.version ?? 0 }
+    }
+}

@@ -1,0 +1,44 @@
+import CommandLine
+import Consoles
+import Foundation
+import HTML
+import Kernel
+import Store
+import StorePostgres
+
+/// One deployment by its configuration: which database, which keys.
+struct Deployment: Sendable {
+    static let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+    /// The demo's log is named so; nothing else may be.
+    static let demoOrigin = "demo.postern.example/log"
+
+    let configuration: Configuration
+
+    /// Reads the environment and the settings file.
+    static func load(environment: [String: String]) throws(CommandFailure) -> Deployment {
+        let file = try SettingsFile.load(environment: environment)
+        let configuration = try Configuration(environment: environment, file: file) { path throws(CommandFailure) in
+            guard let text = try PrivateFile.read(path) else {
+                throw CommandFailure(.usage, "there is no file \(path).")
+            }
+            return text
+        }
+        guard configuration.value("environment") == "demo" else { return Deployment(configuration: configuration) }
+        return Deployment(configuration: configuration.defaulting(demoDefaults))
+    }
+
+    static let demoDefaults = ["environment": "demo", "data": "./var/demo", "log_origin": demoOrigin, "log_level": "warning"]
+
+    var environment: String { configuration.value("environment") }
+    var isDemo: Bool { environment == "demo" }
+
+    /// Where the database is; a relative SQLite path is relative to the working directory.
+    var storage: Storage { Storage(url: configuration.value("database_url")) }
+    /// The owner's door, for migrations.
+    var ownerStorage: Storage {
+        Storage(url: configuration.text("migrate_database_url") ?? configuration.value("database_url"))
+    }
+
+    /// The password of the role that `postern migrate` makes on PostgreSQL.
+    var rolePasswordFile: String { configuration.value("data") + "/keys/database.password" }
+}

@@ -1,0 +1,219 @@
+import CommandLine
+import Foundation
+import Kernel
+import Store
+import StorePostgres
+
+/// Looks at everything a deployment needs and says what is set, what is missing and what to do. Changes nothing.
+struct Doctor: Sendable {
+    let environment: [String: String]
+
+    enum Level: String, Sendable {
+        case ok, warning, problem
+    }
+
+    struct Finding: Sendable {
+        let level: Level
+        let about: String
+        let sentence: String
+    }
+
+    struct Report: Sendable {
+        var findings: [Finding] = []
+        var isHealthy: Bool { !findings.contains { $0.level == .problem } }
+
+        mutating func add(_ level: Level, _ about: String, _ sentence: String) {
+            findings.append(Finding(level: level, about: about, sentence: sentence))
+        }
+
+        var json: JSON {
+            [
+                "ok": .bool(isHealthy),
+                "findings": .array(
+                    findings.map {
+                        [
+                            "level": .string($0.level.rawValue), "about": .string($0.about),
+                            "detail": .string($0.sentence),
+                        ]
+                    }),
+            ]
+        }
+
+        func text(on terminal: Terminal) -> String {
+            let width = (findings.map(\.about.count).max() ?? 0) + 2
+            let lines = findings.map { finding in
+                let mark =
+                    switch finding.level {
+                    case .ok: "ok       "
+                    case .warning: "warning  "
+                    case .problem: terminal.bold("problem  ")
+                    }
+                let gap = String(repeating: " ", count: width - finding.about.count)
+                let rest = finding.sentence.replacing("\n", with: "\n" + String(repeating: " ", count: 9 + width))
+                return mark + finding.about + gap + rest
+            }
+            return lines.joined(separator: "\n") + "\n"
+        }
+    }
+
+    func examine() async -> Report {
+        var report = Report()
+        let deployment: Deployment
+        do throws(CommandFailure) {
+            deployment = try Deployment.load(environment: environment)
+        } catch {
+            report.add(.problem, "configuration", error.message)
+            return report
+        }
+        settings(deployment.configuration, &report)
+        names(deployment.configuration, &report)
+        files(deployment, &report)
+        await database(deployment, &report)
+        return report
+    }
+
+    // MARK: Settings
+
+    private func settings(_ configuration: Configuration, _ report: inout Report) {
+        for setting in Setting.all {
+            guard let entry = configuration.entry(setting.key) else { continue }
+            let origin =
+                switch entry.origin {
+                case .environment(let name): "from \(name)"
+                case .file(let name): "from \(name)"
+                case .fallback: "default"
+                }
+            var shown = entry.text
+            // A database's URL may hold a password: what matters is where it leads.
+            if setting.kind == .databaseURL { shown = Storage(url: entry.text).description }
+            report.add(.ok, setting.key, "\(shown) (\(origin))")
+        }
+    }
+
+    private func names(_ configuration: Configuration, _ report: inout Report) {
+        let urls = ["staff_url", "auditor_url", "runtime_url"]
+        let hosts = urls.map { configuration.url($0).flatMap { URL(string: $0) }?.host() }
+        for (index, host) in hosts.enumerated() {
+            guard let host, let first = hosts.firstIndex(of: host), first < index else { continue }
+            report.add(
+                .warning, urls[index],
+                "Shares the host name \(host) with \(urls[first]). Cookies ignore ports: give each realm a name of its own."
+            )
+        }
+        guard configuration.value("environment") != "demo" else { return }
+        if configuration.url("staff_url") == nil {
+            report.add(
+                .warning, "staff_url",
+                "Not set: links and sign-in assume http://localhost:\(configuration.port("staff_port")).")
+        } else if configuration.url("staff_url")?.hasPrefix("http://") == true {
+            report.add(.warning, "staff_url", "Plain HTTP: passwords and sessions travel in the clear. Use https.")
+        }
+        for listener in ["staff", "auditor", "runtime"]
+        where !["127.0.0.1", "::1", "localhost"].contains(configuration.value("\(listener)_host"))
+            && configuration.text("tls_certificate") == nil && configuration.list("trusted_proxies").isEmpty
+        {
+            report.add(
+                .warning, "\(listener)_host",
+                "Listens beyond this machine without TLS and without a trusted proxy. Set tls_certificate and tls_key, or trusted_proxies."
+            )
+        }
+    }
+
+    // MARK: Files
+
+    private func files(_ deployment: Deployment, _ report: inout Report) {
+        let configuration = deployment.configuration
+        do throws(CommandFailure) {
+            let keys = try SecretKeys.load(configuration, makesMissing: false)
+            report.add(.ok, "keys", "log \(keys.log.verifier.text)\nmaster key \(keys.master.fingerprint)")
+        } catch {
+            report.add(.problem, "keys", error.message)
+        }
+        for key in ["tls_certificate", "tls_key"] {
+            guard let path = configuration.text(key), !FileManager.default.isReadableFile(atPath: path) else {
+                continue
+            }
+            report.add(.problem, key, "\(path) can't be read.")
+        }
+        let checkpoints = configuration.value("checkpoints_file")
+        let folder = (checkpoints as NSString).deletingLastPathComponent
+        if FileManager.default.fileExists(atPath: checkpoints) {
+            do {
+                let count = try CheckpointFile(path: checkpoints).tail().count
+                report.add(
+                    count > 0 ? .ok : .warning, "checkpoints", count > 0 ? "Readable." : "\(checkpoints) is empty.")
+            } catch {
+                report.add(.problem, "checkpoints", "\(error)")
+            }
+        } else if !FileManager.default.isWritableFile(atPath: folder.isEmpty ? "." : folder) {
+            report.add(
+                .problem, "checkpoints",
+                "\(checkpoints) can't be written: its directory is missing or belongs to somebody else.")
+        }
+    }
+
+    // MARK: Database
+
+    private func database(_ deployment: Deployment, _ report: inout Report) async {
+        do {
+            let storage = try await deployment.serverStorage()
+            if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
+                report.add(.problem, "database", "There is no database at \(path) yet. Run: postern migrate")
+                return
+            }
+            let (database, _) = try storage.open()
+            do {
+                try await examine(database, storage, deployment, &report)
+                await database.close()
+            } catch {
+                await database.close()
+                throw error
+            }
+        } catch {
+            report.add(.problem, "database", CommandFailure(error, deployment.storage).message)
+        }
+        guard let text = deployment.configuration.text("migrate_database_url") else { return }
+        let owner = Storage(url: text)
+        do {
+            let (database, _) = try owner.open()
+            do {
+                _ = try await Migrator.pending(database)
+                await database.close()
+                report.add(.ok, "owner", "Reachable: \(owner.description).")
+            } catch {
+                await database.close()
+                throw error
+            }
+        } catch {
+            report.add(.problem, "owner", CommandFailure(error, owner).message)
+        }
+    }
+
+    private func examine(
+        _ database: any Database, _ storage: Storage, _ deployment: Deployment, _ report: inout Report
+    ) async throws {
+        let pending = try await Migrator.pending(database)
+        guard pending.isEmpty else {
+            report.add(.problem, "database", "Reachable, but it lacks \(pending.count) steps. Run: postern migrate")
+            return
+        }
+        let (now, log) = try await database.read { reader in (reader.now, try SQLLogStore().state(reader)) }
+        report.add(.ok, "database", "Reachable and up to date: \(storage.description).")
+        let apart = abs((Clock.system.now - now).microseconds) / 1000
+        if apart > 2000 {
+            report.add(
+                .problem, "clock", "This machine and the database are \(apart) ms apart; set the time of both by NTP.")
+        }
+        report.add(.ok, "log", log.map { "\($0.origin), \($0.size) events in the tree." } ?? "Not begun yet.")
+        if !deployment.isDemo {
+            do {
+                try await deployment.refuseTooPowerful(database)
+                if let keys = try? SecretKeys.load(deployment.configuration, makesMissing: false) {
+                    try await deployment.refuseDemoSecrets(keys, database)
+                }
+            } catch let failure as CommandFailure {
+                report.add(.problem, "safety", failure.message)
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import CommandLine
+import Consoles
+import Credentials
+import Foundation
+import Kernel
+import Store
+import StorePostgres
+
+/// A deployment whose database is open and checked, with everything wired over it.
+struct Running: Sendable {
+    let deployment: Deployment
+    let storage: Storage
+    let database: any Database
+    let leadership: any Leadership
+    let keys: SecretKeys
+    let pipeline: Pipeline
+    let signIn: StaffSignIn
+    let sequencer: Sequencer
+    let log: PublishedLog
+
+    /// Opens what `serve` and the verbs beside it work on.
+    /// - Parameters:
+    ///   - clock: what the database's `now` is instead of its own clock.
+    ///   - makesKeys: makes missing keys, for a database without a log.
+    /// - Throws: `CommandFailure` with what to do, when the database is away, needs migrations, or must not be served.
+    static func open(
+        _ deployment: Deployment, clock: Clock? = nil, makesKeys: Bool = false
+    ) async throws(CommandFailure) -> Running {
+        var storage = deployment.storage
+        do {
+            storage = try await deployment.serverStorage()
+            if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
+                throw CommandFailure(.refused, "There is no database at \(path) yet. Run: postern migrate")
+            }
+            let (database, leadership) = try storage.open(clock: clock)
+            do {
+                let pending = try await Migrator.pending(database)
+                guard pending.isEmpty else {
+                    let names = pending.map { "\($0.number) (\($0.name))" }.joined(separator: ", ")
+                    throw CommandFailure(
+                        .refused,
+                        "The database lacks \(pending.count == 1 ? "step" : "steps") \(names). Run: postern migrate")
+                }
+                if !deployment.isDemo { try await deployment.refuseTooPowerful(database) }
+                let keys = try SecretKeys.load(deployment.configuration, makesMissing: makesKeys)
+                try await deployment.refuseDemoSecrets(keys, database)
+                return try Running(deployment, storage, database, leadership, keys, clock: clock ?? .system)
+            } catch {
+                await database.close()
+                throw error
+            }
+        } catch {
+            throw CommandFailure(error, storage)
+        }
+    }
+
+    private init(
+        _ deployment: Deployment, _ storage: Storage, _ database: any Database, _ leadership: any Leadership,
+        _ keys: SecretKeys, clock: Clock
+    ) throws {
+        let configuration = deployment.configuration
+        let records = SQLRecords()
+        let store = SQLLogStore()
+        let sequencer = Sequencer(
+            database: database, store: store, leadership: leadership, key: keys.log,
+            file: CheckpointFile(path: configuration.value("checkpoints_file")))
+        let hooks = Pipeline.Hooks(blocked: { sequencer.health.problem }, committed: { sequencer.nudge() })
+        var settings = StaffSignIn.Settings()
+        settings.network = configuration.flag("session_ip_binding") ? (v4: 24, v6: 48) : nil
+        settings.issuer = deployment.isDemo ? "Postern demo" : "Postern"
+        self.deployment = deployment
+        self.storage = storage
+        self.database = database
+        self.leadership = leadership
+        self.keys = keys
+        self.sequencer = sequencer
+        pipeline = Pipeline(
+            database: database, records: records, catalog: Deployment.catalog, clock: clock, hooks: hooks)
+        signIn = StaffSignIn(
+            database: database, records: records, hasher: try Argon2idHasher(), masterKey: keys.master,
+            pepper: keys.pepper,
+            settings: settings, hooks: hooks)
+        log = PublishedLog(
+            database: database, store: store, key: keys.log.verifier, nudge: { sequencer.nudge() })
+    }
+
+    /// How people reach the console.
+    var staffURL: String {
+        deployment.configuration.url("staff_url")
+            ?? "http://localhost:\(deployment.configuration.port("staff_port"))"
+    }
+
+    /// Runs one operation as a part of Postern itself.
+    func applied(
+        _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), by actor: Actor
+    ) async throws(CommandFailure) -> Applied {
+        let now = Clock.system.now
+        let caller = Caller(
+            actor: actor, person: actor.id, displayName: "Postern", client: .cli,
+            requestID: Identifier.mint("req", at: now))
+        do throws(OperationError) {
+            let outcome = try await pipeline.run(
+                OperationRequest(
+                    operation: operation, target: target, input: input, idempotencyKey: Identifier.mint("key", at: now)),
+                by: caller)
+            guard case .applied(let applied) = outcome.result else {
+                throw OperationError.conflict("\(operation) waits for approval.", legal: nil)
+            }
+            return applied
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    func close() async {
+        await sequencer.stop()
+        await database.close()
+    }
+}

@@ -1,0 +1,96 @@
+import CommandLine
+import Consoles
+import Credentials
+import Foundation
+import Kernel
+import Logging
+import ServiceLifecycle
+import Synchronization
+import Web
+
+extension Running {
+    /// Opens the listeners and runs until SIGINT or SIGTERM; then everything in hand ends within two seconds.
+    /// - Parameters:
+    ///   - listeners: names of the listeners to open; all when empty.
+    ///   - onReady: called once every listener takes connections.
+    func serve(
+        listeners names: [String], onReady: @escaping @Sendable () -> Void = {}
+    ) async throws(CommandFailure) {
+        let configuration = deployment.configuration
+        let logger = ServerLog.make(configuration)
+        let wanted = names.isEmpty ? ListenerName.allCases : names.compactMap(ListenerName.init)
+        let open = OpenListeners(count: wanted.count) {
+            logger.notice("ready", metadata: ["url": "\(staffURL)", "database": "\(storage.description)"])
+            onReady()
+        }
+        let listeners = Listeners(
+            pipeline: pipeline, signIn: signIn, log: log, consoles: Consoles.all,
+            cursors: CursorCodec(key: keys.derived("cursors")), configuration: webConfiguration(wanted),
+            health: Health([
+                .database(database),
+                .init("log") { [sequencer] in sequencer.health.problem },
+            ]),
+            formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
+            onListening: { _, _ in open.opened() })
+        await sequencer.start()
+        var group = ServiceGroupConfiguration(
+            services: listeners.services().map { service in
+                ServiceGroupConfiguration.ServiceConfiguration(
+                    service: service, successTerminationBehavior: .gracefullyShutdownGroup)
+            }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
+        group.maximumGracefulShutdownDuration = .milliseconds(1700)
+        do {
+            try await ServiceGroup(configuration: group).run()
+            await close()
+            logger.notice("stopped")
+        } catch {
+            await close()
+            if let error = error as? ListenError { throw CommandFailure(.unavailable, error.description) }
+            throw CommandFailure(.unexpected, "The server stopped: \(error)")
+        }
+    }
+
+    /// Empty when the text is too long for one: the page also shows the secret in letters.
+    @Sendable private static func qrCode(_ text: String) -> String {
+        (try? QRCode(text).svg(label: "QR code for your authenticator app")) ?? ""
+    }
+
+    private func webConfiguration(_ wanted: [ListenerName]) -> WebConfiguration {
+        let configuration = deployment.configuration
+        func ranges(_ key: String) -> [NetworkRange] { configuration.list(key).compactMap(NetworkRange.init) }
+        return WebConfiguration(
+            environment: .init(rawValue: deployment.environment) ?? .production,
+            addresses: Dictionary(
+                uniqueKeysWithValues: wanted.map { listener in
+                    (
+                        listener,
+                        .init(
+                            host: configuration.value("\(listener.rawValue)_host"),
+                            port: configuration.port("\(listener.rawValue)_port"))
+                    )
+                }),
+            tls: configuration.text("tls_certificate").map {
+                .init(certificate: $0, key: configuration.value("tls_key"))
+            },
+            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"), staffURL: staffURL)
+    }
+}
+
+/// Counts listeners until all are open.
+private final class OpenListeners: Sendable {
+    private let remaining: Mutex<Int>
+    private let whenAll: @Sendable () -> Void
+
+    init(count: Int, whenAll: @escaping @Sendable () -> Void) {
+        remaining = Mutex(count)
+        self.whenAll = whenAll
+    }
+
+    func opened() {
+        let isLast = remaining.withLock { remaining in
+            remaining -= 1
+            return remaining == 0
+        }
+        if isLast { whenAll() }
+    }
+}

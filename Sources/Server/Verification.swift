@@ -1,0 +1,201 @@
+import CommandLine
+import Foundation
+import Kernel
+import Store
+
+extension ServerInstallation {
+    func verify(_ question: VerifyQuestion) async throws -> VerifyResult {
+        if let receipt = question.receipt { return try verifyReceipt(receipt, key: try verifierKey(question.key)) }
+        if let export = question.export {
+            return try verifyExport(export, key: try verifierKey(question.key), against: question.against)
+        }
+        return try await verifyDatabase(question)
+    }
+
+    // MARK: Online
+
+    private func verifyDatabase(_ question: VerifyQuestion) async throws(CommandFailure) -> VerifyResult {
+        let deployment = try Deployment.load(environment: environment)
+        let configuration = deployment.configuration
+        // Only the public half is needed: the log is verified, not continued.
+        let key: VerifierKey
+        if let path = question.key {
+            key = try verifierKey(path)
+        } else {
+            key = try SecretKeys.load(configuration, makesMissing: false).log.verifier
+        }
+        var storage = deployment.storage
+        do {
+            storage = try await deployment.serverStorage()
+            if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
+                throw CommandFailure(.notFound, "There is no database at \(path).")
+            }
+            let (database, _) = try storage.open()
+            do {
+                let result = try await verify(database, deployment, key, question)
+                await database.close()
+                return result
+            } catch {
+                await database.close()
+                throw error
+            }
+        } catch let error as NoteError {
+            throw CommandFailure(.usage, error.description)
+        } catch {
+            terminal.endProgress()
+            throw CommandFailure(error, storage)
+        }
+    }
+
+    private func verify(
+        _ database: any Database, _ deployment: Deployment, _ key: VerifierKey, _ question: VerifyQuestion
+    ) async throws -> VerifyResult {
+        let pending = try await Migrator.pending(database)
+        guard pending.isEmpty else {
+            throw CommandFailure(.refused, "The database is of another version. Run: postern migrate")
+        }
+        let configuration = deployment.configuration
+        let progressFile = configuration.value("data") + "/verify.progress"
+        var resume: JSON?
+        if question.isResuming {
+            guard let text = try PrivateFile.read(progressFile), let saved = try? JSON(parsing: text) else {
+                throw CommandFailure(.usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
+            }
+            resume = saved
+        }
+        let path = configuration.value("checkpoints_file")
+        let verifier = Verifier(
+            database: database, store: SQLLogStore(), catalog: Deployment.catalog, key: key,
+            file: FileManager.default.fileExists(atPath: path) ? CheckpointFile(path: path) : nil)
+        let terminal = terminal
+        let report = try await verifier.run(against: question.against.map { [$0] } ?? [], resume: resume) { progress in
+            let total = progress.total > 0 ? " of \(progress.total)" : ""
+            terminal.progress("Verifying \(progress.phase.rawValue): \(progress.done)\(total)")
+            // What can't be kept now is only worked out again.
+            if let state = progress.resume { try? PrivateFile.write(state.canonicalText + "\n", to: progressFile) }
+        }
+        unlink(progressFile)
+        let damage = try await IntegrityQueries.damage(in: database)
+        terminal.endProgress()
+        return result(report, key, extra: damage.map { "The database's own check: \($0)" })
+    }
+
+    // MARK: Offline
+
+    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult {
+        do {
+            let report = try OfflineVerifier.verify(path: path, key: key, against: against.map { [$0] } ?? []) {
+                terminal.progress("Verifying events: \($0)")
+            }
+            terminal.endProgress()
+            return result(report, key, extra: [])
+        } catch let error as NoteError {
+            terminal.endProgress()
+            throw CommandFailure(.usage, error.description)
+        } catch {
+            terminal.endProgress()
+            throw CommandFailure(.unexpected, "\(path): \(error)")
+        }
+    }
+
+    private func result(_ report: VerificationReport, _ key: VerifierKey, extra: [String]) -> VerifyResult {
+        var findings = report.findings.map { finding in
+            let place = [finding.index.map { "entry \($0)" }, finding.event, finding.row].compactMap(\.self)
+            return "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
+        }
+        if report.more > 0 { findings.append("… and \(report.more) more.") }
+        findings += extra
+        var lines = [
+            """
+            \(report.eventsChecked) events of \(key.name), \(report.valuesChecked) sealed values, \
+            \(report.checkpointsChecked) checkpoints and \(report.governedRowsChecked) governed rows were checked.
+            """
+        ]
+        if report.erasedValues > 0 { lines.append("\(report.erasedValues) sealed values were erased on request.") }
+        lines += report.notes
+        lines.append("The log has \(report.size) entries with the root \(report.root.base64).")
+        if findings.isEmpty { lines.append("Everything is as the log says.") }
+        var json = report.json.object ?? [:]
+        json["database_check"] = .array(extra.map(JSON.string))
+        json["clean"] = .bool(findings.isEmpty)
+        return VerifyResult(findings: findings, summary: lines.joined(separator: "\n"), json: .object(json))
+    }
+
+    // MARK: Receipts
+
+    /// A receipt needs nothing but the log's public key.
+    private func verifyReceipt(_ path: String, key: VerifierKey) throws(CommandFailure) -> VerifyResult {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(.usage, "\(path) can't be read.")
+        }
+        do {
+            let receipt = try Receipt(try JSON(parsing: Array(data)))
+            try receipt.verify(key: key)
+            let leaf = try LeafReader(receipt.leaf).json
+            return VerifyResult(
+                findings: [],
+                summary: """
+                    The event \(leaf["id"]?.string ?? "") (\(leaf["action"]?.string ?? "")) is number \(receipt.index) of the \
+                    \(receipt.size) entries of \(key.name). \(receipt.sealed.count) sealed values are what it commits to\
+                    \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")
+                    """)
+        } catch let error as JSONSyntaxError {
+            throw CommandFailure(.usage, "\(path) is not a receipt: \(error)")
+        } catch let error as NoteError {
+            return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
+        } catch {
+            throw CommandFailure(.unexpected, "\(error)")
+        }
+    }
+
+    /// A key as it is written, or a file that holds one.
+    private func verifierKey(_ text: String?) throws(CommandFailure) -> VerifierKey {
+        guard var text else { throw CommandFailure(.usage, "Say which key to trust: --key KEY") }
+        if let data = FileManager.default.contents(atPath: text) { text = String(decoding: data, as: UTF8.self) }
+        do {
+            return try VerifierKey(text.trimmingCharacters(in: .whitespacesAndNewlines))
+        } catch {
+            throw CommandFailure(.usage, "--key: \(error.description)")
+        }
+    }
+
+    func openSuccessor(origin: String) async throws -> String {
+        let deployment = try Deployment.load(environment: environment)
+        let configuration = deployment.configuration
+        let storage = try await deployment.serverStorage()
+        let keys = try SecretKeys.load(configuration, makesMissing: false)
+        let (database, leadership) = try storage.open()
+        do {
+            let path = configuration.value("log_key_file")
+            let next = try LogKey.generate(name: origin)
+            // The new key is safe on disk before anything is signed with it.
+            let waiting = path + ".next"
+            try next.save(path: waiting)
+            do {
+                let note = try await Succession.open(
+                    database: database, store: SQLLogStore(), records: SQLRecords(), leadership: leadership,
+                    file: CheckpointFile(path: configuration.value("checkpoints_file")), oldKey: keys.log, newKey: next,
+                    clock: .system)
+                let kept = "\(path).\(keys.log.verifier.hexID)"
+                guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
+                    throw CommandFailure(
+                        .unexpected,
+                        "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
+                }
+                await database.close()
+                return """
+                    \(note)
+                    The log goes on as \(origin). Set POSTERN_LOG_ORIGIN to it, publish its new public key
+                    \(next.verifier.text)
+                    and start the server. The old key is kept as \(kept).
+                    """
+            } catch let error as NoteError {
+                unlink(waiting)
+                throw CommandFailure(.refused, error.description)
+            }
+        } catch {
+            await database.close()
+            throw CommandFailure(error, storage)
+        }
+    }
+}

@@ -1,0 +1,449 @@
+import HTML
+import HTTPTypes
+import Hummingbird
+import Kernel
+
+/// The page of one operation on one object: what the form is about, and where it stands.
+struct OperationSheet: Sendable {
+    let operation: AnyOperation
+    /// `nil` for an operation that makes its target.
+    let entity: (any Entity)?
+    /// Where the form is and posts.
+    let url: String
+    /// The event this takes back, with the request that does it.
+    let undoing: OperationRequest?
+    let signed: StaffConsole.Signed
+}
+
+extension AnyOperation {
+    /// `/tenants/{id}/suspend`, or `/tenants/new`.
+    var pageTemplate: String { creates ? "/\(pluralPath)/new" : "/\(pluralPath)/{id}/\(spec.verbPath)" }
+}
+
+extension StaffConsole {
+    /// Forms by GET, results, and the list of what is missing.
+    func operationPageRoutes() -> [Route] {
+        var routes = [
+            signedPage("/done/{key}") { exchange, signed in
+                let outcome = try await context.pipeline.outcome(
+                    ofKey: exchange.parameters["key"] ?? "", by: signed.caller)
+                return result(outcome, replayed: false, signed)
+            },
+            signedPage("/absent") { exchange, signed in
+                let type = exchange.first("on")
+                return framed(
+                    "What you can’t do",
+                    OperationViews.absent(context.catalog.operations, caller: signed.caller, on: type), signed)
+            },
+            signedPage("/audit/{id}/undo") { exchange, signed in
+                let id = exchange.parameters["id"] ?? ""
+                let request = try await context.pipeline.undoOffer(for: id, by: signed.caller).request
+                let sheet = try await self.sheet(undoing: request, url: exchange.path, signed)
+                // The inverse opens with its own preview.
+                let draft = Draft(
+                    request: request, values: Self.values(of: request, sheet.operation), errors: [])
+                return try await preview(draft, sheet, key: mintKey())
+            },
+        ]
+        // What a console answers itself it answers better.
+        routes.removeAll { hasPage($0.template) }
+        for operation in pageOperations where !hasPage(operation.pageTemplate) {
+            routes.append(
+                signedPage(operation.pageTemplate) { exchange, signed in
+                    let sheet = try await self.sheet(
+                        operation, exchange.parameters["id"], url: exchange.path, signed)
+                    var values = sheet.entity.map { Self.values(operation.prefill($0), of: operation) } ?? [:]
+                    // A link may bring values along, as from the search box.
+                    for (name, given) in exchange.query where Self.isFormField(name) {
+                        values[name] = given.joined(separator: "\n")
+                    }
+                    let refusal = sheet.entity.flatMap { operation.unavailable($0, context.clock.now) }
+                    return render(sheet, values: values, refusal: refusal, key: mintKey())
+                })
+        }
+        return routes
+    }
+
+    /// What the forms post to.
+    func operationFormRoutes() -> [FormRoute] {
+        var routes = [
+            FormRoute("/audit/{id}/undo", keeps: true) { posted in
+                let id = posted.parameters["id"] ?? ""
+                // Whether it changed since is for the pipeline to say, after it has looked for a stored answer: a
+                // second press of the button gets the first one's.
+                let request = try await context.pipeline.undoOffer(for: id, by: posted.signed.caller, checked: false)
+                    .request
+                let sheet = try await self.sheet(undoing: request, url: "/audit/\(id)/undo", posted.signed)
+                return try await act(posted, sheet)
+            }
+        ]
+        for operation in pageOperations {
+            routes.append(
+                FormRoute(operation.pageTemplate, keeps: true) { posted in
+                    let id = posted.parameters["id"]
+                    let url = id.map { operation.pageTemplate.replacing("{id}", with: URLText.encode($0)) }
+                    let sheet = try await self.sheet(
+                        operation, id, url: url ?? operation.pageTemplate, posted.signed)
+                    return try await act(posted, sheet)
+                })
+        }
+        return routes
+    }
+
+    /// Operations with a form: all that people may ask for. Of several that make the same kind of thing, the first in
+    /// name order has the `/new` page.
+    private var pageOperations: [AnyOperation] {
+        var seen: Set<String> = []
+        return context.catalog.operations.filter { !$0.spec.systemOnly && seen.insert($0.pageTemplate).inserted }
+    }
+
+    // MARK: What the form is about
+
+    private func sheet(
+        _ operation: AnyOperation, _ id: String?, url: String, undoing: OperationRequest? = nil, _ signed: Signed
+    ) async throws -> OperationSheet {
+        let permission = operation.spec.permission
+        guard !operation.creates, let id, let type = context.catalog.entity(operation.targetType) else {
+            try await context.pipeline.read(permission, by: signed.caller) { _ in ((), nil) }
+            return OperationSheet(operation: operation, entity: nil, url: url, undoing: undoing, signed: signed)
+        }
+        let entity = try await context.pipeline.read(permission, by: signed.caller) { reader in
+            guard let entity = try type.load(id, false, reader) else {
+                throw OperationError.notFound("There is no \(type.type) \(id.prefix(60)).")
+            }
+            let shown = Disclosure(
+                "\(type.type).view", target: (type: type.type, id: entity.id), tenant: entity.tenantID, count: 1,
+                ids: [entity.id])
+            return (entity, shown)
+        }
+        return OperationSheet(operation: operation, entity: entity, url: url, undoing: undoing, signed: signed)
+    }
+
+    private func sheet(undoing request: OperationRequest, url: String, _ signed: Signed) async throws -> OperationSheet
+    {
+        guard let operation = context.catalog[request.operation] else {
+            throw OperationError.unknownOperation(request.operation)
+        }
+        return try await sheet(operation, request.target, url: url, undoing: request, signed)
+    }
+
+    private func target(_ sheet: OperationSheet) -> OperationFormModel.Target? {
+        guard let entity = sheet.entity else { return nil }
+        let plural = sheet.operation.pluralPath
+        let document = entity.document
+        return OperationFormModel.Target(
+            id: entity.id, name: entity.displayName, path: page(of: plural, entity.id),
+            listTitle: listTitle(plural), listPath: hasPage("/\(plural)") ? "/\(plural)" : "/",
+            marks: document["status"]?.string.map { UI.tag($0) } ?? .none,
+            confirmText: document["slug"]?.string ?? document["email"]?.string ?? entity.displayName)
+    }
+
+    /// The object's page, or the nearest page there is.
+    private func page(of plural: String, _ id: String) -> String {
+        if hasPage("/\(plural)/{id}") { return "/\(plural)/\(URLText.encode(id))" }
+        return hasPage("/\(plural)") ? "/\(plural)" : "/"
+    }
+
+    private func listTitle(_ plural: String) -> String {
+        let item = context.consoles.flatMap(\.menu).first { $0.path == "/\(plural)" }
+        return item?.title ?? (hasPage("/\(plural)") ? plural.prefix(1).uppercased() + plural.dropFirst() : "Home")
+    }
+
+    // MARK: What was typed
+
+    /// A request read from a form, with every field error found on the way.
+    private struct Draft {
+        var request: OperationRequest
+        var values: [String: String]
+        var errors: [FieldError]
+    }
+
+    private static func isFormField(_ name: String) -> Bool {
+        name.hasPrefix("input.") || name == "reason_code" || name == "justification" || name == "ticket"
+    }
+
+    private func draft(_ posted: PostedForm, _ sheet: OperationSheet) -> Draft {
+        let operation = sheet.operation
+        var values = posted.values.filter { Self.isFormField($0.key) || $0.key == "confirm" }
+        var members: [String: JSON] = [:]
+        var errors: [FieldError] = []
+        if let undoing = sheet.undoing {
+            // What restores the state before is not a matter of taste.
+            members = undoing.input.object ?? [:]
+            values.merge(Self.values(members, of: operation)) { _, own in own }
+        } else {
+            for field in operation.fields() {
+                let name = "input.\(field.name)"
+                let text = values[name] ?? ""
+                let pointer = "/input/\(field.name)"
+                if text.isEmpty, field.param.control != .checkbox {
+                    if field.param.isRequired {
+                        errors.append(FieldError(pointer: pointer, detail: "\(field.param.label) is required."))
+                    }
+                    continue
+                }
+                do throws(FieldError.Reason) {
+                    try field.param.set(text: text)
+                    members[field.name] = field.param.currentJSON
+                } catch {
+                    errors.append(FieldError(pointer: pointer, detail: "\(field.param.label) \(error.text)"))
+                }
+            }
+        }
+        func given(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+        var request = OperationRequest(
+            operation: operation.spec.name, target: sheet.entity?.id, input: .object(members),
+            reasonCode: given("reason_code"), justification: given("justification"), ticket: given("ticket"),
+            undoes: sheet.undoing?.undoes)
+        let named = Set(errors.map(\.pointer))
+        errors += operation.errors(in: request).filter { error in !named.contains(error.pointer) }
+        if let key = posted.values["idempotency_key"], Self.isKey(key) { request.idempotencyKey = key }
+        return Draft(request: request, values: values, errors: errors)
+    }
+
+    /// A key minted by `mintKey`: what a browser sends back, and nothing else, may become one.
+    private static func isKey(_ text: String) -> Bool { Identifier.isValid(text, prefix: "key") }
+    private func mintKey() -> String { Identifier.mint("key", at: context.clock.now) }
+
+    /// What form fields show for JSON values: each field's own text.
+    private static func values(_ members: [String: JSON], of operation: AnyOperation) -> [String: String] {
+        var out: [String: String] = [:]
+        for field in operation.fields() {
+            guard let value = members[field.name], value != .null else { continue }
+            do throws(FieldError.Reason) {
+                try field.param.set(value)
+                out["input.\(field.name)"] = field.param.currentText
+            } catch {
+                // What an older row holds may break today's rules; it is shown as it is and refused when sent.
+                out["input.\(field.name)"] = value.string ?? value.canonicalText
+            }
+        }
+        return out
+    }
+
+    private static func values(of request: OperationRequest, _ operation: AnyOperation) -> [String: String] {
+        var out = values(request.input.object ?? [:], of: operation)
+        out["reason_code"] = request.reasonCode
+        return out
+    }
+
+    // MARK: Preview and confirm
+
+    private func act(_ posted: PostedForm, _ sheet: OperationSheet) async throws -> Response {
+        let draft = draft(posted, sheet)
+        let key = draft.request.idempotencyKey ?? mintKey()
+        if let notice = posted.notice {
+            return render(
+                sheet, values: draft.values, notice: notice, version: Int64(posted.text("version")), key: key)
+        }
+        guard posted.text("action") == "confirm" else { return try await preview(draft, sheet, key: key) }
+
+        // What is confirmed is what was previewed.
+        guard posted.text("previewed") == OperationFormModel.fingerprint(draft.values) else {
+            return try await preview(
+                draft, sheet, key: key, notice: "The fields changed after the preview. Look at it again, then confirm.")
+        }
+        var errors = draft.errors
+        if sheet.operation.spec.confirmByTyping, let wanted = target(sheet)?.confirmText,
+            posted.text("confirm").trimmed != wanted
+        {
+            errors.append(FieldError(pointer: "/confirm", detail: "Type \(wanted) exactly as it stands here."))
+        }
+        guard errors.isEmpty else {
+            return try await preview(draft, sheet, key: key, errors: errors, status: .unprocessableContent)
+        }
+
+        var sheet = sheet
+        if !posted.text("code").isEmpty {
+            do throws(OperationError) {
+                try context.signIns.spend(posted.exchange.client.ip)
+                try await context.signIn.stepUp(
+                    posted.signed.session, code: posted.text("code"), from: posted.exchange.source(.console))
+            } catch {
+                guard let sentence = Self.codeSentence(error) else { throw error }
+                return try await preview(
+                    draft, sheet, key: key, errors: [FieldError(pointer: "/code", detail: sentence)],
+                    status: Problem(error).status)
+            }
+            guard let signed = try await session(token: posted.signed.token, posted.exchange) else {
+                throw OperationError.unauthenticated
+            }
+            sheet = OperationSheet(
+                operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing, signed: signed
+            )
+        }
+        return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
+    }
+
+    private func confirm(_ draft: Draft, _ sheet: OperationSheet, key: String, version: Int64?) async throws -> Response
+    {
+        var request = draft.request
+        request.idempotencyKey = key
+        request.ifMatch = version
+        let name = sheet.operation.spec.name
+        do throws(OperationError) {
+            let outcome = try await run(request, by: sheet.signed.caller)
+            context.metrics.operation(name, outcome: outcome.metricsLabel)
+            if case .applied(let applied) = outcome.result, !applied.reveal.isEmpty {
+                // Shown now or never: a redirect would lose it.
+                return result(outcome, replayed: outcome.replayed, sheet.signed)
+            }
+            return .seeOther("/done/\(key)")
+        } catch {
+            let problem = Problem(error)
+            context.metrics.operation(name, outcome: problem.kind.slug)
+            switch error {
+            case .stepUpRequired:
+                return try await preview(draft, sheet, key: key, asksCode: true, status: .unauthorized)
+            case .invalid(let errors):
+                return try await preview(draft, sheet, key: key, errors: errors, status: problem.status)
+            case .preconditionFailed:
+                var fresh = sheet
+                if let id = sheet.entity?.id {
+                    fresh = try await self.sheet(
+                        sheet.operation, id, url: sheet.url, undoing: sheet.undoing, sheet.signed)
+                }
+                return try await preview(
+                    draft, fresh, key: key,
+                    notice: "Somebody changed it since your preview. This is the preview of now: look, then confirm.",
+                    status: problem.status)
+            case .keyReused:
+                return try await preview(
+                    draft, sheet, key: mintKey(),
+                    notice:
+                        "This form was confirmed once before with other fields. Look at the preview of now, then "
+                        + "confirm.",
+                    status: problem.status)
+            case .conflict, .locked, .overLimit:
+                return try await preview(draft, sheet, key: key, refusal: problem.detail, status: problem.status)
+            default: throw error
+            }
+        }
+    }
+
+    /// Runs a request; while its twin from a double click still runs, waits for it and takes its answer.
+    private func run(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Outcome {
+        var tries = 0
+        while true {
+            do throws(OperationError) {
+                return try await context.pipeline.run(request, by: caller)
+            } catch {
+                guard case .keyRunning = error, tries < 50 else { throw error }
+                tries += 1
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+    }
+
+    private static func codeSentence(_ error: OperationError) -> String? {
+        switch error {
+        case .unauthenticated: "The code did not fit or was used before. Wait for the next one."
+        case .invalid(let errors): errors.map(\.detail).joined(separator: " ")
+        case .tooManyRequests: Problem(error).detail
+        default: nil
+        }
+    }
+
+    /// The form with the preview of what was typed. A refusal of the preview itself stands on the form, where it can be
+    /// mended; errors and notice that led here are shown beside it.
+    private func preview(
+        _ draft: Draft, _ sheet: OperationSheet, key: String, errors: [FieldError]? = nil, refusal: String? = nil,
+        notice: String? = nil, asksCode: Bool = false, status: HTTPResponse.Status = .ok
+    ) async throws -> Response {
+        let shown = errors ?? draft.errors
+        // Fields that can't be read can't be previewed; a missing justification is no obstacle.
+        let isReadable = !draft.errors.contains { $0.pointer.hasPrefix("/input") }
+        var preview: Preview?
+        var refusal = refusal
+        var shownErrors = shown
+        var status = status
+        if isReadable {
+            do throws(OperationError) {
+                var request = draft.request
+                request.idempotencyKey = nil
+                preview = try await context.pipeline.preview(request, by: sheet.signed.caller)
+                context.metrics.operation(sheet.operation.spec.name, outcome: "preview")
+            } catch {
+                switch error {
+                case .invalid(let found):
+                    let named = Set(shownErrors.map(\.pointer))
+                    shownErrors += found.filter { !named.contains($0.pointer) }
+                    if status == .ok { status = .unprocessableContent }
+                case .conflict, .locked, .overLimit, .preconditionFailed:
+                    refusal = refusal ?? Problem(error).detail
+                    if status == .ok { status = Problem(error).status }
+                default: throw error
+                }
+            }
+        } else if status == .ok {
+            status = .unprocessableContent
+        }
+        // A conflict that the preview explains is not said twice.
+        if let known = preview?.reasons, let text = refusal, known.contains(text) { refusal = nil }
+        return render(
+            sheet, values: draft.values, errors: shownErrors, refusal: refusal, notice: notice, preview: preview,
+            request: draft.request, version: preview?.version, asksCode: asksCode, key: key, status: status)
+    }
+
+    private func render(
+        _ sheet: OperationSheet, values: [String: String], errors: [FieldError] = [], refusal: String? = nil,
+        notice: String? = nil, preview: Preview? = nil, request: OperationRequest? = nil, version: Int64? = nil,
+        asksCode: Bool = false, key: String, status: HTTPResponse.Status = .ok
+    ) -> Response {
+        let operation = sheet.operation
+        let age = context.clock.now - sheet.signed.session.mfaAt
+        let needsCode = asksCode || (operation.spec.risk >= .high && age > context.pipeline.settings.stepUpAge)
+        let target = target(sheet)
+        let plural = operation.pluralPath
+        var model = OperationFormModel(
+            operation: operation, target: target, url: sheet.url,
+            cancelURL: target?.path ?? (hasPage("/\(plural)") ? "/\(plural)" : "/"), values: values, errors: errors,
+            refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
+            version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice)
+        if let undone = sheet.undoing?.undoes { model.cancelURL = "/audit/\(undone)" }
+        if let request, preview != nil {
+            model.cli = RequestText.cli(request, spec: operation.spec)
+            let path =
+                "/api/v1"
+                + (request.undoes.map { "/audit-events/\($0)/undo" }
+                    ?? operation.apiPath.replacing("{id}", with: URLText.encode(request.target ?? "")))
+            model.curl = RequestText.curl(
+                request, origin: Self.origin(of: context.configuration.staffURL), path: path)
+        }
+        return framed(
+            model.heading, OperationViews.form(model), sheet.signed, menuPath: "/\(plural)", status: status)
+    }
+
+    // MARK: Results
+
+    private func result(_ outcome: Outcome, replayed: Bool, _ signed: Signed) -> Response {
+        switch outcome.result {
+        case .applied(let applied):
+            guard let operation = context.catalog[applied.operation] else {
+                return .seeOther("/audit/\(applied.eventID)")
+            }
+            let model = OperationResultModel(
+                applied: applied, spec: operation.spec,
+                target: link(operation, applied.target, applied.after ?? applied.before),
+                replayed: replayed, now: context.clock.now)
+            return framed(
+                "\(operation.spec.title): done", OperationViews.result(model), signed,
+                menuPath: "/\(operation.pluralPath)")
+        case .pending(let pending):
+            guard let operation = context.catalog[pending.operation] else {
+                return .seeOther("/approvals/\(pending.approvalID)")
+            }
+            let model = PendingResultModel(
+                pending: pending, spec: operation.spec, target: nil, now: context.clock.now)
+            return framed(
+                "\(operation.spec.title): waiting", OperationViews.pending(model), signed,
+                menuPath: "/\(operation.pluralPath)")
+        }
+    }
+
+    private func link(_ operation: AnyOperation, _ id: String?, _ document: JSON?) -> (name: String, path: String)? {
+        guard let id, hasPage("/\(operation.pluralPath)/{id}") else { return nil }
+        let name = document?["name"]?.string ?? document?["email"]?.string ?? id
+        return (name, page(of: operation.pluralPath, id))
+    }
+}

@@ -1,0 +1,770 @@
+import Consoles
+import Foundation
+import Kernel
+import TestSupport
+import Testing
+
+@Suite struct StaffSignInTests {
+    static let elsewhere = Source(
+        ip: "198.51.100.7", userAgent: "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0", client: .console,
+        requestID: "req_elsewhere")
+
+    /// Runs on both databases with a first person signed in.
+    private func with(
+        _ kind: TestDatabase.Kind, settings: StaffSignIn.Settings = StaffSignIn.Settings(),
+        _ body: (StaffFixture, StaffFixture.Person) async throws -> Void
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test, settings: settings)
+            try await body(fixture, try await fixture.bootstrap())
+        }
+    }
+
+    private func isUnauthenticated(_ body: () async throws -> Void) async -> Bool {
+        let error = await failure(body)
+        if case .unauthenticated = error { return true }
+        Issue.record("expected .unauthenticated, got \(String(describing: error))")
+        return false
+    }
+
+    // MARK: - The two steps
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `password and code make a session, recorded with both factors`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let session = try await fixture.signIn(root)
+            #expect(session.token.hasPrefix("pst_"))
+            #expect(session.info.expiresAt == fixture.test.clock.clock.now + .hours(8))
+            let (caller, info) = try await fixture.signIn.authenticate(token: session.token, from: StaffFixture.source)
+            #expect(caller.person == root.id)
+            #expect(caller.actor == Actor(.staff, root.id))
+            #expect(caller.authentication?.factors == [.password, .totp])
+            #expect(caller.authentication?.session == info.id)
+            #expect(info.csrfToken == session.info.csrfToken)
+
+            let event = try #require(try await fixture.events("signin.succeeded").last)
+            #expect(event["class"] == "authn")
+            #expect(event["auth"]?["factors"] == ["password", "totp"])
+            #expect(event["sealed"]?["actor_ip"] != nil)
+            let text = String(decoding: event.canonical, as: UTF8.self)
+            #expect(!text.contains("192.0.2.10") && !text.contains("root@example.com"))
+            // Only the hash of the token is stored.
+            #expect(
+                try await fixture.count(
+                    "SELECT COUNT(*) AS count FROM sessions WHERE token_hash = $1",
+                    [.bytes(sha256(Array(session.token.utf8)))]) == 1)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a wrong pair answers like a right one, and only the second step fails`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.seconds(60))
+            let pairs = [
+                (root.email, root.password), (root.email, "not the password"), ("nobody@example.com", root.password),
+                (" ROOT@example.com ", root.password), (root.email, String(repeating: "x", count: 5000)),
+            ]
+            var challenges: [String] = []
+            for (email, password) in pairs {
+                let (challenge, factors) = try await fixture.signIn.begin(
+                    email: email, password: password, from: StaffFixture.source)
+                #expect(factors == [.totp, .recovery])
+                #expect(challenge.hasPrefix("chl_") && challenge.utf8.count == 47)
+                challenges.append(challenge)
+            }
+            for index in [1, 2, 4] {
+                let challenge = challenges[index]
+                let code = root.code(at: fixture.test.clock.clock.now)
+                #expect(
+                    await isUnauthenticated {
+                        _ = try await fixture.signIn.finish(challenge: challenge, totp: code, from: StaffFixture.source)
+                    }, "pair \(index)")
+            }
+            // The failures did not use the code up; case and spaces around the address don't matter.
+            _ = try await fixture.signIn.finish(
+                challenge: challenges[3], totp: root.code(at: fixture.test.clock.clock.now), from: StaffFixture.source)
+        }
+    }
+
+    /// The same statements run for a right pair, a wrong password and an unknown account, so timing can't tell them apart
+    /// beyond one hash, which each of them costs once.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `right, wrong and unknown pairs leave rows of the same shape and cost one hash each`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let hasher = CountingHasher()
+            let fixture = try await StaffFixture.make(test, hasher: hasher)
+            let root = try await fixture.bootstrap()
+            var shapes: Set<String> = []
+            for (index, pair) in [
+                (root.email, root.password), (root.email, "not the password"), ("nobody@example.com", "whatever it is"),
+            ].enumerated() {
+                let source = Source(ip: "203.0.113.\(index)", userAgent: "x", client: .console, requestID: "r")
+                let before = hasher.verifications
+                let events = try await fixture.count("SELECT COUNT(*) AS count FROM events")
+                let challenges = try await fixture.count("SELECT COUNT(*) AS count FROM challenges")
+                _ = try await fixture.signIn.begin(email: pair.0, password: pair.1, from: source)
+                // The account's own row exists already when the account was tried before.
+                let rows = try await fixture.count(
+                    "SELECT COUNT(*) AS count FROM throttle WHERE key LIKE $1", [.text("%203.0.113.\(index)%")])
+                shapes.insert(
+                    "hashes \(hasher.verifications - before), events \(try await fixture.count("SELECT COUNT(*) AS count FROM events") - events), "
+                        + "challenges \(try await fixture.count("SELECT COUNT(*) AS count FROM challenges") - challenges), rows \(rows)"
+                )
+            }
+            #expect(shapes == ["hashes 1, events 0, challenges 1, rows 3"])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an invited person without factors can't sign in`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            _ = try await fixture.bootstrapToken()
+            let (challenge, _) = try await fixture.signIn.begin(
+                email: "root@example.com", password: StaffFixture.password, from: StaffFixture.source)
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(challenge: challenge, totp: "000000", from: StaffFixture.source)
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `of twenty sign-ins with one code, one succeeds`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.seconds(60))
+            var challenges: [String] = []
+            for index in 0..<20 {
+                // From many sources, so that throttling does not decide.
+                let source = Source(ip: "203.0.113.\(index)", userAgent: "x", client: .console, requestID: "r")
+                challenges.append(
+                    try await fixture.signIn.begin(email: root.email, password: root.password, from: source).challenge)
+            }
+            let code = root.code(at: fixture.test.clock.clock.now)
+            let successes = await withTaskGroup(of: Int.self) { group in
+                for (index, challenge) in challenges.enumerated() {
+                    group.addTask {
+                        let source = Source(ip: "203.0.113.\(index)", userAgent: "x", client: .console, requestID: "r")
+                        let error = await failure {
+                            _ = try await fixture.signIn.finish(challenge: challenge, totp: code, from: source)
+                        }
+                        switch error {
+                        case nil: return 1
+                        case .unauthenticated: return 0
+                        default:
+                            Issue.record("unexpected \(String(describing: error))")
+                            return 0
+                        }
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+            #expect(successes == 1)
+            #expect(try await fixture.events("signin.succeeded").count == 1)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `one challenge makes one session`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.seconds(60))
+            let (challenge, _) = try await fixture.signIn.begin(
+                email: root.email, password: root.password, from: StaffFixture.source)
+            _ = try await fixture.signIn.finish(
+                challenge: challenge, totp: root.code(at: fixture.test.clock.clock.now), from: StaffFixture.source)
+            fixture.test.clock.advance(.seconds(60))
+            let code = root.code(at: fixture.test.clock.clock.now)
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(challenge: challenge, totp: code, from: StaffFixture.source)
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an older code is refused after a newer one was used`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.seconds(90))
+            let now = fixture.test.clock.clock.now
+            func finish(_ code: String) async throws {
+                let (challenge, _) = try await fixture.signIn.begin(
+                    email: root.email, password: root.password, from: StaffFixture.source)
+                _ = try await fixture.signIn.finish(challenge: challenge, totp: code, from: StaffFixture.source)
+            }
+            try await finish(TOTP.code(secret: root.secret, step: TOTP.step(at: now) + 1))
+            #expect(
+                await isUnauthenticated { try await finish(TOTP.code(secret: root.secret, step: TOTP.step(at: now))) })
+            #expect(
+                await isUnauthenticated {
+                    try await finish(TOTP.code(secret: root.secret, step: TOTP.step(at: now) + 1))
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a challenge lives five minutes and five tries`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.seconds(60))
+            let late = try await fixture.signIn.begin(
+                email: root.email, password: root.password, from: StaffFixture.source
+            ).challenge
+            fixture.test.clock.advance(.minutes(5))
+            let lateCode = root.code(at: fixture.test.clock.clock.now)
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(challenge: late, totp: lateCode, from: StaffFixture.source)
+                })
+
+            fixture.test.clock.advance(.minutes(5))
+            let tried = try await fixture.signIn.begin(
+                email: root.email, password: root.password, from: StaffFixture.source
+            ).challenge
+            for _ in 0..<5 {
+                #expect(
+                    await isUnauthenticated {
+                        _ = try await fixture.signIn.finish(challenge: tried, totp: "12345", from: StaffFixture.source)
+                    })
+            }
+            let code = root.code(at: fixture.test.clock.clock.now)
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(challenge: tried, totp: code, from: StaffFixture.source)
+                })
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(challenge: "chl_forged", totp: code, from: StaffFixture.source)
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a recovery code works once and its use is recorded with the factor`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            func finish(_ code: String) async throws -> NewSession {
+                let (challenge, _) = try await fixture.signIn.begin(
+                    email: root.email, password: root.password, from: StaffFixture.source)
+                return try await fixture.signIn.finish(challenge: challenge, recovery: code, from: StaffFixture.source)
+            }
+            let session = try await finish(root.recoveryCodes[3].lowercased())
+            let caller = try await fixture.caller(session)
+            #expect(caller.authentication?.factors == [.password, .recovery])
+            #expect(await isUnauthenticated { _ = try await finish(root.recoveryCodes[3]) })
+            #expect(await isUnauthenticated { _ = try await finish("AAAA-AAAA-AAAA-AAAA") })
+            _ = try await finish(root.recoveryCodes[4])
+            let events = try await fixture.events("recovery_code.used")
+            #expect(events.count == 2)
+            #expect(events[0]["changes"]?.array?[0]["type"] == "factor")
+            #expect(events[0]["changes"]?.array?[0]["before"] != events[0]["changes"]?.array?[0]["after"])
+        }
+    }
+
+    // MARK: - Throttling
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `delays grow for one account and source, and nobody else is held up`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            var waits: [Int64] = []
+            for _ in 0..<20 {
+                let error = await failure {
+                    _ = try await fixture.signIn.begin(
+                        email: root.email, password: "wrong password", from: Self.elsewhere)
+                }
+                if let wait = error?.wait {
+                    waits.append(wait.seconds)
+                    fixture.test.clock.advance(wait)
+                }
+            }
+            #expect(waits == [1, 2, 4, 8, 16, 32, 64])
+            let error = await failure {
+                _ = try await fixture.signIn.begin(email: root.email, password: root.password, from: Self.elsewhere)
+            }
+            #expect(error?.wait != nil, "the right password must wait too")
+
+            // The person at their own desk is not locked out, nor is anybody else.
+            _ = try await fixture.signIn(root)
+            let throttled = try await fixture.events("signin.throttled")
+            #expect(throttled.count >= 1)
+            #expect(throttled[0]["outcome"] == "blocked")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `many sources together meet a delay on the account, except the person's own`(kind: TestDatabase.Kind)
+        async throws
+    {
+        try await with(kind) { fixture, root in
+            var wait: Span?
+            for index in 0..<40 where wait == nil {
+                let source = Source(ip: "203.0.113.\(index)", userAgent: "x", client: .console, requestID: "r")
+                wait = await failure {
+                    _ = try await fixture.signIn.begin(email: root.email, password: "wrong password", from: source)
+                }?.wait
+            }
+            #expect(wait != nil)
+            _ = try await fixture.signIn(root)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `one source trying many accounts is delayed`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, _ in
+            var refused = false
+            for index in 0..<40 where !refused {
+                refused =
+                    await failure {
+                        _ = try await fixture.signIn.begin(
+                            email: "guess\(index)@example.com", password: "wrong password", from: Self.elsewhere)
+                    }?.wait != nil
+            }
+            #expect(refused)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `parallel guesses are counted before any of them is looked at`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let accepted = await withTaskGroup(of: Int.self) { group in
+                for _ in 0..<30 {
+                    group.addTask {
+                        let error = await failure {
+                            _ = try await fixture.signIn.begin(
+                                email: root.email, password: "wrong password", from: Self.elsewhere)
+                        }
+                        return error == nil ? 1 : 0
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+            #expect(accepted == 6)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `failures of one source are one event a minute, with a count`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            for _ in 0..<3 {
+                let (challenge, _) = try await fixture.signIn.begin(
+                    email: root.email, password: "wrong password", from: Self.elsewhere)
+                #expect(
+                    await isUnauthenticated {
+                        _ = try await fixture.signIn.finish(challenge: challenge, totp: "000000", from: Self.elsewhere)
+                    })
+                fixture.test.clock.advance(.seconds(5))
+            }
+            // The first was recorded at once, the others wait for the minute.
+            #expect(try await fixture.events("signin.failed").map { $0["facts"]?["count"] } == [1])
+            fixture.test.clock.advance(.seconds(60))
+            try await fixture.signIn.sweep()
+            let events = try await fixture.events("signin.failed")
+            #expect(events.map { $0["facts"]?["count"] } == [1, 2])
+            #expect(events[1]["target"]?["id"] == .string(root.id))
+            #expect(events[1]["actor"] == ["type": "system", "id": "signin"])
+            #expect(!String(decoding: events[1].canonical, as: UTF8.self).contains("198.51.100"))
+            // Nothing more to say.
+            fixture.test.clock.advance(.seconds(60))
+            try await fixture.signIn.sweep()
+            #expect(try await fixture.events("signin.failed").count == 2)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a password tried and left without a second step is recorded by the sweep`(kind: TestDatabase.Kind)
+        async throws
+    {
+        try await with(kind) { fixture, root in
+            _ = try await fixture.signIn.begin(email: root.email, password: "wrong password", from: Self.elsewhere)
+            _ = try await fixture.signIn.begin(email: "nobody@example.com", password: "x", from: Self.elsewhere)
+            #expect(try await fixture.events("signin.failed").isEmpty)
+            try await fixture.signIn.sweep()
+            let events = try await fixture.events("signin.failed")
+            #expect(events.count == 2)
+            #expect(events.compactMap { $0["target"]?["id"]?.string } == [root.id])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the sweep clears what has run out`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            _ = try await fixture.signIn.begin(email: root.email, password: "wrong password", from: Self.elsewhere)
+            fixture.test.clock.advance(.days(2))
+            try await fixture.signIn.sweep()
+            fixture.test.clock.advance(.hours(2))
+            try await fixture.signIn.sweep()
+            #expect(try await fixture.count("SELECT COUNT(*) AS count FROM throttle") == 0)
+            #expect(try await fixture.count("SELECT COUNT(*) AS count FROM challenges") == 0)
+        }
+    }
+
+    // MARK: - Sessions
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a session ends after eight hours however busy it is`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let token = root.first.token
+            for _ in 0..<23 {
+                fixture.test.clock.advance(.minutes(20))
+                _ = try await fixture.signIn.authenticate(token: token, from: StaffFixture.source)
+            }
+            fixture.test.clock.advance(.minutes(20))
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.authenticate(token: token, from: StaffFixture.source)
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a session nobody uses for half an hour ends`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.minutes(29))
+            _ = try await fixture.caller(root.first)
+            fixture.test.clock.advance(.minutes(29))
+            _ = try await fixture.caller(root.first)
+            fixture.test.clock.advance(.minutes(30))
+            #expect(await isUnauthenticated { _ = try await fixture.caller(root.first) })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a token is worth nothing with another user agent, altered, or unknown`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let token = root.first.token
+            let other = Source(
+                ip: StaffFixture.source.ip, userAgent: "curl/8", client: .api, requestID: "r")
+            #expect(await isUnauthenticated { _ = try await fixture.signIn.authenticate(token: token, from: other) })
+            let altered = String(token.dropLast()) + (token.last == "A" ? "B" : "A")
+            for bad in [altered, "", "pst_", "enr_" + token.dropFirst(4), token + "A"] {
+                #expect(
+                    await isUnauthenticated {
+                        _ = try await fixture.signIn.authenticate(token: bad, from: StaffFixture.source)
+                    })
+            }
+            // By default the network may change: phones do that.
+            let moved = Source(
+                ip: "198.51.100.200", userAgent: StaffFixture.source.userAgent, client: .console, requestID: "r")
+            _ = try await fixture.signIn.authenticate(token: token, from: moved)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a session may be bound to a network`(kind: TestDatabase.Kind) async throws {
+        var settings = StaffSignIn.Settings()
+        settings.network = (24, 48)
+        try await with(kind, settings: settings) { fixture, root in
+            func from(_ ip: String) -> Source {
+                Source(ip: ip, userAgent: StaffFixture.source.userAgent, client: .console, requestID: "r")
+            }
+            _ = try await fixture.signIn.authenticate(token: root.first.token, from: from("192.0.2.250"))
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.authenticate(token: root.first.token, from: from("192.0.3.10"))
+                })
+        }
+    }
+
+    @Test(arguments: [
+        ("192.0.2.130", 24, 64, "192.0.2.0/24"), ("192.0.2.130", 25, 64, "192.0.2.128/25"),
+        ("::ffff:192.0.2.1", 32, 64, "192.0.2.1/32"),
+        ("2001:db8:1:2:3::4", 32, 48, "20010db8000100000000000000000000/48"),
+        ("fe80::1%eth0", 32, 64, "fe800000000000000000000000000000/64"), ("unix", 32, 64, "unix"),
+    ])
+    func `addresses are cut to their network`(address: String, v4: Int, v6: Int, expected: String) {
+        #expect(NetworkPrefix.of(address, v4: v4, v6: v6) == expected)
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a role ends with its grant, at the next request`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let caller = try await fixture.caller(root.first)
+            let ann = try await fixture.invite("ann@example.com", roles: ["support_l1", "executive"], by: caller)
+            #expect(try await fixture.caller(ann.first).roles == ["executive", "support_l1"])
+            #expect(try await fixture.caller(ann.first).permissions.contains("ticket.view"))
+
+            let now = fixture.test.clock.clock.now
+            try await fixture.test.tamper([
+                Statement(
+                    "UPDATE grants SET expires_at = $1 WHERE staff_id = $2 AND role_id = 'support_l1'",
+                    [Value(now + .minutes(10)), .text(ann.id)])
+            ])
+            fixture.test.clock.advance(.minutes(9))
+            #expect(try await fixture.caller(ann.first).permissions.contains("ticket.view"))
+            fixture.test.clock.advance(.minutes(1))
+            let after = try await fixture.caller(ann.first)
+            #expect(after.roles == ["executive"])
+            #expect(!after.permissions.contains("ticket.view"))
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a deactivated person's session is worth nothing at once`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            try await fixture.test.tamper([
+                Statement("UPDATE staff SET status = 'deactivated' WHERE id = $1", [.text(root.id)])
+            ])
+            #expect(await isUnauthenticated { _ = try await fixture.caller(root.first) })
+            fixture.test.clock.advance(.seconds(60))
+            let (challenge, _) = try await fixture.signIn.begin(
+                email: root.email, password: root.password, from: StaffFixture.source)
+            let code = root.code(at: fixture.test.clock.clock.now)
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(challenge: challenge, totp: code, from: StaffFixture.source)
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `signing out ends the session, another one stays, and a stranger's can't be ended`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await with(kind) { fixture, root in
+            let second = try await fixture.signIn(root)
+            let third = try await fixture.signIn(root)
+            let ann = try await fixture.invite(
+                "ann@example.com", roles: ["support_l1"], by: try await fixture.caller(third))
+
+            try await fixture.signIn.end(second.info, from: StaffFixture.source)
+            try await fixture.signIn.end(second.info, from: StaffFixture.source)
+            #expect(await isUnauthenticated { _ = try await fixture.caller(second) })
+            try await fixture.signIn.end(sessionID: root.first.info.id, of: third.info, from: StaffFixture.source)
+            #expect(await isUnauthenticated { _ = try await fixture.caller(root.first) })
+            let error = await failure {
+                try await fixture.signIn.end(sessionID: ann.first.info.id, of: third.info, from: StaffFixture.source)
+            }
+            if case .notFound = error {
+            } else {
+                Issue.record("ended a stranger's session: \(String(describing: error))")
+            }
+            _ = try await fixture.caller(third)
+            _ = try await fixture.caller(ann.first)
+            #expect(try await fixture.events("signout").count == 2)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `being seen is written at most once a minute`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.seconds(30))
+            _ = try await fixture.caller(root.first)
+            let first = try await fixture.signIn.authenticate(token: root.first.token, from: StaffFixture.source).1
+            #expect(first.lastSeenAt == root.first.info.createdAt)
+            fixture.test.clock.advance(.seconds(30))
+            _ = try await fixture.caller(root.first)
+            let second = try await fixture.signIn.authenticate(token: root.first.token, from: StaffFixture.source).1
+            #expect(second.lastSeenAt == root.first.info.createdAt + .seconds(60))
+        }
+    }
+
+    // MARK: - Step-up
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a code renews the factor of a session, once`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.minutes(10))
+            let now = fixture.test.clock.clock.now
+            let code = root.code(at: now)
+            try await fixture.signIn.stepUp(root.first.info, code: code, from: StaffFixture.source)
+            #expect(try await fixture.caller(root.first).authentication?.mfaAt == now)
+            for wrong in [code, "000000"] {
+                let fields = try await refusedFields {
+                    try await fixture.signIn.stepUp(root.first.info, code: wrong, from: StaffFixture.source)
+                }
+                #expect(fields == ["/code"])
+            }
+            #expect(try await fixture.events("stepup.succeeded").count == 1)
+            #expect(try await fixture.events("stepup.failed").count == 2)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `guessing codes in a session is slowed down`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            var waited = false
+            for _ in 0..<8 where !waited {
+                waited =
+                    await failure {
+                        try await fixture.signIn.stepUp(root.first.info, code: "12345", from: StaffFixture.source)
+                    }?.wait != nil
+            }
+            #expect(waited)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a stale factor stops a grave operation until a code is given`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            fixture.test.clock.advance(.minutes(6))
+            let invitation = StaffFixture.invitation("ann@example.com", roles: ["support_l1"])
+            let error = await failure {
+                _ = try await fixture.pipeline.run(invitation, by: try await fixture.caller(root.first))
+            }
+            if case .stepUpRequired = error {} else { Issue.record("ran without a fresh factor") }
+            try await fixture.signIn.stepUp(
+                root.first.info, code: root.code(at: fixture.test.clock.clock.now), from: StaffFixture.source)
+            _ = try await fixture.pipeline.run(invitation, by: try await fixture.caller(root.first))
+        }
+    }
+
+    // MARK: - Enrolment and own factors
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `of ten people with one link, one enrols`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let token = try await fixture.bootstrapToken()
+            let enrolled = await withTaskGroup(of: Int.self) { group in
+                for _ in 0..<10 { group.addTask { (try? await fixture.enrol(token)) == nil ? 0 : 1 } }
+                return await group.reduce(0, +)
+            }
+            #expect(enrolled == 1)
+            #expect(try await fixture.count("SELECT COUNT(*) AS count FROM factors") == 3)
+            let event = try #require(try await fixture.events("enrolment.completed").first)
+            #expect(
+                event["changes"]?.array?.compactMap { $0["type"]?.string } == ["staff", "factor", "factor", "factor"])
+            #expect(event["retention_class"] == "soc2_iso_7y")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `enrolment refuses a weak password, a wrong code and another link's secret`(kind: TestDatabase.Kind)
+        async throws
+    {
+        try await with(kind) { fixture, root in
+            let caller = try await fixture.caller(root.first)
+            let token = try StaffFixture.token(
+                try await fixture.pipeline.run(
+                    StaffFixture.invitation("ann@example.com", roles: ["support_l1"]), by: caller))
+            let other = try StaffFixture.token(
+                try await fixture.pipeline.run(
+                    StaffFixture.invitation("bob@example.com", roles: ["support_l1"]), by: caller))
+            let offer = try await fixture.signIn.enrolmentOffer(token: token)
+            let foreign = try await fixture.signIn.enrolmentOffer(token: other)
+            let now = fixture.test.clock.clock.now
+            func code(_ offer: EnrolmentOffer) -> String {
+                TOTP.code(secret: Base32.decode(offer.totpSecret) ?? [], at: now)
+            }
+            func pointers(_ password: String, _ sealed: String, _ code: String) async throws -> [String] {
+                try await refusedFields {
+                    _ = try await fixture.signIn.enrol(
+                        token: token, password: password, sealedSecret: sealed, code: code, from: StaffFixture.source)
+                }
+            }
+            #expect(try await pointers("short", offer.sealedSecret, "000000") == ["/password", "/code"])
+            #expect(try await pointers(StaffFixture.password, offer.sealedSecret, "12345") == ["/code"])
+            #expect(try await pointers(StaffFixture.password, foreign.sealedSecret, code(foreign)) == ["/code"])
+            #expect(try await pointers(StaffFixture.password, offer.sealedSecret, code(offer)) == [])
+            // The enrolment code itself can't be used to sign in.
+            let (challenge, _) = try await fixture.signIn.begin(
+                email: "ann@example.com", password: StaffFixture.password, from: StaffFixture.source)
+            #expect(
+                await isUnauthenticated {
+                    _ = try await fixture.signIn.finish(
+                        challenge: challenge, totp: code(offer), from: StaffFixture.source)
+                })
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `secrets are sealed at rest and absent from events`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let stored = try await fixture.test.database.read { reader in
+                try reader.query(Statement("SELECT kind, secret FROM factors ORDER BY id")).map {
+                    (try $0.string("kind"), try $0.string("secret"))
+                }
+            }
+            #expect(stored.map(\.0).sorted() == ["password", "recovery", "totp"])
+            for (kind, secret) in stored {
+                #expect(!secret.contains("argon2") && !secret.contains(Base32.encode(root.secret)))
+                #expect(kind == "recovery" || secret.hasPrefix(fixture.masterKey.fingerprint + "."))
+                for code in root.recoveryCodes { #expect(!secret.contains(code)) }
+                #expect(
+                    try await fixture.count(
+                        "SELECT COUNT(*) AS count FROM sealed WHERE members LIKE $1", [.text("%\(secret.prefix(40))%")])
+                        == 0)
+            }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `new recovery codes need a fresh factor and end the old ones`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let codes = try await fixture.signIn.renewRecoveryCodes(
+                root.first.info, by: try await fixture.caller(root.first))
+            #expect(codes.count == 10 && Set(codes).isDisjoint(with: root.recoveryCodes))
+            func finish(_ code: String) async throws {
+                let (challenge, _) = try await fixture.signIn.begin(
+                    email: root.email, password: root.password, from: StaffFixture.source)
+                _ = try await fixture.signIn.finish(challenge: challenge, recovery: code, from: StaffFixture.source)
+            }
+            #expect(await isUnauthenticated { try await finish(root.recoveryCodes[0]) })
+            try await finish(codes[0])
+            let event = try #require(try await fixture.events("factor.renew_recovery").first)
+            #expect(event["changes"]?.array?.count == 2)
+
+            fixture.test.clock.advance(.minutes(6))
+            let stale = try await fixture.caller(root.first)
+            let error = await failure {
+                _ = try await fixture.signIn.renewRecoveryCodes(root.first.info, by: stale)
+            }
+            if case .stepUpRequired = error {} else { Issue.record("renewed with a stale factor") }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `changing the password needs the present one and ends the other sessions`(kind: TestDatabase.Kind) async throws
+    {
+        try await with(kind) { fixture, root in
+            let second = try await fixture.signIn(root)
+            let caller = try await fixture.caller(second)
+            func change(_ old: String, _ new: String) async throws -> [String] {
+                try await refusedFields {
+                    try await fixture.signIn.changePassword(second.info, by: caller, old: old, new: new)
+                }
+            }
+            #expect(try await change("not it at all", "a better one altogether") == ["/old"])
+            #expect(try await change(root.password, "short") == ["/new"])
+            #expect(try await change(root.password, "a better one altogether") == [])
+            #expect(await isUnauthenticated { _ = try await fixture.caller(root.first) })
+            _ = try await fixture.caller(second)
+
+            fixture.test.clock.advance(.seconds(60))
+            func finish(_ password: String) async throws {
+                let (challenge, _) = try await fixture.signIn.begin(
+                    email: root.email, password: password, from: StaffFixture.source)
+                _ = try await fixture.signIn.finish(
+                    challenge: challenge, totp: root.code(at: fixture.test.clock.clock.now), from: StaffFixture.source)
+            }
+            #expect(await isUnauthenticated { try await finish(root.password) })
+            try await finish("a better one altogether")
+            let outcomes = try await fixture.events("factor.change_password").compactMap { $0["outcome"]?.string }
+            #expect(outcomes == ["denied", "applied"])
+        }
+    }
+
+    @Test func `limits of several grants add up to the highest, and no limit wins`() async throws {
+        try await TestDatabase.with(.sqlite) { test in
+            let fixture = try await StaffFixture.make(test)
+            let root = try await fixture.caller(try await fixture.bootstrap().first)
+            let ann = try await fixture.invite("ann@example.com", roles: ["support_l2"], by: root)
+            try await test.tamper([
+                Statement(
+                    "INSERT INTO role_permissions (id, version, role_id, permission, limits) VALUES ('executive:tenant.credit', 1, 'executive', 'tenant.credit', $1)",
+                    [.text("[{\"amount\":2000,\"currency\":\"EUR\"}]")]),
+                Statement(
+                    "INSERT INTO grants (id, version, staff_id, role_id, granted_by, granted_at) VALUES ('grt_x', 1, $1, 'executive', 'test', 0)",
+                    [.text(ann.id)]),
+            ])
+            // Dollars: 50.00 from the one, at most 20.00 from the other. Euros: at most 50.00 from the one.
+            #expect(
+                try await fixture.caller(ann.first).permissions.limits(on: "tenant.credit")
+                    == [Limit(currency: "EUR", amount: 5000), Limit(currency: "USD", amount: 5000)])
+            try await test.tamper([
+                Statement("UPDATE role_permissions SET limits = NULL WHERE id = 'executive:tenant.credit'")
+            ])
+            let open = try await fixture.caller(ann.first).permissions
+            #expect(open.contains("tenant.credit") && open.limits(on: "tenant.credit") == nil)
+        }
+    }
+}

@@ -1,0 +1,26 @@
+import Kernel
+
+/// What tests look at that the product has no reason to.
+public enum TestQueries {
+    public static func count(_ table: String, _ reader: any Reader) throws -> Int64 {
+        try reader.query(Statement("SELECT count(*) AS count FROM \(table)"))[0].int("count")
+    }
+
+    /// In the order they were written, as long as no sequencer runs: the clock of a test may stand still.
+    public static func events(skipping count: Int64, _ reader: any Reader) throws -> [Row] {
+        try reader.query(
+            Statement(
+                """
+                SELECT e.id, e.class, e.action, e.outcome, e.leaf FROM events e JOIN log_pending p ON p.event_id = e.id \
+                ORDER BY p.seq LIMIT 1000 OFFSET $1
+                """, [.int(count)]))
+    }
+
+    public static func entities(of event: String, _ reader: any Reader) throws -> [Row] {
+        try reader.query(Statement("SELECT type, id FROM event_entity WHERE event_id = $1", [.text(event)]))
+    }
+
+    public static func tenant(slug: String) -> Statement {
+        Statement("SELECT * FROM tenants WHERE slug = $1", [.text(slug)])
+    }
+}

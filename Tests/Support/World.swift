@@ -1,0 +1,287 @@
+import Consoles
+import Kernel
+import Store
+import Synchronization
+
+/// A migrated database with the seeded policy, some people and a tenant in every state, and the pipeline over it.
+public final class World: Sendable {
+    public let test: TestDatabase
+    public let catalog: Catalog
+    public let pipeline: Pipeline
+    private let counter = Atomic<Int>(0)
+
+    /// A request that is allowed, and who may make it.
+    public struct Trial: Sendable {
+        public var request: OperationRequest
+        public var caller: Caller
+    }
+
+    /// Everything governed and everything the kernel keeps, to compare before and after.
+    public struct Snapshot: Sendable, Equatable {
+        /// `type id` → canonical document.
+        public var documents: [String: String]
+        public var counts: [String: Int64]
+        public var events: Int64
+        /// All but the number of events.
+        public var state: [String: String] {
+            documents.merging(counts.mapValues(String.init)) { first, _ in first }
+        }
+    }
+
+    public struct RecordedEvent: Sendable {
+        public let id: String
+        public let eventClass: String
+        public let action: String
+        public let outcome: String
+        public let leaf: JSON
+    }
+
+    private init(_ test: TestDatabase) {
+        self.test = test
+        catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+        pipeline = Pipeline(
+            database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock)
+    }
+
+    /// - Parameter populated: false for the schema and the policy alone, without people or customers.
+    public static func make(_ kind: TestDatabase.Kind, populated: Bool = true) async throws -> World {
+        let world = World(try await TestDatabase.make(kind))
+        try await world.run("policy.seed", by: world.system)
+        if populated { try await world.populate() }
+        return world
+    }
+
+    public func close() async { await test.drop() }
+
+    public func key() -> String { "key-\(counter.add(1, ordering: .relaxed).newValue)" }
+
+    // MARK: - People
+
+    public var system: Caller {
+        Caller(
+            actor: .system("test"), person: "test", displayName: "Test", client: .worker,
+            requestID: Identifier.mint("req", at: test.clock.clock.now))
+    }
+
+    /// Somebody who holds exactly these permissions and used a factor `factorAge` ago.
+    public func person(
+        _ name: String, permissions: [String], limits: [Limit]? = nil, factorAge: Span = .seconds(10)
+    ) -> Caller {
+        Caller(
+            actor: Actor(.staff, "stf_\(name)"), person: "stf_\(name)", displayName: name,
+            permissions: Permissions(
+                Dictionary(uniqueKeysWithValues: permissions.map { ($0, limits) })),
+            authentication: Authentication(
+                session: "ses_\(name)", factors: [.password, .totp], mfaAt: test.clock.clock.now - factorAge),
+            client: .api, ip: "127.0.0.1", userAgent: "test",
+            requestID: Identifier.mint("req", at: test.clock.clock.now))
+    }
+
+    /// Somebody who holds every permission there is.
+    public var everybody: Caller { person("everybody", permissions: catalog.permissions) }
+
+    // MARK: - Running
+
+    @discardableResult
+    public func run(_ trial: Trial) async throws -> Outcome { try await pipeline.run(trial.request, by: trial.caller) }
+
+    @discardableResult
+    public func run(
+        _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), reason: String? = nil,
+        by caller: Caller? = nil
+    ) async throws -> Applied {
+        let outcome = try await pipeline.run(
+            OperationRequest(
+                operation: operation, target: target, input: input, reasonCode: reason,
+                justification: "because the test world needs it", idempotencyKey: key()), by: caller ?? everybody)
+        guard case .applied(let applied) = outcome.result else {
+            throw StoreError.other("\(operation) waits for approval")
+        }
+        return applied
+    }
+
+    /// A request that its own preview allows: fields from their declarations, tried on every entity of the target's type.
+    public func trial(of operation: AnyOperation) async throws -> Trial? {
+        let caller = operation.spec.systemOnly ? system : everybody
+        let number = counter.add(1, ordering: .relaxed).newValue
+        var request = OperationRequest(
+            operation: operation.spec.name, input: Samples.input(for: operation, number: number),
+            justification: "because the law must be tried", ticket: "LAW-\(number)",
+            idempotencyKey: "law-\(number)")
+        let codes: [String?] = operation.spec.reasonCodes.isEmpty ? [nil] : operation.spec.reasonCodes.map(\.code)
+        if operation.creates || operation.spec.systemOnly {
+            for code in codes {
+                request.reasonCode = code
+                if try await pipeline.preview(request, by: caller).allowed {
+                    return Trial(request: request, caller: caller)
+                }
+            }
+            return nil
+        }
+        guard let type = catalog.entity(operation.targetType) else { return nil }
+        let targets = try await test.database.read { reader in
+            try type.page("", 500, reader).map { (id: $0.id, version: $0.version) }
+        }
+        for target in targets {
+            for code in codes {
+                request.reasonCode = code
+                request.target = target.id
+                request.ifMatch = target.version
+                if try await pipeline.preview(request, by: caller).allowed {
+                    return Trial(request: request, caller: caller)
+                }
+            }
+        }
+        return nil
+    }
+
+    /// What a client is told, without what is shown only once.
+    public func answer(_ outcome: Outcome, revealed: Bool) -> JSON {
+        switch outcome.result {
+        case .applied(let applied):
+            var members = applied.json.object ?? [:]
+            if !revealed { members["reveal"] = nil }
+            return .object(members)
+        case .pending(let pending): return pending.json
+        }
+    }
+
+    // MARK: - Looking
+
+    public func snapshot() async throws -> Snapshot {
+        let types = catalog.entities
+        return try await test.database.read { reader in
+            var documents: [String: String] = [:]
+            for type in types {
+                var cursor = ""
+                while true {
+                    let rows = try type.page(cursor, 500, reader)
+                    for row in rows { documents["\(type.type) \(row.id)"] = row.document.canonicalText }
+                    guard rows.count == 500, let last = rows.last else { break }
+                    cursor = last.id
+                }
+            }
+            let tables = ["idempotency", "outbox", "tenant_status_history", "enrolments", "sessions"]
+            var counts: [String: Int64] = [:]
+            for table in tables { counts[table] = try TestQueries.count(table, reader) }
+            return Snapshot(documents: documents, counts: counts, events: try TestQueries.count("events", reader))
+        }
+    }
+
+    /// Events written since a snapshot, oldest first.
+    public func events(after snapshot: Snapshot) async throws -> [RecordedEvent] {
+        try await test.database.read { reader in
+            try TestQueries.events(skipping: snapshot.events, reader).map { row in
+                RecordedEvent(
+                    id: try row.string("id"), eventClass: try row.string("class"), action: try row.string("action"),
+                    outcome: try row.string("outcome"), leaf: try JSON(parsing: try row.bytes("leaf")))
+            }
+        }
+    }
+
+    /// `type id` of every governed row an event names.
+    public func entities(named event: String) async throws -> Set<String> {
+        try await test.database.read { reader in
+            Set(
+                try TestQueries.entities(of: event, reader).map { row in
+                    "\(try row.string("type")) \(try row.string("id"))"
+                })
+        }
+    }
+
+    /// A document without what undoing may not restore.
+    public static func lasting(_ document: JSON?) -> JSON? {
+        guard case .object(var members)? = document else { return document }
+        for name in ["version", "created_at", "updated_at", "status_since", "deletion_eligible_at", "last_activity_at"]
+        {
+            members[name] = nil
+        }
+        return .object(members)
+    }
+
+    // MARK: - Contents
+
+    private func populate() async throws {
+        try await run(
+            "staff.bootstrap", ["email": "first@example.test", "name": "First Person"], by: system)
+        // Archived long enough ago to be deleted.
+        try await tenant("departed", then: [("tenant.archive", "customer_departed")])
+        test.clock.advance(.days(91))
+        try await tenant("active")
+        try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
+        try await tenant("archived", then: [("tenant.archive", "customer_departed")])
+        // Several, because other operations may take one of them.
+        for slug in ["failed-1", "failed-2", "failed-3"] {
+            try await tenant(slug, status: "pending")
+            try await force(.failed, of: slug)
+        }
+    }
+
+    @discardableResult
+    public func tenant(
+        _ slug: String, status: String = "active", then steps: [(operation: String, reason: String)] = []
+    ) async throws -> String {
+        let created = try await run(
+            "tenant.create",
+            [
+                "external_id": .string("ext-\(slug)"), "name": .string("Tenant \(slug)"), "slug": .string(slug),
+                "status": .string(status), "plan": "team", "region": "eu-west",
+            ])
+        let id = created.target ?? ""
+        for step in steps { try await run(step.operation, on: id, reason: step.reason) }
+        return id
+    }
+
+    /// Puts a tenant into a state that only the product or a provider reports, with the event that would record it.
+    private func force(_ status: TenantStatus, of slug: String) async throws {
+        let records = pipeline.records
+        let caller = system
+        let at = test.clock.clock.now
+        try await test.database.write { tx in
+            guard let row = try tx.first(TestQueries.tenant(slug: slug)) else { throw StoreError.other("no \(slug)") }
+            let before = try Tenant(row)
+            var after = before
+            after.status = status
+            after.version += 1
+            let change = Change.update(before, to: after)
+            var draft = EventDraft(at: at, .mutation, "tenant.onboarding_failed", by: caller)
+            draft.target = ("tenant", before.id)
+            draft.changes = [EventDraft.ChangeRecord(change)]
+            tx.enqueue(records.insert(SealedEvent(draft)))
+            tx.enqueue(after.update(expecting: before.version))
+        }
+    }
+}
+
+/// Field values made from declarations.
+public enum Samples {
+    public static func input(for operation: AnyOperation, number: Int) -> JSON {
+        let fields = operation.fields()
+        let required = fields.filter(\.param.isRequired)
+        // Where every field may be left out, an edit needs one all the same.
+        let chosen = required.isEmpty ? Array(fields.prefix(1)) : required
+        return .object(
+            Dictionary(uniqueKeysWithValues: chosen.map { ($0.name, value(for: $0, number: number)) }))
+    }
+
+    static func value(for field: ParamField, number: Int) -> JSON {
+        // A field of a shape of its own says what one looks like.
+        if let example = field.param.schema["examples"]?.array?.first { return example }
+        switch field.param.rules.pattern {
+        case .slug: return .string("law-\(number)")
+        case .email: return .string("law-\(number)@example.test")
+        case .externalID: return .string("law-\(number)")
+        case .currency: return "USD"
+        case nil: break
+        }
+        switch field.param.control {
+        case .choice(let words): return .string(words.first ?? "")
+        case .choices(let words): return .array(words.prefix(1).map(JSON.string))
+        case .number: return .int(field.param.rules.range?.lowerBound ?? 1)
+        case .checkbox: return true
+        case .day: return "2030-01-31"
+        case .email: return .string("law-\(number)@example.test")
+        case .line, .prose: return .string("law-\(number)")
+        }
+    }
+}

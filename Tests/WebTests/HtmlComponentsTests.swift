@@ -1,0 +1,123 @@
+import HTML
+import Kernel
+import Testing
+
+@Suite struct HtmlComponentsTests {
+    static let hostile = "\"><script>alert('x')</script>&amp;"
+
+    @Test func `text and attributes are escaped wherever they stand`() {
+        let nodes: [Node] = [
+            el("p", .title(Self.hostile)) { Self.hostile },
+            Node("\(Self.hostile)"),
+            UI.chip(Self.hostile),
+            UI.person(Self.hostile, note: Self.hostile),
+            UI.id(Self.hostile, copy: Self.hostile),
+            UI.button(Self.hostile, name: Self.hostile, value: Self.hostile),
+            UI.json(.string(Self.hostile)),
+            UI.json(.object([Self.hostile: 1])),
+            UI.offButton(Self.hostile, why: Self.hostile),
+            UI.field(
+                Field(
+                    "x", label: Self.hostile, help: Self.hostile, .prose(rows: 2), value: Self.hostile,
+                    error: Self.hostile)),
+            UI.field(
+                Field(
+                    "x", label: "a", help: "b", .select([Field.Choice(Self.hostile, Self.hostile)]), value: Self.hostile
+                )),
+            UI.diff(before: .object([Self.hostile: 1]), after: .object(["a": .string(Self.hostile)])),
+            UI.table(
+                caption: Self.hostile, columns: [Column<String>(Self.hostile) { Node($0) }], rows: [Self.hostile]),
+        ]
+        let html = nodes.map(\.text).joined()
+        #expect(!html.contains("<script"))
+        #expect(!html.contains("alert('x')"))
+        #expect(html.contains("&lt;script&gt;alert(&#39;x&#39;)"))
+        #expect(!html.contains("\"\">&lt;"), "a quote ended an attribute")
+    }
+
+    @Test(arguments: [
+        "<svg viewBox=\"0 0 1 1\"><script>alert(1)</script></svg>", "<svg onload=\"alert(1)\"></svg>",
+        "<svg viewBox=\"0 0 1 1\"><path d=\"M0 0\" style=\"x\"/></svg>", "<p>no picture</p>",
+        "<svg viewBox=\"0 0 1 1\"></svg><img src=x>", "<svg viewBox=\"0 0 1 1\"><a href=\"/\"></a></svg>",
+    ])
+    func `a picture that is more than shapes is not drawn`(_ svg: String) {
+        #expect(Node(picture: svg).isEmpty)
+    }
+
+    @Test func `a picture of shapes is drawn as it is`() {
+        let svg =
+            "<svg viewBox=\"0 0 9 9\" role=\"img\" aria-label=\"QR\"><path fill=\"#000\" d=\"M0 0h1v1h-1z\"/></svg>"
+        #expect(Node(picture: svg).text == svg)
+        let large = "<svg viewBox=\"0 0 9 9\"><path d=\"\(String(repeating: "M0 0h1v1h-1z", count: 2000))\"/></svg>"
+        #expect(Node(picture: large).text == large)
+    }
+
+    @Test func `a difference shows changed fields only, nested ones by their path`() {
+        let diff = DocumentDiff(
+            before: ["status": "active", "plan": "team", "settings": ["locale": "en", "zone": "UTC"], "gone": 1],
+            after: ["status": "suspended", "plan": "team", "settings": ["locale": "de", "zone": "UTC"], "new": true])
+        #expect(diff.lines.map(\.path) == ["gone", "new", "settings.locale", "status"])
+        #expect(diff.lines[0].after == nil && diff.lines[1].before == nil)
+        #expect(diff.lines[3].before == "active" && diff.lines[3].after == "suspended")
+    }
+
+    @Test func `a difference tells null from absent, lists and empty objects apart`() {
+        #expect(DocumentDiff(before: ["a": nil], after: .object([:])).lines.map(\.before) == [.null])
+        #expect(DocumentDiff(before: ["a": ["x"]], after: ["a": ["x"]]).lines.isEmpty)
+        #expect(DocumentDiff(before: ["a": ["x"]], after: ["a": ["x", "y"]]).lines.count == 1)
+        #expect(DocumentDiff(before: ["a": .object([:])], after: ["a": ["b": 1]]).lines.map(\.path) == ["a", "a.b"])
+        #expect(DocumentDiff(before: nil, after: ["a": 1, "b": 2]).lines.count == 2)
+        #expect(DocumentDiff(before: ["a": 1], after: ["a": 1]).lines.isEmpty)
+    }
+
+    @Test func `a field with an error says so to everybody`() {
+        let html = UI.field(
+            Field("input.name", label: "Name", help: "As they write it.", .line, value: "x", error: "Name is taken.")
+        ).text
+        #expect(html.contains("id=\"f-input-name\""))
+        #expect(html.contains("aria-invalid=\"true\""))
+        #expect(html.contains("aria-describedby=\"f-input-name-e f-input-name-h\""))
+        #expect(html.contains("id=\"f-input-name-e\""))
+    }
+
+    @Test func `a chosen value that is no longer offered is kept`() {
+        let html = UI.field(Field("x", label: "a", help: "b", .select([.init("new", "New")]), value: "old")).text
+        #expect(html.contains("<option value=\"old\" selected>old</option>"))
+    }
+
+    static let times: [(seconds: Int64, words: String)] = [
+        (3, "now"), (42, "42 s ago"), (660, "11 min ago"), (18_059, "5 h ago"), (90_000, "1 day ago"),
+        (259_200, "3 days ago"), (864_000, "7 Nov"), (34_560_000, "13 Oct 2025"), (-2_820, "in 47 min"),
+    ]
+
+    @Test(arguments: times)
+    func `times are said relative to the given now`(_ seconds: Int64, _ words: String) {
+        let now = Instant(rfc3339: "2026-11-17T14:32:00Z")!
+        #expect(TimeText.relative(now - .seconds(seconds), now: now) == words)
+    }
+
+    static let amounts: [(minor: Int64, currency: String, words: String)] = [
+        (184_000, "USD", "1,840.00"), (5, "USD", "0.05"), (-9050, "USD", "−90.50"), (1840, "JPY", "1,840"),
+        (1_234_567, "KWD", "1,234.567"), (Int64.min, "USD", "−92,233,720,368,547,758.08"),
+    ]
+
+    @Test(arguments: amounts)
+    func `money has the digits of its currency`(_ minor: Int64, _ currency: String, _ words: String) {
+        #expect(MoneyText.amount(minor: minor, currency: currency) == words)
+    }
+
+    @Test func `a request as typed into a shell can't break out of its quotes`() {
+        let request = OperationRequest(
+            operation: "tenant.suspend", target: "ten_1",
+            input: ["note": "it's; rm -rf /", "notify": true, "silent": false],
+            reasonCode: "abuse", justification: "$(id) `id`")
+        let spec = OperationSpec(
+            "tenant.suspend", "Suspend tenant", summary: "", permission: "tenant.suspend", risk: .high)
+        #expect(
+            RequestText.cli(request, spec: spec)
+                == "postern tenant suspend ten_1 --note 'it'\\''s; rm -rf /' --notify --reason-code abuse --justification '$(id) `id`'"
+        )
+        let curl = RequestText.curl(request, origin: "http://127.0.0.1:8080", path: "/api/v1/tenants/ten_1/suspend")
+        #expect(curl.contains("it'\\''s; rm -rf /"))
+    }
+}

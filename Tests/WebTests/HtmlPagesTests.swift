@@ -1,0 +1,162 @@
+import Foundation
+import HTML
+import Kernel
+import Testing
+
+@testable import Consoles
+
+@Suite struct HtmlPagesTests {
+    /// With POSTERN_PAGES set to a folder, every page is also written there, to be looked at in a browser.
+    @Test func `every page holds to the content policy and is small`() throws {
+        let folder = ProcessInfo.processInfo.environment["POSTERN_PAGES"]
+        for (name, document) in try Sample.pages() {
+            let html = document.text
+            #expect(!html.contains(" style="), "\(name) has an inline style")
+            #expect(!html.contains("<style"), "\(name) has an inline style sheet")
+            #expect(html.firstMatch(of: /<script(?![^>]* src=)/) == nil, "\(name) has an inline script")
+            #expect(html.firstMatch(of: /\ on[a-z]+=/) == nil, "\(name) has an event handler")
+            #expect(
+                html.firstMatch(of: /(?:href|src|action)="(?:https?:|data:|javascript:|\/\/)/) == nil,
+                "\(name) leads outside")
+            #expect(document.bytes.count < 60_000, "\(name) has \(document.bytes.count) bytes")
+            if let folder {
+                try html.write(toFile: "\(folder)/\(name).html", atomically: true, encoding: .utf8)
+            }
+        }
+    }
+
+    @Test func `every id is unique and every reference has its element`() throws {
+        for (name, document) in try Sample.pages() {
+            let html = document.text
+            let ids = html.matches(of: /\ id="([^"]+)"/).map { String($0.1) }
+            #expect(
+                Set(ids).count == ids.count,
+                "\(name) repeats an id: \(ids.filter { id in ids.filter { $0 == id }.count > 1 })")
+            for match in html.matches(of: /\ (?:for|aria-labelledby|aria-describedby|list)="([^"]+)"/) {
+                for id in match.1.split(separator: " ") {
+                    #expect(ids.contains(String(id)), "\(name) refers to #\(id), which isn't there")
+                }
+            }
+            for match in html.matches(of: /\ href="#([^"]+)"/) where match.1 != "m" {
+                #expect(ids.contains(String(match.1)), "\(name) links to #\(match.1), which isn't there")
+            }
+        }
+    }
+
+    @Test func `every control has a label`() throws {
+        for (name, document) in try Sample.pages() {
+            let html = document.text
+            let labelled = Set(html.matches(of: /<label[^>]* for="([^"]+)"/).map { String($0.1) })
+            for match in html.matches(of: /<(?:input|select|textarea)\b([^>]*)>/)
+            where !match.1.contains("type=\"hidden\"") {
+                let attributes = String(match.1)
+                let id = attributes.firstMatch(of: /\ id="([^"]+)"/).map { String($0.1) }
+                let wrapped = attributes.contains("type=\"checkbox\"") || attributes.contains("type=\"radio\"")
+                #expect(
+                    id.map(labelled.contains) ?? false || attributes.contains("aria-label=") || wrapped,
+                    "\(name): <input\(attributes)> has no label")
+            }
+        }
+    }
+
+    @Test func `every field of every operation has a label and says what it is for`() {
+        for operation in Sample.catalog.operations {
+            let model = Sample.form(operation.spec.name)
+            for field in model.fields {
+                #expect(!field.label.isEmpty && !field.help.isEmpty, "\(operation.spec.name) \(field.name)")
+                let html = field.node.text
+                #expect(html.contains("<label") || html.contains("<legend"), "\(operation.spec.name) \(field.name)")
+                #expect(
+                    html.contains("\(field.id)-h\""), "\(operation.spec.name) \(field.name) isn't described by its help"
+                )
+            }
+        }
+    }
+
+    @Test func `every icon that is used is in the sprite`() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let sprite = try Data(contentsOf: root.appending(path: "Sources/Web/Assets/icons.svg"))
+        let text = String(decoding: sprite, as: UTF8.self)
+        let symbols = Set(text.matches(of: /<symbol id="([^"]+)"/).map { String($0.1) })
+        for (name, document) in try Sample.pages() {
+            for match in document.text.matches(of: /icons\.svg\?v=[0-9a-f]+#([a-z-]+)/) {
+                #expect(symbols.contains(String(match.1)), "\(name) uses the icon \(match.1)")
+            }
+        }
+        for item in Consoles.all.flatMap(\.menu) { #expect(symbols.contains(item.icon), "menu icon \(item.icon)") }
+        #expect(
+            IconSprite.version == String(sha256(sprite).hex.prefix(12)),
+            "icons.svg changed: set IconSprite.version to its new fingerprint")
+    }
+
+    @Test func `the menu holds what the permissions open and marks where one is`() {
+        let none = FrameModel.menu(of: Consoles.all, permissions: .none, current: "/")
+        #expect(!none.flatMap(\.items).contains { $0.path == "/audit" })
+        let sections = FrameModel.menu(of: Consoles.all, permissions: Sample.caller.permissions, current: "/audit")
+        #expect(sections.flatMap(\.items).filter(\.isCurrent).map(\.path) == ["/audit"])
+    }
+
+    @Test func `an error summary links to its field and nothing typed is lost`() {
+        let typed = "oops & <more>"
+        let html = OperationViews.form(
+            Sample.form(
+                values: ["justification": typed, "reason_code": "abuse"],
+                errors: [FieldError(pointer: "/justification", detail: "Justification is too short.")])
+        ).text
+        #expect(html.contains("<a href=\"#f-justification\">Justification is too short.</a>"))
+        #expect(html.contains("aria-invalid=\"true\""))
+        #expect(html.contains("oops &amp; &lt;more&gt;"))
+        #expect(html.contains("<option value=\"abuse\" selected>"))
+    }
+
+    @Test func `Enter in a field previews and never confirms`() throws {
+        let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
+        let first = try #require(html.range(of: "type=\"submit\""))
+        let element = html[first.upperBound...].prefix { $0 != ">" }
+        #expect(element.contains("value=\"preview\""))
+        #expect(html.contains("value=\"confirm\""))
+    }
+
+    @Test func `a confirm is offered only after a preview that allows it`() {
+        #expect(!OperationViews.form(Sample.form()).text.contains("value=\"confirm\""))
+        #expect(
+            !OperationViews.form(Sample.form(preview: Sample.preview(allowed: false))).text.contains(
+                "value=\"confirm\""))
+        let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
+        #expect(html.contains(">Suspend Acme Robotics</button>"))
+        #expect(html.contains("btn--danger"))
+        let asking = OperationViews.form(Sample.form(preview: Sample.preview(approvals: [ApprovalNeed(Sample.rule)])))
+            .text
+        #expect(asking.contains(">Ask to suspend Acme Robotics</button>"))
+    }
+
+    @Test func `the fingerprint of a form changes with what decides and not with proofs`() {
+        let values = ["input.name": "A", "justification": "because", "csrf": "x", "code": "123456"]
+        let print = OperationFormModel.fingerprint(values)
+        #expect(
+            OperationFormModel.fingerprint(values.merging(["code": "654321", "csrf": "y"]) { _, new in new }) == print)
+        #expect(OperationFormModel.fingerprint(values.merging(["input.name": "B"]) { _, new in new }) != print)
+        #expect(OperationFormModel.fingerprint(values.merging(["input.note": ""]) { _, new in new }) == print)
+    }
+
+    @Test func `an action bar leaves out what the roles never allow`() {
+        let html = UI.actionBar(
+            Sample.tenant, path: "/tenants/x", catalog: Sample.catalog, caller: Sample.caller, now: Sample.now
+        ).text
+        #expect(html.contains("href=\"/tenants/x/suspend\""))
+        #expect(!html.contains("hard-delete") && !html.contains("Delete"))
+        #expect(html.contains("/absent?on=tenant"))
+        // Restore is held but can't be used on an active tenant: off, with the reason.
+        #expect(html.contains("<details class=\"off\">") && !html.contains("href=\"/tenants/x/restore\""))
+    }
+
+    @Test func `a tampered member is said so on the event's page`() throws {
+        let intact = AuditPages.detailBody(try Sample.detail(), call: Sample.call(), now: Sample.now).text
+        #expect(!intact.contains("differs from"))
+        let tampered = AuditPages.detailBody(try Sample.detail(tampered: true), call: Sample.call(), now: Sample.now)
+            .text
+        #expect(tampered.contains("What is stored differs from what the log committed to."))
+        #expect(tampered.contains("differs from its commitment"))
+    }
+}

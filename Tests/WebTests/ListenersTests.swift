@@ -1,0 +1,115 @@
+import Foundation
+import Kernel
+import Logging
+import ServiceLifecycle
+import TestSupport
+import Testing
+
+@testable import Web
+
+@Suite struct ListenersTests {
+    @Test func `every listener says how it is`() async throws {
+        try await Loopback.run { loopback in
+            for listener in ListenerName.allCases {
+                #expect(try await loopback.send("GET", "/healthz", on: listener).status == 200)
+                let ready = try await loopback.send("GET", "/readyz", on: listener)
+                #expect(ready.status == 200)
+                #expect(ready.json["checks"]?["database"] == "ok")
+            }
+            loopback.isReady.withLock { $0 = false }
+            let behind = try await loopback.send("GET", "/readyz", on: .runtime)
+            #expect(behind.status == 503)
+            #expect(behind.json["checks"]?["log"] == "The log is behind.")
+            let other = try await loopback.send("GET", "/runtime/v1/flags", on: .runtime)
+            #expect(other.status == 404)
+            #expect(other["Content-Type"] == "application/problem+json")
+            #expect(try await loopback.send("GET", "/api/v1/me", on: .auditor).status == 404)
+        }
+    }
+
+    @Test func `the log is open but for its leaves`() async throws {
+        try await Loopback.run { loopback in
+            let note = try await loopback.send("GET", "/log/checkpoint", on: .auditor)
+            #expect(note.text.hasPrefix("postern.test/log\n1\n"))
+            #expect(try await loopback.send("GET", "/log/key", on: .auditor).text == "test+00000000+AAAA\n")
+            let tile = try await loopback.send("GET", "/log/tile/0/000.p/1", on: .auditor)
+            #expect(tile.body == [UInt8](repeating: 7, count: 32))
+            #expect(tile["Cache-Control"]?.contains("immutable") == true)
+            for path in ["/log/tile/0/000", "/log/tile/64/000", "/log/tile/0/0", "/log/tile/0/000.p/256"] {
+                #expect(try await loopback.send("GET", path, on: .auditor).status == 404, "\(path)")
+            }
+            let entries = "/log/tile/entries/000"
+            #expect(try await loopback.send("GET", entries, on: .auditor).status == 401)
+            let weak = loopback.door.token("bob", permissions: [])
+            let strong = loopback.door.token("ann", permissions: ["audit.view"])
+            #expect(
+                try await loopback.send("GET", entries, on: .auditor, headers: [("Authorization", "Bearer \(weak)")])
+                    .status
+                    == 403)
+            let leaves = try await loopback.send(
+                "GET", entries, on: .auditor, headers: [("Authorization", "Bearer \(strong)")])
+            #expect(leaves.body == [0, 2, 0x7B, 0x7D])
+            let cookie = [("Cookie", "__Host-postern_staff=\(strong)")]
+            #expect(try await loopback.send("GET", entries, on: .auditor, headers: cookie).status == 401)
+        }
+    }
+
+    @Test func `requests and operations are counted`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            _ = try await loopback.api("GET", "/probes/1", token: token)
+            _ = try await loopback.api("GET", "/probes/2", token: token)
+            _ = try await loopback.api("POST", "/tenants/ten_x/suspend", token: token, key: "k", StaffAPITests.suspend)
+            let metrics = try await loopback.send("GET", "/metrics", on: .metrics).text
+            #expect(
+                metrics.contains(
+                    "postern_http_requests_total{listener=\"staff\",method=\"GET\","
+                        + "route=\"/api/v1/probes/{id}\",status=\"200\"} 2"
+                ))
+            #expect(metrics.contains("postern_operations_total{operation=\"tenant.suspend\",outcome=\"not-found\"} 1"))
+            #expect(metrics.contains("postern_log_size 1"))
+            #expect(metrics.contains("le=\"+Inf\"} 2"))
+            #expect(try await loopback.send("GET", "/metrics").status != 200)
+        }
+    }
+
+    @Test func `a network that is not listed is refused`() async throws {
+        try await Loopback.run(
+            .sqlite,
+            {
+                $0.staffNetworks = [NetworkRange("192.0.2.0/24")!]
+                $0.trustedProxies = [NetworkRange("127.0.0.1")!]
+            }
+        ) { loopback in
+            #expect(try await loopback.send("GET", "/signin").status == 403)
+            let inside = try await loopback.send("GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9")])
+            #expect(inside.status == 200)
+            let outside = try await loopback.send(
+                "GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9, 203.0.113.1")])
+            #expect(outside.status == 403)
+            #expect(try await loopback.send("GET", "/healthz", on: .runtime).status == 200)
+        }
+    }
+
+    @Test func `a taken port is named with the way out`() async throws {
+        try await Loopback.run { loopback in
+            let port = loopback.port(.staff)
+            let second = loopback.listeners { $0.addresses = [.staff: .init(port: port)] }.services()
+            await #expect {
+                try await second[0].run()
+            } throws: { error in
+                "\(error)".contains("port \(port) is taken") && "\(error)".contains("POSTERN_STAFF_PORT")
+            }
+        }
+    }
+
+    @Test func `a listener stops although a client keeps its connection`() async throws {
+        let started = ContinuousClock.now
+        try await Loopback.run { loopback in
+            // The client's connection stays open for reuse.
+            let alive = try await loopback.send("GET", "/healthz")
+            #expect(alive.status == 200)
+        }
+        #expect(started.duration(to: .now) < .seconds(20))
+    }
+}

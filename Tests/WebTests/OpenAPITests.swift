@@ -1,0 +1,57 @@
+import Consoles
+import Foundation
+import Kernel
+import Testing
+
+@testable import Web
+
+@Suite struct OpenAPITests {
+    static let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+
+    /// With POSTERN_GOLDEN=write the file is written instead.
+    @Test func `the document is the committed one`() throws {
+        let file = HouseRulesTests.root.appendingPathComponent("Golden/openapi.json")
+        let text = OpenAPI.text(Self.catalog)
+        if ProcessInfo.processInfo.environment["POSTERN_GOLDEN"] == "write" {
+            try text.write(to: file, atomically: true, encoding: .utf8)
+        }
+        let golden = try String(contentsOf: file, encoding: .utf8)
+        let differing = zip(text.split(separator: "\n"), golden.split(separator: "\n")).first { $0 != $1 }
+        #expect(
+            text == golden,
+            "Golden/openapi.json differs, first at \(String(describing: differing)); write it with POSTERN_GOLDEN=write."
+        )
+    }
+
+    @Test func `every operation and every read is in the document, and only once`() throws {
+        let document = OpenAPI.document(Self.catalog)
+        let entries = (document["paths"]?.object ?? [:]).values.flatMap { ($0.object ?? [:]).values }
+        let ids = entries.compactMap { $0["operationId"]?.string }
+        #expect(Set(ids).count == ids.count)
+        for operation in Self.catalog.operations {
+            #expect(ids.contains(operation.spec.name) == !operation.spec.systemOnly, "\(operation.spec.name)")
+        }
+        for read in Self.catalog.reads { #expect(ids.contains(read.name), "\(read.name)") }
+    }
+
+    @Test func `every reference leads somewhere`() {
+        let document = OpenAPI.document(Self.catalog)
+        var references: Set<String> = []
+        func walk(_ json: JSON) {
+            switch json {
+            case .object(let members):
+                if let reference = members["$ref"]?.string { references.insert(reference) }
+                members.values.forEach(walk)
+            case .array(let elements): elements.forEach(walk)
+            default: break
+            }
+        }
+        walk(document)
+        #expect(!references.isEmpty)
+        for reference in references {
+            var at: JSON? = document
+            for part in reference.split(separator: "/").dropFirst() { at = at?[String(part)] }
+            #expect(at != nil, "\(reference)")
+        }
+    }
+}

@@ -1,0 +1,160 @@
+"""A real Chromium, and what a person does in it. Every page is listened to: script errors, refused resources and failed requests
+end the test."""
+import os
+import re
+from pathlib import Path
+
+import axe_playwright_python
+from playwright.sync_api import expect
+
+import postern
+
+CHROMIUM = os.environ.get("POSTERN_CHROMIUM", "/usr/bin/chromium")
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SHOTS = postern.ROOT / "docs/screenshots"
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+expect.set_options(timeout=10_000)
+
+
+class Window:
+    """One browser window with a cookie jar of its own."""
+
+    def __init__(self, browser, server, viewport=DESK, scheme="light", script=True):
+        self.server = server
+        self.scheme = scheme
+        self.script = script
+        self.context = browser.new_context(base_url=server.url, viewport=viewport, color_scheme=scheme,
+                                           java_script_enabled=script, reduced_motion="reduce", locale="en-GB",
+                                           timezone_id="Europe/Berlin")
+        self.context.set_default_timeout(15_000)
+        self.page = self.context.new_page()
+        self.troubles = []
+        self.page.on("pageerror", lambda error: self.troubles.append(f"script error: {error}"))
+        self.page.on("console", self.listen)
+        self.page.on("requestfailed", self.failed)
+        self.page.on("response", self.answered)
+        self.page.on("request", self.requested)
+
+    def listen(self, message):
+        # A form that is answered 4xx is a page like another; Chromium notes it as an error.
+        document = message.text.startswith("Failed to load resource") and re.search(r"status of 4\d\d", message.text) \
+            and "/assets/" not in (message.location or {}).get("url", "")
+        if message.type in ("error", "warning") and not document:
+            self.troubles.append(f"console {message.type} at {self.page.url}: {message.text}")
+
+    def failed(self, request):
+        if request.failure and "ERR_ABORTED" not in request.failure:
+            self.troubles.append(f"{request.method} {request.url}: {request.failure}")
+
+    def answered(self, response):
+        if response.status >= 500 or (response.status >= 400 and "/assets/" in response.url):
+            self.troubles.append(f"{response.request.method} {response.url}: {response.status}")
+
+    def requested(self, request):
+        if not request.url.startswith((self.server.url, "data:", "blob:", "chrome")):
+            self.troubles.append(f"a request leaves the machine: {request.url}")
+
+    def close(self):
+        self.context.close()
+        assert self.troubles == [], "\n".join(self.troubles)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.context.close()
+        else:
+            self.close()
+
+    # ---- going about
+
+    def go(self, path):
+        self.page.goto(path)
+        return self.page
+
+    @property
+    def path(self):
+        return re.sub(r"^https?://[^/]+", "", self.page.url)
+
+    def heading(self, text):
+        """Waits for the page with this headline."""
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(text if hasattr(text, "search") else re.compile(text))
+
+    def sign_in(self, person, path="/signin", keyboard=False):
+        page = self.page
+        if path:
+            self.go(path)
+        self.heading("Sign in")
+        if keyboard:
+            self.type_into("Work e-mail", person["email"])
+            self.type_into("Password", person["password"])
+            page.keyboard.press("Enter")
+        else:
+            page.get_by_label("Work e-mail").fill(person["email"])
+            page.get_by_label("Password", exact=True).fill(person["password"])
+            page.get_by_role("button", name="Continue").click()
+        self.heading("Enter your code")
+        self.code(person, keyboard)
+        return self
+
+    def code(self, person, keyboard=False):
+        code = self.server.authenticator(person).next()
+        if keyboard:
+            self.type_into("Code from your authenticator", code)
+            self.page.keyboard.press("Enter")
+        else:
+            self.page.get_by_label("Code from your authenticator").fill(code)
+            self.page.get_by_role("button", name="Sign in", exact=True).click()
+        self.page.wait_for_url(lambda url: "/signin" not in url)
+
+    def type_into(self, label, text):
+        """Moves with Tab until the field has the focus, then types."""
+        self.tab_to(self.page.get_by_label(label, exact=label == "Password"))
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.type(text)
+
+    def tab_to(self, locator, most=120):
+        for _ in range(most):
+            if locator.evaluate("element => element === document.activeElement"):
+                shown = self.page.evaluate("""() => {
+                    const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+                    return (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== 'none'
+                        || e.matches(':focus-within') && r.width === 0; }""")
+                assert shown, f"the focus can't be seen on {locator}"
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab never reaches {locator}")
+
+    # ---- looking
+
+    def audit(self, what):
+        """axe finds nothing, nothing hangs over the edge, the page is as small as promised."""
+        page = self.page
+        if not self.script:
+            return
+        session = self.context.new_cdp_session(page)
+        try:
+            session.send("Runtime.evaluate", {"expression": AXE})
+            answer = session.send("Runtime.evaluate", {
+                "expression": "axe.run(document, {runOnly: %r, resultTypes: ['violations']}).then(r => JSON.stringify("
+                              "r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html.slice(0, 200)).slice(0, 3)])))"
+                              % RULES, "awaitPromise": True, "returnByValue": True})
+        finally:
+            session.detach()
+        assert "exceptionDetails" not in answer, answer
+        found = answer["result"]["value"]
+        assert found == "[]", f"{what} ({self.scheme}): {found}"
+        wide, most = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= most, f"{what} is {wide} px wide in a window of {most} px"
+        assert page.title().endswith("· Postern") and page.locator("h1").count() == 1, what
+        assert page.locator("[style], script:not([src])").count() == 0, f"{what} has inline style or script"
+
+    def shot(self, name):
+        if os.environ.get("POSTERN_SCREENSHOTS") == "1":
+            SHOTS.mkdir(parents=True, exist_ok=True)
+            self.page.evaluate("window.scrollTo(0, 0)")
+            self.page.screenshot(path=SHOTS / f"{name}.png")

@@ -1,0 +1,117 @@
+"""Servers for the tests: one on each database for the whole run."""
+import os
+import shutil
+
+import psycopg
+import pytest
+
+import postern
+
+
+def pytest_addoption(parser):
+    parser.addoption("--database", choices=["sqlite", "postgres"], help="only this database")
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" in metafunc.fixturenames:
+        only = metafunc.config.getoption("--database")
+        metafunc.parametrize("kind", [only] if only else ["sqlite", "postgres"], scope="session")
+
+
+@pytest.fixture(scope="session")
+def home():
+    path = postern.temporary_directory("e2e")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def admin_url(home):
+    """A superuser's URL of a PostgreSQL on which databases may be made; starts one when none is named."""
+    named = os.environ.get("POSTERN_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    if not postern.Cluster.available():
+        pytest.skip("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
+    cluster = postern.Cluster(postern.temporary_directory("pg")).start()
+    yield cluster.url
+    cluster.stop("immediate")
+    shutil.rmtree(cluster.home, ignore_errors=True)
+
+
+@pytest.fixture
+def own_cluster():
+    """A PostgreSQL that the test may stop, cut off and break."""
+    if not postern.Cluster.available():
+        pytest.skip("no PostgreSQL server is installed")
+    cluster = postern.Cluster(postern.temporary_directory("pg")).start()
+    yield cluster
+    cluster.stop("immediate")
+    shutil.rmtree(cluster.home, ignore_errors=True)
+
+
+def new_database(kind, request):
+    if kind == "sqlite":
+        return postern.EmbeddedDatabase()
+    return postern.PostgresDatabase(request.getfixturevalue("admin_url"))
+
+
+@pytest.fixture(scope="session")
+def server(kind, home, request):
+    """The demo, once for each database."""
+    database = new_database(kind, request)
+    server = postern.Server(home / f"demo-{kind}", database)
+    try:
+        yield server.start()
+        seconds, status = server.stop()
+        assert status == 0, server.log()
+    finally:
+        server.kill()
+        database.drop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_server(home):
+    """The demo on the embedded database, for what does not depend on the database."""
+    server = postern.Server(home / "demo")
+    try:
+        yield server.start()
+        server.stop()
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def own_server(kind, tmp_path, request):
+    """A demo of the test's own, not yet started."""
+    database = new_database(kind, request)
+    server = postern.Server(tmp_path / "own", database)
+    yield server
+    server.kill()
+    database.drop()
+
+
+@pytest.fixture(scope="session")
+def people(server):
+    """Signed-in people by role: `people("support_l2")`; each person signs in once."""
+    signed_in = {}
+
+    def get(role, index=0):
+        person = server.person(role, index)
+        if person["email"] not in signed_in:
+            signed_in[person["email"]] = server.sign_in(person)
+        return signed_in[person["email"]]
+
+    yield get
+    for person in signed_in.values():
+        person.close()
+
+
+@pytest.fixture
+def sql(server):
+    """Reads the server's database, past the server."""
+    import checker
+
+    with checker.Database.of(server) as database:
+        yield database

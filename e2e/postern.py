@@ -1,0 +1,371 @@
+"""Starts and stops real servers and real databases, and speaks to them as people would."""
+import csv
+import glob
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+import httpx
+import psycopg
+
+import totp
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARY = Path(os.environ.get("POSTERN_BINARY") or ROOT / ".build/debug/postern")
+START_SECONDS = int(os.environ.get("POSTERN_START_SECONDS", "180"))
+
+
+def free_ports(count):
+    """Ports nobody listens on at the moment, below the range that outgoing connections use."""
+    found, held = [], []
+    while len(found) < count:
+        port = 20000 + secrets.randbelow(12000)
+        s = socket.socket()
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            s.close()
+            continue
+        held.append(s)
+        found.append(port)
+    for s in held:
+        s.close()
+    return found
+
+
+def wait_until(condition, seconds, what):
+    """The first true answer of `condition`."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.03)
+
+
+# ---- PostgreSQL ------------------------------------------------------------------------------------------
+
+
+def postgres_tool(name):
+    """The newest installed server tool (initdb, pg_ctl), or None."""
+    found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), key=lambda p: float(p.split("/")[4]))
+    return found[-1] if found else shutil.which(name)
+
+
+class Cluster:
+    """A PostgreSQL of our own, which may be stopped and cut off."""
+
+    def __init__(self, directory):
+        self.home = Path(directory)
+        self.data = self.home / "data"
+        (self.port,) = free_ports(1)
+        self.as_user = []
+        self.home.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.home, "postgres")
+            self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        self.run(postgres_tool("initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                 "--locale=C.UTF-8", "--no-sync")
+        self.options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.home} " \
+                       "-c max_connections=200"
+
+    @staticmethod
+    def available():
+        return bool(postgres_tool("initdb") and postgres_tool("pg_ctl"))
+
+    @property
+    def url(self):
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def run(self, *command, check=True):
+        done = subprocess.run([*self.as_user, *command], cwd="/", capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 or not check, done.stderr + done.stdout
+        return done
+
+    def start(self, *options):
+        self.run(postgres_tool("pg_ctl"), "-D", str(self.data), "-l", str(self.home / "log"), "-w", "-t", "90",
+                 "-o", " ".join([self.options, *options]), "start")
+        return self
+
+    def stop(self, mode="fast"):
+        self.run(postgres_tool("pg_ctl"), "-D", str(self.data), "-m", mode, "-w", "stop", check=False)
+
+    def pid(self):
+        return int((self.data / "postmaster.pid").read_text().split()[0])
+
+
+class PostgresDatabase:
+    """A database of its own within a cluster; its owner's URL is what the server gets."""
+
+    kind = "postgres"
+
+    def __init__(self, admin_url):
+        self.admin_url = admin_url
+        self.name = "e2e_" + secrets.token_hex(5)
+        parts = urllib.parse.urlsplit(admin_url)
+        self.url = urllib.parse.urlunsplit(parts._replace(path="/" + self.name))
+        self.create()
+
+    def create(self):
+        with psycopg.connect(self.admin_url, autocommit=True) as db:
+            db.execute(f'CREATE DATABASE "{self.name}"')
+
+    def connect(self):
+        return psycopg.connect(self.url, autocommit=True)
+
+    def drop(self):
+        with psycopg.connect(self.admin_url, autocommit=True) as db:
+            db.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
+
+class EmbeddedDatabase:
+    """The SQLite file in the data directory."""
+
+    kind = "sqlite"
+    url = None
+
+    def drop(self):
+        pass
+
+
+# ---- the server ------------------------------------------------------------------------------------------
+
+
+def clean_environment(**extra):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("POSTERN_")}
+    env.update({k: str(v) for k, v in extra.items() if v is not None})
+    env.setdefault("SWIFT_BACKTRACE", "enable=no")
+    return env
+
+
+class Server:
+    """One `postern demo` in a directory of its own. Everything on loopback; `stop` leaves nothing behind but the data."""
+
+    def __init__(self, home, database=None, arguments=("demo",), binary=None, **settings):
+        assert BINARY.exists(), f"{BINARY} is not built"
+        self.home = Path(home)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.data = self.home / "data"
+        self.database = database or EmbeddedDatabase()
+        self.binary = Path(binary or BINARY)
+        self.arguments = list(arguments)
+        self.settings = settings
+        self.staff_port, self.auditor_port, self.runtime_port, self.metrics_port = free_ports(4)
+        self.process = None
+        self.apps = {}
+        self.log_path = self.home / "server.log"
+
+    @property
+    def url(self):
+        return f"http://localhost:{self.staff_port}"
+
+    @property
+    def auditor_url(self):
+        return f"http://localhost:{self.auditor_port}"
+
+    @property
+    def metrics_url(self):
+        return f"http://localhost:{self.metrics_port}"
+
+    def environment(self):
+        return clean_environment(**{
+            "POSTERN_DATA": self.data, "POSTERN_STAFF_PORT": self.staff_port, "POSTERN_AUDITOR_PORT": self.auditor_port,
+            "POSTERN_RUNTIME_PORT": self.runtime_port, "POSTERN_METRICS_PORT": self.metrics_port,
+            "POSTERN_DATABASE_URL": self.database.url, **self.settings,
+        })
+
+    def run(self, *arguments, seconds=120, **extra):
+        """A `postern` verb with this server's settings, to its end."""
+        env = self.environment()
+        env.update({k: str(v) for k, v in extra.items()})
+        return subprocess.run([str(self.binary), *arguments], cwd=self.home, env=env, capture_output=True, text=True,
+                              timeout=seconds)
+
+    def launch(self, *arguments):
+        """Starts the process without waiting for anything."""
+        assert self.process is None or self.process.poll() is not None, "still running"
+        log = open(self.log_path, "ab")
+        self.process = subprocess.Popen([str(self.binary), *(arguments or self.arguments)], cwd=self.home,
+                                        env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        return self
+
+    def ready(self):
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.staff_port}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def start(self, seconds=START_SECONDS):
+        self.launch()
+
+        def answer():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
+            return self.ready()
+
+        try:
+            wait_until(answer, seconds, "/readyz")
+        except AssertionError:
+            self.kill()
+            raise AssertionError(f"the server did not get ready; its log ends:\n{self.log()}") from sys.exc_info()[1]
+        return self
+
+    def log(self, tail=4000):
+        return self.log_path.read_text(errors="replace")[-tail:] if self.log_path.exists() else ""
+
+    def stop(self, seconds=10):
+        """Ctrl-C. Answers how long it took and the exit status."""
+        if self.process is None or self.process.poll() is not None:
+            return 0.0, self.process.returncode if self.process else 0
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not stop within {seconds} s of Ctrl-C:\n{self.log()}") from None
+        return time.monotonic() - began, self.process.returncode
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    # ---- the demo's people
+
+    def people(self):
+        return demo_people(self.data / "demo.json")
+
+    def person(self, role, index=0):
+        """The demo's `index`-th person who holds `role`, those with the fewest roles first."""
+        holders = sorted((p for p in self.people() if role in p["roles"]), key=lambda p: len(p["roles"]))
+        assert len(holders) > index, f"the demo has no person number {index} with the role {role}"
+        return holders[index]
+
+    def authenticator(self, person):
+        return self.apps.setdefault(person["email"], totp.Authenticator(person["totp_secret"]))
+
+    def sign_in(self, person):
+        return Person(self, person)
+
+
+def demo_people(path):
+    return json.loads(Path(path).read_text())
+
+
+def write_customers(path, count, first=1, members=2):
+    """A CSV file for `postern import csv`."""
+    with open(path, "w", newline="") as f:
+        rows = csv.writer(f)
+        rows.writerow(["external_id", "name", "slug", "plan", "owner_email", "member_emails"])
+        for n in range(first, first + count):
+            rows.writerow([f"crm-{n}", f"Customer {n}, Ltd", f"customer-{n}", ("free", "pro", "business")[n % 3],
+                           f"owner@c{n}.example", ";".join(f"m{m}@c{n}.example" for m in range(members))])
+
+
+class Person:
+    """A signed-in member of staff, over the API. Steps up by itself when asked to."""
+
+    def __init__(self, server, person):
+        self.server = server
+        self.email = person["email"]
+        self.person = person
+        self.stepping_up = threading.Lock()
+        self.http = httpx.Client(base_url=server.url, timeout=60, headers={"User-Agent": "postern-e2e"})
+        begun = self.http.post("/api/v1/sessions", json={"email": self.email, "password": person["password"]})
+        assert begun.status_code == 200, begun.text
+        done = self.http.post("/api/v1/sessions/totp", json={
+            "challenge": begun.json()["challenge"], "code": server.authenticator(person).next()})
+        assert done.status_code == 201, done.text
+        self.session = done.json()
+        self.stepped_up = time.monotonic()
+        self.http.headers["Authorization"] = "Bearer " + self.session["token"]
+
+    @property
+    def id(self):
+        return self.session["staff"]["id"]
+
+    def get(self, path, **more):
+        return self.http.get(path if path.startswith("/") else "/api/v1/" + path, **more)
+
+    def step_up(self):
+        with self.stepping_up:
+            if time.monotonic() - self.stepped_up > 30 or not self.is_shared:
+                self.use_factor()
+
+    # Used by several threads: the one that comes second finds the factor fresh.
+    is_shared = False
+
+    def use_factor(self):
+        answer = self.http.post("/api/v1/sessions/step-up", json={"code": self.server.authenticator(self.person).next()})
+        assert answer.status_code == 204, answer.text
+        self.stepped_up = time.monotonic()
+
+    def step_up_if_old(self):
+        """So that the next few seconds' requests are not asked for it."""
+        if time.monotonic() - self.stepped_up > 240:
+            self.step_up()
+
+    def post(self, path, json=None, key=True, headers=None, step_up=True, **more):
+        """`key=True` mints an idempotency key, `None` sends none."""
+        headers = dict(headers or {})
+        if key is True:
+            key = new_key()
+        if key:
+            headers["Idempotency-Key"] = key
+        path = path if path.startswith("/") else "/api/v1/" + path
+        answer = self.http.post(path, json=json, headers=headers, **more)
+        if step_up and answer.status_code == 401 and "insufficient_user_auth" in answer.headers.get("WWW-Authenticate", ""):
+            self.step_up()
+            answer = self.http.post(path, json=json, headers=headers, **more)
+        return answer
+
+    def operate(self, path, reason_code=None, justification=None, input=None, ticket=None, **more):
+        body = {"input": input or {}}
+        for name, value in (("reason_code", reason_code), ("justification", justification), ("ticket", ticket)):
+            if value is not None:
+                body[name] = value
+        return self.post(path, json=body, **more)
+
+    def suspend(self, tenant, reason_code="non_payment", justification="Three invoices are unpaid.", **more):
+        return self.operate(f"tenants/{tenant}/suspend", reason_code, justification, **more)
+
+    def restore(self, tenant, reason_code="payment_recovered", justification="The invoices are paid.", **more):
+        return self.operate(f"tenants/{tenant}/restore", reason_code, justification, **more)
+
+    def tenants(self, **query):
+        answer = self.get("tenants", params={k: v for k, v in query.items() if v is not None})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
+
+    def active_tenant(self, index=0):
+        return self.tenants(status="active", limit=200)[index]
+
+    def tenant(self, id):
+        answer = self.get(f"tenants/{id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def close(self):
+        self.http.close()
+
+
+def new_key():
+    return "e2e-" + secrets.token_hex(12)
+
+
+def temporary_directory(prefix):
+    return Path(tempfile.mkdtemp(prefix=f"postern-{prefix}-"))

@@ -1,0 +1,270 @@
+"""What is acknowledged survives: the server killed, the database stopped, cut off or full, under load. The checker, which
+shares no code with the server, looks at the database afterwards.
+
+POSTERN_KILLS sets how often the server is killed (10)."""
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import checker
+import httpx
+import load
+import postern
+import psycopg
+import pytest
+
+KILLS = int(os.environ.get("POSTERN_KILLS", "10"))
+
+
+def team(server, size=4):
+    """People who may suspend and restore."""
+    able = [p for p in server.people() if {"support_l2", "super_admin"} & set(p["roles"])]
+    assert able, "the demo has nobody who may suspend"
+    signed_in = [server.sign_in(p) for p in able[:size]]
+    for person in signed_in:
+        person.is_shared = True
+    # Fewer people than clients: the same person twice, with keys of their own.
+    return [signed_in[n % len(signed_in)] for n in range(size)]
+
+
+def start_load(server, tmp_path, seed=1):
+    people = team(server)
+    tenants = [t["id"] for t in people[0].tenants(status="active", limit=12)]
+    assert len(tenants) >= 8
+    return load.Load(server, people, tmp_path / "acknowledged.jsonl", tenants, seed).start()
+
+
+def settled(server):
+    """True when every event has its leaf."""
+    with checker.Database.of(server) as database:
+        return database.one("SELECT count(*) FROM log_pending") == 0
+
+
+def prove(server, generator):
+    """Nothing lost, nothing doubled, everything logged, and the server's own verification agrees."""
+    assert generator.unexpected == []
+    acknowledged = checker.read_acknowledged(generator.path)
+    assert len(acknowledged) == generator.acknowledged > 0
+    postern.wait_until(lambda: settled(server), 30, "every event to get its leaf")
+    with checker.Database.of(server) as database:
+        examined = checker.Checker(database)
+        findings = examined.run(acknowledged)
+    assert findings == [], "\n".join(findings[:20])
+    # Also the other way round: what these clients changed, they were told of.
+    keys = {answer["key"] for answer in acknowledged}
+    stored = {row["key"] for row in examined.keys.values() if row["key"].startswith("e2e-")}
+    assert stored == keys, f"{len(stored - keys)} operations happened of which nobody was told"
+    verified = server.run("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    return len(acknowledged)
+
+
+def acknowledged_more(generator, count, seconds=60):
+    goal = generator.acknowledged + count
+    postern.wait_until(lambda: generator.acknowledged >= goal or generator.unexpected, seconds,
+                       f"{count} more acknowledged operations")
+
+
+@pytest.mark.parametrize("kills", [KILLS])
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(own_server, tmp_path, kills):
+    own_server.start()
+    generator = start_load(own_server, tmp_path)
+    moment = random.Random(20261117)
+    starts = []
+    for _ in range(kills):
+        acknowledged_more(generator, 5)
+        time.sleep(moment.uniform(0, 0.4))
+        own_server.process.send_signal(signal.SIGKILL)
+        own_server.process.wait()
+        began = time.monotonic()
+        own_server.start()
+        starts.append(time.monotonic() - began)
+    acknowledged_more(generator, 5)
+    generator.stop()
+    count = prove(own_server, generator)
+    own_server.stop()
+    print(f"\n{own_server.database.kind}: {kills} kills, {count} acknowledged, {generator.refused} refused, "
+          f"{generator.repeated} repeated, restarts {min(starts):.2f} to {max(starts):.2f} s")
+
+
+def test_the_making_of_the_demo_is_killed_on_the_way(own_server):
+    """The next start finishes the job, or says that the database is to be made anew and touches nothing."""
+    moment = random.Random(7)
+    for _ in range(3):
+        own_server.launch()
+        time.sleep(moment.uniform(0.05, 1.2))
+        own_server.kill()
+    if own_server.database.kind == "postgres":
+        done = own_server.run("demo", seconds=5) if not (own_server.data / "demo.json").exists() else None
+        if done is not None:
+            assert done.returncode not in (0, 1) and "interrupted" in done.stderr, done.stderr
+            own_server.database.drop()
+            own_server.database.create()
+    own_server.start()
+    person = own_server.sign_in(own_server.person("support_l2"))
+    assert person.active_tenant()
+    with checker.Database.of(own_server) as database:
+        assert checker.Checker(database).run() == []
+    verified = own_server.run("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    person.close()
+
+
+# ---- PostgreSQL in trouble ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster_server(own_cluster, tmp_path):
+    server = postern.Server(tmp_path / "own", postern.PostgresDatabase(own_cluster.url))
+    yield server
+    server.kill()
+
+
+def test_postgresql_restarts_under_load(cluster_server, own_cluster, tmp_path):
+    cluster_server.start()
+    generator = start_load(cluster_server, tmp_path)
+    for mode in ("fast", "immediate"):
+        acknowledged_more(generator, 10)
+        own_cluster.stop(mode)
+        answer = httpx.get(f"{cluster_server.url}/readyz", timeout=30)
+        assert answer.status_code == 503
+        assert httpx.get(f"{cluster_server.url}/healthz", timeout=30).status_code == 200
+        own_cluster.start()
+        postern.wait_until(cluster_server.ready, 30, "the server to find its database again")
+    acknowledged_more(generator, 10)
+    generator.stop()
+    prove(cluster_server, generator)
+    assert cluster_server.stop()[1] == 0
+
+
+def test_backends_are_cut_off_under_load(cluster_server, own_cluster, tmp_path):
+    cluster_server.start()
+    generator = start_load(cluster_server, tmp_path)
+    with psycopg.connect(own_cluster.url, autocommit=True) as db:
+        for _ in range(20):
+            acknowledged_more(generator, 3)
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                       [cluster_server.database.name])
+    acknowledged_more(generator, 10)
+    generator.stop()
+    prove(cluster_server, generator)
+
+
+def test_a_backend_is_killed_hard_under_load(cluster_server, own_cluster, tmp_path):
+    cluster_server.start()
+    generator = start_load(cluster_server, tmp_path)
+    for _ in range(2):
+        acknowledged_more(generator, 10)
+        with psycopg.connect(own_cluster.url, autocommit=True) as db:
+            row = db.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() LIMIT 1",
+                             [cluster_server.database.name]).fetchone()
+        os.kill(row[0], signal.SIGKILL)  # makes the whole cluster recover
+        postern.wait_until(cluster_server.ready, 60, "recovery")
+    acknowledged_more(generator, 10)
+    generator.stop()
+    prove(cluster_server, generator)
+
+
+def test_while_the_database_is_away_every_request_says_so(cluster_server, own_cluster):
+    cluster_server.start()
+    person = cluster_server.sign_in(cluster_server.person("support_l2"))
+    tenant = person.active_tenant()["id"]
+    own_cluster.stop("immediate")
+    key = postern.new_key()
+    for answer in (person.suspend(tenant, key=key, step_up=False), person.get("tenants")):
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["type"] == "/problems/unavailable" and int(answer.headers["Retry-After"]) > 0
+        assert "libpq" not in answer.text and "SELECT" not in answer.text
+    page = httpx.get(cluster_server.url + "/tenants", follow_redirects=False, timeout=30)
+    assert page.status_code in (303, 302, 503)
+    own_cluster.start()
+    postern.wait_until(cluster_server.ready, 30, "the server to find its database again")
+    assert person.suspend(tenant, key=key).status_code == 200
+    person.close()
+
+
+def test_the_database_is_down_at_the_start(own_cluster, tmp_path):
+    server = postern.Server(tmp_path / "down", postern.PostgresDatabase(own_cluster.url))
+    own_cluster.stop("fast")
+    done = server.run("demo", seconds=90)
+    assert done.returncode not in (0, 1), done.stderr
+    assert str(own_cluster.port) in done.stderr or "127.0.0.1" in done.stderr, done.stderr
+    assert "Fatal error" not in done.stderr and len(done.stderr.splitlines()) < 10, done.stderr
+    own_cluster.start()
+    assert server.start().ready()
+    server.stop()
+
+
+def test_a_lock_held_by_somebody_else_ends_in_a_deadline(cluster_server, own_cluster):
+    cluster_server.start()
+    person = cluster_server.sign_in(cluster_server.person("support_l2"))
+    tenant = person.active_tenant()["id"]
+    with psycopg.connect(cluster_server.database.url) as db:
+        db.execute("SELECT 1 FROM tenants WHERE id = %s FOR UPDATE", [tenant])
+        began = time.monotonic()
+        answer = person.suspend(tenant)
+        assert answer.status_code in (409, 503), answer.text
+        assert time.monotonic() - began < 30
+        db.rollback()
+    assert person.suspend(tenant).status_code == 200
+    person.close()
+
+
+# ---- disk full ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    where = tmp_path / "disk"
+    where.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0700", "tmpfs", str(where)],
+                             capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting is not allowed here: " + mounted.stderr.strip())
+    yield where
+    subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+def fill(directory):
+    """Takes every free byte of the disk."""
+    ballast = directory / "ballast"
+    with open(ballast, "wb", buffering=0) as f:
+        for size in (1 << 20, 4096, 512, 1):
+            try:
+                while True:
+                    f.write(b"\0" * size)
+            except OSError:
+                continue
+    return ballast
+
+
+def test_a_full_disk_refuses_and_recovers(small_disk, tmp_path):
+    server = postern.Server(small_disk)
+    server.log_path = tmp_path / "server.log"
+    server.start()
+    generator = start_load(server, tmp_path)
+    acknowledged_more(generator, 10)
+    ballast = fill(small_disk)
+    # Every client now meets refusals and repeats; nothing else may happen than 503.
+    postern.wait_until(lambda: generator.repeated > 20 or generator.unexpected, 60, "refusals for want of space")
+    assert generator.unexpected == []
+    assert server.process.poll() is None, server.log()
+    ballast.unlink()
+    acknowledged_more(generator, 10)
+    generator.stop()
+    prove(server, generator)
+    assert server.stop()[1] == 0
+
+
+def test_a_disk_full_at_the_start_is_said(small_disk, tmp_path):
+    fill(small_disk)
+    server = postern.Server(tmp_path / "home", POSTERN_DATA=small_disk / "data")
+    done = server.run("demo", seconds=60)
+    assert done.returncode not in (0, 1), done.stderr
+    assert re.search(r"space|full|store", done.stderr), done.stderr
+    assert "Fatal error" not in done.stderr
