@@ -227,7 +227,9 @@ public struct SQLLogStore: LogStore {
 
     public func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming> {
         let sql = """
-            SELECT subject, event_id, member FROM sealed_subject WHERE (subject, event_id, member) IN (VALUES {list})
+            WITH v (a, b, c) AS (VALUES {list})
+            SELECT s.subject AS subject, s.event_id AS event_id, s.member AS member FROM v
+            JOIN sealed_subject s ON s.subject = v.a AND s.event_id = v.b AND s.member = v.c
             """
         let rows = try Self.rows(sql, wanted, columns: 3, reader) {
             [.text($0.subject), .text($0.eventID), .text($0.member)]

@@ -51,7 +51,9 @@ extension SQLLogStore {
 
     public func namings(_ wanted: [EntityNaming], _ reader: any Reader) throws -> Set<EntityNaming> {
         let sql = """
-            SELECT type, id, event_id FROM event_entity WHERE (type, id, event_id) IN (VALUES {list})
+            WITH v (a, b, c) AS (VALUES {list})
+            SELECT n.type AS type, n.id AS id, n.event_id AS event_id FROM v
+            JOIN event_entity n ON n.type = v.a AND n.id = v.b AND n.event_id = v.c
             """
         let rows = try Self.rows(sql, wanted, columns: 3, reader) { [.text($0.type), .text($0.id), .text($0.eventID)] }
         return Set(

@@ -31,7 +31,8 @@ import Testing
             #expect(report.eventsChecked == 2305 && report.size == 2305 && report.checkpointsChecked == 2)
             let note = log.folder + "/older.note"
             try older.write(toFile: note, atomically: true, encoding: .utf8)
-            let script = try Shell.run("python3", [Shell.script("verify_export.py"), path, log.key.verifier.text, note])
+            let script = try Shell.run(
+                "python3", [Shell.script("verify_export.py"), path, log.key.verifier.text, note])
             #expect(script.status == 0, "\(script.output)")
             let stranger = try LogKey.generate(name: LogFixture.origin)
             let other = try OfflineVerifier.verify(path: path, key: stranger.verifier)
@@ -71,14 +72,16 @@ import Testing
                 return try OfflineVerifier.verify(path: copy, key: log.key.verifier)
             }
             func edit(_ line: String, _ change: (inout [String: JSON]) throws -> Void) throws -> String {
-                var json = try #require(JSON(parsing: line).object)
+                let parsed = try JSON(parsing: line)
+                var json = try #require(parsed.object)
                 try change(&json)
                 return JSON.object(json).canonicalText
             }
             /// The index of the entry in the fourth line.
             func index(_ path: String) throws -> Int64 {
                 let text = try String(contentsOfFile: path, encoding: .utf8)
-                return try #require(JSON(parsing: String(text.split(separator: "\n")[3]))["index"]?.int)
+                let line = try JSON(parsing: String(text.split(separator: "\n")[3]))
+                return try #require(line["index"]?.int)
             }
             let full = try await export(log)
             var filter = EventFilter()

@@ -24,10 +24,11 @@ struct NamingSum: Sendable, Equatable {
             hasher.update(data: Array(part.utf8))
             hasher.update(data: [0])
         }
-        let words = hasher.finalize().withUnsafeBytes { $0.loadUnaligned(as: SIMD4<UInt64>.self) }
-        low &+= words[0]
-        let carry: UInt64 = low < words[0] ? 1 : 0
-        high &+= words[1] &+ carry
+        let (first, second) = hasher.finalize().withUnsafeBytes {
+            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+        low &+= first
+        high &+= second &+ (low < first ? 1 : 0)
         count += 1
     }
 

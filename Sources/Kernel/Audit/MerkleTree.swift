@@ -2,23 +2,32 @@ import Crypto
 
 /// One SHA-256 hash of the Merkle tree, held inline: a tree of millions costs no allocation per hash.
 public struct MerkleHash: Sendable, Hashable {
-    // The 32 bytes in memory order.
-    private let words: SIMD4<UInt64>
+    // The 32 bytes in memory order. Plain words and not a SIMD vector, whose alignment of 32 bytes Swift's task allocator
+    // does not keep: values of it in an async function's frame end in "freed pointer was not the last allocation".
+    private let first: UInt64
+    private let second: UInt64
+    private let third: UInt64
+    private let fourth: UInt64
 
-    init(_ digest: SHA256Digest) {
-        words = digest.withUnsafeBytes { $0.loadUnaligned(as: SIMD4<UInt64>.self) }
+    private init(_ buffer: UnsafeRawBufferPointer, at offset: Int) {
+        first = buffer.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        second = buffer.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self)
+        third = buffer.loadUnaligned(fromByteOffset: offset + 16, as: UInt64.self)
+        fourth = buffer.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)
     }
+
+    init(_ digest: SHA256Digest) { self = digest.withUnsafeBytes { MerkleHash($0, at: 0) } }
 
     /// `nil` unless `bytes` are exactly 32.
     public init?(_ bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
-        words = bytes.withUnsafeBytes { $0.loadUnaligned(as: SIMD4<UInt64>.self) }
+        self.init(bytes, at: 0)
     }
 
     /// The 32 bytes at `offset` of a tile.
     init(_ bytes: [UInt8], at offset: Int) {
-        precondition(offset >= 0 && offset + 32 <= bytes.count)
-        words = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: SIMD4<UInt64>.self) }
+        precondition(offset >= 0 && offset + 32 <= bytes.count, "a hash has 32 bytes")
+        self = bytes.withUnsafeBytes { MerkleHash($0, at: offset) }
     }
 
     /// `nil` unless the text is the base 64 of 32 bytes.
@@ -27,14 +36,14 @@ public struct MerkleHash: Sendable, Hashable {
         self.init(bytes)
     }
 
-    public var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+    public var bytes: [UInt8] { withUnsafeBytes(of: self) { Array($0) } }
     public var base64: String { Base64.encode(bytes) }
 
     /// Hashes one after the other, as tiles and frontiers are stored.
     public static func concatenate(_ hashes: some Sequence<MerkleHash>) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(hashes.underestimatedCount * 32)
-        for hash in hashes { withUnsafeBytes(of: hash.words) { out.append(contentsOf: $0) } }
+        for hash in hashes { withUnsafeBytes(of: hash) { out.append(contentsOf: $0) } }
         return out
     }
 
@@ -45,7 +54,9 @@ public struct MerkleHash: Sendable, Hashable {
     }
 
     func copy(to buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
-        buffer.storeBytes(of: words, toByteOffset: offset, as: SIMD4<UInt64>.self)
+        withUnsafeBytes(of: self) { bytes in
+            UnsafeMutableRawBufferPointer(rebasing: buffer[offset..<offset + 32]).copyMemory(from: bytes)
+        }
     }
 }
 

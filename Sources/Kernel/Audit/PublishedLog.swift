@@ -21,8 +21,28 @@ public struct PublishedLog: TransparencyLog {
     public var verifierKey: String { key.text }
 
     public func checkpoint() async throws(OperationError) -> String? {
-        try await read { try newest($0)?.note }
+        do { return try await newestNote() } catch { throw Self.translate(error) }
     }
+
+    public func tile(level: Int, index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+        do { return try await readTile(level, index, width) } catch { throw Self.translate(error) }
+    }
+
+    public func entries(index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+        do { return try await readEntries(index, width) } catch { throw Self.translate(error) }
+    }
+
+    public func receipt(event id: String, wait: Span) async throws(OperationError) -> JSON {
+        do { return try await readReceipt(id, wait) } catch { throw Self.translate(error) }
+    }
+
+    public func export(
+        _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws(OperationError) {
+        do { try await write(filter, to: sink) } catch { throw Self.translate(error) }
+    }
+
+    private func newestNote() async throws -> String? { try await database.read { try newest($0)?.note } }
 
     /// The newest checkpoint of this log; one of a log it succeeded does not count.
     private func newest(_ reader: any Reader) throws -> (size: Int64, root: MerkleHash, note: String)? {
@@ -33,10 +53,10 @@ public struct PublishedLog: TransparencyLog {
         return checkpoint.origin == key.name ? (checkpoint.size, checkpoint.root, stored.note) : nil
     }
 
-    public func tile(level: Int, index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+    private func readTile(_ level: Int, _ index: Int64, _ width: Int?) async throws -> [UInt8]? {
         guard (0..<8).contains(level), index >= 0, (1...Tiles.width).contains(width ?? Tiles.width) else { return nil }
         let wanted = width ?? Tiles.width
-        return try await read { reader in
+        return try await database.read { reader in
             guard let size = try newest(reader)?.size, Tiles.filled(level: level, index: index, size: size) >= wanted
             else {
                 return nil
@@ -45,10 +65,10 @@ public struct PublishedLog: TransparencyLog {
         }
     }
 
-    public func entries(index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+    private func readEntries(_ index: Int64, _ width: Int?) async throws -> [UInt8]? {
         guard index >= 0, (1...Tiles.width).contains(width ?? Tiles.width) else { return nil }
         let wanted = width ?? Tiles.width
-        return try await read { reader in
+        return try await database.read { reader in
             guard let size = try newest(reader)?.size, Tiles.filled(level: 0, index: index, size: size) >= wanted else {
                 return nil
             }
@@ -59,10 +79,10 @@ public struct PublishedLog: TransparencyLog {
         }
     }
 
-    public func receipt(event id: String, wait: Span) async throws(OperationError) -> JSON {
+    private func readReceipt(_ id: String, _ wait: Span) async throws -> JSON {
         var left = wait
         while true {
-            let found: JSON? = try await read { reader in
+            let found: JSON? = try await database.read { reader in
                 guard let (event, index) = try store.find(event: id, reader) else {
                     throw OperationError.notFound("There is no event \(id).")
                 }
@@ -71,7 +91,7 @@ public struct PublishedLog: TransparencyLog {
             }
             if let found { return found }
             guard left > .milliseconds(0) else {
-                throw .unavailable(
+                throw OperationError.unavailable(
                     "The event \(id) is recorded but no checkpoint covers it yet. Ask again in a few seconds.")
             }
             nudge()
@@ -101,12 +121,12 @@ public struct PublishedLog: TransparencyLog {
         return receipt
     }
 
-    public func export(
-        _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
-    ) async throws(OperationError) {
+    private func write(
+        _ filter: EventFilter, to sink: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws {
         let isFull = filter == EventFilter()
-        guard let checkpoint = try await read({ try newest($0) }) else {
-            throw .unavailable("Nothing has been published yet. Try again in a few seconds.")
+        guard let checkpoint = try await database.read({ try newest($0) }) else {
+            throw OperationError.unavailable("Nothing has been published yet. Try again in a few seconds.")
         }
         try await deliver(
             LogExport.header(origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter),
@@ -117,7 +137,8 @@ public struct PublishedLog: TransparencyLog {
         var count: Int64 = 0
         while true {
             let (from, after, known) = (next, cursor, cache)
-            let page: (lines: [UInt8], last: StoredEntry?, count: Int64, cache: TileCache) = try await read { reader in
+            let page: (lines: [UInt8], last: StoredEntry?, count: Int64, cache: TileCache) = try await database.read {
+                reader in
                 var entries: [StoredEntry] = []
                 if isFull {
                     let range = from..<min(from + LogExport.page, checkpoint.size)
@@ -156,29 +177,20 @@ public struct PublishedLog: TransparencyLog {
         try await deliver(LogExport.footer(count: count), to: sink)
     }
 
-    private func deliver(
-        _ bytes: [UInt8], to sink: @escaping @Sendable ([UInt8]) async throws -> Void
-    ) async throws(OperationError) {
+    private func deliver(_ bytes: [UInt8], to sink: @Sendable ([UInt8]) async throws -> Void) async throws {
         do {
             try await sink(bytes)
         } catch {
-            throw .unavailable("The export was broken off: \(error)")
+            throw OperationError.unavailable("The export was broken off: \(error)")
         }
     }
 
-    private func read<T: Sendable>(
-        _ body: @escaping @Sendable (any Reader) throws -> T
-    ) async throws(OperationError) -> T {
-        do {
-            return try await database.read(body)
-        } catch let error as OperationError {
-            throw error
-        } catch let damage as LogDamage {
-            throw .internalError("The audit log is damaged: \(damage). Run postern verify.")
-        } catch StoreError.unavailable {
-            throw .unavailable("The database can't be reached. Try again in a few seconds.")
-        } catch {
-            throw .internalError("The audit log can't be read: \(error)")
+    private static func translate(_ error: any Error) -> OperationError {
+        switch error {
+        case let error as OperationError: error
+        case let damage as LogDamage: .internalError("The audit log is damaged: \(damage). Run postern verify.")
+        case StoreError.unavailable: .unavailable("The database can't be reached. Try again in a few seconds.")
+        default: .internalError("The audit log can't be read: \(error)")
         }
     }
 }

@@ -120,24 +120,28 @@ public actor Sequencer {
         // An actor lets others in while it waits: a second round beside this one would race it to the same state.
         guard !isTurning else { return wake.signal() }
         isTurning = true
-        defer { isTurning = false }
+        do {
+            try await round()
+            isTurning = false
+        } catch {
+            isTurning = false
+            throw error
+        }
+    }
+
+    private func round() async throws {
         if lease == nil {
             guard clock.now >= nextAttempt else { return }
-            guard let taken = try await leadership.acquire(Self.leaderName) else {
-                try await watch()
-                return
-            }
-            lease = taken
+            lease = try await leadership.acquire(Self.leaderName)
+            guard lease != nil else { return try await watch() }
             do {
                 try await takeOver()
-            } catch let refusal as SequencerRefusal {
-                shared.withLock { $0.refusal = refusal.description }
-                nextAttempt = clock.now + Self.refusalPause
-                await stepDown()
-                return
             } catch {
                 await stepDown()
-                throw error
+                guard let refusal = error as? SequencerRefusal else { throw error }
+                shared.withLock { $0.refusal = refusal.description }
+                nextAttempt = clock.now + Self.refusalPause
+                return
             }
             shared.withLock { $0.refusal = nil }
         }
@@ -171,80 +175,97 @@ public actor Sequencer {
 
     private func takeOver() async throws {
         let store = store
+        let found = try await database.read { try store.state($0) }
         let records = try file.tail()
-        if let found = try await database.read({ try store.state($0) }) {
-            try await goOn(from: found, records)
+        if let found {
+            try await takeOver(found, records)
         } else {
-            try await begin(records)
+            try await openFirst(records)
         }
     }
 
-    /// Nothing was ever sequenced here. A checkpoint known outside means that this is not the log's database.
-    private func begin(_ fileRecords: [CheckpointFile.Record]) async throws {
-        try refuseLarger(fileRecords, than: 0)
-        let store = store
+    /// Nothing was ever sequenced here.
+    private func openFirst(_ records: [CheckpointFile.Record]) async throws {
+        // A checkpoint known outside means that this is not the log's database.
+        try refuseLarger(records, than: 0)
         let first = LogState(origin: key.name, size: 0, root: MerkleTree.emptyRoot, epoch: 1)
-        try await commit(store.open(first))
-        (state, frontier, publishedSize) = (first, TileFrontier(), 0)
+        let statement = store.open(first)
+        try await database.write { $0.enqueue(statement) }
+        state = first
+        frontier = TileFrontier()
+        publishedSize = 0
     }
 
-    /// One transaction of one statement. Outside the actor, and with a result: Swift 6.3's debug code frees a frame too early
-    /// where an actor awaits a transaction without one.
-    private nonisolated func commit(_ statement: Statement) async throws {
-        _ = try await database.write { writer -> Bool in
-            writer.enqueue(statement)
-            return true
-        }
-    }
-
-    private func goOn(from found: LogState, _ fileRecords: [CheckpointFile.Record]) async throws {
+    /// What the database holds of the tree, when it does not contradict itself.
+    private func readEdge(_ found: LogState) async throws -> Edge {
         let store = store
-        let origin = key.name
-        guard found.origin == origin else {
-            throw SequencerRefusal(
-                """
-                The database holds the log \(found.origin), but this server signs for \(origin). Set the log's origin and \
-                key back, or open a successor log with: postern audit successor
-                """)
-        }
-        let (edge, published) = try await database.read { reader in
+        return try await database.read { reader in
             do {
-                return (try store.frontier(size: found.size, reader), try store.newestCheckpoint(reader))
+                return Edge(
+                    frontier: try store.frontier(size: found.size, reader),
+                    published: try store.newestCheckpoint(reader))
             } catch let damage as LogDamage {
                 throw SequencerRefusal("The stored log is damaged: \(damage). Run postern verify.")
             }
         }
-        guard edge.root == found.root else {
+    }
+
+    private struct Edge: Sendable {
+        let frontier: TileFrontier
+        let published: StoredCheckpoint?
+    }
+
+    private func takeOver(_ found: LogState, _ records: [CheckpointFile.Record]) async throws {
+        guard found.origin == key.name else {
+            throw SequencerRefusal(
+                """
+                The database holds the log \(found.origin), but this server signs for \(key.name). Set the log's origin and \
+                key back, or open a successor log with: postern audit successor
+                """)
+        }
+        let edge = try await readEdge(found)
+        guard edge.frontier.root == found.root else {
             throw SequencerRefusal(
                 """
                 The stored leaves and tiles do not give the stored root of \(found.size) entries. Run postern verify to see \
                 what was changed.
                 """)
         }
-        var known: [(source: String, note: String)] = []
-        if let published { known.append(("the database", published.note)) }
-        if case .checkpoint(let note)? = fileRecords.last(where: { if case .checkpoint = $0 { true } else { false } }) {
-            known.append((file.path, note))
-        }
-        for note in try await witnessed() { known.append(("a witness", note)) }
-        let successions = fileRecords.compactMap { record in
+        publishedSize = try await checkKnown(found, edge.published, records)
+        let claimed = LogState(origin: found.origin, size: found.size, root: found.root, epoch: found.epoch + 1)
+        let statement = store.advance(found, to: claimed)
+        try await database.write { $0.enqueue(statement) }
+        state = claimed
+        frontier = edge.frontier
+    }
+
+    /// Compares every checkpoint known anywhere with the database; answers the size of the newest one it has published.
+    private func checkKnown(
+        _ found: LogState, _ published: StoredCheckpoint?, _ records: [CheckpointFile.Record]
+    ) async throws -> Int64 {
+        let successions = records.compactMap { record in
             if case .succession(let note) = record { try? Succession(note: note) } else { nil }
         }
         var newestInFile: Int64 = -1
-        publishedSize = 0
-        for (source, note) in known {
-            guard let checkpoint = try own(note, from: source, successions) else { continue }
-            try await check(checkpoint, from: source, against: found)
-            if source == "the database" { publishedSize = checkpoint.size }
-            if source == file.path { newestInFile = checkpoint.size }
+        for record in records.reversed() {
+            guard case .checkpoint(let note) = record else { continue }
+            if let known = try own(note, from: file.path, successions) {
+                try await check(known, from: file.path, against: found)
+                newestInFile = known.size
+            }
+            break
         }
+        let witnesses = try await witnessed()
+        for note in witnesses {
+            if let known = try own(note, from: "a witness", successions) {
+                try await check(known, from: "a witness", against: found)
+            }
+        }
+        guard let published, let known = try own(published.note, from: "the database", successions) else { return 0 }
+        try await check(known, from: "the database", against: found)
         // What the database has published must be in the file of this machine as well.
-        if let published, published.size > newestInFile, publishedSize == published.size {
-            try file.append(.checkpoint(published.note))
-        }
-        let claimed = LogState(origin: origin, size: found.size, root: found.root, epoch: found.epoch + 1)
-        try await commit(store.advance(found, to: claimed))
-        (state, frontier) = (claimed, edge)
+        if known.size > newestInFile { try file.append(.checkpoint(published.note)) }
+        return known.size
     }
 
     private func refuseLarger(_ records: [CheckpointFile.Record], than size: Int64) throws {
@@ -346,7 +367,7 @@ public actor Sequencer {
         try file.append(.checkpoint(note))
         let row = StoredCheckpoint(size: committed.size, root: committed.root.bytes, note: note)
         let at = clock.now
-        try await commit(store.publish(row, epoch: committed.epoch, at: at))
+        try await database.write { $0.enqueue(store.publish(row, epoch: committed.epoch, at: at)) }
         publishedSize = committed.size
     }
 }

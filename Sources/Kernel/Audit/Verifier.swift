@@ -296,7 +296,9 @@ public struct Verifier: Sendable {
             try store.pending(limit: Int(clamping: waiting), reader) { id, _ in queue.append(id) }
             let waitingEvents = try store.events(queue, reader)
             let waitingSealed = try store.sealed(queue, reader)
-            for id in queue { if let event = waitingEvents[id] { check.check(event, index: nil, sealed: waitingSealed[id]) } }
+            for id in queue {
+                if let event = waitingEvents[id] { check.check(event, index: nil, sealed: waitingSealed[id]) }
+            }
             try check.settle(store, reader)
             findings += check.result.findings
 
