@@ -188,7 +188,9 @@ public struct Pipeline: Sendable {
             missing.append(
                 FieldError(pointer: "/reason_code", detail: "Choose a reason code: \(codes.joined(separator: ", "))."))
         }
-        if case .required(let count) = spec.justification {
+        // What is there and malformed is named once, not as missing too.
+        func isMalformed(_ pointer: String) -> Bool { errors.contains { $0.pointer == pointer } }
+        if case .required(let count) = spec.justification, !isMalformed("/justification") {
             let length = justification?.count ?? 0
             if length < count {
                 missing.append(
@@ -199,7 +201,7 @@ public struct Pipeline: Sendable {
                             : "Justification must have at least \(count) characters; it has \(length)."))
             }
         }
-        if spec.ticketRequired, ticket == nil {
+        if spec.ticketRequired, ticket == nil, !isMalformed("/ticket") {
             missing.append(FieldError(pointer: "/ticket", detail: "Ticket is required."))
         }
         return (justification, ticket, missing)
@@ -253,17 +255,18 @@ public struct Pipeline: Sendable {
             return .refused(.overLimit(sentence))
         }
 
-        let tenant = rehearsed.target?.tenantID ?? plan.changes.first?.after.tenantID
+        // A batch is about all its rows, not about the first one.
+        let main = rehearsed.target ?? (plan.recordsDigests ? nil : plan.changes.first?.after)
         var draft = EventDraft(id: eventID, at: clock.now, .mutation, operation.spec.name, by: caller)
-        draft.tenant = tenant
-        draft.target = (rehearsed.target ?? plan.changes.first?.after).map { (type(of: $0).type, $0.id) }
+        draft.tenant = main?.tenantID
+        draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
         draft.policyVersion = policyVersion
         draft.operationID = operationID
         draft.linked = request.undoes
         draft.facts = plan.facts
         if request.undoes != nil { draft.facts["undo"] = true }
-        let subjects = (rehearsed.target ?? plan.changes.first?.after)?.subjects ?? []
+        let subjects = main?.subjects ?? []
         if let text = admitted.justification {
             draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
         }
@@ -321,7 +324,7 @@ public struct Pipeline: Sendable {
                     at: now))
         }
 
-        let main = plan.changes.first
+        let main = plan.recordsDigests ? nil : plan.changes.first
         let target = rehearsed.target?.id ?? main?.id
         let undo = self.undo(
             operation, target: target, before: main?.before?.document, after: main?.after.document,
