@@ -286,7 +286,8 @@ extension StaffConsole {
                 throw OperationError.unauthenticated
             }
             sheet = OperationSheet(
-                operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing, signed: signed,
+                operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing,
+                signed: signed,
                 choices: sheet.choices)
         }
         return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
