@@ -19,7 +19,13 @@ public struct Console: Sendable {
         public let path: String
         /// Without it the item is absent; `nil` = every signed-in person.
         public let permission: String?
-        public init(_ section: Section, _ title: String, icon: String, path: String, permission: String?) {
+        /// How many things wait there for this person; `nil` for an item without a count. Asked for every page: cheap.
+        public let due: (@Sendable (Caller, any Reader) throws -> Int64)?
+        public init(
+            _ section: Section, _ title: String, icon: String, path: String, permission: String?,
+            due: (@Sendable (Caller, any Reader) throws -> Int64)? = nil
+        ) {
+            self.due = due
             self.section = section
             self.title = title
             self.icon = icon
@@ -36,11 +42,15 @@ public struct Console: Sendable {
     public let pages: [Page]
     /// What a violated unique index means to the person who typed the value, by index name.
     public let uniqueRules: [String: FieldError]
+    /// Choices only known at run time, by operation and field: `staff.invite/roles`.
+    public let choices: [String: @Sendable (any Reader) throws -> [Field.Choice]]
 
     public init(
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
-        entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:]
+        entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:],
+        choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:]
     ) {
+        self.choices = choices
         self.name = name
         self.menu = menu
         self.operations = operations
@@ -70,11 +80,14 @@ public struct PageCall: Sendable {
     public let catalog: Catalog
     /// The session's token, for forms of the page's own.
     public let csrf: String
+    /// What is wrong with a form of the page's own that was just posted; pointers name its fields (`/old`).
+    public let errors: [FieldError]
 
     public init(
         path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog,
-        csrf: String = ""
+        csrf: String = "", errors: [FieldError] = []
     ) {
+        self.errors = errors
         self.path = path
         self.query = query
         self.caller = caller
@@ -95,7 +108,10 @@ public struct PageAnswer: Sendable {
     public let title: String
     public let body: Node
     public let disclosure: Disclosure?
-    public init(title: String, body: Node, disclosure: Disclosure? = nil) {
+    /// Another page of this console that answers better; recorded and then followed instead of showing the body.
+    public let redirect: String?
+    public init(title: String, body: Node, disclosure: Disclosure? = nil, redirect: String? = nil) {
+        self.redirect = redirect
         self.title = title
         self.body = body
         self.disclosure = disclosure

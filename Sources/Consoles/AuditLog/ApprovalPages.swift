@@ -169,7 +169,7 @@ enum ApprovalPages {
                     " Nothing has been changed yet."
                 }
             }
-            if !groups.isEmpty { UI.diff(groups, caption: "What changes", captions: ("Then", "After")) }
+            if !groups.isEmpty { UI.diff(groups, caption: "What changes", captions: ("Then", "After"), exact: false) }
             if let input = detail.input, input != .object([:]) {
                 UI.fold("The fields as sent") { UI.json(input) }
             }

@@ -6,11 +6,16 @@ public enum AuditLogConsole {
     public static let console = Console(
         "Audit log",
         menu: [
-            .init(.work, "Approvals", icon: "approve", path: "/approvals", permission: nil),
+            .init(.work, "Approvals", icon: "approve", path: "/approvals", permission: nil, due: waiting),
             .init(.assurance, "Audit log", icon: "log", path: "/audit", permission: "audit.view"),
         ],
         reads: [listEvents, viewEvent, listApprovals, viewApproval],
         pages: [AuditPages.list, AuditPages.detail, ApprovalPages.list, ApprovalPages.detail])
+
+    /// Requests this person could sign.
+    private static let waiting: @Sendable (Caller, any Reader) throws -> Int64 = { caller, reader in
+        Int64(try ApprovalList.pending(limit: 100, from: reader).count { $0.canBeFilled(by: caller) })
+    }
 
     private static let listEvents = Read(
         "audit.list", summary: "Events of the audit log, newest first.", path: "/audit-events",

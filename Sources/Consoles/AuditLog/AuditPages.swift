@@ -83,20 +83,23 @@ enum AuditPages {
 
     /// The filters, in the URL. Each one that is on can be taken away by itself.
     static func filters(_ typed: [String: String], catalog: Catalog, count: Int?) -> Node {
-        func text(_ name: String, _ label: String, _ placeholder: String, list: String? = nil, size: Int = 16) -> Node {
-            el("label", .class("vh"), Attribute("for", "a-\(name)")) { label }
-                + void(
+        func text(_ name: String, _ label: String, _ placeholder: String, list: String? = nil) -> Node {
+            el("label", Attribute("for", "a-\(name)")) {
+                el("span") { label }
+                void(
                     "input",
                     [
                         .class("input"), .id("a-\(name)"), .name(name), .value(typed[name] ?? ""),
-                        Attribute("placeholder", placeholder), Attribute("size", "\(size)"),
+                        Attribute("placeholder", placeholder), Attribute("size", "8"),
                         Attribute("autocomplete", "off"), Attribute("spellcheck", "false"),
                         list.map { Attribute("list", $0) } ?? .none,
                     ])
+            }
         }
         func choice(_ name: String, _ label: String, _ any: String, _ words: [String]) -> Node {
-            el("label", .class("vh"), Attribute("for", "a-\(name)")) { label }
-                + el("select", .class("input"), .id("a-\(name)"), .name(name)) {
+            el("label", Attribute("for", "a-\(name)")) {
+                el("span") { label }
+                el("select", .class("input"), .id("a-\(name)"), .name(name)) {
                     el("option", .value("")) { any }
                     for word in words {
                         el("option", .value(word), .when(typed[name] == word, Attribute("selected"))) {
@@ -104,23 +107,24 @@ enum AuditPages {
                         }
                     }
                 }
+            }
         }
         let on = EventList.parameters.filter { typed[$0] != nil }
         return el(
-            "form", .class("tools no-print"), Attribute("role", "search"), .label("Filter events"),
+            "form", .class("query no-print"), Attribute("role", "search"), .label("Filter events"),
             Attribute("action", "/audit")
         ) {
-            text("actor", "Actor: id or e-mail", "Actor: e-mail or id", size: 20)
-            text("tenant", "Tenant: id or slug", "Tenant: slug or id")
-            text("target", "Target: id", "Target id")
-            text("action", "Action", "Action", list: "a-actions")
+            text("actor", "Actor", "e-mail or id")
+            text("tenant", "Tenant", "slug or id")
+            text("target", "Target", "id")
+            text("action", "Action", "tenant.suspend", list: "a-actions")
             el("datalist", .id("a-actions")) {
                 for operation in catalog.operations { void("option", .value(operation.spec.name)) }
             }
-            choice("class", "Class", "Any class", EventClass.allCases.map(\.rawValue))
-            choice("outcome", "Outcome", "Any outcome", EventOutcome.allCases.map(\.rawValue))
-            text("from", "From: day or time, UTC", "From, 2026-11-17", size: 12)
-            text("until", "Until: day or time, UTC", "Until", size: 12)
+            choice("class", "Class", "Any", EventClass.allCases.map(\.rawValue))
+            choice("outcome", "Outcome", "Any", EventOutcome.allCases.map(\.rawValue))
+            text("from", "From, UTC", "2026-11-17")
+            text("until", "Until, UTC", "2026-11-18")
             UI.button("Filter")
         }
             + (on.isEmpty

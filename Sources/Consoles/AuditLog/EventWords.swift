@@ -49,10 +49,21 @@ enum EventWords {
         }
     }
 
+    /// Facts that are no operations, in words.
+    private static let plain = [
+        "audit.list": "Looked through the audit log", "audit.view": "Read an event", "audit.export": "Exported events",
+        "tenant.view": "Viewed a tenant", "tenant.users": "Viewed members", "tenant.history": "Viewed a history",
+        "tenant.search": "Searched", "tenant.list": "Listed tenants", "user.view": "Viewed a user",
+        "staff.view": "Viewed a colleague", "staff.list": "Listed staff", "approval.view": "Viewed a request",
+        "signin.succeeded": "Signed in", "signin.failed": "Failed sign-in", "signin.ended": "Signed out",
+        "authz.denied": "Refused: permission missing", "authz.denial_burst": "Many refusals in a short time",
+    ]
+
     /// "Suspend Marlow Freight" when the action is an operation, else its name.
     static func title(_ event: EventRow, catalog: Catalog) -> String {
         guard let spec = catalog[event.action]?.spec else {
-            return event.targetName.map { "\(event.action): \($0)" } ?? event.action
+            let words = plain[event.action] ?? event.action
+            return event.targetName.map { "\(words): \($0)" } ?? words
         }
         return event.targetName.map { "\(spec.title): \($0)" } ?? spec.title
     }

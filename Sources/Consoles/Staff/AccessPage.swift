@@ -16,7 +16,12 @@ enum AccessPage {
             + UI.stack {
                 UI.panel("Roles", id: "p-roles") {
                     UI.panelBody {
-                        UI.facts(matrix.roles.map { role in (role.id, Node(role.summary)) })
+                        el("div", .class("roomy")) {
+                            UI.facts(
+                                matrix.roles.map { role in
+                                    (role.title, Node(role.summary) + Node(" ") + UI.tag(role.id))
+                                })
+                        }
                     }
                 }
                 for (index, area) in matrix.areas.enumerated() { table(area.title, area.permissions, matrix, index) }
@@ -40,8 +45,10 @@ enum AccessPage {
                 Column(role.title) { entry in cell(matrix.cell(role.id, entry.code), role) }
             }
         return UI.panel(title, id: "p-area-\(index)", hint: "\(permissions.count) permissions") {
-            UI.table(
-                caption: "Permissions: \(title), by role", columns: columns, rows: permissions, density: .dense)
+            el("div", .class("matrix")) {
+                UI.table(
+                    caption: "Permissions: \(title), by role", columns: columns, rows: permissions, density: .dense)
+            }
         }
     }
 

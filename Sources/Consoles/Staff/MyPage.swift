@@ -10,9 +10,19 @@ enum MyPage {
         let detail = try StaffDetail.load(call.caller.person, from: reader)
         let sessions = try SessionRow.load(of: detail.staff.id, from: reader)
         let left = detail.factors.first { $0.kind == .recovery }?.recoveryDigests.count ?? 0
+        func wrong(_ field: String) -> String? {
+            let found = call.errors.filter { $0.pointer.split(separator: "/").last.map(String.init) == field }
+            return found.isEmpty ? nil : found.map(\.detail).joined(separator: " ")
+        }
+        let done: Node =
+            switch call.first("done") {
+            case "password": UI.banner(.ok, "Your password is changed.", "Your other sessions have ended.")
+            case "session": UI.banner(.ok, "The session has ended.")
+            default: .none
+            }
         let roles = call.caller.roles.sorted()
         let body =
-            UI.title("My security", lead: detail.staff.email)
+            UI.title("My security", lead: detail.staff.email) + done
             + (left <= 2
                 ? UI.banner(
                     .warn, left == 0 ? "You have no recovery codes left." : "You have \(left) recovery codes left.",
@@ -54,12 +64,14 @@ enum MyPage {
                                 UI.field(
                                     Field(
                                         "old", label: "Present password", help: "So that nobody else can change it.",
-                                        .password, isRequired: true, autocomplete: "current-password"))
+                                        .password, error: wrong("old"), isRequired: true,
+                                        autocomplete: "current-password", hasFocus: wrong("old") != nil))
                                 UI.field(
                                     Field(
                                         "new", label: "New password",
                                         help: "At least 12 characters; a few unrelated words are easiest.", .password,
-                                        isRequired: true, autocomplete: "new-password"))
+                                        error: wrong("new"), isRequired: true, autocomplete: "new-password",
+                                        hasFocus: wrong("new") != nil))
                                 el("p", .class("hint")) { "Your other sessions end." }
                                 el("p") { UI.button("Change password") }
                             }

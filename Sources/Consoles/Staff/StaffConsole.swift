@@ -20,5 +20,8 @@ public enum StaffConsole {
         pages: [StaffPages.list, StaffPages.view, AccessPage.page, MyPage.page],
         uniqueRules: [
             "staff_email": FieldError(pointer: "/input/email", detail: "Somebody with this e-mail exists already.")
+        ],
+        choices: [
+            "staff.invite/roles": { _ in Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) } }
         ])
 }

@@ -12,7 +12,7 @@ enum SearchPage {
         let tenant: Tenant
     }
 
-    static let page = Page("/search", permission: "tenant.view", menuPath: "/tenants") { call, reader in
+    static let page = Page("/search", permission: "tenant.view", menuPath: "") { call, reader in
         guard let query = call.first("q"), !query.allSatisfy(\.isWhitespace) else {
             return PageAnswer(title: "Search", body: UI.title("Search") + prompt)
         }
@@ -27,7 +27,12 @@ enum SearchPage {
                 if !deeds.isEmpty { doing(deeds) }
                 if !search.hits.isEmpty { results(search) } else if deeds.isEmpty { nothing(people: people) }
             }
-        return PageAnswer(title: "Search", body: body, disclosure: disclosure)
+        // Whoever types a whole id, external id or slug wants that thing, not a list of one.
+        var redirect: String?
+        if search.tier == .exact, search.hits.count == 1, deeds.isEmpty, let hit = search.hits.first {
+            redirect = hit.kind == .tenant ? "/tenants/\(hit.id)" : "/users/\(hit.id)"
+        }
+        return PageAnswer(title: "Search", body: body, disclosure: disclosure, redirect: redirect)
     }
 
     // MARK: Operations in words

@@ -24,7 +24,7 @@ enum TenantPage {
         let disclosure: Disclosure
         switch tab {
         case .overview:
-            content = try overview(tenant, owner: owner, in: reader, catalog: call.catalog)
+            content = try overview(tenant, owner: owner, in: reader, call)
             disclosure = Disclosure(
                 "tenant.view", target: ("tenant", tenant.id), tenant: tenant.id, count: 1, ids: [tenant.id])
         case .members:
@@ -33,7 +33,7 @@ enum TenantPage {
             disclosure = page.disclosure
         case .history:
             let page = try StatusHistory.load(tenant.id, call.readCall, from: reader)
-            content = try historyList(page, tenant, isFirst: call.first("cursor") == nil, in: reader)
+            content = try historyList(page, tenant, call, in: reader)
             disclosure = Disclosure(
                 "tenant.history", target: ("tenant", tenant.id), tenant: tenant.id, count: page.lines.count,
                 ids: page.lines.map(\.event))
@@ -100,8 +100,9 @@ enum TenantPage {
     // MARK: Overview
 
     private static func overview(
-        _ tenant: Tenant, owner: User?, in reader: any Reader, catalog: Catalog
+        _ tenant: Tenant, owner: User?, in reader: any Reader, _ call: PageCall
     ) throws -> Node {
+        let seesLog = call.caller.permissions.contains("audit.view")
         let now = reader.now
         let events = try reader.query(TenantQueries.activity(of: tenant.id, limit: 20)).map(ActivityLine.init)
         let names = try staffNames(events.map(\.actor), in: reader)
@@ -129,13 +130,15 @@ enum TenantPage {
             }
             UI.panel(
                 "Activity", id: "t-activity",
-                actions: el("a", .class("small"), .href("/audit?tenant=\(tenant.id)")) { "All events" }
+                actions: seesLog
+                    ? el("a", .class("small"), .href("/audit?tenant=\(tenant.id)")) { "All events" } : .none
             ) {
                 UI.panelBody {
                     if events.isEmpty {
                         el("p", .class("muted")) { "Nothing is recorded yet." }
                     } else {
-                        UI.timeline(events.map { $0.entry(names: names, catalog: catalog) }, now: now)
+                        UI.timeline(
+                            events.map { $0.entry(names: names, catalog: call.catalog, linked: seesLog) }, now: now)
                     }
                 }
             }
@@ -202,29 +205,32 @@ enum TenantPage {
     // MARK: History
 
     private static func historyList(
-        _ page: StatusHistory, _ tenant: Tenant, isFirst: Bool, in reader: any Reader
+        _ page: StatusHistory, _ tenant: Tenant, _ call: PageCall, in reader: any Reader
     ) throws -> Node {
+        let seesLog = call.caller.permissions.contains("audit.view")
         if page.lines.isEmpty {
             return UI.empty("No change of state is recorded", "The first one will stand here with who made it and why.")
         }
         let names = try staffNames(page.lines.map(\.actor), in: reader)
         let entries = page.lines.map { line in
             let name = line.actorKind == "staff" ? names[line.actor] ?? line.actor : nil
+            let to =
+                seesLog
+                ? el("a", .class("what"), .href("/audit/\(line.event)")) { line.to } : el("b") { line.to }
             return TimelineEntry(
                 at: line.at, personName: name,
                 sentence: el("b") { name ?? "System" }
                     + (line.from.map { from in
-                        Node(" moved it from \(from) to ")
-                            + el("a", .class("what"), .href("/audit/\(line.event)")) { line.to }
-                    } ?? Node(" registered it as ") + el("a", .class("what"), .href("/audit/\(line.event)")) { line.to }),
-                detail: line.reasonCode)
+                        Node(" moved it from \(from) to ") + to
+                    } ?? Node(" registered it as ") + to),
+                detail: line.reasonCode.map(titled))
         }
         return UI.panel("Status history", id: "t-history", hint: "the latest first") {
             UI.panelBody { UI.timeline(entries, now: reader.now) }
         }
             + UI.pages(
                 page.lines.count == 1 ? "1 change" : "\(page.lines.count) changes",
-                first: isFirst ? nil : "/tenants/\(tenant.id)?tab=history",
+                first: call.first("cursor") == nil ? nil : "/tenants/\(tenant.id)?tab=history",
                 next: page.next.map {
                     PageAddress(path: "/tenants/\(tenant.id)").with("tab", "history").with("cursor", $0).text
                 })
@@ -272,23 +278,33 @@ private struct ActivityLine {
         actor = try row.string("actor_id")
     }
 
-    func entry(names: [String: String], catalog: Catalog) -> TimelineEntry {
+    func entry(names: [String: String], catalog: Catalog, linked: Bool) -> TimelineEntry {
         let name = actorKind == "staff" ? names[actor] ?? actor : nil
-        let title = catalog[action]?.spec.title ?? Self.views[action] ?? action
-        let verb =
+        var title = catalog[action]?.spec.title ?? Self.views[action] ?? action
+        var verb =
             switch (eventClass, outcome) {
             case (_, "denied"): "was refused"
             case (_, "failed"): "failed at"
             case (_, "blocked"): "was blocked from"
             case (_, "requested"): "asked for"
-            case ("access", _): "viewed"
+            case ("access", _): catalog[action] == nil ? "viewed" : "previewed"
             default: "did"
             }
+        if verb == "did", let deed = Self.deeds[action] { (verb, title) = (deed, "the tenant") }
+        let what: Node =
+            linked ? el("a", .class("what"), .href("/audit/\(id)")) { title } : el("span", .class("what")) { title }
         return TimelineEntry(
             at: at, personName: name, systemIcon: eventClass == "effect" ? "send" : "settings",
             sentence: el("b") { name ?? (actorKind == "system" ? "System" : actorKind) } + Node(" \(verb) ")
-                + el("a", .class("what"), .href("/audit/\(id)")) { title })
+                + what)
     }
+
+    /// What was done, as one says it.
+    private static let deeds = [
+        "tenant.create": "created", "tenant.update": "edited", "tenant.suspend": "suspended",
+        "tenant.restore": "restored", "tenant.archive": "archived", "tenant.hard_delete": "deleted for good",
+        "tenant.retry_onboarding": "set up again",
+    ]
 
     private static let views = [
         "tenant.view": "the tenant", "tenant.users": "its members", "tenant.history": "its history",

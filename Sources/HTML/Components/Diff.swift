@@ -33,6 +33,37 @@ public struct DocumentDiff: Sendable, Equatable {
         }
     }
 
+    /// A field's path as people say it: `status_since` → "Status since", `settings.locale` → "Settings, locale".
+    public static func label(_ path: String) -> String {
+        let words = path.replacing(".", with: ", ").split(separator: "_").map { $0 == "id" ? "id" : String($0) }
+            .joined(separator: " ")
+        return words.prefix(1).uppercased() + words.dropFirst()
+    }
+
+    /// What every change moves by itself, and what a new thing does not have: left out where a person decides, never in
+    /// the record.
+    var essential: [Line] {
+        lines.filter { line in
+            if line.path == "version" || line.path == "updated_at" { return false }
+            guard line.before == nil, let after = line.after else { return true }
+            return after != .null && after != .object([:]) && line.path != "created_at" && line.path != "id"
+        }
+    }
+
+    /// A value for a person who decides: times without fractions, "none" for what is empty.
+    static func spoken(_ value: JSON) -> String {
+        switch value {
+        case .null: return "none"
+        case .bool(let isOn): return isOn ? "yes" : "no"
+        case .string(let text):
+            guard text.utf8.count >= 20, text.hasSuffix("Z"), let instant = Instant(rfc3339: text) else {
+                return words(value)
+            }
+            return TimeText.utc(instant)
+        default: return words(value)
+        }
+    }
+
     /// A value as people read it: text bare, lists joined by commas, everything else as JSON.
     public static func words(_ value: JSON) -> String {
         switch value {
@@ -61,8 +92,18 @@ extension UI {
 
     /// Before → after, grey and tinted; a change is neither good nor bad. Unchanged fields are hidden.
     /// - Parameter captions: "Now"/"After" in a preview, "Before"/"After" in the record.
+    /// - Parameter exact: names and values as the log holds them, every field; otherwise in words, the essential ones.
     public static func diff(
-        _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After")
+        _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After"),
+        exact: Bool = true
+    ) -> Node {
+        let text = exact ? DocumentDiff.words : DocumentDiff.spoken
+        return table(groups, caption: caption, captions: captions, exact: exact, text: text)
+    }
+
+    private static func table(
+        _ groups: [DiffGroup], caption: String, captions: (before: String, after: String), exact: Bool,
+        text: (JSON) -> String
     ) -> Node {
         el("table", .class("diff")) {
             el("caption") { caption }
@@ -74,7 +115,8 @@ extension UI {
                 }
             }
             for group in groups {
-                let lines = DocumentDiff(before: group.before, after: group.after).lines
+                let difference = DocumentDiff(before: group.before, after: group.after)
+                let lines = exact ? difference.lines : difference.essential
                 el("tbody") {
                     if let title = group.title {
                         el("tr", .class("group")) {
@@ -86,17 +128,21 @@ extension UI {
                     }
                     for line in lines {
                         el("tr") {
-                            el("th", Attribute("scope", "row"), .class("id")) { code(line.path) }
+                            if exact {
+                                el("th", Attribute("scope", "row"), .class("id")) { code(line.path) }
+                            } else {
+                                el("th", Attribute("scope", "row"), .title(line.path)) { DocumentDiff.label(line.path) }
+                            }
                             el("td", .class("long")) {
                                 if let before = line.before {
-                                    el("del") { DocumentDiff.words(before) }
+                                    el("del") { text(before) }
                                 } else {
                                     hiddenText("absent")
                                 }
                             }
                             el("td", .class("long")) {
                                 if let after = line.after {
-                                    el("ins") { DocumentDiff.words(after) }
+                                    el("ins") { text(after) }
                                 } else {
                                     el("ins") { "removed" }
                                 }
@@ -111,8 +157,9 @@ extension UI {
     /// The differences of one entity.
     public static func diff(
         before: JSON?, after: JSON?, caption: String = "What changed",
-        captions: (before: String, after: String) = ("Before", "After")
+        captions: (before: String, after: String) = ("Before", "After"), exact: Bool = true
     ) -> Node {
-        diff([DiffGroup(title: nil, before: before, after: after)], caption: caption, captions: captions)
+        diff(
+            [DiffGroup(title: nil, before: before, after: after)], caption: caption, captions: captions, exact: exact)
     }
 }

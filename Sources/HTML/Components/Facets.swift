@@ -96,9 +96,11 @@ extension UI {
     public static func pager(_ summary: String, newer: String?, older: String?) -> Node {
         el("nav", .class("pager"), .label("Pages")) {
             el("span") { summary }
-            el("span", .class("push btns")) {
-                pagerLink("Newer", newer, leading: "left", rel: "prev")
-                pagerLink("Older", older, trailing: "right", rel: "next")
+            if newer != nil || older != nil {
+                el("span", .class("push btns")) {
+                    pagerLink("Newer", newer, leading: "left", rel: "prev")
+                    pagerLink("Older", older, trailing: "right", rel: "next")
+                }
             }
         }
     }
@@ -107,9 +109,11 @@ extension UI {
     public static func pages(_ summary: String, first: String?, next: String?) -> Node {
         el("nav", .class("pager"), .label("Pages")) {
             el("span") { summary }
-            el("span", .class("push btns")) {
-                pagerLink("First page", first, leading: "left", rel: "prev")
-                pagerLink("Next", next, trailing: "right", rel: "next")
+            if first != nil || next != nil {
+                el("span", .class("push btns")) {
+                    pagerLink("First page", first, leading: "left", rel: "prev")
+                    pagerLink("Next", next, trailing: "right", rel: "next")
+                }
             }
         }
     }

@@ -42,7 +42,7 @@ extension UI {
     /// Nothing to show: what would stand here and what to do.
     public static func empty(_ headline: String, _ text: String, action: Node = .none) -> Node {
         el("div", .class("empty")) {
-            el("h2") { headline }
+            el("p", .class("empty__head")) { headline }
             el("p") { text }
             if !action.isEmpty { el("p", .class("row")) { action } }
         }

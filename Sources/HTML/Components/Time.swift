@@ -69,7 +69,11 @@ extension UI {
 
     /// Relative first, then UTC: "11 min ago 17 Nov 2026 14:21:09 UTC".
     public static func timeWithUTC(_ instant: Instant, now: Instant) -> Node {
-        time(instant, now: now) + Node(" ") + el("span", .class("muted")) { TimeText.utc(instant) }
+        // After a week the relative form is the day itself; it is not said twice.
+        if abs((now - instant).seconds) >= 7 * 86_400 {
+            return el("time", Attribute("datetime", instant.rfc3339)) { TimeText.utc(instant) }
+        }
+        return time(instant, now: now) + Node(" ") + el("span", .class("muted")) { TimeText.utc(instant) }
     }
 
     /// The exact time in UTC, short: `14:32:04` of today, else `16 Nov 14:32`.

@@ -41,6 +41,8 @@ public struct OperationFormModel: Sendable {
     public var url: String
     /// Where "Cancel" leads.
     public var cancelURL: String
+    /// What stands there, when there is no target: "Tenants".
+    public var listTitle = "Back"
     /// What the person typed, by form field name; several values are joined by line feeds.
     public var values: [String: String]
     public var errors: [FieldError]
@@ -125,8 +127,8 @@ public struct OperationFormModel: Sendable {
             let name = "input.\(field.name)"
             let rules = field.param.rules
             let control: Field.Control =
-                if let choices = choices[field.name] {
-                    .select(choices)
+                if let offered = choices[field.name] {
+                    if case .choices = field.param.control { .checkboxes(offered) } else { .select(offered) }
                 } else {
                     switch field.param.control {
                     case .line: .line
@@ -283,7 +285,7 @@ public enum OperationViews {
                         preview.changes.map { change in
                             UI.DiffGroup(
                                 change, title: preview.changes.count > 1 ? "\(noun(change.type)) \(change.name)" : nil)
-                        }, caption: "What changes", captions: ("Now", "After"))
+                        }, caption: "What changes", captions: ("Now", "After"), exact: false)
                 }
         }
         if preview.consequence != nil {
@@ -316,7 +318,7 @@ public enum OperationViews {
 
     private static func crumbs(_ model: OperationFormModel) -> Node {
         guard let target = model.target else {
-            return UI.crumbs([("Back", model.cancelURL)], here: model.operation.spec.title)
+            return UI.crumbs([(model.listTitle, model.cancelURL)], here: model.operation.spec.title)
         }
         return UI.crumbs(
             [(target.listTitle, target.listPath), (target.name, target.path)], here: UI.shortTitle(model.operation.spec)

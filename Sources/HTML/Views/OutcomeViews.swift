@@ -11,6 +11,16 @@ public struct OperationResultModel: Sendable {
     public var now: Instant
     /// The person may open the event's page (`audit.view`); otherwise its id stands as text.
     public var linksEvent: Bool
+    /// Scheme and authority of the console, for links that are passed on.
+    public var origin = ""
+
+    /// "Suspend Acme Robotics": what was done, to whom.
+    public var heading: String {
+        guard let target else { return spec.title }
+        let verb = UI.shortTitle(spec)
+        return verb == spec.title ? "\(verb): \(target.name)" : "\(verb) \(target.name)"
+    }
+
     public init(
         applied: Applied, spec: OperationSpec, target: (name: String, path: String)?, replayed: Bool, now: Instant,
         linksEvent: Bool = true
@@ -48,6 +58,8 @@ public struct ErrorPageModel: Sendable {
     public var requestID: String
     /// Where the way on leads; Home by default.
     public var link: (title: String, href: String)
+    /// Offers the list of what the person's roles lack.
+    public var linksAbsent = false
     public init(
         status: Int, title: String, detail: String, next: String, requestID: String,
         link: (title: String, href: String) = ("Go to Home", "/")
@@ -148,7 +160,7 @@ extension OperationViews {
     public static func result(_ model: OperationResultModel) -> Node {
         let applied = model.applied
         let event = "/audit/\(applied.eventID)"
-        return UI.title("\(model.spec.title): done") {
+        return UI.title(model.heading) {
             UI.chip("Done", .ok, .check)
         }
             + el("div", .class("split")) {
@@ -162,9 +174,9 @@ extension OperationViews {
                             if model.linksEvent { el("a", .href(event)) { "See the event" } }
                         }
                     }
-                    reveal(applied.reveal)
+                    reveal(applied.reveal, origin: model.origin)
                     el("section", .class("panel"), .label("What changed")) {
-                        UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
+                        UI.panelBody { UI.diff(before: applied.before, after: applied.after, exact: false) }
                     }
                 }
                 UI.panel(
@@ -202,16 +214,22 @@ extension OperationViews {
     }
 
     /// Values that are shown once and stored nowhere.
-    private static func reveal(_ values: [String: String]) -> Node {
-        guard !values.isEmpty else { return .none }
+    private static func reveal(_ secrets: [String: String], origin: String) -> Node {
+        guard !secrets.isEmpty else { return .none }
+        var values = secrets
+        // What the invited person needs is an address, not a token.
+        if let token = values.removeValue(forKey: "enrolment_token") {
+            values["enrolment_link"] = "\(origin)/enrol?token=\(token)"
+        }
         return UI.panel("Shown once", id: "r-reveal") {
             UI.panelBody {
                 el("p") { "Copy it now: it is stored nowhere and can’t be shown again." }
                 UI.facts(
                     values.sorted { $0.key < $1.key }.map { name, value in
                         (
-                            name.replacing("_", with: " "),
-                            el("span", .class("id")) { value } + UI.copyButton(value, label: "Copy \(name)")
+                            DocumentDiff.label(name),
+                            el("span", .class("id")) { value }
+                                + UI.copyButton(value, label: "Copy the \(name.replacing("_", with: " "))")
                         )
                     })
             }
@@ -260,7 +278,10 @@ extension OperationViews {
             + el("div", .class("narrow stack")) {
                 el("p", .class("prose")) { model.detail }
                 el("p", .class("prose")) { model.next }
-                el("p", .class("row")) { UI.linkButton(model.link.title, href: model.link.href) }
+                el("p", .class("row")) {
+                    UI.linkButton(model.link.title, href: model.link.href)
+                    if model.linksAbsent { UI.linkButton("What can’t I do?", href: "/absent", style: .quiet) }
+                }
                 el("p", .class("small muted")) {
                     "Request "
                     UI.id(model.requestID)

@@ -149,6 +149,7 @@ public enum SignInViews {
                     model.usesRecovery ? "Use the authenticator instead" : "Use a recovery code instead", style: .quiet,
                     block: true)
             }
+            + UI.linkButton("Start again with another e-mail", href: "/signin", style: .quiet, block: true)
     }
 
     public static func enrolment(_ model: EnrolmentModel) -> Node {

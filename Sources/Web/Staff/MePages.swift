@@ -36,9 +36,20 @@ extension StaffConsole {
                 }
             },
             FormRoute("/me/password") { posted in
-                try await context.signIn.changePassword(
-                    posted.signed.session, by: posted.signed.caller, old: posted.text("old"), new: posted.text("new"))
-                return .seeOther("/me?done=password")
+                do throws(OperationError) {
+                    try await context.signIn.changePassword(
+                        posted.signed.session, by: posted.signed.caller, old: posted.text("old"),
+                        new: posted.text("new"))
+                    return .seeOther("/me?done=password")
+                } catch {
+                    let errors: [FieldError]
+                    switch error {
+                    case .invalid(let found): errors = found
+                    case .tooManyRequests: errors = [FieldError(pointer: "/old", detail: Problem(error).detail)]
+                    default: throw error
+                    }
+                    return try await showAgain("/me", posted, errors: errors, status: Problem(error).status)
+                }
             },
             FormRoute("/me/recovery-codes") { posted in
                 do throws(OperationError) {

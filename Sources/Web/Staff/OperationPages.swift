@@ -13,6 +13,8 @@ struct OperationSheet: Sendable {
     /// The event this takes back, with the request that does it.
     let undoing: OperationRequest?
     let signed: StaffConsole.Signed
+    /// Choices read with the target, by field.
+    let choices: [String: [Field.Choice]]
 }
 
 extension AnyOperation {
@@ -103,20 +105,35 @@ extension StaffConsole {
         _ operation: AnyOperation, _ id: String?, url: String, undoing: OperationRequest? = nil, _ signed: Signed
     ) async throws -> OperationSheet {
         let permission = operation.spec.permission
+        let offered = choices(of: operation)
         guard !operation.creates, let id, let type = context.catalog.entity(operation.targetType) else {
-            try await context.pipeline.read(permission, by: signed.caller) { _ in ((), nil) }
-            return OperationSheet(operation: operation, entity: nil, url: url, undoing: undoing, signed: signed)
+            let choices = try await context.pipeline.read(permission, by: signed.caller) { reader in
+                (try offered.mapValues { try $0(reader) }, nil)
+            }
+            return OperationSheet(
+                operation: operation, entity: nil, url: url, undoing: undoing, signed: signed, choices: choices)
         }
-        let entity = try await context.pipeline.read(permission, by: signed.caller) { reader in
+        let (entity, choices) = try await context.pipeline.read(permission, by: signed.caller) { reader in
             guard let entity = try type.load(id, false, reader) else {
                 throw OperationError.notFound("There is no \(type.type) \(id.prefix(60)).")
             }
             let shown = Disclosure(
                 "\(type.type).view", target: (type: type.type, id: entity.id), tenant: entity.tenantID, count: 1,
                 ids: [entity.id])
-            return (entity, shown)
+            return ((entity, try offered.mapValues { try $0(reader) }), shown)
         }
-        return OperationSheet(operation: operation, entity: entity, url: url, undoing: undoing, signed: signed)
+        return OperationSheet(
+            operation: operation, entity: entity, url: url, undoing: undoing, signed: signed, choices: choices)
+    }
+
+    /// The run-time choices of an operation's fields, by field name.
+    private func choices(of operation: AnyOperation) -> [String: @Sendable (any Reader) throws -> [Field.Choice]] {
+        let prefix = operation.spec.name + "/"
+        return context.consoles.reduce(into: [:]) { found, console in
+            for (name, choices) in console.choices where name.hasPrefix(prefix) {
+                found[String(name.dropFirst(prefix.count))] = choices
+            }
+        }
     }
 
     private func sheet(undoing request: OperationRequest, url: String, _ signed: Signed) async throws -> OperationSheet
@@ -134,7 +151,7 @@ extension StaffConsole {
         return OperationFormModel.Target(
             id: entity.id, name: entity.displayName, path: page(of: plural, entity.id),
             listTitle: listTitle(plural), listPath: hasPage("/\(plural)") ? "/\(plural)" : "/",
-            marks: document["status"]?.string.map { UI.tag($0) } ?? .none,
+            marks: document["status"]?.string.map { UI.tag(DocumentDiff.label($0)) } ?? .none,
             confirmText: document["slug"]?.string ?? document["email"]?.string ?? entity.displayName)
     }
 
@@ -269,8 +286,9 @@ extension StaffConsole {
                 throw OperationError.unauthenticated
             }
             sheet = OperationSheet(
-                operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing, signed: signed
-            )
+                operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing,
+                signed: signed,
+                choices: sheet.choices)
         }
         return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
     }
@@ -378,6 +396,8 @@ extension StaffConsole {
         } else if status == .ok {
             status = .unprocessableContent
         }
+        // A state that can't be judged because a field is missing is no refusal of its own.
+        if preview?.allowed == false, shownErrors.contains(where: { $0.pointer == "/reason_code" }) { preview = nil }
         // A conflict that the preview explains is not said twice.
         if let known = preview?.reasons, let text = refusal, known.contains(text) { refusal = nil }
         return render(
@@ -399,7 +419,8 @@ extension StaffConsole {
             operation: operation, target: target, url: sheet.url,
             cancelURL: target?.path ?? (hasPage("/\(plural)") ? "/\(plural)" : "/"), values: values, errors: errors,
             refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
-            version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice)
+            version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
+        model.listTitle = listTitle(plural)
         if let undone = sheet.undoing?.undoes { model.cancelURL = "/audit/\(undone)" }
         if let request, preview != nil {
             model.cli = RequestText.cli(request, spec: operation.spec)
@@ -422,12 +443,14 @@ extension StaffConsole {
             guard let operation = context.catalog[applied.operation] else {
                 return .seeOther("/audit/\(applied.eventID)")
             }
-            let model = OperationResultModel(
+            var model = OperationResultModel(
                 applied: applied, spec: operation.spec,
                 target: link(operation, applied.target, applied.after ?? applied.before),
-                replayed: replayed, now: context.clock.now)
+                replayed: replayed, now: context.clock.now,
+                linksEvent: signed.caller.permissions.contains("audit.view"))
+            model.origin = Self.origin(of: context.configuration.staffURL)
             return framed(
-                "\(operation.spec.title): done", OperationViews.result(model), signed,
+                "\(model.heading): done", OperationViews.result(model), signed,
                 menuPath: "/\(operation.pluralPath)")
         case .pending(let pending):
             guard let operation = context.catalog[pending.operation] else {

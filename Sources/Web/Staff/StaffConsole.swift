@@ -30,6 +30,8 @@ struct StaffConsole: Sendable {
         let token: String
         /// The colours this browser asked for.
         let theme: Theme?
+        /// What waits for this person, by the menu's paths.
+        let due: [String: Int64]
     }
 
     /// `nil` without a session, or with one that is over.
@@ -41,11 +43,26 @@ struct StaffConsole: Sendable {
     func session(token: String, _ exchange: Exchange) async throws -> Signed? {
         do throws(OperationError) {
             let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.source(.console))
-            return Signed(caller: caller, session: session, token: token, theme: Self.theme(exchange))
+            return Signed(
+                caller: caller, session: session, token: token, theme: Self.theme(exchange), due: await due(caller))
         } catch {
             guard case .unauthenticated = error else { throw error }
             return nil
         }
+    }
+
+    /// The counts of the menu. A count that can't be had is no reason to refuse the page.
+    private func due(_ caller: Caller) async -> [String: Int64] {
+        let counted = context.consoles.flatMap(\.menu).filter { item in
+            item.due != nil && item.permission.map(caller.permissions.contains) ?? true
+        }
+        guard !counted.isEmpty else { return [:] }
+        let found = try? await context.pipeline.read(nil, by: caller) { reader in
+            var counts: [String: Int64] = [:]
+            for item in counted { counts[item.path] = try item.due?(caller, reader) }
+            return (counts, nil)
+        }
+        return found ?? [:]
     }
 
     /// A page that needs a session; without one the person signs in first and comes back.
@@ -66,18 +83,35 @@ struct StaffConsole: Sendable {
 
     private func pageRoutes() -> [Route] {
         context.consoles.flatMap(\.pages).map { page in
-            signedPage(page.path) { exchange, signed in
-                let call = PageCall(
-                    path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
-                    catalog: context.catalog, csrf: signed.session.csrfToken)
-                let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
-                    let answer = try page.render(call, reader)
-                    return (answer, answer.disclosure)
-                }
-                return framed(
-                    answer.title, answer.body, signed, menuPath: page.menuPath, query: exchange.first("q") ?? "")
-            }
+            signedPage(page.path) { exchange, signed in try await show(page, exchange, signed) }
         }
+    }
+
+    private func show(
+        _ page: Page, _ exchange: Exchange, _ signed: Signed, errors: [FieldError] = [],
+        status: HTTPResponse.Status = .ok
+    ) async throws -> Response {
+        let call = PageCall(
+            path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
+            catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors)
+        let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
+            let answer = try page.render(call, reader)
+            return (answer, answer.disclosure)
+        }
+        if let redirect = answer.redirect { return .seeOther(redirect) }
+        return framed(
+            answer.title, answer.body, signed, menuPath: page.menuPath, query: exchange.first("q") ?? "",
+            status: status)
+    }
+
+    /// The page at `path` again, with what is wrong in the form that was posted from it.
+    func showAgain(_ path: String, _ posted: PostedForm, errors: [FieldError], status: HTTPResponse.Status) async throws
+        -> Response
+    {
+        guard let page = context.consoles.lazy.flatMap(\.pages).first(where: { $0.path == path }) else {
+            throw OperationError.invalid(errors)
+        }
+        return try await show(page, posted.exchange, posted.signed, errors: errors, status: status)
     }
 
     func hasPage(_ path: String) -> Bool { context.consoles.contains { $0.pages.contains { $0.path == path } } }
@@ -91,7 +125,9 @@ struct StaffConsole: Sendable {
     ) -> Response {
         let model = FrameModel(
             title: title, environment: environment, deployment: context.configuration.deployment,
-            menu: FrameModel.menu(of: context.consoles, permissions: signed.caller.permissions, current: menuPath),
+            menu: FrameModel.menu(
+                of: context.consoles, permissions: signed.caller.permissions, current: menuPath,
+                due: signed.due),
             person: FrameModel.Person(signed.session, roles: signed.caller.roles), query: query, now: context.clock.now,
             assets: assets.urls, theme: signed.theme)
         return html(Frame.render(model, body: body), status: status)
@@ -128,9 +164,10 @@ struct StaffConsole: Sendable {
 
     /// A refusal or failure as a page: in the frame for somebody signed in, else at the door.
     func errorPage(_ problem: Problem, _ exchange: Exchange) async -> Response {
-        let model = ErrorPageModel(
+        var model = ErrorPageModel(
             status: problem.kind.status, title: problem.kind.title, detail: problem.detail, next: problem.next,
             requestID: exchange.requestID)
+        model.linksAbsent = problem.kind == .permissionMissing
         let body = OperationViews.error(model)
         var response: Response
         // While the database is away nobody can be recognised, and the page must come all the same.
