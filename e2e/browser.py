@@ -109,7 +109,7 @@ class Window:
         else:
             self.page.get_by_label("Code from your authenticator").fill(code)
             self.page.get_by_role("button", name="Sign in", exact=True).click()
-        self.page.wait_for_url(lambda url: "/signin" not in url)
+        expect(self.page.get_by_role("heading", level=1)).not_to_have_text(re.compile("code"))
 
     def type_into(self, label, text):
         """Moves with Tab until the field has the focus, then types."""

@@ -183,7 +183,9 @@ class Server:
         return clean_environment(**{
             "POSTERN_DATA": self.data, "POSTERN_STAFF_PORT": self.staff_port, "POSTERN_AUDITOR_PORT": self.auditor_port,
             "POSTERN_RUNTIME_PORT": self.runtime_port, "POSTERN_METRICS_PORT": self.metrics_port,
-            "POSTERN_DATABASE_URL": self.database.url, **self.settings,
+            "POSTERN_DATABASE_URL": self.database.url,
+            # What the demo made is refused by the other verbs unless they are told that it is one.
+            "POSTERN_ENVIRONMENT": "demo" if self.arguments[0] == "demo" else None, **self.settings,
         })
 
     def run(self, *arguments, seconds=120, **extra):

@@ -16,7 +16,8 @@ class Terminal:
         self.home = home
 
     def run(self, *words, stdin="", **extra):
-        env = postern.clean_environment(XDG_CONFIG_HOME=self.home, HOME=self.home, POSTERN_URL=self.server.url, **extra)
+        env = postern.clean_environment(**{
+            "XDG_CONFIG_HOME": self.home, "HOME": self.home, "POSTERN_URL": self.server.url, **extra})
         return subprocess.run([str(self.server.binary), *words], input=stdin, env=env, cwd=self.home, capture_output=True,
                               text=True, timeout=60)
 

@@ -27,7 +27,9 @@ struct Deployment: Sendable {
         return Deployment(configuration: configuration.defaulting(demoDefaults))
     }
 
-    static let demoDefaults = ["environment": "demo", "data": "./var/demo", "log_origin": demoOrigin, "log_level": "warning"]
+    static let demoDefaults = [
+        "environment": "demo", "data": "./var/demo", "log_origin": demoOrigin, "log_level": "warning",
+    ]
 
     var environment: String { configuration.value("environment") }
     var isDemo: Bool { environment == "demo" }

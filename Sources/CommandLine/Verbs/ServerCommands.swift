@@ -118,7 +118,8 @@ struct VerifyOptions: ParsableArguments {
     func run() async throws {
         let invocation = Invocation.current
         let result = try await invocation.installation.verify(
-            VerifyQuestion(against: try await checkpointText(), export: export, receipt: receipt, key: key, isResuming: resume))
+            VerifyQuestion(
+                against: try await checkpointText(), export: export, receipt: receipt, key: key, isResuming: resume))
         if output.json {
             invocation.terminal.print(result.json.pretty())
         } else {
@@ -126,7 +127,8 @@ struct VerifyOptions: ParsableArguments {
             invocation.terminal.print(result.summary)
         }
         guard result.isClean else {
-            throw CommandFailure(.drift, output.json ? "" : "Verification found drift: \(result.findings.count) findings.")
+            throw CommandFailure(
+                .drift, output.json ? "" : "Verification found drift: \(result.findings.count) findings.")
         }
     }
 

@@ -21,7 +21,8 @@ struct Submission: Sendable {
         self.path = path
         self.confirmByTyping = confirmByTyping
         body = JSON.members([
-            ("input", takesInput ? .object(request.input) : nil), ("reason_code", request.options["reason-code"].map(JSON.string)),
+            ("input", takesInput ? .object(request.input) : nil),
+            ("reason_code", request.options["reason-code"].map(JSON.string)),
             ("justification", request.options["justification"].map(JSON.string)),
             ("ticket", request.options["ticket"].map(JSON.string)),
         ])

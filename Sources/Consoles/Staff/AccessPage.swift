@@ -10,8 +10,9 @@ enum AccessPage {
             UI.title("Access", lead: "Who may do what, as the tables say now")
             + UI.banner(
                 .info, "Permissions add up: a person may do what any of their roles may.",
-                "A check mark means the role holds the permission; an amount is the most one action may come to without a "
-                    + "co-signature. Your own roles: \(mine.isEmpty ? "none" : mine.sorted().joined(separator: ", ")).")
+                "A check mark means the role holds the permission, an empty cell that it does not; an amount is the most one "
+                    + "action may come to without a co-signature. Your own roles: "
+                    + "\(mine.isEmpty ? "none" : mine.sorted().joined(separator: ", ")).")
             + UI.stack {
                 UI.panel("Roles", id: "p-roles") {
                     UI.panelBody {
@@ -40,13 +41,12 @@ enum AccessPage {
             }
         return UI.panel(title, id: "p-area-\(index)", hint: "\(permissions.count) permissions") {
             UI.table(
-                caption: "Permissions: \(title), by role", columns: columns, rows: permissions, density: .dense,
-                stickyHead: true)
+                caption: "Permissions: \(title), by role", columns: columns, rows: permissions, density: .dense)
         }
     }
 
     private static func cell(_ cell: RolePermission?, _ role: Role) -> Node {
-        guard let cell else { return el("span", .class("dim")) { "–" } + UI.hiddenText("not held") }
+        guard let cell else { return .none }
         guard let limits = cell.limits, !limits.isEmpty else { return UI.glyph(.check) + UI.hiddenText("held") }
         return UI.glyph(.check) + UI.hiddenText("held up to ")
             + NodeBuilder.buildArray(limits.map { Node(" ") + UI.money(minor: $0.amount, currency: $0.currency) })

@@ -38,6 +38,10 @@ public struct Verifier: Sendable {
     public func run(
         against: [String] = [], resume: JSON? = nil, progress: @escaping @Sendable (Progress) async -> Void = { _ in }
     ) async throws -> VerificationReport {
+        // Before the database: a running server signs newer checkpoints meanwhile, only of what it has committed.
+        var known = KnownCheckpoints(key: key)
+        if let file { try known.read(file) }
+        for text in against { known.read(text: text) }
         let store = store
         let (stored, beyond) = try await database.read { reader -> (LogState?, [Int64]) in
             let state = try store.state(reader)
@@ -64,9 +68,6 @@ public struct Verifier: Sendable {
                     "A leaf stands beyond the log's size of \(walk.size)."))
         }
 
-        var known = KnownCheckpoints(key: key)
-        if let file { try known.read(file) }
-        for text in against { known.read(text: text) }
         if resume != nil { known.findings = [] }
         walk.report.findings += known.findings
         for checkpoint in known.larger(than: stored?.size ?? 0) where resume == nil {

@@ -195,7 +195,9 @@ public struct Pipeline: Sendable {
             missing.append(
                 FieldError(pointer: "/reason_code", detail: "Choose a reason code: \(codes.joined(separator: ", "))."))
         }
-        if case .required(let count) = spec.justification {
+        // What is there and malformed is named once, not as missing too.
+        func isMalformed(_ pointer: String) -> Bool { errors.contains { $0.pointer == pointer } }
+        if case .required(let count) = spec.justification, !isMalformed("/justification") {
             let length = justification?.count ?? 0
             if length < count {
                 missing.append(
@@ -206,7 +208,7 @@ public struct Pipeline: Sendable {
                             : "Justification must have at least \(count) characters; it has \(length)."))
             }
         }
-        if spec.ticketRequired, ticket == nil {
+        if spec.ticketRequired, ticket == nil, !isMalformed("/ticket") {
             missing.append(FieldError(pointer: "/ticket", detail: "Ticket is required."))
         }
         return (justification, ticket, missing)

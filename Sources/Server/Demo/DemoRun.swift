@@ -60,7 +60,11 @@ extension ServerInstallation {
                 let state = try await DemoQueries.content(of: database)
                 await database.close()
                 switch state {
-                case .empty where !isMade, .log(Deployment.demoOrigin) where isMade: return
+                case .log(Deployment.demoOrigin) where isMade: return
+                case .empty where !isMade:
+                    // What an interrupted making left beside a database that was then made anew.
+                    try removeKeys(deployment)
+                    return
                 case .log(Deployment.demoOrigin),
                     .unnamed where isOwn(storage, deployment):
                     guard isOwn(storage, deployment) else {
@@ -97,10 +101,20 @@ extension ServerInstallation {
     /// Removes a half-made demo: what this command wrote itself, and nothing else.
     private func discard(_ storage: Storage, _ deployment: Deployment) throws(CommandFailure) {
         guard case .sqlite(let path) = storage else { return }
+        try remove([path, path + "-wal", path + "-shm"])
+        try removeKeys(deployment)
+    }
+
+    /// Removes keys and checkpoints of a demo that never was whole; only those in its own directory.
+    private func removeKeys(_ deployment: Deployment) throws(CommandFailure) {
         let configuration = deployment.configuration
-        let files =
-            [path, path + "-wal", path + "-shm"]
-            + ["checkpoints_file", "log_key_file", "master_key_file", "pepper_file"].map(configuration.value)
+        let data = configuration.value("data") + "/"
+        try remove(
+            ["checkpoints_file", "log_key_file", "master_key_file", "pepper_file"].map(configuration.value)
+                .filter { $0.hasPrefix(data) })
+    }
+
+    private func remove(_ files: [String]) throws(CommandFailure) {
         for file in files where unlink(file) != 0 && errno != ENOENT {
             throw CommandFailure(.usage, "\(file) can't be removed: \(String(cString: strerror(errno))).")
         }

@@ -101,7 +101,7 @@ public enum OpenAPI {
                 "type": "string", "maxLength": 4000, "description": "Why, when it helps others.",
             ]
         }
-        properties["ticket"] = ["type": "string", "maxLength": 200, "description": "The ticket this belongs to."]
+        properties["ticket"] = ["type": "string", "maxLength": 100, "description": "The ticket this belongs to."]
         if spec.ticketRequired { required.append("ticket") }
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
@@ -419,7 +419,7 @@ public enum OpenAPI {
                                     "properties": [
                                         "reason_code": ["type": "string"],
                                         "justification": ["type": "string", "maxLength": 4000],
-                                        "ticket": ["type": "string", "maxLength": 200],
+                                        "ticket": ["type": "string", "maxLength": 100],
                                     ],
                                 ]
                             ]

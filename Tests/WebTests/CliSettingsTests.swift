@@ -1,0 +1,97 @@
+import CommandLine
+import Kernel
+import Testing
+
+@Suite struct CliSettingsTests {
+    private func configuration(
+        _ environment: [String: String], file: [String: String]? = nil, secrets: [String: String] = [:]
+    ) throws(CommandFailure) -> Configuration {
+        try Configuration(environment: environment, file: file.map { ("postern.yaml", $0) }) {
+            path throws(CommandFailure) in
+            guard let text = secrets[path] else { throw CommandFailure(.usage, "there is no file \(path).") }
+            return text
+        }
+    }
+
+    private func refusal(_ environment: [String: String], file: [String: String]? = nil) -> CommandFailure? {
+        do {
+            _ = try configuration(environment, file: file)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func `the environment wins over the file, and the file over defaults`() throws {
+        let both = try configuration(
+            ["POSTERN_STAFF_PORT": "9001"], file: ["staff_port": "9002", "auditor_port": "9003"])
+        #expect(both.port("staff_port") == 9001)
+        #expect(both.port("auditor_port") == 9003)
+        #expect(both.port("runtime_port") == 8082)
+        #expect(both.entry("staff_port")?.origin == .environment("POSTERN_STAFF_PORT"))
+        #expect(both.entry("auditor_port")?.origin == .file("postern.yaml"))
+    }
+
+    @Test func `an unknown variable is named with the nearest known one`() throws {
+        let failure = try #require(refusal(["POSTERN_STAF_PORT": "1"]))
+        #expect(failure.status == .usage)
+        #expect(failure.message.contains("POSTERN_STAF_PORT"))
+        #expect(failure.message.contains("Did you mean POSTERN_STAFF_PORT?"))
+    }
+
+    @Test func `an unknown key of the file is named with the nearest known one`() throws {
+        let failure = try #require(refusal([:], file: ["databse_url": "sqlite:x"]))
+        #expect(failure.message.contains("databse_url in postern.yaml"))
+        #expect(failure.message.contains("Did you mean database_url?"))
+    }
+
+    @Test(arguments: [
+        ("POSTERN_STAFF_PORT", "0"), ("POSTERN_STAFF_PORT", "eighty"), ("POSTERN_STAFF_URL", "console"),
+        ("POSTERN_STAFF_NETWORKS", "10.0.0.0/33"), ("POSTERN_SESSION_IP_BINDING", "maybe"),
+        ("POSTERN_ENVIRONMENT", "prod"), ("POSTERN_DATABASE_URL", "mysql://x"), ("POSTERN_TRUSTED_PROXIES", "proxy"),
+    ])
+    func `a wrong value names the variable and what is expected`(variable: String, value: String) throws {
+        let failure = try #require(refusal([variable: value]))
+        #expect(failure.status == .usage)
+        #expect(failure.message.contains("\(variable) is"))
+        #expect(failure.message.contains("expected"))
+    }
+
+    @Test func `every mistake is told at once`() throws {
+        let failure = try #require(
+            refusal(["POSTERN_STAFF_PORT": "x", "POSTERN_AUDITOR_PORT": "y", "POSTERN_NO": "1"]))
+        #expect(failure.message.split(separator: "\n").count == 4)
+    }
+
+    @Test func `a secret is read from its file and never shown when it is wrong`() throws {
+        let good = try configuration(
+            ["POSTERN_DATABASE_URL_FILE": "/s"], secrets: ["/s": "postgres://a:hush@db/postern\n"])
+        #expect(good.value("database_url") == "postgres://a:hush@db/postern")
+        let failure = try #require(refusal(["POSTERN_DATABASE_URL": "mysql://root:hush@db/x"]))
+        #expect(!failure.message.contains("hush"))
+    }
+
+    @Test func `a secret given twice is refused`() throws {
+        let failure = try #require(refusal(["POSTERN_DATABASE_URL": "sqlite:x", "POSTERN_DATABASE_URL_FILE": "/s"]))
+        #expect(failure.message.contains("keep one"))
+    }
+
+    @Test func `a certificate without its key is refused`() throws {
+        let failure = try #require(refusal(["POSTERN_TLS_CERTIFICATE": "/c.pem"]))
+        #expect(failure.message.contains("tls_key"))
+    }
+
+    @Test func `places in the data directory follow it`() throws {
+        let moved = try configuration(["POSTERN_DATA": "/srv/postern"])
+        #expect(moved.value("log_key_file") == "/srv/postern/keys/log.key")
+        #expect(moved.value("database_url") == "sqlite:/srv/postern/postern.db")
+        let demo = try configuration([:]).defaulting(["data": "./var/demo"])
+        #expect(demo.value("checkpoints_file") == "./var/demo/checkpoints.log")
+    }
+
+    @Test func `the reference names every setting`() {
+        for setting in Setting.all {
+            #expect(Configuration.reference.contains("`\(setting.key)` | `\(setting.variable)`"))
+        }
+    }
+}

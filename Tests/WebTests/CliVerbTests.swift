@@ -1,0 +1,172 @@
+import CommandLine
+import Foundation
+import Kernel
+import Testing
+
+@Suite struct CliVerbTests {
+    private static let tenant = "ten_01JD0000000000000000000000"
+    private static let why = ["--reason-code", "non_payment", "--justification", "Three invoices unpaid"]
+    private static let preview: JSON = [
+        "preview": true, "allowed": true, "reasons": [], "consequence": "Acme is suspended.",
+        "before": ["status": "active", "slug": "acme"], "after": ["status": "suspended", "slug": "acme"], "effects": [],
+        "approvals": [], "reversibility": "Can be undone for 24 hours.",
+    ]
+    private static let applied: JSON = [
+        "operation": "tenant.suspend", "event_id": "evt_1", "consequence": "Acme is suspended.",
+        "undo": ["operation": "tenant.restore", "until": "2026-11-18T09:00:00.000000Z"],
+    ]
+
+    private func suspend(_ stage: CliStage, _ more: String...) async -> CommandStatus {
+        await PosternCommand.run(["tenant", "suspend", Self.tenant] + Self.why + more, in: stage.invocation())
+    }
+
+    @Test func `an operation is sent with its fields, its reason and a key of its own`() async {
+        let stage = CliStage([.init(body: Self.applied)])
+        #expect(await suspend(stage, "--yes", "--ticket", "BIL-1") == .done)
+        let sent = stage.sent
+        #expect(sent.map(\.path) == ["/api/v1/tenants/\(Self.tenant)/suspend"])
+        #expect(
+            sent.first?.body == [
+                "input": [:], "reason_code": "non_payment", "justification": "Three invoices unpaid", "ticket": "BIL-1",
+            ])
+        #expect(sent.first?.headers["Authorization"] == "Bearer pst_test")
+        #expect(sent.first?.headers["Idempotency-Key"]?.count ?? 0 > 20)
+        #expect(stage.out.contains("postern undo evt_1"))
+    }
+
+    @Test func `without a terminal and without --yes nothing is sent`() async {
+        let stage = CliStage()
+        #expect(await suspend(stage) == .usage)
+        #expect(stage.sent.isEmpty)
+        #expect(stage.error.contains("--yes"))
+    }
+
+    @Test func `a dry run previews and sends nothing else`() async {
+        let stage = CliStage([.init(body: Self.preview)])
+        #expect(await suspend(stage, "--dry-run") == .done)
+        #expect(stage.sent.map(\.path) == ["/api/v1/tenants/\(Self.tenant)/suspend?dry_run=true"])
+        #expect(stage.sent.first?.headers["Idempotency-Key"] == nil)
+        #expect(stage.out.contains("active → suspended"))
+    }
+
+    @Test func `on a terminal the preview is shown and the answer no stops it`() async {
+        let stage = CliStage([.init(body: Self.preview)], typed: ["n"], isInteractive: true)
+        #expect(await suspend(stage) == .refused)
+        #expect(stage.sent.count == 1)
+    }
+
+    @Test func `on a terminal the answer yes carries it out`() async {
+        let stage = CliStage([.init(body: Self.preview), .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await suspend(stage) == .done)
+        #expect(stage.sent.count == 2)
+    }
+
+    @Test func `a destructive operation is confirmed by typing the slug`() async {
+        let hardDelete = [
+            "tenant", "hard-delete", Self.tenant, "--reason-code", "retention_policy", "--justification",
+            "Kept for long enough",
+        ]
+        let wrong = CliStage([.init(body: Self.preview)], typed: ["y"], isInteractive: true)
+        #expect(await PosternCommand.run(hardDelete, in: wrong.invocation()) == .refused)
+        let right = CliStage(
+            [.init(body: Self.preview), .init(status: 202, body: ["approval_id": "apr_1", "demands": []])],
+            typed: ["acme"], isInteractive: true)
+        #expect(await PosternCommand.run(hardDelete, in: right.invocation()) == .waiting)
+        #expect(right.out.contains("apr_1"))
+    }
+
+    @Test func `a step-up is answered with --code and the same request with the same key`() async {
+        let challenge = CliStage.Answer(
+            status: 401,
+            headers: ["www-authenticate": "Bearer error=\"insufficient_user_authentication\", max_age=300"])
+        let stage = CliStage([challenge, .init(status: 204), .init(body: Self.applied)])
+        #expect(await suspend(stage, "--yes", "--code", "123456") == .done)
+        let sent = stage.sent
+        #expect(sent.map(\.path).dropFirst().first == "/api/v1/sessions/step-up")
+        #expect(sent.count == 3 && sent[0].headers["Idempotency-Key"] == sent[2].headers["Idempotency-Key"])
+    }
+
+    @Test func `a step-up without a code ends as not signed in`() async {
+        let stage = CliStage([
+            .init(status: 401, headers: ["www-authenticate": "Bearer error=\"insufficient_user_authentication\""])
+        ])
+        #expect(await suspend(stage, "--yes") == .notSignedIn)
+        #expect(stage.error.contains("--code"))
+    }
+
+    @Test(arguments: [
+        (400, CommandStatus.usage), (401, .notSignedIn), (403, .forbidden), (404, .notFound), (409, .refused),
+        (412, .preconditionFailed), (422, .usage), (423, .refused), (428, .preconditionFailed), (429, .unavailable),
+        (500, .unexpected), (503, .unavailable),
+    ])
+    func `every refusal has its exit code and its words`(status: Int, expected: CommandStatus) async {
+        let stage = CliStage([.init(status: status, body: ["detail": "That can't be done now."])])
+        #expect(await suspend(stage, "--yes") == expected)
+        #expect(stage.error.contains("That can't be done now."))
+    }
+
+    @Test func `field errors name their options`() async {
+        let stage = CliStage([
+            .init(
+                status: 422,
+                body: [
+                    "detail": "Two fields can't be accepted.",
+                    "errors": [["pointer": "/input/external_id", "detail": "External id is taken."]],
+                ])
+        ])
+        #expect(
+            await stage.run(
+                "tenant", "create", "--name", "A", "--slug", "a", "--external-id", "x", "--plan", "pro", "--region",
+                "eu",
+                "--yes") == .usage)
+        #expect(stage.error.contains("- --external-id: External id is taken."))
+    }
+
+    @Test func `every mistake of what was typed is told at once, before anything is sent`() async {
+        let stage = CliStage()
+        #expect(
+            await stage.run("tenant", "suspend", "--reason-code", "because", "--justifcation", "x", "--yes") == .usage)
+        #expect(stage.sent.isEmpty)
+        for part in [
+            "Say which tenant", "--reason-code must be one of", "Did you mean --justification?", "Usage: postern",
+        ] {
+            #expect(stage.error.contains(part), "\(part) is missing in: \(stage.error)")
+        }
+    }
+
+    @Test func `without a token nothing is sent`() async {
+        let stage = CliStage()
+        #expect(await stage.run("tenant", "list", token: nil) == .notSignedIn)
+        #expect(stage.sent.isEmpty)
+    }
+
+    @Test func `a token is never sent in the clear to another machine`() async {
+        let stage = CliStage()
+        #expect(await stage.run("tenant", "list", "--server", "http://console.example.com") == .usage)
+        #expect(stage.sent.isEmpty)
+    }
+
+    @Test func `control characters of stored text never reach the terminal`() async {
+        let stage = CliStage([.init(body: ["items": [["id": "ten_1", "name": "A\u{1B}[2Jb"]], "next_cursor": nil])])
+        #expect(await stage.run("tenant", "list") == .done)
+        #expect(!stage.out.contains("\u{1B}"))
+    }
+
+    @Test func `every operation people may call has help that names each field`() {
+        for operation in CliStage.catalog.operations where !operation.spec.systemOnly {
+            let tree = PosternCommand.helpTree(in: CliStage().invocation())
+            let noun = operation.spec.noun.replacing("_", with: "-")
+            #expect(tree.contains("## postern \(noun) \(operation.spec.verbPath)\n"))
+            for field in operation.fields() {
+                #expect(tree.contains(field.param.help), "\(operation.spec.name) \(field.name)")
+            }
+        }
+    }
+
+    @Test func `the committed help is the present one`() throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Golden/commands.txt")
+        let committed = try String(contentsOf: path.standardized, encoding: .utf8)
+        let present = PosternCommand.helpTree(in: CliStage().invocation())
+        #expect(committed == present, "Run bin/check --fix and read the difference.")
+    }
+}
