@@ -369,11 +369,14 @@ public struct Pipeline: Sendable {
         let now = tx.now
         let target = rehearsed.target
         var expired: Change?
-        if let target, let row = try tx.first(records.pendingApproval(operation: operation.spec.name, target: target.id)) {
+        if let target,
+            let row = try tx.first(records.pendingApproval(operation: operation.spec.name, target: target.id))
+        {
             let twin = try records.approval(row)
             guard twin.expiresAt <= now else {
                 throw OperationError.conflict(
-                    "The same request is already waiting for approval: \(twin.id). Cancel it first, or wait.", legal: nil)
+                    "The same request is already waiting for approval: \(twin.id). Cancel it first, or wait.",
+                    legal: nil)
             }
             // One whose window is over makes room.
             var after = twin
