@@ -34,7 +34,7 @@ extension Running {
             onListening: { _, _ in open.opened() })
         await sequencer.start()
         var group = ServiceGroupConfiguration(
-            services: listeners.services().map { service in
+            services: (listeners.services() + [Housekeeping(running: self, logger: logger)]).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)

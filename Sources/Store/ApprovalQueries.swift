@@ -33,6 +33,12 @@ extension ApprovalRequest: Entity {
         Statement("SELECT \(columns) FROM approvals WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
     }
 
+    static func pending(operation: String, target: String) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM approvals WHERE operation = $1 AND target_id = $2 AND state = 'pending' LIMIT 1",
+            [.text(operation), .text(target)])
+    }
+
     public init(_ row: Row) throws {
         guard let state = State(rawValue: try row.string("state")) else { throw StoreError.shape(column: "state") }
         self.init(

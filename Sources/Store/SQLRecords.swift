@@ -99,6 +99,16 @@ public struct SQLRecords: Records {
         ]
     }
 
+    /// Removes up to 500 outcomes stored before a time; answers a row for each.
+    public func forgetOutcomes(storedBefore time: Instant) -> Statement {
+        Statement(
+            """
+            DELETE FROM idempotency WHERE (person, key) IN (
+                SELECT person, key FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT 500)
+            RETURNING key
+            """, [Value(time)])
+    }
+
     // MARK: Approvals
 
     // Unbounded on purpose: leaving a rule out would let something pass unsigned.
@@ -131,14 +141,16 @@ public struct SQLRecords: Records {
     }
 
     public func pendingApproval(operation: String, target: String) -> Statement {
-        Statement(
-            "SELECT id FROM approvals WHERE operation = $1 AND target_id = $2 AND state = 'pending' LIMIT 1",
-            [.text(operation), .text(target)])
+        ApprovalRequest.pending(operation: operation, target: target)
     }
 
-    public func openApprovals(requester: String) -> Statement {
+    public func approval(_ row: Row) throws -> ApprovalRequest { try ApprovalRequest(row) }
+
+    public func openApprovals(requester: String, at now: Instant) -> Statement {
         Statement(
-            "SELECT count(*) AS count FROM approvals WHERE requester = $1 AND state = 'pending'", [.text(requester)])
+            """
+            SELECT count(*) AS count FROM approvals WHERE requester = $1 AND state = 'pending' AND expires_at > $2
+            """, [.text(requester), Value(now)])
     }
 
     public func governed(_ request: ApprovalRequest) -> any Entity { Approval(request) }

@@ -628,6 +628,26 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a link that replaces lost factors ends what was signed in with them`(kind: TestDatabase.Kind) async throws {
+        try await with(kind) { fixture, root in
+            let token = "enr_reset"
+            let now = fixture.test.clock.clock.now
+            try await fixture.test.database.write { tx in
+                tx.enqueue(
+                    Statement(
+                        """
+                        INSERT INTO enrolments (token_hash, staff_id, purpose, state, created_at, expires_at)
+                        VALUES ($1, $2, 'reset', 'open', $3, $4)
+                        """,
+                        [.bytes(sha256(Array(token.utf8))), .text(root.id), Value(now), Value(now + .hours(1))]))
+            }
+            let again = try await fixture.enrol(token)
+            #expect(await failure { _ = try await fixture.caller(root.first) } != nil)
+            _ = try await fixture.caller(again.first)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `enrolment refuses a weak password, a wrong code and another link's secret`(kind: TestDatabase.Kind)
         async throws
     {

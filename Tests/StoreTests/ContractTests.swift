@@ -457,6 +457,26 @@ private typealias Kind = TestDatabase.Kind
         }
         await store.drop()
     }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `stored outcomes are forgotten after their time, a bounded number at once`(kind: TestDatabase.Kind)
+        async throws
+    {
+        try await TestDatabase.with(kind) { store in
+            let outcome = StoredOutcome(operation: "x.y", fingerprint: [1], eventID: "evt_1", body: .object([:]))
+            let start = TestDatabase.start
+            for index in 0..<3 {
+                try await store.write(
+                    Fixture.records.storeOutcome(
+                        outcome, person: "stf_a", key: "k\(index)", at: start + .hours(Int64(index))))
+            }
+            let gone = try await store.database.write { tx in
+                try tx.execute(Fixture.records.forgetOutcomes(storedBefore: start + .hours(2))).count
+            }
+            #expect(gone == 2)
+            try await store.expect(1, in: "idempotency WHERE key = 'k2'")
+        }
+    }
 }
 
 /// Lets a test hold a transaction at a point.

@@ -25,6 +25,20 @@ import Testing
         }
     }
 
+    /// An entry of the log carries its length in 16 bits; a longer one could never be published.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a leaf that is too long for the log is not written`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { store in
+            let long = Fixture.event(String(repeating: "a", count: 65_536))
+            #expect(await store.failure(Fixture.records.insert(long)) != nil)
+            let room = 65_535 - Fixture.event("a").leaf.count + 1
+            let longest = Fixture.event(String(repeating: "a", count: room))
+            #expect(longest.leaf.count == 65_535)
+            try await store.write(Fixture.records.insert(longest))
+            try await store.expect(1, in: "events")
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a governed row is not written without an event`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { store in

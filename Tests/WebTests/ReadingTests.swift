@@ -101,6 +101,14 @@ import Testing
         #expect(client("10.0.0.1", [.xForwardedFor: "unknown"]).ip == "10.0.0.1")
     }
 
+    @Test func `one customer's IPv6 addresses are counted together`() {
+        func source(_ ip: String) -> String { ClientAddress(peer: ip, headers: [:], trusting: []).source }
+        #expect(source("2001:db8:1:2::1") == source("2001:db8:1:2:ffff::9"))
+        #expect(source("2001:db8:1:2::1") != source("2001:db8:1:3::1"))
+        #expect(source("192.0.2.1") != source("192.0.2.2"))
+        #expect(source("::ffff:192.0.2.1") != source("::ffff:192.0.2.2"))
+    }
+
     @Test func `a sealed form opens only here, for its purpose and in its time`() throws {
         let clock = ManualClock(Instant(microseconds: 0))
         let seal = FormSeal(key: [UInt8](repeating: 1, count: 32), clock: clock.clock)

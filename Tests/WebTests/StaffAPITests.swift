@@ -103,10 +103,13 @@ import Testing
             #expect(try await loopback.api("GET", "/me", headers: [cookie]).status == 401)
 
             // Downloads are the one thing a page's link may fetch with its cookie.
-            let receipt = "/audit-events/evt_known/receipt"
+            _ = try await loopback.tenant("acme")
+            let list = try await loopback.api("GET", "/audit-events?limit=1", token: token)
+            let event = try #require(list.json["items"]?.array?.first?["id"]?.string)
+            let receipt = "/audit-events/\(event)/receipt"
             let own = try await loopback.api("GET", receipt, headers: [cookie, ("Sec-Fetch-Site", "same-origin")])
             #expect(own.status == 200)
-            #expect(own["Content-Disposition"]?.contains("evt_known.receipt.json") == true)
+            #expect(own["Content-Disposition"]?.contains("\(event).receipt.json") == true)
             let foreign = try await loopback.api("GET", receipt, headers: [cookie, ("Sec-Fetch-Site", "cross-site")])
             #expect(foreign.status == 403)
             loopback.door.endAll()
@@ -366,6 +369,19 @@ import Testing
             let page = try await loopback.page("/probe/x", token: token)
             #expect(page.status == 503)
             #expect(page["Content-Type"]?.hasPrefix("text/html") == true)
+        }
+    }
+
+    @Test func `what stands in an address never gets into the log`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            let before = try await loopback.test.database.read { try TestQueries.count("events", $0) }
+            let ids = ["jane@acme.example", "evt_" + String(repeating: "a", count: 60_000), "evt_01JCZZZZZZZZZZZZZZZZZZZZZZ"]
+            for id in ids {
+                let answer = try await loopback.api("GET", "/audit-events/\(id)/receipt", token: token)
+                #expect(answer.status == 404)
+            }
+            #expect(try await loopback.test.database.read { try TestQueries.count("events", $0) } == before)
         }
     }
 

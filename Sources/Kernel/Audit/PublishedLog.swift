@@ -75,7 +75,7 @@ public struct PublishedLog: TransparencyLog {
             let first = index * Int64(Tiles.width)
             let leaves = try store.leaves(first..<first + Int64(wanted), reader)
             guard leaves.count == wanted else { throw LogDamage("leaves of entries tile \(index) are missing") }
-            return Tiles.bundle(leaves)
+            return try Tiles.bundle(leaves)
         }
     }
 

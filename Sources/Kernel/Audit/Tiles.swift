@@ -97,11 +97,12 @@ public enum Tiles {
     }
 
     /// A bundle of leaves: each with its big-endian 16 bit length before it.
-    public static func bundle(_ leaves: [[UInt8]]) -> [UInt8] {
+    /// - Throws: `LogDamage` for a leaf that is too long: the database takes none, so somebody wrote around it.
+    public static func bundle(_ leaves: [[UInt8]]) throws(LogDamage) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(leaves.reduce(0) { $0 + $1.count + 2 })
         for leaf in leaves {
-            precondition(leaf.count <= largestEntry, "a leaf is at most 65,535 bytes")
+            guard leaf.count <= largestEntry else { throw LogDamage("a leaf has more than 65,535 bytes") }
             out.append(UInt8(leaf.count >> 8))
             out.append(UInt8(leaf.count & 0xFF))
             out.append(contentsOf: leaf)

@@ -28,7 +28,12 @@ public enum TextRule {
         if count < range.lowerBound {
             throw .init(count == 0 ? "is required." : "must have at least \(range.lowerBound) characters; it has \(count).")
         }
-        if count > range.upperBound { throw .init("must have at most \(range.upperBound) characters; it has \(count).") }
+        // What people count as one character can be a letter with thousands of marks, so the most is counted in code
+        // points, as JSON Schema's maxLength does.
+        let length = folded.unicodeScalars.count
+        if length > range.upperBound {
+            throw .init("must have at most \(range.upperBound) characters; it has \(length).")
+        }
         return folded
     }
 

@@ -23,8 +23,10 @@ public struct Disclosure: Sendable {
         self.ids = ids
     }
 
-    /// The same session on the same object within 60 s is one event; lists and searches differ by their query.
+    /// The same session on the same object within 60 s is one event. Lists and searches differ by their query and by
+    /// what they showed: another page of a list is another disclosure.
     public var foldingKey: String {
-        "\(action)|\(target?.id ?? "")|\(query?.canonicalText ?? "")"
+        let shown = sha256(JSON.array(ids.map(JSON.string)).canonical).hex
+        return "\(action)|\(target?.id ?? "")|\(query?.canonicalText ?? "")|\(shown)"
     }
 }

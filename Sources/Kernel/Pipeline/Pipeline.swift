@@ -90,7 +90,14 @@ public struct Pipeline: Sendable {
             }
             switch step {
             case .done(let outcome):
-                if !outcome.replayed { hooks.committed() }
+                if !outcome.replayed {
+                    hooks.committed()
+                    // The event itself tells that this session has seen the result.
+                    if case .applied(let applied) = outcome.result {
+                        folding.remember(
+                            Self.foldingKey(Self.resultShown(applied.eventID), admitted.caller), at: clock.now)
+                    }
+                }
                 return outcome
             case .refused(let refusal):
                 let failure = Self.error(for: refusal)
@@ -246,6 +253,8 @@ public struct Pipeline: Sendable {
                 reasonCode: request.reasonCode, person: caller.person, eventID: eventID, fresh: Fresh(at: now),
                 lock: true, ifMatch: request.ifMatch), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
+        // Once more now that the target is locked: somebody may have changed it while this waited for the lock.
+        if let undone = request.undoes { try checkStillUndoable(undone, request, tx) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
         let policy = try tx.query([records.rules(), records.policyVersion()])
@@ -359,12 +368,25 @@ public struct Pipeline: Sendable {
         let operation = admitted.operation
         let now = tx.now
         let target = rehearsed.target
-        if let target, let twin = try tx.first(records.pendingApproval(operation: operation.spec.name, target: target.id)) {
-            throw OperationError.conflict(
-                "The same request is already waiting for approval: \(try twin.string("id")). Cancel it first, or wait.",
-                legal: nil)
+        var expired: Change?
+        if let target,
+            let row = try tx.first(records.pendingApproval(operation: operation.spec.name, target: target.id))
+        {
+            let twin = try records.approval(row)
+            guard twin.expiresAt <= now else {
+                throw OperationError.conflict(
+                    "The same request is already waiting for approval: \(twin.id). Cancel it first, or wait.",
+                    legal: nil)
+            }
+            // One whose window is over makes room.
+            var after = twin
+            after.state = .expired
+            after.version += 1
+            expired = .update(records.governed(twin), to: records.governed(after))
         }
-        let open = try tx.query(records.openApprovals(requester: admitted.caller.person)).first?.int("count") ?? 0
+        // Requests about different targets meet here, so that two can't both be the last one allowed.
+        try tx.lock(["approvals:\(admitted.caller.person)"])
+        let open = try tx.first(records.openApprovals(requester: admitted.caller.person, at: now))?.int("count") ?? 0
         guard open < settings.openRequests else {
             throw OperationError.conflict(
                 "You have \(open) requests waiting for approval, which is the most one person may have. Cancel some first.",
@@ -410,10 +432,11 @@ public struct Pipeline: Sendable {
             state: .pending, action: action, planDigest: sha256(salt + planJSON.canonical).hex, demands: needsJSON,
             eventID: draft.id, createdAt: now, expiresAt: now + window)
         let change = Change.create(records.governed(pending))
-        draft.changes = [EventDraft.ChangeRecord(change)]
+        draft.changes = ([change] + [expired].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
 
         let event = SealedEvent(draft)
         tx.enqueue(records.insert(event))
+        if let expired { tx.enqueue(expired.statements) }
         tx.enqueue(change.statements)
         let answer = PendingApproval(
             approvalID: approvalID, operation: operation.spec.name, operationID: draft.operationID ?? "",
@@ -474,17 +497,37 @@ public struct Pipeline: Sendable {
     }
 
     /// What the request with this key of the caller's came to, for a result page; `.notFound` when nothing is stored.
+    ///
+    /// Like every repetition it is only for who may still carry the operation out, and looking at it later is a read
+    /// of its own.
     public func outcome(ofKey key: String, by caller: Caller) async throws(OperationError) -> Outcome {
+        let stored: StoredOutcome
+        let result: Outcome.Result
         do {
-            return try await database.read { reader in
+            (stored, result) = try await database.read { reader in
                 guard let row = try reader.first(self.records.idempotency(person: caller.person, key: key)) else {
                     throw OperationError.notFound("There is no result under this key; results are kept for a day.")
                 }
-                return Outcome(try self.replay(try self.records.storedOutcome(row), reader), replayed: true)
+                let stored = try self.records.storedOutcome(row)
+                return (stored, try self.replay(stored, reader))
             }
         } catch {
             throw translate(error, nil)
         }
+        if let spec = catalog[stored.operation]?.spec, !caller.isSystem, !caller.permissions.contains(spec.permission) {
+            try await recordDenial(spec.permission, operation: spec.name, by: caller)
+            throw .forbidden(
+                permission: spec.permission,
+                detail: "Seeing this result needs the permission \(spec.permission), which none of your roles holds.")
+        }
+        if case .applied(let applied) = result, applied.before != nil || applied.after != nil {
+            try await disclose(Self.resultShown(stored.eventID), to: caller)
+        }
+        return Outcome(result, replayed: true)
+    }
+
+    private static func resultShown(_ eventID: String) -> Disclosure {
+        Disclosure("operation.result", target: ("event", eventID), count: 1, ids: [eventID])
     }
 
     private func replay(_ stored: StoredOutcome, _ reader: any Reader) throws -> Outcome.Result {
@@ -522,7 +565,15 @@ public struct Pipeline: Sendable {
         do {
             (preview, tenant) = try await database.read { reader in try self.rehearse(admitted, reader) }
         } catch {
-            throw translate(error, request)
+            let failure = translate(error, request)
+            // Its sentence may tell what the target holds, as an undo's does: it is a look like any other.
+            if Self.refusalToRecord(failure) != nil {
+                var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: caller)
+                draft.target = request.target.map { (operation.targetType, $0) }
+                draft.facts = ["preview": true, "allowed": false]
+                try await record([draft])
+            }
+            throw failure
         }
         var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: caller)
         draft.tenant = tenant
@@ -550,9 +601,10 @@ public struct Pipeline: Sendable {
             reasons.append(sentence)
         }
         if !needs.isEmpty, let target = rehearsed.target,
-            let twin = try reader.first(records.pendingApproval(operation: operation.spec.name, target: target.id))
+            let row = try reader.first(records.pendingApproval(operation: operation.spec.name, target: target.id)),
+            case let twin = try records.approval(row), reader.now < twin.expiresAt
         {
-            reasons.append("The same request is already waiting for approval: \(try twin.string("id")).")
+            reasons.append("The same request is already waiting for approval: \(twin.id).")
         }
         let main = rehearsed.plan?.changes.first
         let question = AnyOperation.UndoQuestion(
@@ -693,8 +745,13 @@ public struct Pipeline: Sendable {
         } catch {
             failure = translate(error, nil)
         }
-        if case .forbidden(let permission, _) = failure {
-            try await recordDenial(permission, operation: nil, by: caller)
+        switch failure {
+        case .forbidden(let permission, _): try await recordDenial(permission, operation: nil, by: caller)
+        case .conflict:
+            // What moved since is told with its values.
+            try await disclose(
+                Disclosure("audit.undo", target: ("event", eventID), count: 1, ids: [eventID]), to: caller)
+        default: break
         }
         throw failure
     }
@@ -727,7 +784,12 @@ public struct Pipeline: Sendable {
         do {
             (value, disclosure) = try await database.read { reader in try body(reader) }
         } catch {
-            throw translate(error, nil)
+            let failure = translate(error, nil)
+            // What a page finds out only while it reads is a denial like any other.
+            if case .forbidden(let permission, _) = failure {
+                try await recordDenial(permission, operation: nil, by: caller)
+            }
+            throw failure
         }
         if let disclosure { try await disclose(disclosure, to: caller) }
         return value
@@ -736,7 +798,7 @@ public struct Pipeline: Sendable {
     /// Records that data was shown, folding repeats of the same session on the same object within 60 s.
     public func disclose(_ disclosure: Disclosure, to caller: Caller) async throws(OperationError) {
         let now = clock.now
-        let key = "\(caller.authentication?.session ?? caller.person)|\(disclosure.foldingKey)"
+        let key = Self.foldingKey(disclosure, caller)
         guard !folding.covers(key, at: now) else { return }
         var draft = EventDraft(at: now, .access, disclosure.action, by: caller)
         draft.tenant = disclosure.tenant
@@ -750,6 +812,10 @@ public struct Pipeline: Sendable {
             ]), subjects: [caller.person] + (disclosure.target.map { [$0.id] } ?? []))
         try await record([draft])
         folding.remember(key, at: now)
+    }
+
+    private static func foldingKey(_ disclosure: Disclosure, _ caller: Caller) -> String {
+        "\(caller.authentication?.session ?? caller.person)|\(disclosure.foldingKey)"
     }
 
     // MARK: - Events that are not operations

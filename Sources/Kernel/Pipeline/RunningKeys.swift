@@ -11,21 +11,29 @@ final class RunningKeys: Sendable {
 /// Which disclosures were recorded lately: the same session on the same object within 60 s is one event.
 final class FoldingTable: Sendable {
     static let span = Span.seconds(60)
-    private let seen = Mutex<[String: Instant]>([:])
+    private struct State {
+        var seen: [String: Instant] = [:]
+        var prunedAt = Instant(microseconds: 0)
+    }
+    private let state = Mutex(State())
 
     /// True when the same disclosure was recorded less than a minute before `now`.
     func covers(_ key: String, at now: Instant) -> Bool {
-        seen.withLock { seen in
-            guard let last = seen[key] else { return false }
+        state.withLock { state in
+            guard let last = state.seen[key] else { return false }
             return now < last + Self.span
         }
     }
 
     /// Call only after the event is committed.
     func remember(_ key: String, at now: Instant) {
-        seen.withLock { seen in
-            if seen.count >= 20_000 { seen = seen.filter { now < $0.value + Self.span } }
-            seen[key] = now
+        state.withLock { state in
+            // Not with every key: a full table would be walked for each of them.
+            if state.seen.count >= 20_000, now - state.prunedAt >= .seconds(5) {
+                state.seen = state.seen.filter { now < $0.value + Self.span }
+                state.prunedAt = now
+            }
+            state.seen[key] = now
         }
     }
 }

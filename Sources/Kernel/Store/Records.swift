@@ -14,7 +14,10 @@ public protocol Records: Sendable {
     /// The highest version of anything that decides (roles, permissions, rules), recorded as `policy_version`.
     func policyVersion() -> Statement
     func pendingApproval(operation: String, target: String) -> Statement
-    func openApprovals(requester: String) -> Statement
+    /// What `pendingApproval` found; its window may be over.
+    func approval(_ row: Row) throws -> ApprovalRequest
+    /// One row with `count`: pending requests of a person whose window is not over.
+    func openApprovals(requester: String, at now: Instant) -> Statement
 
     /// The governed form of a request, with its SQL.
     func governed(_ request: ApprovalRequest) -> any Entity

@@ -20,7 +20,8 @@ enum Migration001 {
             approval_id {text},
             linked {text},
             retention_class {text} NOT NULL,
-            leaf {bytes} NOT NULL{event_tx}
+            -- An entry of the log carries its length in 16 bits.
+            leaf {bytes} NOT NULL CHECK (length(leaf) <= 65535){event_tx}
         );
         CREATE INDEX events_at ON events (at, id);
         CREATE INDEX events_tenant ON events (tenant_id, at, id) WHERE tenant_id IS NOT NULL;

@@ -30,8 +30,12 @@ extension StaffAPI {
             },
             signed(.get, "/audit-events/{id}/receipt", cookieDownload: true) { exchange, signed in
                 let id = exchange.parameters["id"] ?? ""
-                try await context.pipeline.read("audit.view", by: signed.caller) { _ in
-                    ((), Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]))
+                try await context.pipeline.read("audit.view", by: signed.caller) { reader in
+                    // What was typed into the address never reaches the log: only an event that exists is named there.
+                    guard Identifier.isValid(id, prefix: "evt"),
+                        try reader.first(context.pipeline.records.event(id)) != nil
+                    else { throw OperationError.notFound("There is no event \(id.prefix(60)).") }
+                    return ((), Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]))
                 }
                 var response = Response.json(try await context.log.receipt(event: id, wait: .seconds(5)))
                 response.headers[.contentDisposition] = "attachment; filename=\"\(Self.fileName(id)).receipt.json\""

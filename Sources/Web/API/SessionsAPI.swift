@@ -33,7 +33,7 @@ extension StaffAPI {
                 var body = try await BodyReader(exchange)
                 let code = body.text("code", required: true, atMost: 64)
                 try body.finish()
-                try context.signIns.spend(exchange.client.ip)
+                try context.signIns.spend(exchange.client.source)
                 try await context.signIn.stepUp(signed.session, code: code ?? "", from: exchange.source(.api))
                 return .noContent()
             },
@@ -58,7 +58,7 @@ extension StaffAPI {
     /// A route of the sign-in itself: counted by source, since nobody is known yet.
     private func signingIn(_ path: String, _ handler: @escaping Route.Handler) -> Route {
         Route(.post, "/api/v1" + path, .api) { exchange in
-            let verdict = try context.signIns.spend(exchange.client.ip)
+            let verdict = try context.signIns.spend(exchange.client.source)
             var response = try await handler(exchange)
             verdict?.mark(&response)
             return response

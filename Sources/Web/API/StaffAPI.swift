@@ -16,7 +16,7 @@ struct StaffAPI: Sendable {
     func routes() -> [Route] {
         sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + [
             Route(.get, "/api/v1/openapi.json", .api) { exchange in
-                try context.requests.spend(exchange.client.ip)
+                try context.requests.spend(exchange.client.source)
                 return Response(
                     status: .ok, headers: [.contentType: "application/json", .cacheControl: "public, max-age=300"],
                     body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))

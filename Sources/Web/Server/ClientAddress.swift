@@ -5,6 +5,11 @@ struct ClientAddress: Sendable {
     let ip: String
     /// What a trusted proxy says of the scheme; `nil` when nobody trusted said anything.
     let forwardedScheme: String?
+    /// What is counted together: an IPv4 address, or the /64 that one IPv6 customer has to choose addresses from.
+    var source: String {
+        guard let address = IPAddress(ip), !address.isV4 else { return ip }
+        return address.bytes.prefix(8).hex + "/64"
+    }
 
     /// Walks the forwarding chain from the nearest hop outwards and stops at the first address that is no trusted
     /// proxy.

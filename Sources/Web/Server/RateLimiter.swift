@@ -27,7 +27,11 @@ final class RateLimiter: Sendable {
     private let policy: String
     private let perMinute: Int
     private let clock: Clock
-    private let buckets = Mutex<[String: Bucket]>([:])
+    private struct State {
+        var buckets: [String: Bucket] = [:]
+        var prunedAt = Instant(microseconds: 0)
+    }
+    private let state = Mutex(State())
 
     init(_ policy: String, perMinute: Int, clock: Clock) {
         self.policy = policy
@@ -41,18 +45,20 @@ final class RateLimiter: Sendable {
         let now = clock.now
         let capacity = Double(perMinute)
         let rate = capacity / 60
-        let (tokens, taken) = buckets.withLock { buckets in
-            // Full buckets are forgotten, so that memory stays bounded by who came within the last minute.
-            if buckets.count > 10_000 {
-                buckets = buckets.filter { now - $0.value.at < .seconds(60) }
+        let (tokens, taken) = state.withLock { state in
+            // Full buckets are forgotten, so that memory stays bounded by who came within the last minute. Not with every
+            // request: a crowded table would be walked for each of them.
+            if state.buckets.count > 10_000, now - state.prunedAt >= .seconds(5) {
+                state.buckets = state.buckets.filter { now - $0.value.at < .seconds(60) }
+                state.prunedAt = now
             }
-            var bucket = buckets[key] ?? Bucket(tokens: capacity, at: now)
+            var bucket = state.buckets[key] ?? Bucket(tokens: capacity, at: now)
             let elapsed = max(0, Double((now - bucket.at).microseconds) / 1_000_000)
             bucket.tokens = min(capacity, bucket.tokens + elapsed * rate)
             bucket.at = now
             let taken = bucket.tokens >= 1
             if taken { bucket.tokens -= 1 }
-            buckets[key] = bucket
+            state.buckets[key] = bucket
             return (bucket.tokens, taken)
         }
         let missing = taken ? 0 : (1 - tokens) / rate

@@ -17,7 +17,7 @@ extension StaffConsole {
             FormRoute("/step-up") { posted in
                 let next = Self.localPath(posted.text("next")) ?? "/"
                 do throws(OperationError) {
-                    try context.signIns.spend(posted.exchange.client.ip)
+                    try context.signIns.spend(posted.exchange.client.source)
                     try await context.signIn.stepUp(
                         posted.signed.session, code: posted.text("code"), from: posted.exchange.source(.console))
                     return .seeOther(next)

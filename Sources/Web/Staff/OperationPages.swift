@@ -273,7 +273,7 @@ extension StaffConsole {
         var sheet = sheet
         if !posted.text("code").isEmpty {
             do throws(OperationError) {
-                try context.signIns.spend(posted.exchange.client.ip)
+                try context.signIns.spend(posted.exchange.client.source)
                 try await context.signIn.stepUp(
                     posted.signed.session, code: posted.text("code"), from: posted.exchange.source(.console))
             } catch {

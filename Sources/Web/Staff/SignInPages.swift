@@ -82,7 +82,7 @@ extension StaffConsole {
             return signInPage(exchange, email: email, error: Self.cookieMissing, next: next, status: .forbidden)
         }
         do throws(OperationError) {
-            try context.signIns.spend(exchange.client.ip)
+            try context.signIns.spend(exchange.client.source)
             let (challenge, _) = try await context.signIn.begin(
                 email: email, password: values["password"] ?? "", from: exchange.source(.console))
             return codePage(exchange, challenge: challenge, next: next)
@@ -105,7 +105,7 @@ extension StaffConsole {
         }
         let recovery = values["recovery"]
         do throws(OperationError) {
-            try context.signIns.spend(exchange.client.ip)
+            try context.signIns.spend(exchange.client.source)
             let source = exchange.source(.console)
             let session =
                 if let recovery {
@@ -210,7 +210,7 @@ extension StaffConsole {
                 status: .forbidden)
         }
         do throws(OperationError) {
-            try context.signIns.spend(exchange.client.ip)
+            try context.signIns.spend(exchange.client.source)
             let (codes, session) = try await context.signIn.enrol(
                 token: token, password: values["password"] ?? "", sealedSecret: inner, code: values["code"] ?? "",
                 from: exchange.source(.console))

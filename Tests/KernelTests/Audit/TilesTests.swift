@@ -74,13 +74,14 @@ import Testing
         #expect(TileFrontier(size: -1, levels: []) == nil)
     }
 
-    @Test func `bundles carry leaves of any length, and a cut one is refused`() {
+    @Test func `bundles carry leaves of any length, and a cut one is refused`() throws {
         let leaves: [[UInt8]] = [[], [1], Array(repeating: 7, count: 65_535), [2, 3]]
-        let bytes = Tiles.bundle(leaves)
+        let bytes = try Tiles.bundle(leaves)
         #expect(bytes.prefix(5) == [0, 0, 0, 1, 1])
         #expect(Tiles.unbundle(bytes) == leaves)
         #expect(Tiles.unbundle(Array(bytes.dropLast())) == nil)
         #expect(Tiles.unbundle([0]) == nil)
+        #expect(throws: LogDamage.self) { try Tiles.bundle([Array(repeating: 7, count: 65_536)]) }
     }
 
     @Test func `how far a tile is filled follows from the size`() {

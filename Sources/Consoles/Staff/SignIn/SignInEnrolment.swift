@@ -66,6 +66,8 @@ extension StaffSignIn {
             // The code that proved the app works can't be used again to sign in.
             tx.enqueue(SignInQueries.useStep(factor: totp.id, step: step, at: now))
             let opened = open(after, [.password, .totp], from: source, tx)
+            // Whoever was signed in with the factors before is not any more.
+            try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
             record(
                 "enrolment.completed", of: opened.info, with: [.password, .totp], from: source, changes: changes, tx)
             return opened

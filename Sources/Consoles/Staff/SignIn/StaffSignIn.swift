@@ -55,7 +55,9 @@ public struct StaffSignIn: SignIn {
     public func begin(
         email: String, password: String, from source: Source
     ) async throws(OperationError) -> (challenge: String, factors: [FactorKind]) {
-        let address = email.trimmingCharacters(in: .whitespacesAndNewlines).lowercased()
+        // Folded as the address was when the person was invited.
+        let address = email.precomposedStringWithCanonicalMapping.trimmingCharacters(in: .whitespacesAndNewlines)
+            .lowercased()
         let origin = Throttle.Origin(email: address, ip: source.ip, pepper: pepper)
 
         struct Found: Sendable {
@@ -130,10 +132,8 @@ public struct StaffSignIn: SignIn {
         challenge: String, totp code: String, from source: Source
     ) async throws(OperationError) -> NewSession {
         try await finish(challenge, from: source) { staff, tx in
-            guard let staff,
-                let row = try tx.first(Factor.active(.totp, of: staff.id, lock: false, tx.dialect))
-            else {
-                // The same work as with a secret.
+            // The same statement and the same work whether the password was right or not.
+            guard let row = try tx.first(Factor.active(.totp, of: staff?.id ?? "", lock: false, tx.dialect)) else {
                 _ = TOTP.matchingStep(code, secret: pepper, at: tx.now)
                 return nil
             }
@@ -146,8 +146,8 @@ public struct StaffSignIn: SignIn {
         challenge: String, recovery code: String, from source: Source
     ) async throws(OperationError) -> NewSession {
         try await finish(challenge, from: source) { staff, tx in
-            guard let digest = RecoveryCode.digest(code, pepper: pepper), let staff,
-                let row = try tx.first(Factor.active(.recovery, of: staff.id, lock: true, tx.dialect))
+            guard let digest = RecoveryCode.digest(code, pepper: pepper),
+                let row = try tx.first(Factor.active(.recovery, of: staff?.id ?? "", lock: true, tx.dialect))
             else { return nil }
             let before = try Factor(row)
             let left = before.recoveryDigests

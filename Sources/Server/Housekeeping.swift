@@ -1,0 +1,43 @@
+import Kernel
+import Logging
+import ServiceLifecycle
+import Store
+
+/// What is due every half minute while the server runs: failed sign-ins that were only counted become events, and what
+/// has run out is removed (challenges, delays, stored outcomes).
+struct Housekeeping: Service {
+    static let interval = Duration.seconds(30)
+    /// Outcomes are kept for replay at least a day.
+    static let outcomesKept = Span.hours(36)
+
+    let running: Running
+    let logger: Logger
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await turn()
+                try? await Task.sleep(for: Self.interval)
+            }
+        }
+    }
+
+    /// One round. What fails is tried again with the next: everything due is still in the database then.
+    func turn() async {
+        do {
+            try await running.signIn.sweep()
+            try await Self.forgetOutcomes(in: running.database)
+        } catch {
+            logger.warning("housekeeping failed and is tried again", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func forgetOutcomes(in database: any Database) async throws {
+        while !Task.isCancelled {
+            let count = try await database.write { tx in
+                try tx.execute(SQLRecords().forgetOutcomes(storedBefore: tx.now - outcomesKept)).count
+            }
+            guard count > 0 else { return }
+        }
+    }
+}
