@@ -46,16 +46,13 @@ extension Deployment {
     /// The server role's password: the one in database_url, else the one kept in a file, else a new one kept there.
     private func rolePassword() throws -> String {
         if case .postgres(let url) = storage, let parts = URLComponents(string: url), let password = parts.password,
-            parts.user?.hasPrefix(Self.rolePrefix) == true
+            parts.user?.hasPrefix(ServerRole.namePrefix) == true
         {
             return password
         }
         try PrivateFile.makeDirectory((rolePasswordFile as NSString).deletingLastPathComponent)
         return try ServerRole.password(file: rolePasswordFile)
     }
-
-    /// What the name of the server's role begins with; the database's name follows.
-    private static let rolePrefix = "postern_app_"
 
     private func seedPolicy(makesKeys: Bool, clock: Clock?) async throws -> Bool {
         let running = try await Running.open(self, clock: clock, makesKeys: makesKeys)
@@ -76,7 +73,7 @@ extension Deployment {
     /// role that `migrate` made.
     func serverStorage() async throws -> Storage {
         guard case .postgres(let url) = storage, var parts = URLComponents(string: url) else { return storage }
-        if parts.user?.hasPrefix(Self.rolePrefix) == true {
+        if parts.user?.hasPrefix(ServerRole.namePrefix) == true {
             // The password may stay where migrate put it.
             guard parts.password == nil, let password = try PrivateFile.read(rolePasswordFile) else { return storage }
             parts.password = password.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -87,7 +84,7 @@ extension Deployment {
             throw CommandFailure(.refused, "The database has no role for the server yet. Run: postern migrate")
         }
         let name = parts.path.drop { $0 == "/" }
-        parts.user = Self.rolePrefix + name
+        parts.user = ServerRole.name(forDatabase: String(name))
         parts.password = password.trimmingCharacters(in: .whitespacesAndNewlines)
         return Storage(url: parts.string ?? url)
     }

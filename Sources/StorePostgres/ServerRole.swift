@@ -17,6 +17,22 @@ public enum ServerRole {
         return sha256(Array(lines.joined(separator: "\n").utf8)).hex
     }
 
+    /// What the name of every server's role begins with.
+    public static let namePrefix = "postern_app_"
+
+    /// The role of a database. PostgreSQL cuts names after 63 bytes, and two long names could then meet: such a name is
+    /// shortened here and ends with a part of its own hash instead.
+    public static func name(forDatabase database: String) -> String {
+        let name = namePrefix + database
+        guard name.utf8.count > 63 else { return name }
+        var short = ""
+        for character in name {
+            guard short.utf8.count + character.utf8.count <= 50 else { break }
+            short.append(character)
+        }
+        return "\(short)_\(Array(sha256(Array(database.utf8)).prefix(6)).hex)"
+    }
+
     /// Creates or renews the role of the database `ownerURL` points to, and grants it exactly its rights. To be run after
     /// every migration.
     /// - Parameter password: what the role signs in with.
@@ -39,7 +55,7 @@ public enum ServerRole {
             // Two migrations of one database must not meet here.
             try writer.lock(["postern.server_role"])
             let name = try writer.first(Statement("SELECT current_database()::text AS name"))?.string("name") ?? ""
-            let role = "postern_app_" + name
+            let role = Self.name(forDatabase: name)
             let quotedRole = quoted(role)
             let exists = try writer.first(Statement("SELECT 1 AS one FROM pg_roles WHERE rolname = $1", [.text(role)]))
             let attributes = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT"
@@ -113,22 +129,11 @@ public enum ServerRole {
         try await !excess(database).isEmpty
     }
 
-    /// Reads the password kept in a file, or makes one and keeps it there with mode 0600.
+    /// Reads the password kept in a file, or makes one and keeps it there with mode 0600. The file appears whole: of several
+    /// that make it at once, one wins and all answer its password.
     /// - Throws: `StoreError.other` when the file can't be read or written, or others may read it.
     public static func password(file path: String) throws -> String {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        if descriptor >= 0 {
-            let password = SecureRandom.bytes(32).hex
-            let bytes = Array(password.utf8)
-            let written = write(descriptor, bytes, bytes.count)
-            let synced = fsync(descriptor)
-            Foundation.close(descriptor)
-            guard written == bytes.count, synced == 0 else {
-                unlink(path)
-                throw StoreError.other("The password file \(path) can't be written.")
-            }
-            return password
-        }
+        if access(path, F_OK) != 0, errno == ENOENT { try makePassword(path) }
         var status = stat()
         guard stat(path, &status) == 0, let text = try? String(contentsOfFile: path, encoding: .utf8) else {
             throw StoreError.other("The password file \(path) can't be read.")
@@ -139,6 +144,21 @@ public enum ServerRole {
         let password = text.trimmingCharacters(in: .whitespacesAndNewlines)
         guard password.count >= 16 else { throw StoreError.other("The password file \(path) holds no password.") }
         return password
+    }
+
+    private static func makePassword(_ path: String) throws {
+        func problem() -> StoreError {
+            .other("The password file \(path) can't be written: \(String(cString: strerror(errno))).")
+        }
+        let temporary = "\(path).\(SecureRandom.bytes(6).hex)"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw problem() }
+        defer { unlink(temporary) }
+        let bytes = Array(SecureRandom.bytes(32).hex.utf8)
+        let isWritten = write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
+        Foundation.close(descriptor)
+        // A link, not a rename: it refuses to replace the password that somebody else made meanwhile.
+        guard isWritten, link(temporary, path) == 0 || errno == EEXIST else { throw problem() }
     }
 
     static func url(_ url: String, user: String, password: String) throws -> String {

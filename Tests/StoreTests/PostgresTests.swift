@@ -301,6 +301,29 @@ struct PostgresTests {
         chmod(path, 0o644)
         #expect(throws: StoreError.self) { try ServerRole.password(file: path) }
     }
+
+    @Test func `several who make the password file at once get the same password`() async throws {
+        let folder = NSTemporaryDirectory() + "postern-password-\(SecureRandom.bytes(8).hex)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let passwords = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<32 { group.addTask { try ServerRole.password(file: folder + "/database.password") } }
+            return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+        }
+        #expect(passwords.count == 1)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["database.password"])
+    }
+
+    @Test func `the role's name fits into PostgreSQL's 63 bytes and stays apart from others`() {
+        #expect(ServerRole.name(forDatabase: "postern") == "postern_app_postern")
+        let exact = String(repeating: "d", count: 51)
+        #expect(ServerRole.name(forDatabase: exact) == "postern_app_" + exact)
+        let long = String(repeating: "d", count: 62)
+        let names = ["1", "2"].map { ServerRole.name(forDatabase: long + $0) }
+        #expect(names[0] != names[1])
+        #expect(names.allSatisfy { $0.utf8.count <= 63 && $0.hasPrefix(ServerRole.namePrefix) })
+        #expect(ServerRole.name(forDatabase: String(repeating: "é", count: 31)).utf8.count <= 63)
+    }
 }
 
 /// Carries one value from a task to a thread that waits for it.

@@ -6,7 +6,7 @@ public enum RetryOnboarding: Operation {
     public static let spec = OperationSpec(
         "tenant.retry_onboarding", "Set up again",
         summary: "Returns a tenant whose set-up failed to pending, so that your product tries again.",
-        permission: "tenant.restore", risk: .low, reasonCodes: [ReasonCode("retry", "Try again")])
+        permission: "tenant.retry_onboarding", risk: .low, reasonCodes: [ReasonCode("retry", "Try again")])
 
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: false) }
 

@@ -12,7 +12,7 @@ extension StaffAPI {
                 let password = body.text("password", required: true, atMost: 1024)
                 try body.finish()
                 let (challenge, factors) = try await context.signIn.begin(
-                    email: email ?? "", password: password ?? "", from: exchange.source(.api))
+                    email: email ?? "", password: password ?? "", from: exchange.apiSource)
                 return .json([
                     "challenge": .string(challenge), "factors": .array(factors.map { .string($0.rawValue) }),
                 ])
@@ -20,13 +20,13 @@ extension StaffAPI {
             signingIn("/sessions/totp") { exchange in
                 let (challenge, code) = try await Self.secondStep(exchange)
                 let session = try await context.signIn.finish(
-                    challenge: challenge, totp: code, from: exchange.source(.api))
+                    challenge: challenge, totp: code, from: exchange.apiSource)
                 return try await created(session, exchange)
             },
             signingIn("/sessions/recovery") { exchange in
                 let (challenge, code) = try await Self.secondStep(exchange)
                 let session = try await context.signIn.finish(
-                    challenge: challenge, recovery: code, from: exchange.source(.api))
+                    challenge: challenge, recovery: code, from: exchange.apiSource)
                 return try await created(session, exchange)
             },
             signed(.post, "/sessions/step-up") { exchange, signed in
@@ -34,11 +34,11 @@ extension StaffAPI {
                 let code = body.text("code", required: true, atMost: 64)
                 try body.finish()
                 try context.signIns.spend(exchange.client.source)
-                try await context.signIn.stepUp(signed.session, code: code ?? "", from: exchange.source(.api))
+                try await context.signIn.stepUp(signed.session, code: code ?? "", from: exchange.apiSource)
                 return .noContent()
             },
             signed(.delete, "/sessions/current") { exchange, signed in
-                try await context.signIn.end(signed.session, from: exchange.source(.api))
+                try await context.signIn.end(signed.session, from: exchange.apiSource)
                 return .noContent()
             },
             signed(.get, "/me") { _, signed in
@@ -74,7 +74,7 @@ extension StaffAPI {
     }
 
     private func created(_ session: NewSession, _ exchange: Exchange) async throws -> Response {
-        let (caller, info) = try await context.signIn.authenticate(token: session.token, from: exchange.source(.api))
+        let (caller, info) = try await context.signIn.authenticate(token: session.token, from: exchange.apiSource)
         return .json(
             [
                 "token": .string(session.token), "expires_at": .string(info.expiresAt.rfc3339),

@@ -67,7 +67,7 @@ struct StaffAPI: Sendable {
             throw Problem.unauthenticated("Sign in first: POST /api/v1/sessions, then send Authorization: Bearer.")
         }
         do throws(OperationError) {
-            let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.source(.api))
+            let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.apiSource)
             return Signed(caller: caller, session: session, token: token)
         } catch {
             guard case .unauthenticated = error else { throw error }

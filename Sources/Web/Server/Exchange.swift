@@ -21,6 +21,11 @@ struct Exchange: Sendable {
     /// The first value of a query parameter; `nil` when it is absent or empty.
     func first(_ name: String) -> String? { query[name]?.first.flatMap { $0.isEmpty ? nil : $0 } }
 
+    /// The source of a request to the API: Postern's own command line says so in its User-Agent.
+    var apiSource: Source {
+        source(userAgent == "postern-cli" || userAgent.hasPrefix("postern-cli/") ? .cli : .api)
+    }
+
     /// Where this request comes from, as sign-in wants to know it.
     func source(_ through: Kernel.Client) -> Source {
         Source(ip: client.ip, userAgent: String(userAgent.prefix(400)), client: through, requestID: requestID)
