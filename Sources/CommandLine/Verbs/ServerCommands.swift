@@ -127,8 +127,8 @@ struct VerifyOptions: ParsableArguments {
             invocation.terminal.print(result.summary)
         }
         guard result.isClean else {
-            throw CommandFailure(
-                .drift, output.json ? "" : "Verification found drift: \(result.findings.count == 1 ? "1 finding" : "\(result.findings.count) findings").")
+            let count = result.findings.count == 1 ? "1 finding" : "\(result.findings.count) findings"
+            throw CommandFailure(.drift, output.json ? "" : "Verification found drift: \(count).")
         }
     }
 

@@ -93,7 +93,8 @@ public struct TenantCSV: Sendable {
             throw Problem(
                 line: record.line, column: nil,
                 sentence:
-                    "Line \(record.line) must name the columns: \(names(Column.allCases)). It names none of them.\(hint)")
+                    "Line \(record.line) must name the columns: \(names(Column.allCases)). It names none of them.\(hint)"
+            )
         }
         for field in record.fields {
             let name = field.trimmingCharacters(in: .whitespaces).lowercased()
