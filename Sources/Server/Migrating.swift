@@ -19,6 +19,12 @@ extension Deployment {
     func migrate(clock: Clock? = nil) async throws(CommandFailure) -> MigrationOutcome {
         let owner = ownerStorage
         do {
+            // Asked for before anything is made: a database that lacks its log's name can't be served.
+            if configuration.text("log_origin") == nil,
+                try PrivateFile.read(configuration.value("log_key_file")) == nil
+            {
+                throw SecretKeys.missingOrigin
+            }
             let (database, _) = try owner.open(clock: clock)
             let applied: [Migrator.Applied]
             let isNew: Bool

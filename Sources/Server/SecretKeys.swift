@@ -55,13 +55,14 @@ struct SecretKeys: Sendable {
         }
         guard makesMissing else { throw missing("the log's key", path) }
         guard let origin = configuration.text("log_origin") else {
-            throw CommandFailure(
-                .usage,
-                "Set POSTERN_LOG_ORIGIN, the log's name, such as console.example.com/log. It is never changed later.")
+            throw missingOrigin
         }
         try PrivateFile.makeDirectory((path as NSString).deletingLastPathComponent)
         return try LogKey.loadOrMake(path: path, name: origin)
     }
+
+    static let missingOrigin = CommandFailure(
+        .usage, "Set POSTERN_LOG_ORIGIN, the log's name, such as console.example.com/log. It is never changed later.")
 
     private static func text(
         of path: String, makesMissing: Bool, _ what: String, make: () -> String

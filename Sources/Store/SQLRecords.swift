@@ -182,10 +182,10 @@ public struct SQLRecords: Records {
         static func < (a: EntityName, b: EntityName) -> Bool { (a.type, a.id) < (b.type, b.id) }
     }
 
-    /// Inserts all rows with as few statements as the databases' limits of values allow; none when there are no rows.
+    /// Inserts all rows with few statements; none when there are no rows.
     static func insert(_ head: String, _ rows: [[Value]], _ tail: String = "") -> [Statement] {
-        // SQLite takes 32,766 values in one statement.
-        let chunk = 5_000
+        // SQLite looks each parameter up in a list of all: the time grows with their square. Equal texts are prepared once.
+        let chunk = 100
         return stride(from: 0, to: rows.count, by: chunk).map { start in
             let part = rows[start..<min(start + chunk, rows.count)]
             var number = 0

@@ -112,8 +112,13 @@ struct HTTPTransport: Transport {
     }
 
     private func unreachable(_ error: any Error) -> CommandFailure {
-        CommandFailure(
+        let text = "\(error)"
+        // The library's own words name each address it tried; what matters is why.
+        let known = ["Connection refused", "connectTimeout", "deadlineExceeded", "remoteConnectionClosed"]
+        let words = ["connection refused", "no connection in time", "no answer in time", "the connection was closed"]
+        let reason = zip(known, words).first { text.contains($0.0) }?.1 ?? text
+        return CommandFailure(
             .unavailable,
-            "\(server) can't be reached (\(error)). Is the server running? Set POSTERN_URL or --server to change it.")
+            "\(server) can't be reached (\(reason)). Is the server running? Set POSTERN_URL or --server to change it.")
     }
 }

@@ -13,6 +13,8 @@ struct APICommand: AsyncParsableCommand {
             throw CommandFailure(.usage, "The path starts with / and holds no spaces, such as /operations.")
         }
         let client = try server.client()
-        client.terminal.print(try await client.get("/api/v1" + path).pretty())
+        // With or without the part that all paths share, as it is pasted from elsewhere.
+        let whole = path.hasPrefix("/api/v1/") ? path : "/api/v1" + path
+        client.terminal.print(try await client.get(whole).pretty())
     }
 }

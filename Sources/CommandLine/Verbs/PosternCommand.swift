@@ -72,12 +72,34 @@ public struct PosternCommand: AsyncParsableCommand {
             }
             return terminal.write("USAGE: postern \(noun) <verb>\n\n\(verbList(of: noun, in: catalog))")
         }
+        try refuseUnknown(words, in: catalog)
         var command = try parseAsRoot(words)
         if var command = command as? any AsyncParsableCommand {
             try await command.run()
         } else {
             try command.run()
         }
+    }
+
+    /// A word that is no command or verb, with the nearest one that is.
+    private static func refuseUnknown(_ words: [String], in catalog: Catalog) throws(CommandFailure) {
+        func names(_ commands: [any ParsableCommand.Type]) -> [String] {
+            commands.map { $0.configuration.commandName ?? $0._commandName }
+        }
+        func refuse(_ what: String, _ word: String, _ known: [String], _ help: String) throws(CommandFailure) {
+            guard !word.hasPrefix("-"), !known.contains(word) else { return }
+            let near = Nearest.word(to: word, among: known).map { " Did you mean \($0)?" } ?? ""
+            throw CommandFailure(.usage, "There is no \(what) \"\(word.printable)\".\(near)\nHelp: \(help)")
+        }
+        let groups = configuration.groupedSubcommands.flatMap(\.subcommands)
+        let roots = configuration.ungroupedSubcommands + groups
+        guard let noun = words.first else { return }
+        try refuse("command", noun, names(roots) + derivedNouns(in: catalog), "postern help")
+        guard words.count > 1, staticNouns.contains(noun),
+            let root = roots.first(where: { names([$0]) == [noun] })
+        else { return }
+        let known = names(root.configuration.subcommands) + verbs(of: noun, in: catalog).map(\.verb)
+        try refuse("verb", words[1], known, "postern \(noun) --help")
     }
 
     private static func settle(_ error: any Error, _ terminal: Terminal) -> CommandStatus {

@@ -88,8 +88,8 @@ struct ImportCommand: AsyncParsableCommand {
             guard result.problemCount == 0 else {
                 let rest = result.problemCount - min(50, result.problems.count)
                 let more = rest > 0 && !output.json ? "… and \(rest) more.\n" : ""
-                throw CommandFailure(
-                    .usage, "\(more)The file has \(result.problemCount) problems; nothing was imported.")
+                let count = result.problemCount == 1 ? "1 problem" : "\(result.problemCount) problems"
+                throw CommandFailure(.usage, "\(more)The file has \(count); nothing was imported.")
             }
             guard !output.json else { return }
             let counts = "\(result.created) new, \(result.updated) changed, \(result.unchanged) as they were"
@@ -127,8 +127,8 @@ struct VerifyOptions: ParsableArguments {
             invocation.terminal.print(result.summary)
         }
         guard result.isClean else {
-            throw CommandFailure(
-                .drift, output.json ? "" : "Verification found drift: \(result.findings.count) findings.")
+            let count = result.findings.count == 1 ? "1 finding" : "\(result.findings.count) findings"
+            throw CommandFailure(.drift, output.json ? "" : "Verification found drift: \(count).")
         }
     }
 

@@ -84,6 +84,18 @@ public struct TenantCSV: Sendable {
 
     private static func header(_ record: CSVParser.Record) throws -> [Column] {
         var columns: [Column] = []
+        let known = record.fields.count { field in
+            Column(rawValue: field.trimmingCharacters(in: .whitespaces).lowercased()) != nil
+        }
+        guard known > 0 else {
+            let hint =
+                record.fields.count == 1 && record.fields[0].contains(";") ? " Values are separated by commas." : ""
+            throw Problem(
+                line: record.line, column: nil,
+                sentence:
+                    "Line \(record.line) must name the columns: \(names(Column.allCases)). It names none of them.\(hint)"
+            )
+        }
         for field in record.fields {
             let name = field.trimmingCharacters(in: .whitespaces).lowercased()
             guard let column = Column(rawValue: name) else {
