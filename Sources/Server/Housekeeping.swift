@@ -13,8 +13,8 @@ struct Housekeeping: Service {
     let running: Running
     let logger: Logger
 
-    func run() async throws {
-        try await cancelWhenGracefulShutdown {
+    func run() async {
+        await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 await turn()
                 try? await Task.sleep(for: Self.interval)

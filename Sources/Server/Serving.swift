@@ -32,6 +32,7 @@ extension Running {
             ]),
             formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
+        try await continueLog()
         await sequencer.start()
         var group = ServiceGroupConfiguration(
             services: (listeners.services() + [Housekeeping(running: self, logger: logger)]).map { service in
@@ -48,6 +49,19 @@ extension Running {
             if let error = error as? ListenError { throw CommandFailure(.unavailable, error.description) }
             throw CommandFailure(.unexpected, "The server stopped: \(error)")
         }
+    }
+
+    /// A log that can't be continued (a restored backup, a rewritten history) is said before anything is opened.
+    private func continueLog() async throws(CommandFailure) {
+        do {
+            try await sequencer.turn()
+        } catch {
+            await close()
+            throw CommandFailure(.unavailable, "The log can't be read: \(error)")
+        }
+        guard case .refused(let reason) = sequencer.health else { return }
+        await close()
+        throw CommandFailure(.refused, reason)
     }
 
     /// Empty when the text is too long for one: the page also shows the secret in letters.
