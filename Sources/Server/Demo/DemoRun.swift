@@ -2,6 +2,7 @@ import CommandLine
 import Foundation
 import Kernel
 import Store
+import StoreSQLite
 
 extension ServerInstallation {
     func demo() async throws {
@@ -54,6 +55,15 @@ extension ServerInstallation {
             }
             return
         }
+        if case .sqlite(let path) = storage {
+            let tables: [String]
+            do {
+                tables = try SQLiteFile.tables(at: path)
+            } catch {
+                throw CommandFailure(error, storage)
+            }
+            guard tables.isEmpty || tables.contains("log_state") else { throw Self.foreign(storage) }
+        }
         do {
             let (database, _) = try storage.open()
             do {
@@ -75,13 +85,7 @@ extension ServerInstallation {
                     }
                     terminal.note("The making of the demo was interrupted; it begins anew.")
                     try discard(storage, deployment)
-                default:
-                    throw CommandFailure(
-                        .refused,
-                        """
-                        postern demo did not make this database and does not touch it: \(storage.description)
-                        Let POSTERN_DATABASE_URL name an empty one, or leave it unset.
-                        """)
+                default: throw Self.foreign(storage)
                 }
             } catch {
                 await database.close()
@@ -90,6 +94,15 @@ extension ServerInstallation {
         } catch {
             throw CommandFailure(error, storage)
         }
+    }
+
+    private static func foreign(_ storage: Storage) -> CommandFailure {
+        CommandFailure(
+            .refused,
+            """
+            postern demo did not make this database and does not touch it: \(storage.description)
+            Let POSTERN_DATABASE_URL name an empty one, or leave it unset.
+            """)
     }
 
     /// True for the embedded database at its usual place in the demo's own directory.
