@@ -39,6 +39,8 @@ struct ServerInstallation: Installation {
             let name = name ?? String(email.prefix { $0 != "@" })
             let applied = try await running.applied(
                 "staff.bootstrap", ["email": .string(email), "name": .string(name)], by: .system("bootstrap"))
+            // No server may be running yet, and what happened is to be provable all the same.
+            try await running.sequencer.turn()
             await running.close()
             return "\(running.staffURL)/enrol?token=\(applied.reveal["enrolment_token"] ?? "")"
         } catch {
@@ -50,7 +52,10 @@ struct ServerInstallation: Installation {
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {
+            // Takes the batches into the log where no server does; a log that is behind would stop the import.
+            await running.sequencer.start()
             let result = try await importCSV(path, isDryRun: isDryRun, through: running.pipeline)
+            try await running.sequencer.turn()
             await running.close()
             return result
         } catch {

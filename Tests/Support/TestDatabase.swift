@@ -49,6 +49,9 @@ public final class TestDatabase: Sendable {
             var settings = PostgresDatabase.Settings(url: app)
             settings.clock = clock.clock
             settings.connections = 8
+            // A loaded machine is no reason to fail.
+            settings.connectTimeout = .seconds(60)
+            settings.queueTimeout = .seconds(60)
             return TestDatabase(
                 kind: kind, database: PostgresDatabase(settings), clock: clock, location: owner, url: app)
         }

@@ -210,8 +210,11 @@ public final class World: Sendable {
         try await tenant("active")
         try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
         try await tenant("archived", then: [("tenant.archive", "customer_departed")])
-        try await tenant("failed", status: "pending")
-        try await force(.failed, of: "failed")
+        // Several, because other operations may take one of them.
+        for slug in ["failed-1", "failed-2", "failed-3"] {
+            try await tenant(slug, status: "pending")
+            try await force(.failed, of: slug)
+        }
     }
 
     @discardableResult
@@ -253,14 +256,17 @@ public final class World: Sendable {
 /// Field values made from declarations.
 public enum Samples {
     public static func input(for operation: AnyOperation, number: Int) -> JSON {
-        .object(
-            Dictionary(
-                uniqueKeysWithValues: operation.fields().filter(\.param.isRequired).map {
-                    ($0.name, value(for: $0, number: number))
-                }))
+        let fields = operation.fields()
+        let required = fields.filter(\.param.isRequired)
+        // Where every field may be left out, an edit needs one all the same.
+        let chosen = required.isEmpty ? Array(fields.prefix(1)) : required
+        return .object(
+            Dictionary(uniqueKeysWithValues: chosen.map { ($0.name, value(for: $0, number: number)) }))
     }
 
     static func value(for field: ParamField, number: Int) -> JSON {
+        // A field of a shape of its own says what one looks like.
+        if let example = field.param.schema["examples"]?.array?.first { return example }
         switch field.param.rules.pattern {
         case .slug: return .string("law-\(number)")
         case .email: return .string("law-\(number)@example.test")

@@ -51,7 +51,7 @@ final class CliStage: Sendable {
             transport: { _ in ScriptedTransport(stage: self) })
     }
 
-    func run(_ arguments: String..., token: String? = "pst_test") async -> ExitStatus {
+    func run(_ arguments: String..., token: String? = "pst_test") async -> CommandStatus {
         await PosternCommand.run(arguments, in: invocation(token: token))
     }
 

@@ -16,7 +16,7 @@ import Testing
         "undo": ["operation": "tenant.restore", "until": "2026-11-18T09:00:00.000000Z"],
     ]
 
-    private func suspend(_ stage: CliStage, _ more: String...) async -> ExitStatus {
+    private func suspend(_ stage: CliStage, _ more: String...) async -> CommandStatus {
         await PosternCommand.run(["tenant", "suspend", Self.tenant] + Self.why + more, in: stage.invocation())
     }
 
@@ -95,11 +95,11 @@ import Testing
     }
 
     @Test(arguments: [
-        (400, ExitStatus.usage), (401, .notSignedIn), (403, .forbidden), (404, .notFound), (409, .refused),
+        (400, CommandStatus.usage), (401, .notSignedIn), (403, .forbidden), (404, .notFound), (409, .refused),
         (412, .preconditionFailed), (422, .usage), (423, .refused), (428, .preconditionFailed), (429, .unavailable),
         (500, .unexpected), (503, .unavailable),
     ])
-    func `every refusal has its exit code and its words`(status: Int, expected: ExitStatus) async {
+    func `every refusal has its exit code and its words`(status: Int, expected: CommandStatus) async {
         let stage = CliStage([.init(status: status, body: ["detail": "That can't be done now."])])
         #expect(await suspend(stage, "--yes") == expected)
         #expect(stage.error.contains("That can't be done now."))

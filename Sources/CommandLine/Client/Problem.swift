@@ -3,7 +3,7 @@ import Kernel
 /// RFC 9457 answers in words.
 enum Problem {
     static func failure(_ response: APIResponse) -> CommandFailure {
-        var status = ExitStatus(http: response.status)
+        var status = CommandStatus(http: response.status)
         guard let problem = response.json, problem.object != nil else {
             return CommandFailure(status, "The server answered \(response.status) without saying why.")
         }

@@ -51,7 +51,14 @@ struct AuditCommand: AsyncParsableCommand {
         func run() async throws {
             let client = try server.client()
             let answer = try await client.get("/api/v1/audit-events/\(APIClient.encode(event))")
-            client.terminal.write(output.json ? answer.pretty() + "\n" : answer.lines())
+            guard !output.json else { return client.terminal.print(answer.pretty()) }
+            // The exact bytes are for machines; what was sealed is what a person wants to read.
+            let hidden: Set = ["leaf", "leaf_base64", "sealed"]
+            let plain = (answer.object ?? [:]).filter { !hidden.contains($0.key) && !$0.value.isNull && $0.value != [] }
+            client.terminal.write(JSON.object(plain).lines())
+            guard let sealed = answer["sealed"]?.object, !sealed.isEmpty else { return }
+            client.terminal.print("")
+            client.terminal.write(JSON.object(sealed.mapValues { $0["value"] ?? $0 }).lines())
         }
     }
 

@@ -34,7 +34,7 @@ public struct PosternCommand: AsyncParsableCommand {
     public init() {}
 
     /// Runs one command and answers how the process should end. Everything is written through the invocation's terminal.
-    public static func run(_ arguments: [String], in invocation: Invocation) async -> ExitStatus {
+    public static func run(_ arguments: [String], in invocation: Invocation) async -> CommandStatus {
         await Invocation.$held.withValue(invocation) {
             do {
                 try await dispatch(arguments)
@@ -56,7 +56,7 @@ public struct PosternCommand: AsyncParsableCommand {
         var words = arguments
         // `postern help …` reads like `postern … --help`.
         if words.first == "help" {
-            if words.dropFirst().first == "exit-codes" { return terminal.write(ExitStatus.table) }
+            if words.dropFirst().first == "exit-codes" { return terminal.write(CommandStatus.table) }
             words = Array(words.dropFirst()) + ["--help"]
         }
         if words.count >= 2, let verb = OperationVerb.find(words[0], words[1], in: catalog) {
@@ -80,7 +80,7 @@ public struct PosternCommand: AsyncParsableCommand {
         }
     }
 
-    private static func settle(_ error: any Error, _ terminal: Terminal) -> ExitStatus {
+    private static func settle(_ error: any Error, _ terminal: Terminal) -> CommandStatus {
         let text = fullMessage(for: error, columns: 100)
         switch exitCode(for: error) {
         case .success:
@@ -158,7 +158,7 @@ public struct PosternCommand: AsyncParsableCommand {
                     "## postern \(noun)\n\nUSAGE: postern \(noun) <verb>\n\n\(trimmed(verbList(of: noun, in: invocation.catalog)))\n\n"
                 addOperations(of: noun)
             }
-            return out + "## postern help exit-codes\n\n" + ExitStatus.table
+            return out + "## postern help exit-codes\n\n" + CommandStatus.table
         }
     }
 

@@ -17,5 +17,16 @@ public enum TenantsConsole {
             UserReads.view,
         ],
         entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)],
-        pages: [TenantListPage.page, TenantPage.page, UserPage.page, SearchPage.page])
+        pages: [TenantListPage.page, TenantPage.page, UserPage.page, SearchPage.page],
+        uniqueRules: [
+            "tenants_slug": FieldError(
+                pointer: "/input/slug", detail: "Slug was taken by another tenant a moment ago; choose another one."),
+            "tenants_external_id": FieldError(
+                pointer: "/input/external_id", detail: "External id was registered by somebody else a moment ago."),
+            "users_email": FieldError(pointer: "/input/email", detail: "E-mail belongs to another user already."),
+            "users_external_id": FieldError(
+                pointer: "/input/external_id", detail: "External id belongs to another user already."),
+            "memberships_pair": FieldError(
+                pointer: "/input/user_id", detail: "User is a member of this tenant already."),
+        ])
 }

@@ -85,6 +85,7 @@ public struct Span: Sendable, Hashable, Comparable, Codable {
     public static func minutes(_ value: Int64) -> Span { .seconds(value * 60) }
     public static func hours(_ value: Int64) -> Span { .seconds(value * 3600) }
     public static func days(_ value: Int64) -> Span { .seconds(value * 86_400) }
+    public static func + (a: Span, b: Span) -> Span { Span(microseconds: a.microseconds + b.microseconds) }
     public static func < (a: Span, b: Span) -> Bool { a.microseconds < b.microseconds }
     /// Whole seconds, rounded down.
     public var seconds: Int64 { microseconds / 1_000_000 }

@@ -260,17 +260,18 @@ public struct Pipeline: Sendable {
             return .refused(.overLimit(sentence))
         }
 
-        let tenant = rehearsed.target?.tenantID ?? plan.changes.first?.after.tenantID
+        // A batch is about all its rows, not about the first one.
+        let main = rehearsed.target ?? (plan.recordsDigests ? nil : plan.changes.first?.after)
         var draft = EventDraft(id: eventID, at: clock.now, .mutation, operation.spec.name, by: caller)
-        draft.tenant = tenant
-        draft.target = (rehearsed.target ?? plan.changes.first?.after).map { (type(of: $0).type, $0.id) }
+        draft.tenant = main?.tenantID
+        draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
         draft.policyVersion = policyVersion
         draft.operationID = operationID
         draft.linked = request.undoes
         draft.facts = plan.facts
         if request.undoes != nil { draft.facts["undo"] = true }
-        let subjects = (rehearsed.target ?? plan.changes.first?.after)?.subjects ?? []
+        let subjects = main?.subjects ?? []
         if let text = admitted.justification {
             draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
         }
@@ -295,7 +296,7 @@ public struct Pipeline: Sendable {
         var draft = draft
         let operation = admitted.operation
         let now = tx.now
-        let main = plan.changes.first
+        let main = plan.recordsDigests ? nil : plan.changes.first
         // Made once, for event, answer and undo.
         let before = main?.before?.document
         let after = main?.after.document

@@ -1,5 +1,5 @@
 /// How `postern` ends. The numbers are a contract with scripts; `postern help exit-codes` prints them.
-public enum ExitStatus: Int32, Sendable, CaseIterable {
+public enum CommandStatus: Int32, Sendable, CaseIterable {
     case done = 0
     case unexpected = 1
     case usage = 2
@@ -52,10 +52,10 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
 
 /// A command that can't go on: what to tell the person, and the exit status.
 public struct CommandFailure: Error, Sendable {
-    public let status: ExitStatus
+    public let status: CommandStatus
     public let message: String
 
-    public init(_ status: ExitStatus, _ message: String) {
+    public init(_ status: CommandStatus, _ message: String) {
         self.status = status
         self.message = message
     }
