@@ -186,8 +186,7 @@ public actor Sequencer {
     }
 
     /// One transaction of one statement. Outside the actor, and with a result: Swift 6.3's debug code frees a frame too early
-    /// where an actor awaits a transaction without one, and its optimised code where this is inlined into the actor.
-    @inline(never)
+    /// where an actor awaits a transaction without one.
     private nonisolated func commit(_ statement: Statement) async throws {
         _ = try await database.write { writer -> Bool in
             writer.enqueue(statement)
@@ -273,7 +272,6 @@ public actor Sequencer {
         }
     }
 
-    @inline(never)
     private func check(_ known: Checkpoint, from source: String, against found: LogState) async throws {
         guard known.size <= found.size else { throw rewound(known.size, source, found.size) }
         let store = store
