@@ -17,18 +17,31 @@ final class PostgresConnection {
         let kinds: [UInt8]
     }
 
+    /// A prepared statement, and the columns of its rows once they are known.
+    private final class Plan {
+        let name: String
+        var columns: ColumnIndex?
+        init(name: String) { self.name = name }
+    }
+
     private enum Awaited {
-        case prepare(PlanKey, name: String)
-        case execute(Int)
+        case prepare(PlanKey, Plan)
+        case execute(Int, Plan?)
     }
 
     private let settings: PostgresDatabase.Settings
     private var handle: OpaquePointer?
-    private var plans: [PlanKey: String] = [:]
+    private var plans: [PlanKey: Plan] = [:]
+    private var checked: [CheckedKey: String] = [:]
     private var nextPlan = 0
     private var nextCursor = 0
     /// Counts connects: a lease compares it to learn that its session ended.
     private(set) var generation = 0
+
+    private struct CheckedKey: Hashable {
+        let text: String
+        let rows: Int
+    }
 
     private static let planLimit = 400
     /// Texts with more values than this (multi-row inserts of odd lengths) are not kept.
@@ -108,6 +121,19 @@ final class PostgresConnection {
         return try exchange(statements, handle)
     }
 
+    /// The statement with its number of rows checked by the server, for sending it together with the commit.
+    func checked(_ text: String, expecting rows: Int) -> String {
+        let key = CheckedKey(text: text, rows: rows)
+        if let known = checked[key] { return known }
+        let returning = text.range(of: "RETURNING", options: .caseInsensitive) != nil
+        let whole =
+            "WITH written AS (\(text)\(returning ? "" : " RETURNING 1")) "
+            + "SELECT postern_expect_rows(count(*), \(rows)) FROM written"
+        if checked.count >= Self.planLimit { checked = [:] }
+        checked[key] = whole
+        return whole
+    }
+
     private func forgetPlans(_ handle: OpaquePointer) throws {
         plans.removeAll()
         // Unnamed, so that it is not itself kept.
@@ -116,29 +142,31 @@ final class PostgresConnection {
 
     private func exchange(_ statements: [Statement], _ handle: OpaquePointer, keep: Bool = true) throws -> [Result] {
         var awaited: [Awaited] = []
-        var coming: [PlanKey: String] = [:]
+        var coming: [PlanKey: Plan] = [:]
         for (index, statement) in statements.enumerated() {
             let parameters = try Parameters(statement.values)
             var sent: Int32
+            var plan: Plan?
             if keep, statement.values.count <= Self.keptValues {
                 let key = PlanKey(text: statement.text, kinds: parameters.kinds)
-                let name: String
+                let used: Plan
                 if let known = plans[key] ?? coming[key] {
-                    name = known
+                    used = known
                 } else {
-                    name = "p\(nextPlan)"
+                    used = Plan(name: "p\(nextPlan)")
                     nextPlan += 1
-                    coming[key] = name
-                    awaited.append(.prepare(key, name: name))
+                    coming[key] = used
+                    awaited.append(.prepare(key, used))
                     sent = parameters.types.withUnsafeBufferPointer {
                         PQsendPrepare(
-                            handle, name, PostgresType.text(of: statement), Int32($0.count), $0.baseAddress)
+                            handle, used.name, PostgresType.text(of: statement), Int32($0.count), $0.baseAddress)
                     }
                     guard sent == 1 else { throw lose(handle) }
                 }
                 sent = parameters.withPointers { count, _, values, lengths, formats in
-                    PQsendQueryPrepared(handle, name, count, values, lengths, formats, 0)
+                    PQsendQueryPrepared(handle, used.name, count, values, lengths, formats, 0)
                 }
+                plan = used
             } else {
                 sent = parameters.withPointers { count, types, values, lengths, formats in
                     PQsendQueryParams(
@@ -146,7 +174,7 @@ final class PostgresConnection {
                 }
             }
             guard sent == 1 else { throw lose(handle) }
-            awaited.append(.execute(index))
+            awaited.append(.execute(index, plan))
         }
         guard PQpipelineSync(handle) == 1 else { throw lose(handle) }
         return try collect(awaited, count: statements.count, handle)
@@ -186,8 +214,8 @@ final class PostgresConnection {
             case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
                 guard position < awaited.count else { throw lose(handle, "unexpected answer") }
                 switch awaited[position] {
-                case .prepare(let key, let name): plans[key] = name
-                case .execute(let index): results[index] = Self.decode(result)
+                case .prepare(let key, let plan): plans[key] = plan
+                case .execute(let index, let plan): results[index] = Self.decode(result, plan)
                 }
                 position += 1
             case PGRES_PIPELINE_ABORTED:
@@ -230,14 +258,17 @@ final class PostgresConnection {
         return PostgresFailure(lost: text)
     }
 
-    private static func decode(_ result: OpaquePointer) -> Result {
+    private static func decode(_ result: OpaquePointer, _ plan: Plan?) -> Result {
         let count = Int(PQntuples(result))
         let width = Int(PQnfields(result))
         var decoded = Result()
         decoded.tag = String(cString: PQcmdStatus(result))
         decoded.affected = Int(String(cString: PQcmdTuples(result))) ?? 0
-        guard width > 0 else { return decoded }
-        let columns = ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
+        guard width > 0, count > 0 else { return decoded }
+        // A prepared statement's columns never change: the server refuses it then.
+        let columns =
+            plan?.columns ?? ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
+        plan?.columns = columns
         let types = (0..<width).map { PQftype(result, Int32($0)) }
         decoded.rows.reserveCapacity(count)
         for row in 0..<count {

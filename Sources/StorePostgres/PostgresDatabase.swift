@@ -2,7 +2,7 @@ import Kernel
 
 /// Postern's data in PostgreSQL.
 ///
-/// A mutation is two round trips: `BEGIN` travels with the first query, enqueued statements with the commit.
+/// `BEGIN` travels with the first query, enqueued statements with the commit, foreseen reads with the query before.
 public final class PostgresDatabase: Database {
     public struct Settings: Sendable {
         /// `postgres://user:password@host:port/database`, or libpq's `key=value` form.
@@ -49,6 +49,18 @@ public final class PostgresDatabase: Database {
                 })
             // Nothing depends on how a read ends, so the caller does not wait for it.
             transaction.abandon()
+        }
+    }
+
+    public func snapshot(_ statements: [Statement]) async throws -> Snapshot {
+        try await submit { connection, resume in
+            let transaction = PostgresTransaction(connection, .read, clock: self.settings.clock)
+            do {
+                resume(.success(try transaction.readAll(statements)))
+            } catch {
+                transaction.abandon()
+                resume(.failure(error))
+            }
         }
     }
 

@@ -13,6 +13,9 @@ final class PostgresTransaction: Writer {
     private var waiting: [Statement] = []
     private var instant: Instant?
     private var failure: (any Error)?
+    private var foreseen: [Statement] = []
+    /// Rows of foreseen statements that nobody has asked for yet.
+    private var known: [Statement: [Row]] = [:]
 
     private static let time = Statement(
         "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint AS now")
@@ -38,10 +41,34 @@ final class PostgresTransaction: Writer {
     }
 
     func query(_ statements: [Statement]) throws -> [[Row]] {
+        try rethrow()
+        if !known.isEmpty {
+            if waiting.isEmpty, !statements.isEmpty, statements.allSatisfy({ known[$0] != nil }) {
+                return statements.map { known[$0] ?? [] }
+            }
+            // What was read before a write or a wait for a lock may be otherwise now.
+            if !waiting.isEmpty || !statements.allSatisfy(Self.isPlainRead) { known = [:] }
+        }
         let enqueued = waiting
+        let ahead = foreseen
         waiting = []
-        let results = try send(enqueued + statements, committing: false)
-        return results.dropFirst(enqueued.count).map(\.rows)
+        foreseen = []
+        let results = try send(enqueued + statements + ahead, committing: false)
+        for (statement, result) in zip(ahead, results.suffix(ahead.count)) { known[statement] = result.rows }
+        return results[enqueued.count..<enqueued.count + statements.count].map(\.rows)
+    }
+
+    func foresee(_ statements: [Statement]) { foreseen += statements }
+
+    private static func isPlainRead(_ statement: Statement) -> Bool {
+        statement.text.hasPrefix("SELECT ") && !statement.text.hasSuffix(Dialect.postgres.forUpdate)
+    }
+
+    /// The whole of a read transaction in one round trip.
+    func readAll(_ statements: [Statement]) throws -> Snapshot {
+        let results = try send(statements, committing: true)
+        isOver = true
+        return Snapshot(now: now, rows: results.prefix(statements.count).map(\.rows))
     }
 
     func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws {
@@ -73,6 +100,7 @@ final class PostgresTransaction: Writer {
     }
 
     func tryLock(_ name: String) throws -> Bool {
+        known = [:]
         let row = try first(
             Statement("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS held", [.text(name)]))
         return try row?.bool("held") ?? false
@@ -83,7 +111,7 @@ final class PostgresTransaction: Writer {
 
     func commit() throws {
         try rethrow()
-        let statements = waiting.map(Self.checkedByServer)
+        let statements = waiting.map(checkedByServer)
         waiting = []
         if !hasBegun, statements.isEmpty {
             isOver = true
@@ -121,7 +149,7 @@ final class PostgresTransaction: Writer {
                 results = try sendFirst(list, committing: committing)
             }
         } catch {
-            throw fail(error, committing: committing)
+            throw fail(error, committing: committing && mode == .write)
         }
         if !hasBegun {
             hasBegun = true
@@ -143,7 +171,7 @@ final class PostgresTransaction: Writer {
         hasBegunOnServer = true
         do {
             return try connection.run(list)
-        } catch let error as PostgresFailure where error.isConnectionLost && !committing {
+        } catch let error as PostgresFailure where error.isConnectionLost && !(committing && mode == .write) {
             do { try connection.ensureConnected() } catch { throw UnsentFailure(cause: error) }
             return try connection.run(list)
         }
@@ -173,12 +201,8 @@ final class PostgresTransaction: Writer {
     // MARK: Row counts
 
     /// With the commit in the same round trip only the server can stop it.
-    private static func checkedByServer(_ statement: Statement) -> Statement {
+    private func checkedByServer(_ statement: Statement) -> Statement {
         guard let expected = statement.expectedRows else { return statement }
-        let returning = statement.text.range(of: "RETURNING", options: .caseInsensitive) != nil
-        return Statement(
-            "WITH written AS (\(statement.text)\(returning ? "" : " RETURNING 1")) "
-                + "SELECT postern_expect_rows(count(*), \(expected)) FROM written",
-            statement.values)
+        return Statement(connection.checked(statement.text, expecting: expected), statement.values)
     }
 }

@@ -74,7 +74,7 @@ final class SQLiteTransaction: Kernel.Writer {
             sqlite3_reset(handle)
             sqlite3_clear_bindings(handle)
         }
-        do { try bind(statement.values, to: handle) } catch { throw fail(error) }
+        do { try bind(statement, to: handle) } catch { throw fail(error) }
 
         let width = sqlite3_column_count(handle)
         var columns: ColumnIndex?
@@ -104,13 +104,11 @@ final class SQLiteTransaction: Kernel.Writer {
         }
     }
 
-    private func bind(_ values: [Value], to handle: OpaquePointer) throws(StoreError) {
-        // SQLite numbers `$2` by where it first stands, so each is found by its name.
-        for position in 1...max(1, sqlite3_bind_parameter_count(handle)) {
-            guard let name = sqlite3_bind_parameter_name(handle, position) else { continue }
-            guard let number = Int(String(cString: name + 1)), number >= 1, number <= values.count else {
-                throw .other("The statement has no value for \(String(cString: name)).")
-            }
+    private func bind(_ statement: Kernel.Statement, to handle: OpaquePointer) throws(StoreError) {
+        let values = statement.values
+        for (index, number) in try ParameterOrder.of(statement.text, handle).enumerated() {
+            guard number <= values.count else { throw .other("The statement has no value for $\(number).") }
+            let position = Int32(index + 1)
             let code: Int32
             switch values[number - 1] {
             case .null: code = sqlite3_bind_null(handle, position)

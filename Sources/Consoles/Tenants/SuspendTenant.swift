@@ -18,6 +18,10 @@ public enum SuspendTenant: Operation {
         try .count(target, in: reader)
     }
 
+    public static func foresees(_ input: NoInput, _ target: String?) -> [Statement] {
+        target.map { [MemberCount.statement($0)] } ?? []
+    }
+
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
@@ -49,9 +53,11 @@ public struct MemberCount: Sendable {
 
     static func count(_ tenant: Tenant?, in reader: any Reader) throws -> MemberCount {
         guard let tenant else { return MemberCount(count: 0) }
-        let row = try reader.first(TenantQueries.memberCount(tenant.id, upTo: most + 1))
+        let row = try reader.first(statement(tenant.id))
         return MemberCount(count: Int(try row?.int("n") ?? 0))
     }
+
+    static func statement(_ tenant: String) -> Statement { TenantQueries.memberCount(tenant, upTo: most + 1) }
 
     /// "its 46 members"
     var phrase: String {

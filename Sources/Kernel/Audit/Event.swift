@@ -57,10 +57,15 @@ public struct EventDraft: Sendable {
             self.after = after
         }
         public init(_ change: Change) {
+            self.init(change, before: change.before?.document, after: change.after.document)
+        }
+        /// - Parameters:
+        ///   - before, after: the documents of the change, where they are made already.
+        init(_ change: Change, before: JSON?, after: JSON?) {
             self.init(
                 type: change.type, id: change.id,
-                before: change.before.map { SealedValue($0.document, subjects: $0.subjects) },
-                after: SealedValue(change.after.document, subjects: change.after.subjects))
+                before: change.before.flatMap { entity in before.map { SealedValue($0, subjects: entity.subjects) } },
+                after: after.map { SealedValue($0, subjects: change.after.subjects) })
         }
     }
 

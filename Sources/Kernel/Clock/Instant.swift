@@ -14,6 +14,28 @@ public struct Instant: Sendable, Hashable, Comparable, Codable {
     /// `2026-11-17T14:32:00.123456Z`
     public var rfc3339: String {
         let (date, time) = civil
+        if (0...9999).contains(date.year) {
+            return String(unsafeUninitializedCapacity: 27) { out in
+                var end = 0
+                func digits(_ value: Int, _ count: Int, then mark: Unicode.Scalar) {
+                    var rest = value
+                    for index in (end..<end + count).reversed() {
+                        out[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+                        rest /= 10
+                    }
+                    out[end + count] = UInt8(ascii: mark)
+                    end += count + 1
+                }
+                digits(date.year, 4, then: "-")
+                digits(date.month, 2, then: "-")
+                digits(date.day, 2, then: "T")
+                digits(time.hour, 2, then: ":")
+                digits(time.minute, 2, then: ":")
+                digits(time.second, 2, then: ".")
+                digits(time.microsecond, 6, then: "Z")
+                return end
+            }
+        }
         return String(
             format: "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", date.year, date.month, date.day, time.hour, time.minute,
             time.second, time.microsecond)

@@ -57,6 +57,7 @@ extension Sequence<UInt8> {
     public var hex: String {
         let digits = Array("0123456789abcdef".utf8)
         var out: [UInt8] = []
+        out.reserveCapacity(2 * underestimatedCount)
         for byte in self {
             out.append(digits[Int(byte >> 4)])
             out.append(digits[Int(byte & 15)])
@@ -68,8 +69,9 @@ extension Sequence<UInt8> {
 /// SHA-256 over bytes.
 public func sha256(_ bytes: some Sequence<UInt8>) -> [UInt8] {
     var hasher = SHA256()
-    let array = ContiguousArray(bytes)
-    array.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+    if bytes.withContiguousStorageIfAvailable({ hasher.update(bufferPointer: UnsafeRawBufferPointer($0)) }) == nil {
+        ContiguousArray(bytes).withUnsafeBytes { hasher.update(bufferPointer: $0) }
+    }
     return Array(hasher.finalize())
 }
 

@@ -158,8 +158,14 @@ private struct JSONParser {
             guard index < bytes.count else { throw fail("unterminated string") }
             let byte = bytes[index]
             if byte == UInt8(ascii: "\"") {
-                out.append(contentsOf: bytes[runStart..<index])
-                guard let text = String(validating: out, as: UTF8.self) else { throw fail("a string is not valid UTF-8") }
+                let text: String?
+                if out.isEmpty {
+                    text = String(validating: bytes[runStart..<index], as: UTF8.self)
+                } else {
+                    out.append(contentsOf: bytes[runStart..<index])
+                    text = String(validating: out, as: UTF8.self)
+                }
+                guard let text else { throw fail("a string is not valid UTF-8") }
                 index += 1
                 return text
             }

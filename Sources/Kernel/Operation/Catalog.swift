@@ -8,6 +8,7 @@ public struct AnyOperation: Sendable {
     public let targetPlural: String
     public let fields: @Sendable () -> [ParamField]
     let parse: @Sendable (JSON) throws(InvalidFields) -> any OperationInput
+    let foresees: @Sendable (any OperationInput, String?) -> [Statement]
     let guards: @Sendable (any OperationInput, String?) -> [Guard]
     /// Loads (and locks) the target, gathers and plans.
     let rehearse: @Sendable (Rehearsal, any Reader) throws -> Rehearsed
@@ -63,6 +64,7 @@ public struct AnyOperation: Sendable {
         targetPlural = Op.Target.table
         fields = { Op.Input().fields }
         parse = { json throws(InvalidFields) in try Op.Input.parse(json) }
+        foresees = { input, target in Op.foresees(input as! Op.Input, target) }
         guards = { input, target in Op.guards(input as! Op.Input, target) }
         prefill = { entity in (entity as? Op.Target).map(Op.prefill) ?? [:] }
         unavailable = { entity, now in (entity as? Op.Target).flatMap { Op.unavailable($0, now: now) } }

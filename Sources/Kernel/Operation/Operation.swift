@@ -226,6 +226,9 @@ public protocol Operation: Sendable {
     static var creates: Bool { get }
     /// Reads what the plan needs beyond the target. Inside the transaction; reads only.
     static func gather(_ input: Input, _ target: Target?, from reader: any Reader) throws -> Facts
+    /// What `gather` will read, as far as it is known before the target is loaded: it then travels with the target's load,
+    /// behind its lock. Leaving something out costs a round trip and nothing else.
+    static func foresees(_ input: Input, _ target: String?) -> [Statement]
     /// Named locks beyond the target row.
     static func guards(_ input: Input, _ target: String?) -> [Guard]
     /// What approval rules and limits look at.
@@ -242,6 +245,7 @@ public protocol Operation: Sendable {
 
 extension Operation {
     public static var creates: Bool { false }
+    public static func foresees(_ input: Input, _ target: String?) -> [Statement] { [] }
     public static func guards(_ input: Input, _ target: String?) -> [Guard] { [] }
     public static func measures(_ call: Call<Self>) -> Measures { .none }
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("This can't be undone.") }

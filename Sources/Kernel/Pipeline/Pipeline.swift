@@ -20,6 +20,7 @@ public struct Pipeline: Sendable {
     private let hooks: Hooks
     private let running = RunningKeys()
     private let folding = FoldingTable()
+    private let knownRules = KnownRules()
 
     public struct Settings: Sendable {
         /// How old the last factor may be for `high` and `critical` operations.
@@ -232,8 +233,10 @@ public struct Pipeline: Sendable {
         let fingerprint = Self.fingerprint(request)
 
         if let key {
+            let lookUp = records.idempotency(person: caller.person, key: key)
+            tx.foresee([lookUp])
             guard try tx.tryLock("idempotency:\(caller.person):\(key)") else { throw OperationError.keyRunning }
-            if let row = try tx.first(records.idempotency(person: caller.person, key: key)) {
+            if let row = try tx.first(lookUp) {
                 let stored = try records.storedOutcome(row)
                 guard constantTimeEqual(stored.fingerprint, fingerprint) else { throw OperationError.keyReused }
                 return .done(Outcome(try replay(stored, tx), replayed: true))
@@ -241,6 +244,8 @@ public struct Pipeline: Sendable {
         }
 
         try tx.lock(operation.guards(admitted.input, request.target).sorted().map(\.name))
+        let deciding = [records.rules(), records.policyVersion()]
+        tx.foresee(operation.foresees(admitted.input, request.target) + deciding)
         let now = tx.now
         let eventID = Identifier.mint("evt", at: now)
         let operationID = Identifier.mint("op", at: now)
@@ -257,7 +262,7 @@ public struct Pipeline: Sendable {
         if let undone = request.undoes { try checkStillUndoable(undone, request, tx) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
-        let policy = try tx.query([records.rules(), records.policyVersion()])
+        let policy = try tx.query(deciding)
         let policyVersion = try policy[1].first?.int("version") ?? 0
         let needs = try self.needs(operation, rehearsed.measures, rules: policy[0])
         if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, caller) {
@@ -300,6 +305,10 @@ public struct Pipeline: Sendable {
         var draft = draft
         let operation = admitted.operation
         let now = tx.now
+        let main = plan.recordsDigests ? nil : plan.changes.first
+        // Made once, for event, answer and undo.
+        let before = main?.before?.document
+        let after = main?.after.document
         var details: [String: JSON] = ["consequence": .string(plan.consequence)]
         if case .object(let members) = plan.details?.value { details.merge(members) { _, own in own } }
         if plan.recordsDigests {
@@ -313,7 +322,10 @@ public struct Pipeline: Sendable {
             draft.facts["rows"] = .int(Int64(plan.changes.count))
             draft.digestEntities = plan.changes.map { ($0.type, $0.id) }
         } else {
-            draft.changes = plan.changes.map(EventDraft.ChangeRecord.init)
+            draft.changes = plan.changes.enumerated().map { index, change in
+                index == 0
+                    ? EventDraft.ChangeRecord(change, before: before, after: after) : EventDraft.ChangeRecord(change)
+            }
         }
         draft.sealed["details"] = .init(.object(details), subjects: plan.details?.subjects ?? subjects)
 
@@ -333,14 +345,12 @@ public struct Pipeline: Sendable {
                     at: now))
         }
 
-        let main = plan.recordsDigests ? nil : plan.changes.first
         let target = rehearsed.target?.id ?? main?.id
         let undo = self.undo(
-            operation, target: target, before: main?.before?.document, after: main?.after.document,
-            reasonCode: draft.reasonCode, at: now)
+            operation, target: target, before: before, after: after, reasonCode: draft.reasonCode, at: now)
         let applied = Applied(
             operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
-            before: main?.before?.document, after: main?.after.document, consequence: plan.consequence,
+            before: before, after: after, consequence: plan.consequence,
             undo: undo.map { ($0.operation, $0.until) }, reveal: plan.reveal, version: main?.after.version,
             created: operation.creates)
         if let key {
@@ -468,7 +478,7 @@ public struct Pipeline: Sendable {
     // MARK: - Rules and limits
 
     private func needs(_ operation: AnyOperation, _ measures: Measures, rules rows: [Row]) throws -> [ApprovalNeed] {
-        try rows.map(records.rule).filter { $0.covers(operation.spec.name) && $0.condition.matches(measures) }
+        try knownRules.rules(rows, records.rule).filter { $0.covers(operation.spec.name) && $0.condition.matches(measures) }
             .sorted { $0.id < $1.id }.map(ApprovalNeed.init)
     }
 

@@ -112,11 +112,16 @@ public protocol Reader: AnyObject {
     var now: Instant { get }
     /// Runs statements in order and returns their rows, in one round trip where the driver can.
     func query(_ statements: [Statement]) throws -> [[Row]]
+    /// Says which plain reads will soon be asked for. A driver whose database is a round trip away sends them behind the
+    /// next statements and answers from that, as long as nothing but plain reads came in between. Never needed for
+    /// correctness.
+    func foresee(_ statements: [Statement])
     /// Calls `body` for each row of a large result without holding it in memory.
     func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws
 }
 
 extension Reader {
+    public func foresee(_ statements: [Statement]) {}
     public func query(_ statement: Statement) throws -> [Row] { try query([statement])[0] }
     public func first(_ statement: Statement) throws -> Row? { try query(statement).first }
 }
@@ -159,14 +164,33 @@ public enum StoreError: Error, Sendable, Equatable {
     case other(String)
 }
 
+/// What statements answered in one snapshot, and the transaction's time.
+public struct Snapshot: Sendable {
+    public let now: Instant
+    public let rows: [[Row]]
+    public init(now: Instant, rows: [[Row]]) {
+        self.now = now
+        self.rows = rows
+    }
+}
+
 /// A database. Both implementations MUST pass the one conformance suite.
 public protocol Database: Sendable {
     var dialect: Dialect { get }
     /// Runs `body` in a READ ONLY transaction with one consistent snapshot (PostgreSQL `REPEATABLE READ READ ONLY`).
     func read<T: Sendable>(_ body: @escaping @Sendable (any Reader) throws -> T) async throws -> T
+    /// Runs statements that are known beforehand in a READ ONLY transaction of their own, in one round trip where the driver
+    /// can.
+    func snapshot(_ statements: [Statement]) async throws -> Snapshot
     /// Runs `body` in a transaction and commits. A thrown error rolls everything back and is rethrown. The result is
     /// returned only after the commit is durable.
     func write<T: Sendable>(_ body: @escaping @Sendable (any Writer) throws -> T) async throws -> T
     /// Pending transactions finish, connections close. Idempotent.
     func close() async
+}
+
+extension Database {
+    public func snapshot(_ statements: [Statement]) async throws -> Snapshot {
+        try await read { reader in Snapshot(now: reader.now, rows: try reader.query(statements)) }
+    }
 }

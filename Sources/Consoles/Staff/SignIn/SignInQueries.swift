@@ -99,16 +99,19 @@ enum SignInQueries {
             """, [.bytes(tokenHash)])
     }
 
-    /// What the person behind a session may do: one row per live grant and permission. A role without permissions has one
-    /// row whose permission is null.
-    static func permissions(tokenHash: [UInt8], at now: Instant) -> Statement {
+    /// What the person behind a session may do: one row per live grant, with the role's permissions as lines, each with its
+    /// limits behind a space if it has any. The list is null for a role without permissions. Whether a grant has run out
+    /// is for the reader to see, who learns the time with it.
+    static func grants(tokenHash: [UInt8], _ dialect: Dialect) -> Statement {
         Statement(
             """
-            SELECT g.role_id, p.permission, p.limits
+            SELECT g.role_id, g.expires_at, \(dialect == .postgres ? "string_agg" : "group_concat")(
+                p.permission || COALESCE(' ' || p.limits, ''), '
+            ') AS permissions
             FROM grants g LEFT JOIN role_permissions p ON p.role_id = g.role_id
             WHERE g.staff_id = (SELECT staff_id FROM sessions WHERE token_hash = $1) AND g.revoked_at IS NULL
-                AND (g.expires_at IS NULL OR g.expires_at > $2)
-            """, [.bytes(tokenHash), Value(now)])
+            GROUP BY g.id, g.role_id, g.expires_at
+            """, [.bytes(tokenHash)])
     }
 
     static func touch(session: String, at now: Instant) -> Statement {

@@ -152,6 +152,19 @@ extension StaffSignIn {
         }
     }
 
+    func snapshot(_ statements: [Statement]) async throws(OperationError) -> Snapshot {
+        do {
+            return try await database.snapshot(statements)
+        } catch {
+            throw Self.translate(error)
+        }
+    }
+
+    /// Runs `body` with what it throws said in the words of operations.
+    static func translating<T>(_ body: () throws -> T) throws(OperationError) -> T {
+        do { return try body() } catch { throw translate(error) }
+    }
+
     private static func isTransient(_ error: StoreError) -> Bool {
         switch error {
         case .retry, .rowCount: true

@@ -31,6 +31,7 @@ public struct StaffSignIn: SignIn {
     let pepper: [UInt8]
     let settings: Settings
     let hooks: Pipeline.Hooks
+    private let knownPermissions = KnownPermissions()
 
     /// - Parameters:
     ///   - masterKey: seals password hashes and TOTP secrets.
@@ -293,12 +294,13 @@ public struct StaffSignIn: SignIn {
             let permissions: Permissions
             let isDue: Bool
         }
-        let known: Known? = try await read { reader in
-            let now = reader.now
-            let rows = try reader.query([
-                SignInQueries.session(tokenHash: hash), SignInQueries.permissions(tokenHash: hash, at: now),
-            ])
-            guard let row = rows[0].first else { return nil }
+        let snapshot = try await snapshot([
+            SignInQueries.session(tokenHash: hash),
+            SignInQueries.grants(tokenHash: hash, database.dialect),
+        ])
+        let known: Known? = try Self.translating {
+            let now = snapshot.now
+            guard let row = snapshot.rows[0].first else { return nil }
             let seen = try row.instant("last_seen_at")
             let expires = try row.instant("expires_at")
             guard try row.optionalInstant("ended_at") == nil, now < expires, now - seen < settings.idle,
@@ -307,14 +309,18 @@ public struct StaffSignIn: SignIn {
                 isSameNetwork(try row.string("ip"), source.ip)
             else { return nil }
             let factors = try row.json("factors").array?.compactMap { $0.string.flatMap(FactorKind.init) } ?? []
-            let (roles, permissions) = try Self.permissions(rows[1])
+            let held = try snapshot.rows[1].filter { row in
+                try row.optionalInstant("expires_at").map { $0 > now } ?? true
+            }
             return Known(
                 info: SessionInfo(
                     id: try row.string("id"), staffID: try row.string("staff_id"), email: try row.string("email"),
                     name: try row.string("name"), mfaAt: try row.instant("mfa_at"),
                     createdAt: try row.instant("created_at"), expiresAt: expires, lastSeenAt: seen,
                     csrfToken: csrfToken(hash)),
-                factors: factors, roles: roles, permissions: permissions, isDue: now - seen >= .minutes(1))
+                factors: factors, roles: Set(try held.map { try $0.string("role_id") }),
+                permissions: try knownPermissions.union(try held.compactMap { try $0.optionalString("permissions") }),
+                isDue: now - seen >= .minutes(1))
         }
         guard let known else { throw .unauthenticated }
         if known.isDue {
@@ -331,19 +337,18 @@ public struct StaffSignIn: SignIn {
         )
     }
 
-    /// Roles and the union of their permissions. A permission held once without a limit has none; otherwise the highest
-    /// ceiling per currency counts, and a currency that some grant does not name falls under that grant's strictest.
-    static func permissions(_ rows: [Row]) throws -> (Set<String>, Permissions) {
-        var roles: Set<String> = []
+    /// A permission held once without a limit has none; otherwise the highest ceiling per currency counts, and a currency
+    /// that some grant does not name falls under that grant's strictest.
+    static func union(_ lists: [String]) throws -> [String: [Limit]?] {
         var granted: [String: [Limit]?] = [:]
-        for row in rows {
-            roles.insert(try row.string("role_id"))
-            guard let code = try row.optionalString("permission") else { continue }
-            guard row["limits"] != .null else {
+        for line in lists.flatMap({ $0.split(separator: "\n") }) {
+            let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+            let code = String(parts[0])
+            guard parts.count == 2 else {
                 granted.updateValue(nil, forKey: code)
                 continue
             }
-            guard let limits = RolePermission.limits(try row.json("limits")) else {
+            guard let json = try? JSON(parsing: String(parts[1])), let limits = RolePermission.limits(json) else {
                 throw StoreError.shape(column: "limits")
             }
             switch granted[code] {
@@ -352,7 +357,7 @@ public struct StaffSignIn: SignIn {
             case .some(.some(let other)): granted.updateValue(union(other, limits), forKey: code)
             }
         }
-        return (roles, Permissions(granted))
+        return granted
     }
 
     static func union(_ a: [Limit], _ b: [Limit]) -> [Limit] {
