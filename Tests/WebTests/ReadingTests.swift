@@ -59,16 +59,6 @@ import Testing
         #expect(URLText.query(["b": ["2"], "a": ["x y", "z"]]) == "a=x%20y&a=z&b=2")
     }
 
-    @Test func `tile paths are read exactly as they are written`() {
-        #expect(TilePath.index(["000"]) == 0)
-        #expect(TilePath.index(["067"]) == 67)
-        #expect(TilePath.index(["x001", "x234", "067"]) == 1_234_067)
-        #expect(TilePath.index(["x000", "001"]) == nil)
-        for wrong in [["1"], ["x001"], ["001", "002"], ["x01", "002"], ["-01"], ["x1a2", "000"], []] {
-            #expect(TilePath.index(wrong) == nil, "\(wrong)")
-        }
-    }
-
     @Test func `a network range holds its addresses and no others`() throws {
         let cases: [(range: String, inside: [String], outside: [String])] = [
             ("10.0.0.0/8", ["10.1.2.3", "::ffff:10.9.9.9"], ["11.0.0.1", "::1"]),

@@ -93,7 +93,10 @@ public enum Tiles {
 
     /// How many of a tile's hashes the tree of `size` leaves fills: 0 to 256.
     public static func filled(level: Int, index: Int64, size: Int64) -> Int {
-        Int(max(0, min(Int64(width), count(level: level, size: size) - index * Int64(width))))
+        let count = count(level: level, size: size)
+        // Compared by tiles first: an index from outside times 256 may be more than there are numbers for.
+        guard index >= 0, index <= count / Int64(width) else { return 0 }
+        return Int(min(Int64(width), count - index * Int64(width)))
     }
 
     /// A bundle of leaves: each with its big-endian 16 bit length before it.

@@ -43,7 +43,9 @@ public struct Instant: Sendable, Hashable, Comparable, Codable {
 
     /// Reads RFC 3339 with `Z` or a numeric offset and up to six fraction digits; `nil` when it is anything else.
     public init?(rfc3339 text: String) {
-        let pattern = /(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))/
+        // [0-9] and not \d, which takes the digits of every script.
+        let pattern =
+            /([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6})[0-9]*)?(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))/
         guard let match = text.wholeMatch(of: pattern), let year = Int(match.1), let month = Int(match.2),
             let day = Int(match.3), let hour = Int(match.4), let minute = Int(match.5), let second = Int(match.6),
             (1...12).contains(month), (1...Day.daysIn(month: month, year: year)).contains(day), hour < 24, minute < 60,
@@ -51,11 +53,14 @@ public struct Instant: Sendable, Hashable, Comparable, Codable {
         else { return nil }
         var seconds = Int64(Day(year: year, month: month, day: day).daysSince1970) * 86_400
         seconds += Int64(hour * 3600 + minute * 60 + second)
-        if let sign = match.9, let offsetHour = match.10, let offsetMinute = match.11 {
-            let offset = Int64(offsetHour)! * 3600 + Int64(offsetMinute)! * 60
+        if let sign = match.9, let offsetHour = match.10.flatMap({ Int64($0) }),
+            let offsetMinute = match.11.flatMap({ Int64($0) })
+        {
+            guard offsetHour < 24, offsetMinute < 60 else { return nil }
+            let offset = offsetHour * 3600 + offsetMinute * 60
             seconds -= sign == "-" ? -offset : offset
         }
-        let fraction = match.7.map { Int64($0 + String(repeating: "0", count: 6 - $0.count))! } ?? 0
+        let fraction = match.7.flatMap { Int64($0 + String(repeating: "0", count: 6 - $0.count)) } ?? 0
         self.init(microseconds: seconds * 1_000_000 + fraction)
     }
 
@@ -134,7 +139,7 @@ public struct Day: Sendable, Hashable, Comparable {
 
     /// `2026-11-17`; `nil` when the text is not a real day in that form.
     public init?(_ text: String) {
-        guard let match = text.wholeMatch(of: /(\d{4})-(\d\d)-(\d\d)/), let year = Int(match.1), let month = Int(match.2),
+        guard let match = text.wholeMatch(of: /([0-9]{4})-([0-9]{2})-([0-9]{2})/), let year = Int(match.1), let month = Int(match.2),
             let day = Int(match.3), (1...12).contains(month), (1...Self.daysIn(month: month, year: year)).contains(day)
         else { return nil }
         self.init(year: year, month: month, day: day)

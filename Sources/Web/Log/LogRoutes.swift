@@ -11,7 +11,8 @@ struct LogRoutes: Sendable {
 
     func routes() -> [Route] {
         [
-            Route(.get, "/log/checkpoint", .api) { _ in
+            Route(.get, "/log/checkpoint", .api) { exchange in
+                try context.requests.spend(exchange.client.source)
                 guard let note = try await context.log.checkpoint() else {
                     throw Problem(.notFound, "No checkpoint has been published yet; the first follows the first event.")
                 }
@@ -22,7 +23,8 @@ struct LogRoutes: Sendable {
             Route(.get, "/log/key", .api) { _ in .text(context.log.verifierKey + "\n") },
             Route(.get, "/log/tile/entries/{path...}", .api) { exchange in
                 let signed = try await StaffAPI(context).authenticate(exchange, cookieDownload: false)
-                let (index, width) = try Self.position(exchange)
+                guard let path = TilePath("entries/" + (exchange.parameters["path"] ?? "")) else { throw Self.noSuchTile }
+                let (index, width) = (path.index, path.width)
                 try await context.pipeline.read("audit.view", by: signed.caller) { _ in
                     (
                         (),
@@ -33,31 +35,16 @@ struct LogRoutes: Sendable {
                 return try tile(try await context.log.entries(index: index, width: width), isPublic: false)
             },
             Route(.get, "/log/tile/{level}/{path...}", .api) { exchange in
-                guard let text = exchange.parameters["level"], let level = Int(text), (0...63).contains(level),
-                    String(level) == text
-                else { throw Self.noSuchTile }
-                let (index, width) = try Self.position(exchange)
-                return try tile(try await context.log.tile(level: level, index: index, width: width), isPublic: true)
+                try context.requests.spend(exchange.client.source)
+                let text = "\(exchange.parameters["level"] ?? "")/\(exchange.parameters["path"] ?? "")"
+                guard let path = TilePath(text), case .hashes(let level) = path.kind else { throw Self.noSuchTile }
+                return try tile(
+                    try await context.log.tile(level: level, index: path.index, width: path.width), isPublic: true)
             },
         ]
     }
 
     private static var noSuchTile: Problem { Problem(.notFound, "The log has no such tile.") }
-
-    /// `x001/x234/067` → 1234067, with an optional `.p/W`.
-    private static func position(_ exchange: Exchange) throws -> (index: Int64, width: Int?) {
-        var parts = (exchange.parameters["path"] ?? "").split(separator: "/", omittingEmptySubsequences: false).map(
-            String.init)
-        var width: Int?
-        if parts.count >= 2, parts[parts.count - 2].hasSuffix(".p") {
-            let text = parts.removeLast()
-            guard let value = Int(text), (1...255).contains(value), String(value) == text else { throw noSuchTile }
-            width = value
-            parts[parts.count - 1].removeLast(2)
-        }
-        guard let index = TilePath.index(parts) else { throw noSuchTile }
-        return (index, width)
-    }
 
     private func tile(_ bytes: [UInt8]?, isPublic: Bool) throws -> Response {
         guard let bytes else { throw Self.noSuchTile }
@@ -67,25 +54,5 @@ struct LogRoutes: Sendable {
                 .contentType: "application/octet-stream",
                 .cacheControl: isPublic ? "public, max-age=31536000, immutable" : "private, no-store",
             ], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
-    }
-}
-
-/// The index of a tile as tlog-tiles writes it: groups of three digits, all but the last with an `x` before them.
-enum TilePath {
-    /// `nil` unless the parts are exactly what the specification writes for some index.
-    static func index(_ parts: [String]) -> Int64? {
-        guard (1...6).contains(parts.count) else { return nil }
-        var index: Int64 = 0
-        for (position, part) in parts.enumerated() {
-            let isLast = position == parts.count - 1
-            guard part.hasPrefix("x") != isLast else { return nil }
-            let digits = isLast ? Substring(part) : part.dropFirst()
-            guard digits.utf8.count == 3, digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
-                let value = Int64(digits)
-            else { return nil }
-            if position == 0, !isLast, value == 0 { return nil }
-            index = index * 1000 + value
-        }
-        return index
     }
 }
