@@ -21,6 +21,7 @@ public final class SQLiteDatabase: Kernel.Database {
     public let path: String
     private let pool: DatabasePool
     private let clock: Clock
+    private let readTimeout: Duration
     private let scope = WriteScope()
     private let state = Mutex(State())
 
@@ -28,10 +29,13 @@ public final class SQLiteDatabase: Kernel.Database {
     private static let groupLimit = 64
 
     /// Opens the file, creating it if need be.
-    /// - Parameter clock: what `now` is read from; never goes back by itself.
+    /// - Parameters:
+    ///   - clock: what `now` is read from; never goes back by itself.
+    ///   - readTimeout: how long a read may take to its next row.
     /// - Throws: `StoreError.unavailable` when it can't be opened.
-    public init(path: String, clock: Clock = .monotone()) throws {
+    public init(path: String, clock: Clock = .monotone(), readTimeout: Duration = .seconds(10)) throws {
         self.path = path
+        self.readTimeout = readTimeout
         self.clock = clock
         var configuration = Configuration()
         configuration.label = "postern"
@@ -60,13 +64,16 @@ public final class SQLiteDatabase: Kernel.Database {
 
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Reader) throws -> T) async throws -> T {
         try failIfClosed()
-        let clock = clock
+        let (clock, readTimeout) = (clock, readTimeout)
         do {
             return try await pool.read { database in
-                let transaction = SQLiteTransaction(database, isReadOnly: true, now: clock.now)
-                let value = try body(transaction)
-                try transaction.rethrow()
-                return value
+                let deadline = ReadDeadline(readTimeout)
+                return try deadline.watching(database.sqliteConnection) {
+                    let transaction = SQLiteTransaction(database, isReadOnly: true, now: clock.now, deadline: deadline)
+                    let value = try body(transaction)
+                    try transaction.rethrow()
+                    return value
+                }
             }
         } catch let error as DatabaseError {
             throw SQLiteFailure.storeError(error, nil, isReadOnly: true)

@@ -10,8 +10,10 @@ final class SQLiteTransaction: Kernel.Writer {
     let now: Instant
     private var waiting: [Kernel.Statement] = []
     private var failure: (any Error)?
+    private let deadline: ReadDeadline?
 
-    init(_ database: GRDB.Database, isReadOnly: Bool, now: Instant) {
+    init(_ database: GRDB.Database, isReadOnly: Bool, now: Instant, deadline: ReadDeadline? = nil) {
+        self.deadline = deadline
         self.database = database
         self.isReadOnly = isReadOnly
         self.now = now
@@ -80,6 +82,7 @@ final class SQLiteTransaction: Kernel.Writer {
         var columns: ColumnIndex?
         var count = 0
         while true {
+            deadline?.restart()
             let code = sqlite3_step(handle)
             if code == SQLITE_ROW {
                 count += 1
@@ -94,6 +97,9 @@ final class SQLiteTransaction: Kernel.Writer {
                 try body(Kernel.Row(columns: index, values: (0..<width).map { Self.value(handle, $0) }))
             } else if code == SQLITE_DONE {
                 break
+            } else if deadline?.hasPassed == true {
+                throw fail(
+                    .unavailable("A read took too long and was stopped. Ask for less.", mayHaveCommitted: false))
             } else {
                 throw fail(SQLiteFailure.storeError(database.sqliteConnection, isReadOnly: isReadOnly))
             }
