@@ -123,6 +123,11 @@ struct Doctor: Sendable {
 
     private func files(_ deployment: Deployment, _ report: inout Report) {
         let configuration = deployment.configuration
+        if configuration.text("log_origin") == nil,
+            !FileManager.default.fileExists(atPath: configuration.value("log_key_file"))
+        {
+            report.add(.problem, "log_origin", SecretKeys.missingOrigin.message)
+        }
         do throws(CommandFailure) {
             let keys = try SecretKeys.load(configuration, makesMissing: false)
             report.add(.ok, "keys", "log \(keys.log.verifier.text)\nmaster key \(keys.master.fingerprint)")

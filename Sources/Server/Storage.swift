@@ -63,7 +63,7 @@ extension CommandFailure {
         case StoreError.unavailable(let reason, _):
             self.init(
                 .unavailable,
-                "The database (\(storage.description)) can't be reached: \(reason.trimmingCharacters(in: .whitespacesAndNewlines))\nCheck that it runs and that POSTERN_DATABASE_URL names it."
+                "The database (\(storage.description)) can't be reached: \(reason.trimmingCharacters(in: .whitespacesAndNewlines))\nCheck that it runs and that POSTERN_DATABASE_URL names it; of a new database, postern migrate makes schema and role first."
             )
         case StoreError.full(let reason): self.init(.unavailable, "The database's disk is full: \(reason)")
         case let problem as Migrator.Problem: self.init(.refused, problem.description)

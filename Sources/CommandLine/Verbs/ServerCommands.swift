@@ -140,12 +140,22 @@ struct VerifyOptions: ParsableArguments {
             guard response.status == 200 else {
                 throw CommandFailure(.unavailable, "\(against) answered \(response.status).")
             }
-            return String(decoding: response.body, as: UTF8.self)
+            return try checkpoint(String(decoding: response.body, as: UTF8.self), from: against)
         }
         guard let data = FileManager.default.contents(atPath: against) else {
             throw CommandFailure(.usage, "\(against) can't be read.")
         }
-        return String(decoding: data, as: UTF8.self)
+        return try checkpoint(String(decoding: data, as: UTF8.self), from: against)
+    }
+
+    /// Whether it was signed by the right key is verification's own question; something else altogether is a mistake of the
+    /// command.
+    private func checkpoint(_ text: String, from place: String) throws(CommandFailure) -> String {
+        guard KnownCheckpoints.isReadable(text) else {
+            throw CommandFailure(
+                .usage, "\(place) holds no checkpoint: it must be a signed note (C2SP tlog-checkpoint) or a checkpoints.log.")
+        }
+        return text
     }
 }
 

@@ -197,7 +197,7 @@ struct KnownCheckpoint: Sendable {
 }
 
 /// The checkpoints known outside the tables, and the keys they are checked with.
-struct KnownCheckpoints: Sendable {
+public struct KnownCheckpoints: Sendable {
     private let key: VerifierKey
     private var successions: [String: Succession] = [:]
     private var seen: Set<String> = []
@@ -231,16 +231,22 @@ struct KnownCheckpoints: Sendable {
         }
     }
 
+    /// True for a signed note of a checkpoint and for the text of a `checkpoints.log` with at least one, whoever signed them.
+    public static func isReadable(_ text: String) -> Bool {
+        let notes = notes(in: text)
+        return !notes.isEmpty
+            && notes.allSatisfy { (try? Checkpoint(text: try SignedNote(parsing: $0.note).text)) != nil }
+    }
+
     /// A signed note, or the text of a `checkpoints.log`.
     mutating func read(text: String) {
-        if text.utf8.first == UInt8(ascii: "{") {
-            for (line, record) in text.split(separator: "\n").enumerated() {
-                if let note = (try? JSON(parsing: String(record)))?["note"]?.string {
-                    add(note, source: "the given checkpoints, line \(line + 1)")
-                }
-            }
-        } else {
-            add(text, source: "the given checkpoint")
+        for (note, source) in Self.notes(in: text) { add(note, source: source) }
+    }
+
+    private static func notes(in text: String) -> [(note: String, source: String)] {
+        guard text.utf8.first == UInt8(ascii: "{") else { return [(text, "the given checkpoint")] }
+        return text.split(separator: "\n").enumerated().compactMap { line, record in
+            (try? JSON(parsing: String(record)))?["note"]?.string.map { ($0, "the given checkpoints, line \(line + 1)") }
         }
     }
 
