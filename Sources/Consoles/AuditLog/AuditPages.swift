@@ -193,7 +193,8 @@ enum AuditPages {
             (event.previous.map { UI.linkButton("Before", href: "/audit/\($0)", size: .small, icon: "left") } ?? .none)
             + (event.next.map { UI.linkButton("After", href: "/audit/\($0)", size: .small, icon: "right") } ?? .none)
             + UI.linkButton(
-                "Receipt (JSON)", href: "/api/v1/audit-events/\(row.id)/receipt", size: .small, icon: "download")
+                "Receipt (JSON)", href: "/api/v1/audit-events/\(row.id)/receipt", size: .small, icon: "download",
+                attributes: [.title(Receipt.notice)])
             + (canUndo ? UI.linkButton("Undo…", href: "/audit/\(row.id)/undo", size: .small, icon: "undo") : .none)
     }
 

@@ -80,7 +80,7 @@ public struct PublishedLog: TransparencyLog {
     }
 
     private func readReceipt(_ id: String, _ wait: Span) async throws -> JSON {
-        var left = wait
+        let end = ContinuousClock.now + .microseconds(wait.microseconds)
         while true {
             let found: JSON? = try await database.read { reader in
                 guard let (event, index) = try store.find(event: id, reader) else {
@@ -90,14 +90,13 @@ public struct PublishedLog: TransparencyLog {
                 return try receipt(event, index: index, checkpoint, reader).json
             }
             if let found { return found }
-            guard left > .milliseconds(0) else {
+            let left = end - ContinuousClock.now
+            guard left > .zero else {
                 throw OperationError.unavailable(
                     "The event \(id) is recorded but no checkpoint covers it yet. Ask again in a few seconds.")
             }
             nudge()
-            let step = min(left, Span.milliseconds(40))
-            try? await Task.sleep(for: .microseconds(step.microseconds))
-            left = Span(microseconds: left.microseconds - step.microseconds)
+            try? await Task.sleep(for: min(left, .milliseconds(40)))
         }
     }
 

@@ -31,8 +31,14 @@ public struct Receipt: Sendable, Hashable {
             ("proof", .array(proof.map { .string($0.base64) })), ("checkpoint", .string(checkpoint)),
             ("sealed", .object(sealed.mapValues(\.json))),
             ("erased", erased.isEmpty ? nil : .object(erased.mapValues(JSON.string))),
+            ("notice", sealed.isEmpty ? nil : .string(Self.notice)),
         ])
     }
+
+    /// What whoever hands a receipt out should know (spec: audit-log §3).
+    public static let notice =
+        "The sealed values in this receipt may be about people. They can still be erased from the log, but not from a receipt "
+        + "that was handed out."
 
     public init(_ json: JSON) throws(NoteError) {
         guard let leaf = json["leaf"]?.string.flatMap(Base64.decode), let index = json["index"]?.int,

@@ -37,7 +37,7 @@ extension StaffAPI {
                     else { throw OperationError.notFound("There is no event \(id.prefix(60)).") }
                     return ((), Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]))
                 }
-                var response = Response.json(try await context.log.receipt(event: id, wait: .seconds(5)))
+                var response = Response.json(try await context.log.receipt(event: id, wait: .seconds(2)))
                 response.headers[.contentDisposition] = "attachment; filename=\"\(Self.fileName(id)).receipt.json\""
                 return response
             },
