@@ -82,11 +82,14 @@ public struct PageCall: Sendable {
     public let csrf: String
     /// What is wrong with a form of the page's own that was just posted; pointers name its fields (`/old`).
     public let errors: [FieldError]
+    /// The second factor was used recently enough to change factors and for operations of high risk.
+    public let isFactorFresh: Bool
 
     public init(
         path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog,
-        csrf: String = "", errors: [FieldError] = []
+        csrf: String = "", errors: [FieldError] = [], isFactorFresh: Bool = true
     ) {
+        self.isFactorFresh = isFactorFresh
         self.errors = errors
         self.path = path
         self.query = query

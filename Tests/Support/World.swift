@@ -72,7 +72,8 @@ public final class World: Sendable {
             permissions: Permissions(
                 Dictionary(uniqueKeysWithValues: permissions.map { ($0, limits) })),
             authentication: Authentication(
-                session: "ses_\(name)", factors: [.password, .totp], mfaAt: test.clock.clock.now - factorAge),
+                session: "ses_\(name)", factors: [.password, .totp], mfaAt: test.clock.clock.now - factorAge,
+                readAt: test.clock.clock.now),
             client: .api, ip: "127.0.0.1", userAgent: "test",
             requestID: Identifier.mint("req", at: test.clock.clock.now))
     }

@@ -45,7 +45,8 @@ final class TestDoor: SignIn {
         let caller = Caller(
             actor: Actor(.staff, "stf_\(name)"), person: "stf_\(name)", displayName: name, roles: ["tester"],
             permissions: Permissions(Dictionary(uniqueKeysWithValues: permissions.map { ($0, [Limit]?.none) })),
-            authentication: Authentication(session: info.id, factors: [.password, .totp], mfaAt: mfaAt), client: .api,
+            authentication: Authentication(session: info.id, factors: [.password, .totp], mfaAt: mfaAt, readAt: now),
+            client: .api,
             requestID: "")
         state.sessions[token] = Person(caller: caller, session: info)
         return NewSession(token: token, info: info)
@@ -105,7 +106,7 @@ final class TestDoor: SignIn {
                     caller: Caller(
                         actor: known.actor, person: known.person, displayName: known.displayName, roles: known.roles,
                         permissions: known.permissions,
-                        authentication: Authentication(session: old.id, factors: [.password, .totp], mfaAt: now),
+                        authentication: Authentication(session: old.id, factors: [.password, .totp], mfaAt: now, readAt: now),
                         client: known.client, requestID: ""), session: fresh)
             }
         }

@@ -49,7 +49,7 @@ enum MyPage {
                 UI.split(.even) {
                     UI.panel("Recovery codes", id: "p-codes", hint: "\(left) of \(RecoveryCode.count) left") {
                         UI.panelBody {
-                            form("/me/recovery-codes", call) {
+                            guarded("/me/recovery-codes", call) {
                                 el("p") {
                                     "Each works once, when your authenticator is out of reach. New codes replace all the old "
                                     "ones and are shown a single time."
@@ -60,7 +60,7 @@ enum MyPage {
                     }
                     UI.panel("Password", id: "p-password") {
                         UI.panelBody {
-                            form("/me/password", call) {
+                            guarded("/me/password", call) {
                                 UI.field(
                                     Field(
                                         "old", label: "Present password", help: "So that nobody else can change it.",
@@ -99,6 +99,15 @@ enum MyPage {
                 }
             },
         ]
+    }
+
+    /// A form that changes factors: without a fresh one it stands behind the step-up, so that nothing is typed in vain.
+    private static func guarded(_ action: String, _ call: PageCall, @NodeBuilder _ body: () -> Node) -> Node {
+        guard !call.isFactorFresh else { return form(action, call, body) }
+        return el("div", .class("stack stack--2")) {
+            el("p") { "Needs a fresh code from your authenticator first." }
+            el("p") { UI.linkButton("Use your authenticator", href: "/step-up?next=/me") }
+        }
     }
 
     private static func form(_ action: String, _ call: PageCall, @NodeBuilder _ body: () -> Node) -> Node {

@@ -34,14 +34,20 @@ public enum FactorKind: String, Sendable, CaseIterable, Codable {
 public struct Authentication: Sendable, Hashable {
     public let session: String
     public let factors: [FactorKind]
-    /// When a second factor was last used.
+    /// When a second factor was last used, by the database's clock.
     public let mfaAt: Instant
+    /// When this was looked up, by the same clock: the factor's age never compares the clocks of two machines.
+    public let readAt: Instant
 
-    public init(session: String, factors: [FactorKind], mfaAt: Instant) {
+    public init(session: String, factors: [FactorKind], mfaAt: Instant, readAt: Instant) {
         self.session = session
         self.factors = factors
         self.mfaAt = mfaAt
+        self.readAt = readAt
     }
+
+    /// How long ago the second factor was used.
+    public var factorAge: Span { readAt - mfaAt }
 }
 
 /// A per-currency ceiling carried by a grant of a permission; amounts in minor units.

@@ -107,6 +107,7 @@ public protocol SignIn: Sendable {
         async throws(OperationError) -> (recoveryCodes: [String], session: NewSession)
     /// New recovery codes for a signed-in person; the old ones stop working. Needs a fresh factor.
     func renewRecoveryCodes(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> [String]
+    /// Needs a fresh factor and the present password; the person's other sessions end.
     func changePassword(_ session: SessionInfo, by caller: Caller, old: String, new: String)
         async throws(OperationError)
 }

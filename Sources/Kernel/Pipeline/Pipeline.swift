@@ -80,11 +80,11 @@ public struct Pipeline: Sendable {
             let step: Step
             do {
                 step = try await database.write { tx in try transact(admitted, key: key, tx) }
-            } catch let error as StoreError where tries < 3 && isWorthRetrying(error, admitted.request) {
+            } catch let error as StoreError where tries <= Self.retries && isWorthRetrying(error, admitted.request) {
                 continue
             } catch {
                 let failure = translate(error, admitted.request)
-                if let refusal = Self.refusalToRecord(failure) {
+                if let refusal = Self.refusalToRecord(failure, isClash: error is StoreError) {
                     try await recordRefusal(refusal, failure, admitted)
                 }
                 throw failure
@@ -107,6 +107,9 @@ public struct Pipeline: Sendable {
             }
         }
     }
+
+    /// How often c–f are run again after a clash.
+    private static let retries = 3
 
     /// A request that passed step a.
     private struct Admitted: Sendable {
@@ -155,8 +158,7 @@ public struct Pipeline: Sendable {
         }
         if !isPreview {
             if !caller.isSystem, spec.risk >= .high {
-                guard let authentication = caller.authentication,
-                    clock.now - authentication.mfaAt <= settings.stepUpAge
+                guard let authentication = caller.authentication, authentication.factorAge <= settings.stepUpAge
                 else { throw .stepUpRequired(maxAge: settings.stepUpAge) }
             }
             if !missing.isEmpty, !caller.isSystem { throw .invalid(missing) }
@@ -577,7 +579,7 @@ public struct Pipeline: Sendable {
         } catch {
             let failure = translate(error, request)
             // Its sentence may tell what the target holds, as an undo's does: it is a look like any other.
-            if Self.refusalToRecord(failure) != nil {
+            if Self.refusalToRecord(failure, isClash: false) != nil {
                 var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: caller)
                 draft.target = request.target.map { (operation.targetType, $0) }
                 draft.facts = ["preview": true, "allowed": false]
@@ -739,7 +741,9 @@ public struct Pipeline: Sendable {
         do {
             return try await database.read { reader in
                 let recorded = try self.recorded(eventID, reader)
-                var (request, until) = try self.inverse(recorded, now: reader.now)
+                // A repeated undo hears what the first one came to, also when the time is over by now: `run` looks at the time
+                // behind the idempotency look-up.
+                var (request, until) = try self.inverse(recorded, now: checked ? reader.now : recorded.at)
                 // Before anything of the target is told.
                 if let spec = self.catalog[request.operation]?.spec, !caller.isSystem,
                     !caller.permissions.contains(spec.permission)
@@ -891,8 +895,12 @@ public struct Pipeline: Sendable {
     }
 
     /// Failures that are a decision against the person who asked, as opposed to a malformed or repeated request.
-    private static func refusalToRecord(_ error: OperationError) -> Refusal? {
+    ///
+    /// - Parameter isClash: a unique rule refused at commit what the plan would have refused a moment later.
+    private static func refusalToRecord(_ error: OperationError, isClash: Bool) -> Refusal? {
         switch error {
+        case .invalid(let errors) where isClash:
+            errors.first.map { .field(String($0.pointer.split(separator: "/").last ?? ""), $0.detail) }
         case .conflict(let detail, let legal): .conflict(detail, legal: legal)
         case .locked(let detail): .locked(detail)
         case .overLimit(let detail): .overLimit(detail)

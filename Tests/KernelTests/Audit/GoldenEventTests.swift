@@ -28,7 +28,7 @@ import Testing
             draft.authentication = Authentication(
                 session: try #require(auth["session"]?.string),
                 factors: try #require(auth["factors"]?.array).compactMap { $0.string.flatMap(FactorKind.init) },
-                mfaAt: Instant(microseconds: try #require(auth["mfa_at"]?.int)))
+                mfaAt: Instant(microseconds: try #require(auth["mfa_at"]?.int)), readAt: Instant(microseconds: 0))
         }
         draft.client = text("client").flatMap(Client.init)
         draft.actingAs = text("acting_as")

@@ -96,13 +96,11 @@ extension StaffSignIn {
     public func renewRecoveryCodes(
         _ session: SessionInfo, by caller: Caller
     ) async throws(OperationError) -> [String] {
+        try demandFreshFactor(caller)
         let codes = RecoveryCode.generate()
         let source = Self.source(of: caller)
         try await write { tx in
             let now = tx.now
-            guard let used = caller.authentication?.mfaAt, now - used <= settings.stepUpAge else {
-                throw OperationError.stepUpRequired(maxAge: settings.stepUpAge)
-            }
             let old = try tx.first(Factor.active(.recovery, of: session.staffID, lock: true, tx.dialect))
             let changes: [Change] =
                 (try old.map { [Self.revoked(try Factor($0))] } ?? [])
@@ -112,9 +110,17 @@ extension StaffSignIn {
         return codes
     }
 
+    /// Whoever finds a session open on a desk can't make it their own.
+    private func demandFreshFactor(_ caller: Caller) throws(OperationError) {
+        guard let age = caller.authentication?.factorAge, age <= settings.stepUpAge else {
+            throw .stepUpRequired(maxAge: settings.stepUpAge)
+        }
+    }
+
     public func changePassword(
         _ session: SessionInfo, by caller: Caller, old: String, new: String
     ) async throws(OperationError) {
+        try demandFreshFactor(caller)
         if let sentence = PasswordRules.refusal(new, email: session.email) {
             throw .invalid([FieldError(pointer: "/new", detail: "The password \(sentence)")])
         }

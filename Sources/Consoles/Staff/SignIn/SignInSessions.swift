@@ -110,7 +110,7 @@ extension StaffSignIn {
         draft.requestID = source.requestID
         draft.authentication = Authentication(
             session: session.id, factors: factors,
-            mfaAt: factors.contains { $0 != .password } ? tx.now : session.mfaAt)
+            mfaAt: factors.contains { $0 != .password } ? tx.now : session.mfaAt, readAt: tx.now)
         draft.facts = facts
         draft.changes = changes.map(EventDraft.ChangeRecord.init)
         // Whoever changes a governed row is remembered as long as any other change.

@@ -293,6 +293,7 @@ public struct StaffSignIn: SignIn {
             let roles: Set<String>
             let permissions: Permissions
             let isDue: Bool
+            let readAt: Instant
         }
         let snapshot = try await snapshot([
             SignInQueries.session(tokenHash: hash),
@@ -320,7 +321,7 @@ public struct StaffSignIn: SignIn {
                     csrfToken: csrfToken(hash)),
                 factors: factors, roles: Set(try held.map { try $0.string("role_id") }),
                 permissions: try knownPermissions.union(try held.compactMap { try $0.optionalString("permissions") }),
-                isDue: now - seen >= .minutes(1))
+                isDue: now - seen >= .minutes(1), readAt: now)
         }
         guard let known else { throw .unauthenticated }
         if known.isDue {
@@ -332,7 +333,8 @@ public struct StaffSignIn: SignIn {
             Caller(
                 actor: Actor(.staff, info.staffID), person: info.staffID, displayName: info.name, roles: known.roles,
                 permissions: known.permissions,
-                authentication: Authentication(session: info.id, factors: known.factors, mfaAt: info.mfaAt),
+                authentication: Authentication(
+                    session: info.id, factors: known.factors, mfaAt: info.mfaAt, readAt: known.readAt),
                 client: source.client, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID), info
         )
     }
