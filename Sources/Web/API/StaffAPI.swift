@@ -66,14 +66,11 @@ struct StaffAPI: Sendable {
         } else {
             throw Problem.unauthenticated("Sign in first: POST /api/v1/sessions, then send Authorization: Bearer.")
         }
-        do throws(OperationError) {
-            let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.apiSource)
-            return Signed(caller: caller, session: session, token: token)
-        } catch {
-            guard case .unauthenticated = error else { throw error }
+        guard let (caller, session) = try await context.authenticate(token, exchange, exchange.apiSource) else {
             throw Problem.unauthenticated(
                 "This session is unknown, over or ended; sign in again.", error: "invalid_token")
         }
+        return Signed(caller: caller, session: session, token: token)
     }
 
     // MARK: Reads

@@ -35,10 +35,12 @@ public struct Health: Sendable {
     public let checks: [Check]
     public init(_ checks: [Check]) { self.checks = checks }
 
-    func routes() -> [Route] {
+    /// - Parameter requests: readiness asks the database, so it is counted by source.
+    func routes(_ requests: RateLimiter) -> [Route] {
         [
             Route(.get, "/healthz", .api) { _ in .json(["status": "alive"]) },
-            Route(.get, "/readyz", .api) { _ in
+            Route(.get, "/readyz", .api) { exchange in
+                try requests.spend(exchange.client.source)
                 var results: [String: JSON] = [:]
                 var isReady = true
                 for check in checks {

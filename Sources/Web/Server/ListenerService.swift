@@ -20,6 +20,8 @@ struct ListenerService: Service {
     let address: WebConfiguration.Address
     let tls: WebConfiguration.TLSFiles?
     let responder: ListenerResponder
+    let connections: Int
+    let requestTime: Span
     let logger: Logger
     /// Called with the real port once connections are taken.
     let onListening: @Sendable (ListenerName, Int) async -> Void
@@ -28,7 +30,10 @@ struct ListenerService: Service {
         let server: HTTPServerBuilder
         do {
             // Browsers and proxies keep connections; idle ones are closed so that they don't pile up.
-            let http = HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(75)))
+            let limit = TimeAmount.microseconds(requestTime.microseconds)
+            let http = HTTPServerBuilder.http1(
+                configuration: .init(
+                    additionalChannelHandlers: [RequestDeadline(limit)], idleTimeout: .seconds(75)))
             server = try tls.map { try .tls(http, tlsConfiguration: Self.tlsConfiguration($0)) } ?? http
         } catch {
             throw ListenError(
@@ -40,7 +45,9 @@ struct ListenerService: Service {
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
             responder: responder, server: server,
-            configuration: .init(address: .hostname(address.host, port: address.port), serverName: nil),
+            configuration: .init(
+                address: .hostname(address.host, port: address.port), serverName: nil,
+                availableConnectionsDelegate: .maximum(connections, logger: quiet)),
             onServerRunning: { [listener, onListening] channel in
                 await onListening(listener, channel.localAddress?.port ?? 0)
             },

@@ -25,7 +25,8 @@ public struct Listeners: Sendable {
             configuration: configuration, clock: clock, metrics: metrics, health: health,
             forms: FormSeal(key: formKey, clock: clock), qrSVG: qrSVG,
             requests: RateLimiter("session", perMinute: configuration.requestsPerMinute, clock: clock),
-            signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock))
+            signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock),
+            strangers: RateLimiter("unknown-session", perMinute: configuration.strangersPerMinute, clock: clock))
         self.logger = logger
         self.onListening = onListening
     }
@@ -38,7 +39,7 @@ public struct Listeners: Sendable {
     }
 
     private func service(_ name: ListenerName, at address: WebConfiguration.Address) -> any Service {
-        var routes = context.health.routes() + problemPages()
+        var routes = context.health.routes(context.requests) + problemPages()
         var errorPage: (@Sendable (Problem, Exchange) async -> Response)?
         switch name {
         case .staff:
@@ -65,6 +66,7 @@ public struct Listeners: Sendable {
                 listener: name, routes: table, configuration: context.configuration, clock: context.clock,
                 logger: logger,
                 errorPage: errorPage, unmatched: unmatched),
+            connections: context.configuration.connectionsPerListener, requestTime: context.configuration.requestTime,
             logger: logger, onListening: onListening)
     }
 

@@ -39,8 +39,9 @@ final class RateLimiter: Sendable {
         self.clock = clock
     }
 
-    /// Takes one token of `key`; `nil` when there is no limit.
-    func take(_ key: String) -> Verdict? {
+    /// Takes `cost` tokens of `key` if there is at least one; `nil` when there is no limit.
+    /// - Parameter cost: 0 asks whether one is left.
+    func take(_ key: String, cost: Double = 1) -> Verdict? {
         guard perMinute > 0 else { return nil }
         let now = clock.now
         let capacity = Double(perMinute)
@@ -57,7 +58,7 @@ final class RateLimiter: Sendable {
             bucket.tokens = min(capacity, bucket.tokens + elapsed * rate)
             bucket.at = now
             let taken = bucket.tokens >= 1
-            if taken { bucket.tokens -= 1 }
+            if taken { bucket.tokens -= cost }
             state.buckets[key] = bucket
             return (bucket.tokens, taken)
         }
@@ -70,8 +71,8 @@ final class RateLimiter: Sendable {
 
     /// As `take`, but throws when nothing is left.
     @discardableResult
-    func spend(_ key: String) throws(OperationError) -> Verdict? {
-        let verdict = take(key)
+    func spend(_ key: String, cost: Double = 1) throws(OperationError) -> Verdict? {
+        let verdict = take(key, cost: cost)
         if let wait = verdict?.retryAfter { throw .tooManyRequests(retryAfter: wait) }
         return verdict
     }

@@ -70,12 +70,19 @@ public struct WebConfiguration: Sendable {
     public var requestsPerMinute: Int
     /// How many sign-in attempts one source may make in a minute; 0 = no limit.
     public var signInsPerMinute: Int
+    /// How many tokens of no session one source may show in a minute; 0 = no limit.
+    public var strangersPerMinute: Int
+    /// How many connections each listener holds at once; further ones wait in the system's queue.
+    public var connectionsPerListener: Int
+    /// How long a request may take to arrive, from its head to the end of its body.
+    public var requestTime: Span
 
     public init(
         environment: Environment = .production, deployment: String = "Postern",
         addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
         trustedProxies: [NetworkRange] = [], staffNetworks: [NetworkRange] = [],
-        staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000, signInsPerMinute: Int = 120
+        staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000, signInsPerMinute: Int = 120,
+        strangersPerMinute: Int = 600, connectionsPerListener: Int = 1024, requestTime: Span = .seconds(30)
     ) {
         self.environment = environment
         self.deployment = deployment
@@ -88,6 +95,9 @@ public struct WebConfiguration: Sendable {
         self.staffURL = staffURL
         self.requestsPerMinute = requestsPerMinute
         self.signInsPerMinute = signInsPerMinute
+        self.strangersPerMinute = strangersPerMinute
+        self.connectionsPerListener = connectionsPerListener
+        self.requestTime = requestTime
     }
 
     /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP
@@ -97,6 +107,27 @@ public struct WebConfiguration: Sendable {
         guard let url = URLComponents(string: staffURL), url.scheme == "http" else { return true }
         let host = url.host ?? ""
         return host == "localhost" || host.hasSuffix(".localhost")
+    }
+
+    /// Scheme and authority of `staffURL`.
+    var staffOrigin: String { Self.origin(of: staffURL)?.text ?? staffURL }
+
+    /// True for the origin of the console itself: that of `staffURL`, and while this is a loopback address, whichever name
+    /// of loopback was called. What a request says of its own host proves nothing beyond that: a name of somebody else's
+    /// may point here.
+    func isOwn(origin: String, authority: String) -> Bool {
+        let loopback: Set = ["localhost", "127.0.0.1", "[::1]", "::1"]
+        guard let own = Self.origin(of: staffURL) else { return false }
+        if origin == own.text { return true }
+        guard loopback.contains(own.host), let asked = Self.origin(of: origin), loopback.contains(asked.host) else {
+            return false
+        }
+        return asked.text == "http://\(authority)" || asked.text == "https://\(authority)"
+    }
+
+    private static func origin(of url: String) -> (text: String, host: String)? {
+        guard let parts = URLComponents(string: url), let scheme = parts.scheme, let host = parts.host else { return nil }
+        return ("\(scheme)://\(host)" + (parts.port.map { ":\($0)" } ?? ""), host)
     }
 
     /// The name of the staff realm's session cookie.

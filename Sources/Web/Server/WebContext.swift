@@ -17,6 +17,22 @@ struct WebContext: Sendable {
     let qrSVG: @Sendable (String) -> String
     let requests: RateLimiter
     let signIns: RateLimiter
+    /// Look-ups of sessions and links that turned out to be nobody's, by source: each costs a look into the database.
+    let strangers: RateLimiter
 
     var catalog: Catalog { pipeline.catalog }
+
+    /// Who a token belongs to; `nil` when it is nobody's. Whoever shows many such tokens waits.
+    func authenticate(
+        _ token: String, _ exchange: Exchange, _ source: Source
+    ) async throws(OperationError) -> (Caller, SessionInfo)? {
+        try strangers.spend(exchange.client.source, cost: 0)
+        do throws(OperationError) {
+            return try await signIn.authenticate(token: token, from: source)
+        } catch {
+            guard case .unauthenticated = error else { throw error }
+            _ = strangers.take(exchange.client.source)
+            return nil
+        }
+    }
 }

@@ -46,6 +46,7 @@ extension StaffConsole {
                     switch error {
                     case .invalid(let found): errors = found
                     case .tooManyRequests: errors = [FieldError(pointer: "/old", detail: Problem(error).detail)]
+                    case .stepUpRequired: return .seeOther("/step-up?next=/me")
                     default: throw error
                     }
                     return try await showAgain("/me", posted, errors: errors, status: Problem(error).status)

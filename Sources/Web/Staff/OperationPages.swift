@@ -429,7 +429,7 @@ extension StaffConsole {
                 + (request.undoes.map { "/audit-events/\($0)/undo" }
                     ?? operation.apiPath.replacing("{id}", with: URLText.encode(request.target ?? "")))
             model.curl = RequestText.curl(
-                request, origin: Self.origin(of: context.configuration.staffURL), path: path)
+                request, origin: context.configuration.staffOrigin, path: path)
         }
         return framed(
             model.heading, OperationViews.form(model), sheet.signed, menuPath: "/\(plural)", status: status)
@@ -448,7 +448,7 @@ extension StaffConsole {
                 target: link(operation, applied.target, applied.after ?? applied.before),
                 replayed: replayed, now: context.clock.now,
                 linksEvent: signed.caller.permissions.contains("audit.view"))
-            model.origin = Self.origin(of: context.configuration.staffURL)
+            model.origin = context.configuration.staffOrigin
             return framed(
                 "\(model.heading): done", OperationViews.result(model), signed,
                 menuPath: "/\(operation.pluralPath)")

@@ -65,17 +65,9 @@ extension StaffConsole {
         guard let origin = exchange.headers[.origin] else {
             throw Problem(.formRefused, "Your browser did not say which site sent this form.")
         }
-        let authority = exchange.request.head.authority ?? ""
-        let isOwn =
-            origin == Self.origin(of: context.configuration.staffURL)
-            || (!authority.isEmpty && (origin == "http://\(authority)" || origin == "https://\(authority)"))
-        guard isOwn else { throw Problem(.formRefused, "This form was sent by \(origin.prefix(100)).") }
-    }
-
-    /// Scheme and authority of a URL.
-    static func origin(of url: String) -> String {
-        let parts = url.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
-        return parts.count >= 3 ? "\(parts[0])//\(parts[2])" : url
+        guard context.configuration.isOwn(origin: origin, authority: exchange.request.head.authority ?? "") else {
+            throw Problem(.formRefused, "This form was sent by \(origin.prefix(100)).")
+        }
     }
 
     /// The fields of a posted form, joined by name.

@@ -41,14 +41,11 @@ struct StaffConsole: Sendable {
     }
 
     func session(token: String, _ exchange: Exchange) async throws -> Signed? {
-        do throws(OperationError) {
-            let (caller, session) = try await context.signIn.authenticate(token: token, from: exchange.source(.console))
-            return Signed(
-                caller: caller, session: session, token: token, theme: Self.theme(exchange), due: await due(caller))
-        } catch {
-            guard case .unauthenticated = error else { throw error }
+        guard let (caller, session) = try await context.authenticate(token, exchange, exchange.source(.console)) else {
             return nil
         }
+        return Signed(
+            caller: caller, session: session, token: token, theme: Self.theme(exchange), due: await due(caller))
     }
 
     /// The counts of the menu. A count that can't be had is no reason to refuse the page.
@@ -93,7 +90,8 @@ struct StaffConsole: Sendable {
     ) async throws -> Response {
         let call = PageCall(
             path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
-            catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors)
+            catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors,
+            isFactorFresh: signed.caller.authentication.map { $0.factorAge <= context.pipeline.settings.stepUpAge } ?? false)
         let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
             let answer = try page.render(call, reader)
             return (answer, answer.disclosure)
