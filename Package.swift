@@ -73,7 +73,8 @@ let package = Package(
         .testTarget(name: "KernelTests", dependencies: ["Kernel", "TestSupport"]),
         .testTarget(name: "StoreTests", dependencies: ["Kernel", "Store", "TestSupport"]),
         .testTarget(name: "ConsolesTests", dependencies: ["Consoles", "HTML", "Kernel", "TestSupport"]),
-        .testTarget(name: "WebTests", dependencies: ["CommandLine", "Consoles", "HTML", "Kernel", "TestSupport", "Web"]),
+        .testTarget(
+            name: "WebTests", dependencies: ["CommandLine", "Consoles", "HTML", "Kernel", "TestSupport", "Web"]),
         .testTarget(name: "TamperTests", dependencies: ["Consoles", "Kernel", "TestSupport"]),
     ]
 )

@@ -59,7 +59,8 @@ extension ServerInstallation {
         var resume: JSON?
         if question.isResuming {
             guard let text = try PrivateFile.read(progressFile), let saved = try? JSON(parsing: text) else {
-                throw CommandFailure(.usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
+                throw CommandFailure(
+                    .usage, "There is no interrupted verification in \(progressFile). Leave --resume away.")
             }
             resume = saved
         }
@@ -82,7 +83,8 @@ extension ServerInstallation {
 
     // MARK: Offline
 
-    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult {
+    private func verifyExport(_ path: String, key: VerifierKey, against: String?) throws(CommandFailure) -> VerifyResult
+    {
         do {
             let report = try OfflineVerifier.verify(path: path, key: key, against: against.map { [$0] } ?? []) {
                 terminal.progress("Verifying events: \($0)")
@@ -101,7 +103,8 @@ extension ServerInstallation {
     private func result(_ report: VerificationReport, _ key: VerifierKey, extra: [String]) -> VerifyResult {
         var findings = report.findings.map { finding in
             let place = [finding.index.map { "entry \($0)" }, finding.event, finding.row].compactMap(\.self)
-            return "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
+            return
+                "\(finding.kind.rawValue)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): \(finding.detail)"
         }
         if report.more > 0 { findings.append("… and \(report.more) more.") }
         findings += extra

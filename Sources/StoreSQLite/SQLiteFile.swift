@@ -10,7 +10,8 @@ public enum SQLiteFile {
         configuration.readonly = true
         do {
             return try DatabaseQueue(path: path, configuration: configuration).read { connection in
-                try String.fetchAll(connection, sql: "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+                try String.fetchAll(
+                    connection, sql: "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
             }
         } catch {
             throw StoreError.other("\(path) is not a database that can be read: \(error)")

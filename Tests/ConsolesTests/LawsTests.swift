@@ -49,7 +49,8 @@ import Testing
             let after = try await world.snapshot()
             #expect(second.replayed && !first.replayed, "\(operation.spec.name)")
             #expect(after == before, "\(operation.spec.name)")
-            #expect(world.answer(first, revealed: false) == world.answer(second, revealed: false), "\(operation.spec.name)")
+            #expect(
+                world.answer(first, revealed: false) == world.answer(second, revealed: false), "\(operation.spec.name)")
 
             var other = trial.request
             other.ticket = "OTHER-1"
@@ -105,7 +106,9 @@ import Testing
     @Test(arguments: TestDatabase.Kind.allCases)
     func `undo restores every field except version, times and history`(kind: TestDatabase.Kind) async throws {
         try await forEachOperation(kind) { world, operation, trial in
-            guard case .applied(let applied) = try await world.run(trial).result, let target = applied.target else { return }
+            guard case .applied(let applied) = try await world.run(trial).result, let target = applied.target else {
+                return
+            }
             guard let undo = applied.undo else {
                 await #expect(throws: OperationError.self, "\(operation.spec.name)") {
                     _ = try await world.pipeline.undoOffer(for: applied.eventID, by: trial.caller)
@@ -117,7 +120,9 @@ import Testing
             offer.idempotencyKey = world.key()
             offer.justification = "taking back what was done by mistake"
             offer.ifMatch = applied.version
-            if offer.reasonCode == nil { offer.reasonCode = world.catalog[offer.operation]?.spec.reasonCodes.first?.code }
+            if offer.reasonCode == nil {
+                offer.reasonCode = world.catalog[offer.operation]?.spec.reasonCodes.first?.code
+            }
             guard case .applied(let undone) = try await world.pipeline.run(offer, by: trial.caller).result else {
                 Issue.record("the undo of \(operation.spec.name) did not apply")
                 return
@@ -134,7 +139,8 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
-    func `high and critical operations ask for a fresh factor and a justification`(kind: TestDatabase.Kind) async throws {
+    func `high and critical operations ask for a fresh factor and a justification`(kind: TestDatabase.Kind) async throws
+    {
         try await forEachOperation(kind, people: true) { world, operation, trial in
             guard operation.spec.risk >= .high else { return }
             let before = try await world.snapshot()
@@ -165,7 +171,8 @@ import Testing
                 #expect(field.name.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil, "\(operation.spec.name) \(field.name)")
             }
             for code in operation.spec.reasonCodes {
-                #expect(code.code.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil && !code.label.isEmpty, "\(operation.spec.name)")
+                #expect(
+                    code.code.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil && !code.label.isEmpty, "\(operation.spec.name)")
             }
         }
     }

@@ -15,7 +15,9 @@ import Testing
         let before = try await world.snapshot()
         let request = suspension(of: tenant, key: "one-key")
         let endings = await withTaskGroup(of: Ending.self) { group in
-            for _ in 0..<24 { group.addTask { await ending { try await world.pipeline.run(request, by: world.everybody) } } }
+            for _ in 0..<24 {
+                group.addTask { await ending { try await world.pipeline.run(request, by: world.everybody) } }
+            }
             return await group.reduce(into: [Ending]()) { $0.append($1) }
         }
         let applied = endings.compactMap(\.applied)
@@ -196,7 +198,9 @@ import Testing
     @Test(arguments: TestDatabase.Kind.allCases)
     func `nobody can delete for good, not even the system`(kind: TestDatabase.Kind) async throws {
         let world = try await World.make(kind)
-        let departed = try await world.test.database.read { try $0.first(TestQueries.tenant(slug: "departed"))?.string("id") }
+        let departed = try await world.test.database.read {
+            try $0.first(TestQueries.tenant(slug: "departed"))?.string("id")
+        }
         let request = OperationRequest(
             operation: "tenant.hard_delete", target: departed, reasonCode: "retention_policy",
             justification: "kept for longer than the policy allows", idempotencyKey: "delete")
@@ -217,7 +221,9 @@ import Testing
                 #expect(pending.needs.first?.cooldown == .hours(24))
             }
         }
-        let status = try await world.test.database.read { try $0.first(TestQueries.tenant(slug: "departed"))?.string("status") }
+        let status = try await world.test.database.read {
+            try $0.first(TestQueries.tenant(slug: "departed"))?.string("status")
+        }
         #expect(status == "archived")
 
         // a repeated key answers the same request
@@ -263,7 +269,9 @@ import Testing
         let tenant = try await world.tenant("moved-on")
         let suspended = try await world.run("tenant.suspend", on: tenant, reason: "abuse")
         try await world.run("tenant.update", on: tenant, ["name": "Another Name"], by: world.system)
-        let ending = await offerEnding { try await world.pipeline.undoOffer(for: suspended.eventID, by: world.everybody) }
+        let ending = await offerEnding {
+            try await world.pipeline.undoOffer(for: suspended.eventID, by: world.everybody)
+        }
         guard case .conflict(let sentence, _) = ending else {
             Issue.record("\(String(describing: ending))")
             return
@@ -278,9 +286,11 @@ import Testing
         let tenant = try await world.tenant("late")
         let suspended = try await world.run("tenant.suspend", on: tenant, reason: "abuse")
         world.test.clock.advance(.hours(24) + .seconds(1))
-        guard case .conflict(let late, _) = await offerEnding({
-            try await world.pipeline.undoOffer(for: suspended.eventID, by: world.everybody)
-        }) else {
+        guard
+            case .conflict(let late, _) = await offerEnding({
+                try await world.pipeline.undoOffer(for: suspended.eventID, by: world.everybody)
+            })
+        else {
             Issue.record("an undo was offered after its deadline")
             return
         }
@@ -298,9 +308,11 @@ import Testing
             tx.enqueue(records.insert(event))
             _ = try ErasureDoor.erase(subject: tenant, event: event.id, in: tx)
         }
-        guard case .conflict(let erased, _) = await offerEnding({
-            try await world.pipeline.undoOffer(for: restored.eventID, by: world.everybody)
-        }) else {
+        guard
+            case .conflict(let erased, _) = await offerEnding({
+                try await world.pipeline.undoOffer(for: restored.eventID, by: world.everybody)
+            })
+        else {
             Issue.record("an undo was offered after erasure")
             return
         }
@@ -425,6 +437,7 @@ private func suspension(of tenant: String, key: String?) -> OperationRequest {
 
 private func archive(of tenant: String, key: String) -> OperationRequest {
     OperationRequest(
-        operation: "tenant.archive", target: tenant, reasonCode: "customer_departed", justification: "the customer left",
+        operation: "tenant.archive", target: tenant, reasonCode: "customer_departed",
+        justification: "the customer left",
         idempotencyKey: key)
 }

@@ -7,7 +7,8 @@ import Testing
 /// `foresee` and `snapshot` save round trips and MUST change nothing else.
 @Suite struct ForesightTests {
     private static func count(_ prefix: String) -> Statement {
-        Statement("SELECT count(*) AS n FROM throttle WHERE key >= $1 AND key < $2", [.text(prefix), .text(prefix + "~")])
+        Statement(
+            "SELECT count(*) AS n FROM throttle WHERE key >= $1 AND key < $2", [.text(prefix), .text(prefix + "~")])
     }
     private static let one = Statement("SELECT 1 AS one")
 
@@ -112,7 +113,8 @@ import Testing
         try await TestDatabase.with(.sqlite) { store in
             let database = try SQLiteDatabase(path: store.location, readTimeout: .milliseconds(50))
             let endless = Statement(
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n WHERE i < 0")
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n WHERE i < 0"
+            )
             await #expect {
                 _ = try await database.read { try $0.query(endless) }
             } throws: { error in

@@ -74,13 +74,11 @@ import Testing
     }
 
     @Test func `a network that is not listed is refused`() async throws {
-        try await Loopback.run(
-            .sqlite,
-            {
-                $0.staffNetworks = [NetworkRange("192.0.2.0/24")!]
-                $0.trustedProxies = [NetworkRange("127.0.0.1")!]
-            }
-        ) { loopback in
+        let networks = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.staffNetworks = [NetworkRange("192.0.2.0/24")!]
+            configuration.trustedProxies = [NetworkRange("127.0.0.1")!]
+        }
+        try await Loopback.run(.sqlite, networks) { loopback in
             #expect(try await loopback.send("GET", "/signin").status == 403)
             let inside = try await loopback.send("GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9")])
             #expect(inside.status == 200)

@@ -339,7 +339,8 @@ import Testing
     }
 
     @Test func `too many requests are told how long to wait`() async throws {
-        try await Loopback.run(.sqlite, { $0.requestsPerMinute = 2 }) { loopback in
+        let few = { @Sendable (configuration: inout WebConfiguration) in configuration.requestsPerMinute = 2 }
+        try await Loopback.run(.sqlite, few) { loopback in
             let token = loopback.door.token("ann", permissions: loopback.allPermissions)
             let first = try await loopback.api("GET", "/probes", token: token)
             #expect(first["RateLimit-Policy"] == "\"session\";q=2;w=60")
@@ -376,7 +377,9 @@ import Testing
         try await Loopback.run { loopback in
             let token = loopback.door.token("ann", permissions: loopback.allPermissions)
             let before = try await loopback.test.database.read { try TestQueries.count("events", $0) }
-            let ids = ["jane@acme.example", "evt_" + String(repeating: "a", count: 60_000), "evt_01JCZZZZZZZZZZZZZZZZZZZZZZ"]
+            let ids = [
+                "jane@acme.example", "evt_" + String(repeating: "a", count: 60_000), "evt_01JCZZZZZZZZZZZZZZZZZZZZZZ",
+            ]
             for id in ids {
                 let answer = try await loopback.api("GET", "/audit-events/\(id)/receipt", token: token)
                 #expect(answer.status == 404)

@@ -106,7 +106,8 @@ final class TestDoor: SignIn {
                     caller: Caller(
                         actor: known.actor, person: known.person, displayName: known.displayName, roles: known.roles,
                         permissions: known.permissions,
-                        authentication: Authentication(session: old.id, factors: [.password, .totp], mfaAt: now, readAt: now),
+                        authentication: Authentication(
+                            session: old.id, factors: [.password, .totp], mfaAt: now, readAt: now),
                         client: known.client, requestID: ""), session: fresh)
             }
         }

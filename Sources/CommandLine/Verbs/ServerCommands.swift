@@ -153,7 +153,8 @@ struct VerifyOptions: ParsableArguments {
     private func checkpoint(_ text: String, from place: String) throws(CommandFailure) -> String {
         guard KnownCheckpoints.isReadable(text) else {
             throw CommandFailure(
-                .usage, "\(place) holds no checkpoint: it must be a signed note (C2SP tlog-checkpoint) or a checkpoints.log.")
+                .usage,
+                "\(place) holds no checkpoint: it must be a signed note (C2SP tlog-checkpoint) or a checkpoints.log.")
         }
         return text
     }

@@ -131,7 +131,8 @@ public struct ApprovalRule: Sendable, Hashable {
     public let summary: String
 
     public init(
-        id: String, operation: String, condition: Condition, demand: Demand, window: Span, cooldown: Span?, version: Int64,
+        id: String, operation: String, condition: Condition, demand: Demand, window: Span, cooldown: Span?,
+        version: Int64,
         summary: String
     ) {
         self.id = id

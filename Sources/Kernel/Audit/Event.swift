@@ -118,7 +118,9 @@ public struct EventDraft: Sendable {
         client = caller.client
         requestID = caller.requestID
         if let ip = caller.ip { sealed["actor_ip"] = SealedValue(.string(ip), subjects: [caller.person]) }
-        if let agent = caller.userAgent { sealed["user_agent"] = SealedValue(.string(agent), subjects: [caller.person]) }
+        if let agent = caller.userAgent {
+            sealed["user_agent"] = SealedValue(.string(agent), subjects: [caller.person])
+        }
     }
 }
 

@@ -246,7 +246,9 @@ public struct KnownCheckpoints: Sendable {
     private static func notes(in text: String) -> [(note: String, source: String)] {
         guard text.utf8.first == UInt8(ascii: "{") else { return [(text, "the given checkpoint")] }
         return text.split(separator: "\n").enumerated().compactMap { line, record in
-            (try? JSON(parsing: String(record)))?["note"]?.string.map { ($0, "the given checkpoints, line \(line + 1)") }
+            (try? JSON(parsing: String(record)))?["note"]?.string.map {
+                ($0, "the given checkpoints, line \(line + 1)")
+            }
         }
     }
 

@@ -71,7 +71,8 @@ public actor Sequencer {
         let now = clock.now
         return shared.withLock { shared in
             if let refusal = shared.refusal { return .refused(refusal) }
-            return shared.isStarted && now - shared.caughtUp > Self.patience ? .behind(since: shared.caughtUp) : .healthy
+            return shared.isStarted && now - shared.caughtUp > Self.patience
+                ? .behind(since: shared.caughtUp) : .healthy
         }
     }
 

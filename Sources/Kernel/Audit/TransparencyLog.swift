@@ -12,7 +12,8 @@ public protocol TransparencyLog: Sendable {
     /// checkpoint that covers it.
     func receipt(event id: String, wait: Span) async throws(OperationError) -> JSON
     /// Writes a JSONL export (one event a line, with index and proof material) of the events that match to `sink`.
-    func export(_ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void) async throws(OperationError)
+    func export(_ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void)
+        async throws(OperationError)
 }
 
 /// Filters of the audit log. All that are set must match.

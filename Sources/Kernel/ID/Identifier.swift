@@ -16,7 +16,9 @@ public enum Identifier {
         var out = Array(prefix.utf8)
         out.append(UInt8(ascii: "_"))
         // 48 bits of time in 10 characters (the first carries 3 bits), then 80 bits in 16.
-        for shift in stride(from: 45, through: 0, by: -5) { out.append(alphabet[Int(milliseconds >> UInt64(shift) & 31)]) }
+        for shift in stride(from: 45, through: 0, by: -5) {
+            out.append(alphabet[Int(milliseconds >> UInt64(shift) & 31)])
+        }
         var buffer: UInt64 = 0
         var bits: UInt64 = 0
         for byte in random {

@@ -17,10 +17,13 @@ public struct CursorCodec: Sendable {
 
     public func decode(_ text: String, scope: String) throws(OperationError) -> [JSON] {
         let bad = OperationError.invalid([
-            FieldError(pointer: "?cursor", detail: "cursor is not one this list gave out; leave it away to start at the first page.")
+            FieldError(
+                pointer: "?cursor",
+                detail: "cursor is not one this list gave out; leave it away to start at the first page.")
         ])
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let payload = Base64.decodeURL(String(parts[0])), let given = Base64.decodeURL(String(parts[1])),
+        guard parts.count == 2, let payload = Base64.decodeURL(String(parts[0])),
+            let given = Base64.decodeURL(String(parts[1])),
             constantTimeEqual(given, mac(payload)), let json = try? JSON(parsing: payload),
             json["s"]?.string == scope, let position = json["p"]?.array
         else { throw bad }

@@ -52,7 +52,9 @@ public struct Change: Sendable {
     }
 
     public static func create(_ entity: any Entity) -> Change { Change(before: nil, after: entity) }
-    public static func update(_ before: any Entity, to after: any Entity) -> Change { Change(before: before, after: after) }
+    public static func update(_ before: any Entity, to after: any Entity) -> Change {
+        Change(before: before, after: after)
+    }
 
     public var type: String { Swift.type(of: after).type }
     public var id: String { after.id }

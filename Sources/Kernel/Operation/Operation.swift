@@ -45,7 +45,8 @@ public struct OperationSpec: Sendable {
     public let systemOnly: Bool
 
     public init(
-        _ name: String, _ title: String, summary: String, permission: String, risk: Risk, reasonCodes: [ReasonCode] = [],
+        _ name: String, _ title: String, summary: String, permission: String, risk: Risk,
+        reasonCodes: [ReasonCode] = [],
         justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
         confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false
     ) {
@@ -254,5 +255,7 @@ extension Operation {
 }
 
 extension Operation where Facts == NoFacts {
-    public static func gather(_ input: Input, _ target: Target?, from reader: any Reader) throws -> NoFacts { NoFacts() }
+    public static func gather(_ input: Input, _ target: Target?, from reader: any Reader) throws -> NoFacts {
+        NoFacts()
+    }
 }

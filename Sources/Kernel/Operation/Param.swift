@@ -188,7 +188,9 @@ extension OperationInput {
         for field in fields {
             let at = "\(pointer)/\(field.name)"
             guard let value = members[field.name], value != .null || !field.param.isRequired else {
-                if field.param.isRequired { errors.append(FieldError(pointer: at, detail: "\(field.param.label) is required.")) }
+                if field.param.isRequired {
+                    errors.append(FieldError(pointer: at, detail: "\(field.param.label) is required."))
+                }
                 continue
             }
             if value == .null { continue }
@@ -200,7 +202,10 @@ extension OperationInput {
         }
         let known = Set(fields.map(\.name))
         for name in members.keys.sorted() where !known.contains(name) {
-            errors.append(FieldError(pointer: "\(pointer)/\(JSONPointer.escape(name))", detail: "\"\(name)\" is not a field of this operation."))
+            errors.append(
+                FieldError(
+                    pointer: "\(pointer)/\(JSONPointer.escape(name))",
+                    detail: "\"\(name)\" is not a field of this operation."))
         }
         guard errors.isEmpty else { throw InvalidFields(errors) }
         return input

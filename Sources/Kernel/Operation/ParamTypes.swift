@@ -21,7 +21,8 @@ extension String: ParamValue {
             return value
         case .email:
             let folded = value.lowercased()
-            guard folded.utf8.count <= 254, folded.wholeMatch(of: /[^\s@<>"(),:;\\]{1,64}@[^\s@<>"(),:;\\]+\.[^\s@<>"(),:;\\.]+/) != nil
+            guard folded.utf8.count <= 254,
+                folded.wholeMatch(of: /[^\s@<>"(),:;\\]{1,64}@[^\s@<>"(),:;\\]+\.[^\s@<>"(),:;\\.]+/) != nil
             else { throw .init("must be an e-mail address.") }
             return folded
         case .externalID:
@@ -30,7 +31,9 @@ extension String: ParamValue {
             }
             return value
         case .currency:
-            guard value.wholeMatch(of: /[A-Z]{3}/) != nil else { throw .init("must be an ISO 4217 code of three capital letters.") }
+            guard value.wholeMatch(of: /[A-Z]{3}/) != nil else {
+                throw .init("must be an ISO 4217 code of three capital letters.")
+            }
             return value
         }
     }
@@ -66,7 +69,9 @@ extension Int64: ParamValue {
         return value
     }
     public static func parse(text: String, _ rules: ParamRules) throws(FieldError.Reason) -> Int64 {
-        guard let value = Int64(text.trimmingCharacters(in: .whitespaces)) else { throw .init("must be a whole number.") }
+        guard let value = Int64(text.trimmingCharacters(in: .whitespaces)) else {
+            throw .init("must be a whole number.")
+        }
         return try parse(.int(value), rules)
     }
     public var json: JSON { .int(self) }

@@ -60,7 +60,8 @@ public struct Read: Sendable {
             self.schema = schema
         }
         public static let limit = Parameter(
-            "limit", "How many items a page has.", schema: ["type": "integer", "minimum": 1, "maximum": 200, "default": 50])
+            "limit", "How many items a page has.",
+            schema: ["type": "integer", "minimum": 1, "maximum": 200, "default": 50])
         public static let cursor = Parameter("cursor", "The next_cursor of the page before.")
     }
 

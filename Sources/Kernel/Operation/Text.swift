@@ -17,7 +17,8 @@ public enum TextRule {
             switch scalar.value {
             case 0: throw .init("must not contain the character U+0000.")
             case 0x09 where multiline, 0x0A where multiline, 0x0D where multiline: continue
-            case 0x01..<0x20, 0x7F..<0xA0: throw .init("must not contain control characters (found U+\(Self.hex(scalar))).")
+            case 0x01..<0x20, 0x7F..<0xA0:
+                throw .init("must not contain control characters (found U+\(Self.hex(scalar))).")
             case 0x202A...0x202E, 0x2066...0x2069, 0x200E, 0x200F, 0x061C:
                 throw .init("must not contain bidirectional control characters (found U+\(Self.hex(scalar))).")
             default: continue
@@ -26,7 +27,8 @@ public enum TextRule {
         let folded = text.precomposedStringWithCanonicalMapping.trimmingCharacters(in: .whitespacesAndNewlines)
         let count = folded.count
         if count < range.lowerBound {
-            throw .init(count == 0 ? "is required." : "must have at least \(range.lowerBound) characters; it has \(count).")
+            throw .init(
+                count == 0 ? "is required." : "must have at least \(range.lowerBound) characters; it has \(count).")
         }
         // What people count as one character can be a letter with thousands of marks, so the most is counted in code
         // points, as JSON Schema's maxLength does.

@@ -36,7 +36,9 @@ public struct Pipeline: Sendable {
         public var blocked: @Sendable () -> String?
         /// After every commit that wrote events: wakes the sequencer and the outbox.
         public var committed: @Sendable () -> Void
-        public init(blocked: @escaping @Sendable () -> String? = { nil }, committed: @escaping @Sendable () -> Void = {}) {
+        public init(
+            blocked: @escaping @Sendable () -> String? = { nil }, committed: @escaping @Sendable () -> Void = {}
+        ) {
             self.blocked = blocked
             self.committed = committed
         }
@@ -191,7 +193,8 @@ public struct Pipeline: Sendable {
             if !codes.contains(code) {
                 let detail =
                     codes.isEmpty
-                    ? "This operation takes no reason code." : "Reason code must be one of \(codes.joined(separator: ", "))."
+                    ? "This operation takes no reason code."
+                    : "Reason code must be one of \(codes.joined(separator: ", "))."
                 errors.append(FieldError(pointer: "/reason_code", detail: detail))
             }
         } else if !codes.isEmpty {
@@ -291,7 +294,8 @@ public struct Pipeline: Sendable {
         if !needs.isEmpty {
             return .done(
                 try storeRequest(
-                    admitted, rehearsed, plan, needs, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key,
+                    admitted, rehearsed, plan, needs, draft: draft, subjects: subjects, fingerprint: fingerprint,
+                    key: key,
                     tx))
         }
         return .done(
@@ -357,7 +361,8 @@ public struct Pipeline: Sendable {
             created: operation.creates)
         if let key {
             let body = JSON.members([
-                ("kind", "applied"), ("operation_id", .string(applied.operationID)), ("target", target.map(JSON.string)),
+                ("kind", "applied"), ("operation_id", .string(applied.operationID)),
+                ("target", target.map(JSON.string)),
                 ("version", applied.version.map(JSON.int)), ("created", .bool(applied.created)),
                 ("undo_operation", undo.map { .string($0.operation) }),
                 ("undo_until", undo.map { .int($0.until.microseconds) }),
@@ -373,7 +378,8 @@ public struct Pipeline: Sendable {
 
     /// e, first half: a rule matched, so the action is frozen and waits.
     private func storeRequest(
-        _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, _ needs: [ApprovalNeed],
+        _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan,
+        _ needs: [ApprovalNeed],
         draft: EventDraft, subjects: [String], fingerprint: [UInt8], key: String?, _ tx: any Writer
     ) throws -> Outcome {
         let request = admitted.request
@@ -480,8 +486,10 @@ public struct Pipeline: Sendable {
     // MARK: - Rules and limits
 
     private func needs(_ operation: AnyOperation, _ measures: Measures, rules rows: [Row]) throws -> [ApprovalNeed] {
-        try knownRules.rules(rows, records.rule).filter { $0.covers(operation.spec.name) && $0.condition.matches(measures) }
-            .sorted { $0.id < $1.id }.map(ApprovalNeed.init)
+        try knownRules.rules(rows, records.rule).filter {
+            $0.covers(operation.spec.name) && $0.condition.matches(measures)
+        }
+        .sorted { $0.id < $1.id }.map(ApprovalNeed.init)
     }
 
     /// A sentence when the caller's grant carries a limit below the measured amount and no rule covers it.
@@ -549,7 +557,8 @@ public struct Pipeline: Sendable {
             let needs = try body["demands"]?.array?.map(ApprovalNeed.init(json:)) ?? []
             return .pending(
                 PendingApproval(
-                    approvalID: body["approval_id"]?.string ?? "", operation: stored.operation, operationID: operationID,
+                    approvalID: body["approval_id"]?.string ?? "", operation: stored.operation,
+                    operationID: operationID,
                     eventID: stored.eventID, needs: needs,
                     expiresAt: Instant(microseconds: body["expires_at"]?.int ?? 0)))
         }
@@ -625,7 +634,8 @@ public struct Pipeline: Sendable {
         let (reversibility, undoOperation) = self.reversibility(operation, question)
         return (
             Preview(
-                operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty, reasons: reasons,
+                operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty,
+                reasons: reasons,
                 consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
                 effects: rehearsed.plan?.effects ?? [], approvals: needs, reversibility: reversibility,
                 undoOperation: undoOperation, version: rehearsed.target?.version),
@@ -671,9 +681,11 @@ public struct Pipeline: Sendable {
         guard let row = try reader.first(records.event(eventID)) else {
             throw OperationError.notFound("There is no event \(eventID.prefix(60)).")
         }
-        guard let leaf = try? JSON(parsing: try row.bytes("leaf")), leaf["class"]?.string == EventClass.mutation.rawValue,
+        guard let leaf = try? JSON(parsing: try row.bytes("leaf")),
+            leaf["class"]?.string == EventClass.mutation.rawValue,
             leaf["outcome"]?.string == EventOutcome.applied.rawValue, let name = leaf["action"]?.string,
-            let operation = catalog[name], let target = leaf["target"]?["id"]?.string, let change = leaf["changes"]?.array?.first
+            let operation = catalog[name], let target = leaf["target"]?["id"]?.string,
+            let change = leaf["changes"]?.array?.first
         else { throw OperationError.conflict("This event records nothing that can be undone.", legal: nil) }
         let sealed = try reader.first(records.sealedMembers(event: eventID))?.json("members")
         let before = sealed?["changes.0.before"]?["value"]
@@ -683,12 +695,16 @@ public struct Pipeline: Sendable {
             before: before, after: after, erased: (change["before"] != nil && before == nil) || after == nil)
     }
 
-    private func inverse(_ recorded: Recorded, now: Instant) throws(OperationError) -> (request: OperationRequest, until: Instant) {
+    private func inverse(_ recorded: Recorded, now: Instant) throws(OperationError) -> (
+        request: OperationRequest, until: Instant
+    ) {
         if recorded.erased {
             throw .conflict("What stood there before was erased, so this can't be undone.", legal: nil)
         }
         let answer = recorded.operation.undo(
-            .init(target: recorded.target, before: recorded.before, after: recorded.after, reasonCode: recorded.reasonCode))
+            .init(
+                target: recorded.target, before: recorded.before, after: recorded.after, reasonCode: recorded.reasonCode
+            ))
         switch answer {
         case .impossible(let sentence): throw .conflict(sentence, legal: nil)
         case .run(let name, let reasonCode, let input, let within):
@@ -725,7 +741,8 @@ public struct Pipeline: Sendable {
         let recorded = try recorded(eventID, reader)
         let (inverse, _) = try inverse(recorded, now: reader.now)
         guard inverse.operation == request.operation, inverse.target == request.target else {
-            throw OperationError.conflict("\(request.operation) does not undo this event; \(inverse.operation) does.", legal: nil)
+            throw OperationError.conflict(
+                "\(request.operation) does not undo this event; \(inverse.operation) does.", legal: nil)
         }
         try checkUnchangedSince(eventID, recorded, reader)
     }
@@ -791,7 +808,8 @@ public struct Pipeline: Sendable {
         if let permission, !caller.isSystem, !caller.permissions.contains(permission) {
             try await recordDenial(permission, operation: nil, by: caller)
             throw .forbidden(
-                permission: permission, detail: "This needs the permission \(permission), which none of your roles holds.")
+                permission: permission,
+                detail: "This needs the permission \(permission), which none of your roles holds.")
         }
         let value: T
         let disclosure: Disclosure?
@@ -856,11 +874,13 @@ public struct Pipeline: Sendable {
             try await database.write { tx in
                 try tx.lock(["denials:\(caller.person)"])
                 var draft = EventDraft(at: now, .authz, "authz.denied", .denied, by: caller)
-                draft.facts = JSON.members([
-                    ("permission", .string(permission)), ("operation", operation.map(JSON.string)),
-                ]).object ?? [:]
+                draft.facts =
+                    JSON.members([
+                        ("permission", .string(permission)), ("operation", operation.map(JSON.string)),
+                    ]).object ?? [:]
                 tx.enqueue(records.insert(SealedEvent(draft)))
-                let count = try tx.first(records.denials(person: caller.actor.id, since: now - .minutes(10)))?.int("count") ?? 0
+                let count =
+                    try tx.first(records.denials(person: caller.actor.id, since: now - .minutes(10)))?.int("count") ?? 0
                 if count == Self.denialBurst {
                     var burst = EventDraft(at: now, .authz, "authz.denial_burst", .blocked, by: caller)
                     burst.facts = ["count": .int(count), "minutes": 10]
@@ -879,7 +899,9 @@ public struct Pipeline: Sendable {
 
     // MARK: - Refusals and failures
 
-    private func recordRefusal(_ refusal: Refusal, _ failure: OperationError, _ admitted: Admitted) async throws(OperationError) {
+    private func recordRefusal(_ refusal: Refusal, _ failure: OperationError, _ admitted: Admitted)
+        async throws(OperationError)
+    {
         let operation = admitted.operation
         var draft = EventDraft(at: clock.now, .mutation, operation.spec.name, .denied, by: admitted.caller)
         draft.target = admitted.request.target.map { (operation.targetType, $0) }

@@ -27,7 +27,8 @@ public protocol Records: Sendable {
     func denials(person: String, since: Instant) -> Statement
 
     // Outbox
-    func enqueue(_ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant) -> [Statement]
+    func enqueue(_ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant)
+        -> [Statement]
 
     // Events, for undo
     func event(_ id: String) -> Statement

@@ -23,7 +23,9 @@ struct LogRoutes: Sendable {
             Route(.get, "/log/key", .api) { _ in .text(context.log.verifierKey + "\n") },
             Route(.get, "/log/tile/entries/{path...}", .api) { exchange in
                 let signed = try await StaffAPI(context).authenticate(exchange, cookieDownload: false)
-                guard let path = TilePath("entries/" + (exchange.parameters["path"] ?? "")) else { throw Self.noSuchTile }
+                guard let path = TilePath("entries/" + (exchange.parameters["path"] ?? "")) else {
+                    throw Self.noSuchTile
+                }
                 let (index, width) = (path.index, path.width)
                 try await context.pipeline.read("audit.view", by: signed.caller) { _ in
                     (

@@ -126,7 +126,9 @@ public struct WebConfiguration: Sendable {
     }
 
     private static func origin(of url: String) -> (text: String, host: String)? {
-        guard let parts = URLComponents(string: url), let scheme = parts.scheme, let host = parts.host else { return nil }
+        guard let parts = URLComponents(string: url), let scheme = parts.scheme, let host = parts.host else {
+            return nil
+        }
         return ("\(scheme)://\(host)" + (parts.port.map { ":\($0)" } ?? ""), host)
     }
 

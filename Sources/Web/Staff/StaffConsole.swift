@@ -91,7 +91,8 @@ struct StaffConsole: Sendable {
         let call = PageCall(
             path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
             catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors,
-            isFactorFresh: signed.caller.authentication.map { $0.factorAge <= context.pipeline.settings.stepUpAge } ?? false)
+            isFactorFresh: signed.caller.authentication.map { $0.factorAge <= context.pipeline.settings.stepUpAge }
+                ?? false)
         let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
             let answer = try page.render(call, reader)
             return (answer, answer.disclosure)
