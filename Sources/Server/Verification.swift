@@ -30,7 +30,8 @@ extension ServerInstallation {
             if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
                 throw CommandFailure(.notFound, "There is no database at \(path).")
             }
-            let (database, _) = try storage.open()
+            // Counting a large table may take minutes.
+            let (database, _) = try storage.open(statementTimeout: .hours(6))
             do {
                 let result = try await verify(database, deployment, key, question)
                 await database.close()
@@ -69,16 +70,21 @@ extension ServerInstallation {
             database: database, store: SQLLogStore(), catalog: Deployment.catalog, key: key,
             file: FileManager.default.fileExists(atPath: path) ? CheckpointFile(path: path) : nil)
         let terminal = terminal
-        let report = try await verifier.run(against: question.against.map { [$0] } ?? [], resume: resume) { progress in
+        let found = try await verifier.run(against: question.against.map { [$0] } ?? [], resume: resume) { progress in
             let total = progress.total > 0 ? " of \(progress.total)" : ""
             terminal.progress("Verifying \(progress.phase.rawValue): \(progress.done)\(total)")
             // What can't be kept now is only worked out again.
             if let state = progress.resume { try? PrivateFile.write(state.canonicalText + "\n", to: progressFile) }
         }
         unlink(progressFile)
+        var report = found
         let damage = try await IntegrityQueries.damage(in: database)
+        if damage == nil {
+            report.notes.append(
+                "PostgreSQL's own check of its files was not run: it is an administrator's (pg_amcheck --database …).")
+        }
         terminal.endProgress()
-        return result(report, key, extra: damage.map { "The database's own check: \($0)" })
+        return result(report, key, extra: (damage ?? []).map { "The database's own check: \($0)" })
     }
 
     // MARK: Offline

@@ -177,6 +177,10 @@ public final class SQLiteDatabase: Kernel.Database {
                 try database.execute(sql: "COMMIT")
             } catch {
                 failure = SQLiteFailure.storeError(error, database, isReadOnly: false)
+                // What was written to the log before the disk failed may be recovered at the next start.
+                if case .unavailable(let detail, _) = failure {
+                    failure = .unavailable(detail, mayHaveCommitted: true)
+                }
                 if database.isInsideTransaction { try? database.execute(sql: "ROLLBACK") }
             }
         }

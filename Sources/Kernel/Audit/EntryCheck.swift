@@ -55,6 +55,7 @@ struct PortionCheck: Sendable {
     var events: Int64 = 0
     var values: Int64 = 0
     var erased: Int64 = 0
+    var claims = ErasureClaims()
 }
 
 /// Checks one stored event against its own leaf: projections, commitments, named rows.
@@ -80,6 +81,7 @@ struct EntryCheck {
             return
         }
         result.events += 1
+        result.claims.meet(event.id, leaf.json)
         checkProjections(event, leaf.json, index)
 
         var members: [String: JSON] = [:]
@@ -189,7 +191,7 @@ struct EntryCheck {
                             "The sealed member \(member) is gone, and no erasure says so."))
                     continue
                 }
-                guard let door = doors[door], let leaf = try? LeafReader(door.leaf),
+                guard let leaf = doors[door].flatMap({ try? LeafReader($0.leaf) }),
                     leaf.json["action"]?.string?.hasPrefix("erasure.") == true
                 else {
                     result.findings.append(
@@ -199,6 +201,7 @@ struct EntryCheck {
                     continue
                 }
                 result.erased += 1
+                result.claims.claim(event, member, by: door)
                 if member == "details", let rows = digestsMissing[event] { result.unknownRows[event] = rows }
             }
         }

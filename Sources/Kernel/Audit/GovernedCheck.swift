@@ -43,8 +43,15 @@ struct GovernedCheck: Sendable {
         var end: String?
         do {
             let page = try entity.page(after, Self.page, reader)
-            for row in page { rows[row.id] = row.document }
-            end = page.count < Self.page ? nil : page.last?.id
+            for (row, edited) in page {
+                rows[row.id] = row.document
+                guard !edited.isEmpty else { continue }
+                portion.findings.append(
+                    Finding(
+                        .governedRowEdited, row: "\(entity.table):\(row.id)",
+                        "Columns that are not as they are written: \(edited.joined(separator: ", "))."))
+            }
+            end = page.count < Self.page ? nil : page.last?.entity.id
         } catch let error as StoreError {
             guard case .shape = error else { throw error }
             // Some row can't even be read. Take them one by one, found through their heads.

@@ -121,8 +121,9 @@ public struct AnyEntityType: Sendable {
     public let table: String
     public let idPrefix: String
     public let load: @Sendable (_ id: String, _ lock: Bool, any Reader) throws -> (any Entity)?
-    /// Rows in id order after `cursor`.
-    public let page: @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [any Entity]
+    /// Rows in id order after `cursor`, and which columns of each are not as they would be stored.
+    public let page:
+        @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [(entity: any Entity, edited: [String])]
 
     public init<E: Entity>(_ entity: E.Type) {
         type = E.type
@@ -130,7 +131,10 @@ public struct AnyEntityType: Sendable {
         idPrefix = E.idPrefix
         load = { id, lock, reader in try E.load(id, lock: lock, from: reader) }
         page = { cursor, limit, reader in
-            try reader.query(E.selectAll(after: cursor, limit: limit)).map { try E($0) }
+            try reader.query(E.selectAll(after: cursor, limit: limit)).map { row in
+                let entity = try E(row)
+                return (entity, entity.columnsEdited(in: row))
+            }
         }
     }
 }

@@ -841,7 +841,8 @@ public struct Pipeline: Sendable {
         draft.sealed["details"] = .init(
             JSON.members([
                 ("query", disclosure.query), ("ids_sha256", .string(sha256(JSON.array(ids).canonical).hex)),
-            ]), subjects: [caller.person] + (disclosure.target.map { [$0.id] } ?? []))
+            ]),
+            subjects: Set([caller.person] + (disclosure.target.map { [$0.id] } ?? []) + disclosure.subjects).sorted())
         try await record([draft])
         folding.remember(key, at: now)
     }
