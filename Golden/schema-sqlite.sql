@@ -428,6 +428,12 @@ BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only'); END;
 CREATE TRIGGER log_checkpoint_no_delete BEFORE DELETE ON log_checkpoint
 BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only'); END;
 
+CREATE TRIGGER tenant_status_history_no_update BEFORE UPDATE ON tenant_status_history
+BEGIN SELECT RAISE(ABORT, 'tenant_status_history is append-only'); END;
+
+CREATE TRIGGER tenant_status_history_no_delete BEFORE DELETE ON tenant_status_history
+BEGIN SELECT RAISE(ABORT, 'tenant_status_history is append-only'); END;
+
 CREATE TRIGGER events_witness AFTER INSERT ON events BEGIN SELECT postern_event(NEW.id, NEW.action); END;
 
 CREATE TRIGGER event_entity_witness AFTER INSERT ON event_entity

@@ -11,6 +11,8 @@ struct Deployment: Sendable {
     static let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
     /// The demo's log is named so; nothing else may be.
     static let demoOrigin = "demo.postern.example/log"
+    /// A demo's log or a successor of one.
+    static func isDemoOrigin(_ name: String) -> Bool { name.hasPrefix("demo.postern.example/") }
 
     let configuration: Configuration
 

@@ -210,6 +210,19 @@ struct Doctor: Sendable {
                 .problem, "clock", "This machine and the database are \(apart) ms apart; set the time of both by NTP.")
         }
         report.add(.ok, "log", log.map { "\($0.origin), \($0.size) events in the tree." } ?? "Not begun yet.")
+        let file = CheckpointFile(path: deployment.configuration.value("checkpoints_file"))
+        for case .checkpoint(let note) in (try? file.tail()) ?? [] {
+            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text),
+                known.origin == log?.origin, known.size > log?.size ?? 0
+            else { continue }
+            report.add(
+                .problem, "log",
+                """
+                A checkpoint of \(known.size) events was published, but the database holds \(log?.size ?? 0): it was set back. \
+                postern serve refuses it; see docs/audit-log.md.
+                """)
+            break
+        }
         if !deployment.isDemo {
             do {
                 try await deployment.refuseTooPowerful(database)

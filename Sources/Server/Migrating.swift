@@ -116,8 +116,8 @@ extension Deployment {
         guard !isDemo else { return }
         let origin = try await database.read { try SQLLogStore().state($0) }?.origin
         var reasons: [String] = []
-        if origin == Self.demoOrigin { reasons.append("The database was made by postern demo.") }
-        if keys.log.name == Self.demoOrigin { reasons.append("log_key_file is the demo's key.") }
+        if let origin, Self.isDemoOrigin(origin) { reasons.append("The database was made by postern demo.") }
+        if Self.isDemoOrigin(keys.log.name) { reasons.append("log_key_file is the demo's key.") }
         for key in ["log_key_file", "master_key_file", "pepper_file"] {
             let folder = (configuration.value(key) as NSString).deletingLastPathComponent
             for place in [folder, (folder as NSString).deletingLastPathComponent]

@@ -36,6 +36,7 @@ struct ServerInstallation: Installation {
     func bootstrap(email: String, name: String?) async throws -> String {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {
+            try await running.continueLog()
             let name = name ?? String(email.prefix { $0 != "@" })
             let applied = try await running.applied(
                 "staff.bootstrap", ["email": .string(email), "name": .string(name)], by: .system("bootstrap"))
@@ -52,10 +53,13 @@ struct ServerInstallation: Installation {
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {
-            // Takes the batches into the log where no server does; a log that is behind would stop the import.
-            await running.sequencer.start()
+            if !isDryRun {
+                try await running.continueLog()
+                // Takes the batches into the log where no server does; a log that is behind would stop the import.
+                await running.sequencer.start()
+            }
             let result = try await importCSV(path, isDryRun: isDryRun, through: running.pipeline)
-            try await running.sequencer.turn()
+            if !isDryRun { try await running.continueLog() }
             await running.close()
             return result
         } catch {

@@ -32,7 +32,12 @@ extension Running {
             ]),
             formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
-        try await continueLog()
+        do throws(CommandFailure) {
+            try await continueLog()
+        } catch {
+            await close()
+            throw error
+        }
         await sequencer.start()
         var group = ServiceGroupConfiguration(
             services: (listeners.services() + [Housekeeping(running: self, logger: logger)]).map { service in
@@ -51,17 +56,15 @@ extension Running {
         }
     }
 
-    /// A log that can't be continued (a restored backup, a rewritten history) is said before anything is opened.
-    private func continueLog() async throws(CommandFailure) {
+    /// Takes what waits into the log. One that can't be continued (a restored backup, a rewritten history) is said before
+    /// anything is written or opened.
+    func continueLog() async throws(CommandFailure) {
         do {
             try await sequencer.turn()
         } catch {
-            await close()
             throw CommandFailure(.unavailable, "The log can't be read: \(error)")
         }
-        guard case .refused(let reason) = sequencer.health else { return }
-        await close()
-        throw CommandFailure(.refused, reason)
+        if case .refused(let reason) = sequencer.health { throw CommandFailure(.refused, reason) }
     }
 
     /// Empty when the text is too long for one: the page also shows the secret in letters.

@@ -168,6 +168,17 @@ extension ServerInstallation {
         }
     }
 
+    /// Puts a new key in the place of the old one, which is kept beside it; answers where.
+    @discardableResult
+    private static func put(_ waiting: String, at path: String, keeping old: LogKey) throws(CommandFailure) -> String {
+        let kept = "\(path).\(old.verifier.hexID)"
+        guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
+            throw CommandFailure(
+                .unexpected, "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
+        }
+        return kept
+    }
+
     func openSuccessor(origin: String) async throws -> String {
         let deployment = try Deployment.load(environment: environment)
         let configuration = deployment.configuration
@@ -176,21 +187,37 @@ extension ServerInstallation {
         let (database, leadership) = try storage.open()
         do {
             let path = configuration.value("log_key_file")
+            guard deployment.isDemo == Deployment.isDemoOrigin(origin) else {
+                throw CommandFailure(
+                    .usage,
+                    deployment.isDemo
+                        ? "A demo's log is named demo.postern.example/…, so that nobody takes it for another."
+                        : "demo.postern.example/… is the name of demos.")
+            }
+            let waiting = path + ".next"
+            if let left = try LogKey.load(path: waiting) {
+                // An interrupted run: its key either is the log's by now, or was never used.
+                if try await database.read({ try SQLLogStore().state($0) })?.origin == left.name {
+                    try Self.put(waiting, at: path, keeping: keys.log)
+                    await database.close()
+                    return """
+                        The log had gone on as \(left.name) already; its key is in place now. Set POSTERN_LOG_ORIGIN to it, \
+                        publish its public key
+                        \(left.verifier.text)
+                        and start the server.
+                        """
+                }
+                unlink(waiting)
+            }
             let next = try LogKey.generate(name: origin)
             // The new key is safe on disk before anything is signed with it.
-            let waiting = path + ".next"
             try next.save(path: waiting)
             do {
                 let note = try await Succession.open(
                     database: database, store: SQLLogStore(), records: SQLRecords(), leadership: leadership,
                     file: CheckpointFile(path: configuration.value("checkpoints_file")), oldKey: keys.log, newKey: next,
                     clock: .system)
-                let kept = "\(path).\(keys.log.verifier.hexID)"
-                guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
-                    throw CommandFailure(
-                        .unexpected,
-                        "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
-                }
+                let kept = try Self.put(waiting, at: path, keeping: keys.log)
                 await database.close()
                 return """
                     \(note)

@@ -9,6 +9,7 @@ public enum ServerRole {
         "sealed_subject": "SELECT, INSERT", "sealed_erasure": "SELECT", "log_leaf": "SELECT, INSERT",
         "log_tile": "SELECT, INSERT", "log_checkpoint": "SELECT, INSERT", "log_pending": "SELECT, INSERT, DELETE",
         "log_state": "SELECT, INSERT, UPDATE", "entity_head": "SELECT, INSERT, UPDATE", "schema_migrations": "SELECT",
+        "tenant_status_history": "SELECT, INSERT",
     ]
 
     /// Changes when the rights do: test templates are kept by it.

@@ -107,6 +107,8 @@ public final class SQLiteDatabase: Kernel.Database {
             }
             if isDone { continuation.resume() }
         }
+        // Closing alone leaves the log beside the file when readers are closed last: the file by itself is then not all there is.
+        try? await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
         try? pool.close()
     }
 

@@ -94,7 +94,7 @@ final class LogFixture: Sendable {
         draft.tenant = "ten_1"
         draft.target = ("role", "support")
         draft.requestID = "req_1"
-        draft.sealed["justification"] = .init("They asked for it on the phone.", subjects: ["usr_1"])
+        draft.sealed["justification"] = .init("They asked for it on the phone.", subjects: ["usr_1", "stf_1"])
         draft.sealed["actor_ip"] = .init("203.0.113.7", subjects: ["stf_1"])
         return draft
     }

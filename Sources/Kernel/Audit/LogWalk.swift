@@ -249,9 +249,10 @@ public struct KnownCheckpoints: Sendable {
     private static func notes(in text: String) -> [(note: String, source: String)] {
         guard text.utf8.first == UInt8(ascii: "{") else { return [(text, "the given checkpoint")] }
         return text.split(separator: "\n").enumerated().compactMap { line, record in
-            (try? JSON(parsing: String(record)))?["note"]?.string.map {
-                ($0, "the given checkpoints, line \(line + 1)")
-            }
+            let json = try? JSON(parsing: String(record))
+            if json?["succession"] != nil { return nil }
+            // A line that is neither stands as it is, and is then found to be no note.
+            return (json?["note"]?.string ?? String(record), "the given checkpoints, line \(line + 1)")
         }
     }
 

@@ -145,9 +145,6 @@ public struct Pipeline: Sendable {
             errors += error.errors
         }
         let (justification, ticket, missing) = Self.justify(request, spec, malformed: &errors)
-        if let target = request.target, !operation.creates, !Self.isPlausibleID(target) {
-            throw .notFound("There is no \(operation.targetType) \(target.prefix(60)).")
-        }
         guard let input, errors.isEmpty else {
             throw .invalid(errors + (isPreview ? [] : missing))
         }
@@ -157,6 +154,9 @@ public struct Pipeline: Sendable {
             throw .forbidden(
                 permission: spec.permission,
                 detail: "\(spec.title) needs the permission \(spec.permission), which none of your roles holds.")
+        }
+        if let target = request.target, !operation.creates, !Self.isPlausibleID(target) {
+            throw .notFound("There is no \(operation.targetType) \(target.prefix(60)).")
         }
         if !isPreview {
             if !caller.isSystem, spec.risk >= .high {

@@ -70,7 +70,7 @@ extension ServerInstallation {
                 let state = try await DemoQueries.content(of: database)
                 await database.close()
                 switch state {
-                case .log(Deployment.demoOrigin) where isMade: return
+                case .log(let name) where isMade && Deployment.isDemoOrigin(name): return
                 case .empty where !isMade:
                     // What an interrupted making left beside a database that was then made anew.
                     try removeKeys(deployment)

@@ -110,6 +110,7 @@ enum Guards {
     /// Tables whose rows are written once.
     private static let appendOnly = [
         "events", "event_entity", "sealed_subject", "sealed_erasure", "log_leaf", "log_tile", "log_checkpoint",
+        "tenant_status_history",
     ]
 
     private static let sqlite =
