@@ -32,16 +32,18 @@ extension Running {
             ]),
             formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
+        let housekeeping = Housekeeping(running: self, logger: logger)
         try await continueLog()
         await sequencer.start()
         var group = ServiceGroupConfiguration(
-            services: (listeners.services() + [Housekeeping(running: self, logger: logger)]).map { service in
+            services: (listeners.services() + [housekeeping]).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
         group.maximumGracefulShutdownDuration = .milliseconds(1700)
         do {
             try await ServiceGroup(configuration: group).run()
+            await housekeeping.finish()
             await close()
             logger.notice("stopped")
         } catch {

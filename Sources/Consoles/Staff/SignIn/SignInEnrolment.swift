@@ -127,21 +127,23 @@ extension StaffSignIn {
         // The old password is throttled like a code: a stolen session is no way to guess it.
         let key = "stepup|\(session.staffID)"
         let source = Self.source(of: caller)
-        let (current, wait): (Factor?, Span?) = try await write { tx in
+        let (current, wait, attempts): (Factor?, Span?, [Attempt]) = try await write { tx in
             try tx.lock(["signin:\(key)"])
             let now = tx.now
-            let entry = try Self.entries(tx.query(SignInQueries.throttle([key])))[key]
-            if let entry, now < entry.blockedUntil { return (nil, entry.blockedUntil - now) }
-            tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entry, on: Throttle.stepUp, at: now)))
+            let entries = try Self.entries(tx.query(SignInQueries.throttle([key])))
+            if let entry = entries[key], now < entry.blockedUntil { return (nil, entry.blockedUntil - now, []) }
+            let attempts = Self.attempts([(key, Throttle.stepUp)], entries, at: now)
+            for attempt in attempts { tx.enqueue(attempt.statement) }
             let row = try tx.first(Factor.active(.password, of: session.staffID, lock: false, tx.dialect))
-            return (try row.map(Factor.init), nil)
+            return (try row.map(Factor.init), nil, attempts)
         }
         if let wait { throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000))) }
         guard let current, let encoded = masterKey.open(current.secret, context: current.sealContext) else {
             throw .internalError("staff \(session.staffID) is signed in and has no readable password")
         }
-        let isRight = try await hasher.verify(
-            PasswordRules.normalise(old), against: String(decoding: encoded, as: UTF8.self))
+        let isRight = try await hashing(attempts, locks: ["signin:\(key)"]) { () throws(OperationError) in
+            try await hasher.verify(PasswordRules.normalise(old), against: String(decoding: encoded, as: UTF8.self))
+        }
         guard isRight else {
             try await write { tx in
                 record(
@@ -150,7 +152,9 @@ extension StaffSignIn {
             }
             throw .invalid([FieldError(pointer: "/old", detail: "The present password is not right.")])
         }
-        let next = try await hasher.hash(PasswordRules.normalise(new))
+        let next = try await hashing(attempts, locks: ["signin:\(key)"]) { () throws(OperationError) in
+            try await hasher.hash(PasswordRules.normalise(new))
+        }
         try await write { tx in
             let now = tx.now
             guard let row = try tx.first(Factor.active(.password, of: session.staffID, lock: true, tx.dialect)),
