@@ -421,6 +421,7 @@ extension StaffConsole {
             refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
             version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
         model.listTitle = listTitle(plural)
+        model.author = context.forms.author(sheet.signed.session.staffID)
         if let undone = sheet.undoing?.undoes { model.cancelURL = "/audit/\(undone)" }
         if let request, preview != nil {
             model.cli = RequestText.cli(request, spec: operation.spec)
