@@ -34,6 +34,12 @@ struct Deployment: Sendable {
     var environment: String { configuration.value("environment") }
     var isDemo: Bool { environment == "demo" }
 
+    /// How people reach the console.
+    var staffURL: String {
+        let scheme = configuration.text("tls_certificate") == nil ? "http" : "https"
+        return configuration.url("staff_url") ?? "\(scheme)://localhost:\(configuration.port("staff_port"))"
+    }
+
     /// Where the database is; a relative SQLite path is relative to the working directory.
     var storage: Storage { Storage(url: configuration.value("database_url")) }
     /// The owner's door, for migrations.

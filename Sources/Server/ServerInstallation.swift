@@ -33,16 +33,17 @@ struct ServerInstallation: Installation {
         return report.isHealthy
     }
 
-    func bootstrap(email: String, name: String?) async throws -> String {
+    func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {
-            let name = name ?? String(email.prefix { $0 != "@" })
-            let applied = try await running.applied(
-                "staff.bootstrap", ["email": .string(email), "name": .string(name)], by: .system("bootstrap"))
+            let input = JSON.members([
+                ("email", .string(email)), ("name", name.map(JSON.string)), ("instead_of", insteadOf.map(JSON.string)),
+            ])
+            let applied = try await running.applied("staff.bootstrap", input, by: .system("bootstrap"))
             // No server may be running yet, and what happened is to be provable all the same.
             try await running.sequencer.turn()
             await running.close()
-            return "\(running.staffURL)/enrol?token=\(applied.reveal["enrolment_token"] ?? "")"
+            return applied.reveal["enrolment_link"] ?? ""
         } catch {
             await running.close()
             throw error

@@ -20,7 +20,7 @@ extension Running {
         let logger = ServerLog.make(configuration)
         let wanted = names.isEmpty ? ListenerName.allCases : names.compactMap(ListenerName.init)
         let open = OpenListeners(count: wanted.count) {
-            logger.notice("ready", metadata: ["url": "\(staffURL)", "database": "\(storage.description)"])
+            logger.notice("ready", metadata: ["url": "\(deployment.staffURL)", "database": "\(storage.description)"])
             onReady()
         }
         let listeners = Listeners(
@@ -88,7 +88,8 @@ extension Running {
             tls: configuration.text("tls_certificate").map {
                 .init(certificate: $0, key: configuration.value("tls_key"))
             },
-            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"), staffURL: staffURL)
+            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"),
+            staffURL: deployment.staffURL)
     }
 }
 

@@ -22,7 +22,7 @@ extension ServerInstallation {
             accounts = try await make(deployment, in: data)
         }
         let running = try await Running.open(deployment)
-        let welcome = welcome(accounts ?? [], at: running.staffURL, data: data)
+        let welcome = welcome(accounts ?? [], at: deployment.staffURL, of: deployment.configuration)
         try await running.serve(listeners: []) { [terminal] in terminal.write(welcome) }
     }
 

@@ -444,12 +444,11 @@ extension StaffConsole {
             guard let operation = context.catalog[applied.operation] else {
                 return .seeOther("/audit/\(applied.eventID)")
             }
-            var model = OperationResultModel(
+            let model = OperationResultModel(
                 applied: applied, spec: operation.spec,
                 target: link(operation, applied.target, applied.after ?? applied.before),
                 replayed: replayed, now: context.clock.now,
                 linksEvent: signed.caller.permissions.contains("audit.view"))
-            model.origin = context.configuration.staffOrigin
             return framed(
                 "\(model.heading): done", OperationViews.result(model), signed,
                 menuPath: "/\(operation.pluralPath)")

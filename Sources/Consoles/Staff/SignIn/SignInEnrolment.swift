@@ -45,11 +45,11 @@ extension StaffSignIn {
         let codes = RecoveryCode.generate()
         let session: NewSession = try await write { tx in
             let now = tx.now
-            guard let used = try tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).first,
-                let before = try Staff.load(try used.string("staff_id"), lock: true, from: tx),
-                before.status != .deactivated
+            // The person first, as everything that renews a link does.
+            guard let before = try Staff.load(person.id, lock: true, from: tx), before.status != .deactivated,
+                try !tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).isEmpty
             else { throw Self.goneLink }
-            tx.enqueue(EnrolmentQueries.cancelOthers(staff: before.id, at: now))
+            tx.enqueue(EnrolmentQueries.cancel(of: before.id, at: now))
 
             var after = before
             after.status = .active
@@ -87,7 +87,8 @@ extension StaffSignIn {
     }
 
     private static let goneLink = OperationError.notFound(
-        "This link was used already or has run out. Ask for a new invitation.")
+        "This link was used already, has run out, or a newer one has taken its place. Ask whoever sent it for a new one."
+    )
 
     private static func offerContext(_ tokenHash: [UInt8]) -> String { "enrolment:\(tokenHash.hex)" }
 
