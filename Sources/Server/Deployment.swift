@@ -40,8 +40,15 @@ struct Deployment: Sendable {
         return configuration.url("staff_url") ?? "\(scheme)://localhost:\(configuration.port("staff_port"))"
     }
 
-    /// Where the database is; a relative SQLite path is relative to the working directory.
-    var storage: Storage { Storage(url: configuration.value("database_url")) }
+    /// Where the database is; a relative SQLite path is relative to the working directory. Where only the owner's URL is
+    /// given, it is the database that one names.
+    var storage: Storage {
+        isLedByOwner ? ownerStorage : Storage(url: configuration.value("database_url"))
+    }
+    /// True when nothing but the owner's URL says where the database is.
+    var isLedByOwner: Bool {
+        configuration.entry("database_url")?.origin == .fallback && configuration.text("migrate_database_url") != nil
+    }
     /// The owner's door, for migrations.
     var ownerStorage: Storage {
         Storage(url: configuration.text("migrate_database_url") ?? configuration.value("database_url"))

@@ -75,7 +75,7 @@ extension Deployment {
         }
     }
 
-    /// The database as the server connects to it. With one owner's URL only (as in the demo and in tests) it connects as the
+    /// The database as the server connects to it. With an owner's URL only, whichever setting holds it, it connects as the
     /// role that `migrate` made.
     func serverStorage() async throws -> Storage {
         guard case .postgres(let url) = storage, var parts = URLComponents(string: url) else { return storage }
@@ -85,12 +85,14 @@ extension Deployment {
             parts.password = password.trimmingCharacters(in: .whitespacesAndNewlines)
             return Storage(url: parts.string ?? url)
         }
-        guard isDemo || configuration.text("migrate_database_url") == nil else { return storage }
+        guard isDemo || isLedByOwner || configuration.text("migrate_database_url") == nil else { return storage }
         guard let password = try PrivateFile.read(rolePasswordFile) else {
             throw CommandFailure(.refused, "The database has no role for the server yet. Run: postern migrate")
         }
-        let name = parts.path.drop { $0 == "/" }
-        parts.user = ServerRole.name(forDatabase: String(name))
+        // Without a name in it, a URL leads to the database that is called like the user.
+        let name = parts.path.drop { $0 == "/" }.isEmpty ? parts.user ?? "" : String(parts.path.drop { $0 == "/" })
+        parts.path = "/\(name)"
+        parts.user = ServerRole.name(forDatabase: name)
         parts.password = password.trimmingCharacters(in: .whitespacesAndNewlines)
         return Storage(url: parts.string ?? url)
     }
