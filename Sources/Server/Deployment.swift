@@ -5,6 +5,7 @@ import HTML
 import Kernel
 import Store
 import StorePostgres
+import Web
 
 /// One deployment by its configuration: which database, which keys.
 struct Deployment: Sendable {
@@ -45,6 +46,17 @@ struct Deployment: Sendable {
     var storage: Storage {
         isLedByOwner ? ownerStorage : Storage(url: configuration.value("database_url"))
     }
+    /// Why the console must not be served at its address outside the demo; `nil` when it may.
+    var insecureStaffURL: String? {
+        guard !isDemo, !WebConfiguration(staffURL: staffURL).usesSecureCookies else { return nil }
+        return """
+            staff_url is \(staffURL): over plain HTTP passwords and sessions would be open to the network, and browsers keep no \
+            secure cookie.
+            Let POSTERN_STAFF_URL begin with https://, and either set tls_certificate and tls_key or put a proxy that ends TLS \
+            before it. On this machine alone, http://localhost:\(configuration.port("staff_port")) will do.
+            """
+    }
+
     /// True when nothing but the owner's URL says where the database is.
     var isLedByOwner: Bool {
         configuration.entry("database_url")?.origin == .fallback && configuration.text("migrate_database_url") != nil

@@ -66,7 +66,7 @@ struct Doctor: Sendable {
             return report
         }
         settings(deployment.configuration, &report)
-        names(deployment.configuration, &report)
+        names(deployment, &report)
         files(deployment, &report)
         await database(deployment, &report)
         return report
@@ -90,7 +90,8 @@ struct Doctor: Sendable {
         }
     }
 
-    private func names(_ configuration: Configuration, _ report: inout Report) {
+    private func names(_ deployment: Deployment, _ report: inout Report) {
+        let configuration = deployment.configuration
         let urls = ["staff_url", "auditor_url", "runtime_url"]
         let hosts = urls.map { configuration.url($0).flatMap { URL(string: $0) }?.host() }
         for (index, host) in hosts.enumerated() {
@@ -104,10 +105,9 @@ struct Doctor: Sendable {
         if configuration.url("staff_url") == nil {
             report.add(
                 .warning, "staff_url",
-                "Not set: links and sign-in assume http://localhost:\(configuration.port("staff_port")).")
-        } else if configuration.url("staff_url")?.hasPrefix("http://") == true {
-            report.add(.warning, "staff_url", "Plain HTTP: passwords and sessions travel in the clear. Use https.")
+                "Not set: links and sign-in assume \(deployment.staffURL).")
         }
+        if let reason = deployment.insecureStaffURL { report.add(.problem, "staff_url", reason) }
         for listener in ["staff", "auditor", "runtime"]
         where !["127.0.0.1", "::1", "localhost"].contains(configuration.value("\(listener)_host"))
             && configuration.text("tls_certificate") == nil && configuration.list("trusted_proxies").isEmpty

@@ -13,6 +13,9 @@ struct ServerInstallation: Installation {
 
     func serve(listeners: [String]) async throws {
         let deployment = try Deployment.load(environment: environment)
+        if listeners.isEmpty || listeners.contains("staff"), let reason = deployment.insecureStaffURL {
+            throw CommandFailure(.usage, reason)
+        }
         try await Running.open(deployment).serve(listeners: listeners)
     }
 
