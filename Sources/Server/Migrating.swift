@@ -20,11 +20,7 @@ extension Deployment {
         let owner = ownerStorage
         do {
             // Asked for before anything is made: a database that lacks its log's name can't be served.
-            if configuration.text("log_origin") == nil,
-                try PrivateFile.read(configuration.value("log_key_file")) == nil
-            {
-                throw SecretKeys.missingOrigin
-            }
+            if try SecretKeys.lacksOrigin(configuration) { throw SecretKeys.missingOrigin }
             let (database, _) = try owner.open(clock: clock)
             let applied: [Migrator.Applied]
             let isNew: Bool
@@ -119,12 +115,13 @@ extension Deployment {
         let origin = try await database.read { try SQLLogStore().state($0) }?.origin
         var reasons: [String] = []
         if origin == Self.demoOrigin { reasons.append("The database was made by postern demo.") }
-        if keys.log.name == Self.demoOrigin { reasons.append("log_key_file is the demo's key.") }
-        for key in ["log_key_file", "master_key_file", "pepper_file"] {
-            let folder = (configuration.value(key) as NSString).deletingLastPathComponent
+        if keys.log.name == Self.demoOrigin { reasons.append("The log key is the demo's.") }
+        for key in ["log_key", "master_key", "pepper"] {
+            guard case .file(let path) = SecretKeys.Place(key, configuration) else { continue }
+            let folder = (path as NSString).deletingLastPathComponent
             for place in [folder, (folder as NSString).deletingLastPathComponent]
             where FileManager.default.fileExists(atPath: place + "/demo.json") {
-                reasons.append("\(key) lies in a demo's directory, \(place).")
+                reasons.append("\(key)_file lies in a demo's directory, \(place).")
                 break
             }
         }

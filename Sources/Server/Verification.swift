@@ -178,6 +178,7 @@ extension ServerInstallation {
         do {
             let path = configuration.value("log_key_file")
             let next = try LogKey.generate(name: origin)
+            try PrivateFile.makeDirectory((path as NSString).deletingLastPathComponent)
             // The new key is safe on disk before anything is signed with it.
             let waiting = path + ".next"
             try next.save(path: waiting)
@@ -186,18 +187,22 @@ extension ServerInstallation {
                     database: database, store: SQLLogStore(), records: SQLRecords(), leadership: leadership,
                     file: CheckpointFile(path: configuration.value("checkpoints_file")), oldKey: keys.log, newKey: next,
                     clock: .system)
-                let kept = "\(path).\(keys.log.verifier.hexID)"
-                guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
-                    throw CommandFailure(
-                        .unexpected,
-                        "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
+                var rest = "Let log_key_command print it: the key is in \(waiting)."
+                if case .file = SecretKeys.Place("log_key", configuration) {
+                    let kept = "\(path).\(keys.log.verifier.hexID)"
+                    guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
+                        throw CommandFailure(
+                            .unexpected,
+                            "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
+                    }
+                    rest = "The old key is kept as \(kept)."
                 }
                 await database.close()
                 return """
                     \(note)
                     The log goes on as \(origin). Set POSTERN_LOG_ORIGIN to it, publish its new public key
                     \(next.verifier.text)
-                    and start the server. The old key is kept as \(kept).
+                    and start the server. \(rest)
                     """
             } catch let error as NoteError {
                 unlink(waiting)
