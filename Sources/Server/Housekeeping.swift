@@ -38,6 +38,8 @@ struct Housekeeping: Service {
         let (done, signal) = AsyncStream.makeStream(of: Void.self)
         Task {
             try? await running.signIn.sweep(isLast: true)
+            // Beside a running loop a turn may be none.
+            await running.sequencer.stop()
             try? await running.sequencer.turn()
             signal.finish()
         }

@@ -10,6 +10,8 @@ import Synchronization
 struct ServerInstallation: Installation {
     let environment: [String: String]
     let terminal: Terminal
+    /// How this program was called: what a person types to call it again.
+    let program: String
 
     func serve(listeners: [String]) async throws {
         let deployment = try Deployment.load(environment: environment)
@@ -59,6 +61,8 @@ struct ServerInstallation: Installation {
             // Takes the batches into the log where no server does; a log that is behind would stop the import.
             await running.sequencer.start()
             let result = try await importCSV(path, isDryRun: isDryRun, through: running.pipeline)
+            // Beside a running loop a turn may be none.
+            await running.sequencer.stop()
             try await running.sequencer.turn()
             await running.close()
             return result
