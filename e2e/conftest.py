@@ -34,7 +34,7 @@ def admin_url(home):
         yield named
         return
     if not postern.Cluster.available():
-        pytest.skip("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
+        postern.lacking("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
     cluster = postern.Cluster(postern.temporary_directory("pg")).start()
     yield cluster.url
     cluster.stop("immediate")
@@ -45,7 +45,7 @@ def admin_url(home):
 def own_cluster():
     """A PostgreSQL that the test may stop, cut off and break."""
     if not postern.Cluster.available():
-        pytest.skip("no PostgreSQL server is installed")
+        postern.lacking("no PostgreSQL server is installed")
     cluster = postern.Cluster(postern.temporary_directory("pg")).start()
     yield cluster
     cluster.stop("immediate")

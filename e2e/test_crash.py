@@ -409,13 +409,13 @@ def test_the_demo_goes_on_with_a_successor_log(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
+        postern.lacking("mounting a small disk needs root")
     where = tmp_path / "disk"
     where.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0700", "tmpfs", str(where)],
                              capture_output=True, text=True)
     if mounted.returncode != 0:
-        pytest.skip("mounting is not allowed here: " + mounted.stderr.strip())
+        postern.lacking("mounting is not allowed here: " + mounted.stderr.strip())
     yield where
     subprocess.run(["umount", "-l", str(where)], check=True)
 

@@ -20,7 +20,7 @@ extension Running {
         let logger = ServerLog.make(configuration)
         let wanted = names.isEmpty ? ListenerName.allCases : names.compactMap(ListenerName.init)
         let open = OpenListeners(count: wanted.count) {
-            logger.notice("ready", metadata: ["url": "\(staffURL)", "database": "\(storage.description)"])
+            logger.notice("ready", metadata: ["url": "\(deployment.staffURL)", "database": "\(storage.description)"])
             onReady()
         }
         let listeners = Listeners(
@@ -32,6 +32,7 @@ extension Running {
             ]),
             formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
+        let housekeeping = Housekeeping(running: self, logger: logger)
         do throws(CommandFailure) {
             try await continueLog()
         } catch {
@@ -40,13 +41,14 @@ extension Running {
         }
         await sequencer.start()
         var group = ServiceGroupConfiguration(
-            services: (listeners.services() + [Housekeeping(running: self, logger: logger)]).map { service in
+            services: (listeners.services() + [housekeeping]).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
         group.maximumGracefulShutdownDuration = .milliseconds(1700)
         do {
             try await ServiceGroup(configuration: group).run()
+            await housekeeping.finish()
             await close()
             logger.notice("stopped")
         } catch {
@@ -89,7 +91,8 @@ extension Running {
             tls: configuration.text("tls_certificate").map {
                 .init(certificate: $0, key: configuration.value("tls_key"))
             },
-            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"), staffURL: staffURL)
+            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"),
+            staffURL: deployment.staffURL)
     }
 }
 

@@ -137,8 +137,13 @@ extension ServerInstallation {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw CommandFailure(.usage, "\(path) can't be read.")
         }
+        let receipt: Receipt
         do {
-            let receipt = try Receipt(try JSON(parsing: Array(data)))
+            receipt = try Receipt(try JSON(parsing: Array(data)))
+        } catch {
+            throw CommandFailure(.usage, "\(path) is not a receipt: \(error)")
+        }
+        do {
             try receipt.verify(key: key)
             let leaf = try LeafReader(receipt.leaf).json
             return VerifyResult(
@@ -148,12 +153,8 @@ extension ServerInstallation {
                     \(receipt.size) entries of \(key.name). \(receipt.sealed.count) sealed values are what it commits to\
                     \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")
                     """)
-        } catch let error as JSONSyntaxError {
-            throw CommandFailure(.usage, "\(path) is not a receipt: \(error)")
-        } catch let error as NoteError {
-            return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
         } catch {
-            throw CommandFailure(.unexpected, "\(error)")
+            return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
         }
     }
 
@@ -210,6 +211,7 @@ extension ServerInstallation {
                 unlink(waiting)
             }
             let next = try LogKey.generate(name: origin)
+            try PrivateFile.makeDirectory((path as NSString).deletingLastPathComponent)
             // The new key is safe on disk before anything is signed with it.
             try next.save(path: waiting)
             do {
@@ -217,13 +219,16 @@ extension ServerInstallation {
                     database: database, store: SQLLogStore(), records: SQLRecords(), leadership: leadership,
                     file: CheckpointFile(path: configuration.value("checkpoints_file")), oldKey: keys.log, newKey: next,
                     clock: .system)
-                let kept = try Self.put(waiting, at: path, keeping: keys.log)
+                var rest = "Let log_key_command print it: the key is in \(waiting)."
+                if case .file = SecretKeys.Place("log_key", configuration) {
+                    rest = "The old key is kept as \(try Self.put(waiting, at: path, keeping: keys.log))."
+                }
                 await database.close()
                 return """
                     \(note)
                     The log goes on as \(origin). Set POSTERN_LOG_ORIGIN to it, publish its new public key
                     \(next.verifier.text)
-                    and start the server. The old key is kept as \(kept).
+                    and start the server. \(rest)
                     """
             } catch let error as NoteError {
                 unlink(waiting)

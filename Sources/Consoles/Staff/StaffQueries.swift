@@ -8,9 +8,6 @@ extension Staff {
         Statement("SELECT \(columns) FROM staff WHERE email = $1", [.text(email)])
     }
 
-    /// One row when anybody exists at all.
-    static let anybody = Statement("SELECT id FROM staff ORDER BY id LIMIT 1")
-
     public init(_ row: Row) throws {
         guard let status = Status(rawValue: try row.string("status")) else { throw StoreError.shape(column: "status") }
         self.init(

@@ -43,7 +43,7 @@ public struct AnyOperation: Sendable {
         var effects: [Effect]
         var facts: [String: JSON]
         var details: (value: JSON, subjects: [String])?
-        var reveal: [String: String]
+        var reveal: [String: Revealed]
         var consequence: String
         var recordsDigests: Bool
         var createdTarget: String?
