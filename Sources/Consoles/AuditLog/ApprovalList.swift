@@ -73,6 +73,12 @@ enum ApprovalList {
             from: reader)
     }
 
+    /// Other people's requests tell who asked and about whom; `nil` when there are none.
+    static func disclosure(of entries: [ApprovalEntry]) -> Disclosure? {
+        entries.isEmpty
+            ? nil : Disclosure("approval.list", count: entries.count, ids: entries.map(\.request.id))
+    }
+
     static func name(_ requests: [ApprovalRequest], from reader: any Reader) throws -> [ApprovalEntry] {
         guard !requests.isEmpty else { return [] }
         let staff = Set(

@@ -10,7 +10,8 @@ enum ApprovalPages {
         let pending = try ApprovalList.pending(limit: 200, from: reader)
             .filter { $0.request.requester != caller.person && (seesAll || $0.canBeFilled(by: caller)) }
         return PageAnswer(
-            title: "Approvals", body: listBody(own: own, pending: pending, call: call, now: reader.now))
+            title: "Approvals", body: listBody(own: own, pending: pending, call: call, now: reader.now),
+            disclosure: ApprovalList.disclosure(of: pending))
     }
 
     static func listBody(own: [ApprovalEntry], pending: [ApprovalEntry], call: PageCall, now: Instant) -> Node {

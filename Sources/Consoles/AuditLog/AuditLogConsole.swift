@@ -67,7 +67,7 @@ public enum AuditLogConsole {
                 call.cursors.encode(
                     scope: "approval.list", [.int($0.request.createdAt.microseconds), .string($0.request.id)])
             } : nil
-        return .list(page.map(\.json), next: next)
+        return .list(page.map(\.json), next: next, disclosure: ApprovalList.disclosure(of: page))
     }
 
     private static let viewApproval = Read(
