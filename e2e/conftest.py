@@ -1,5 +1,4 @@
 """Servers for the tests: one on each database for the whole run."""
-import pathlib
 import os
 import shutil
 
@@ -116,12 +115,3 @@ def sql(server):
 
     with checker.Database.of(server) as database:
         yield database
-
-
-def pytest_collection_modifyitems(items):
-    """Skips what quarantine.txt names, with its reason."""
-    lines = (pathlib.Path(__file__).parent / "quarantine.txt").read_text().splitlines()
-    reasons = dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-    for item in items:
-        if item.originalname in reasons:
-            item.add_marker(pytest.mark.skip(reason=reasons[item.originalname]))
