@@ -458,7 +458,7 @@ BEGIN
     FOR entry IN
         SELECT s.event_id AS event, array_agg(s.member ORDER BY s.member) AS members, e.retention_class AS kept
         FROM public.sealed_subject s JOIN public.events e ON e.id = s.event_id
-        WHERE s.subject = erased_subject AND NOT EXISTS (
+        WHERE s.subject = erased_subject AND s.event_id <> erasure_event AND NOT EXISTS (
             SELECT 1 FROM public.sealed_erasure x WHERE x.event_id = s.event_id AND x.member = s.member)
         GROUP BY s.event_id, e.retention_class ORDER BY s.event_id
     LOOP

@@ -45,13 +45,14 @@ class Erasures:
 
     def see(self, line, event):
         if event["action"].startswith("erasure."):
-            self.removed[event["id"]] = event.get("facts", {}).get("erased_sha256")
+            self.removed[event["id"]] = event.get("facts", {})
         for member, erasure in line.get("erased", {}).items():
             self.claimed.setdefault(erasure, []).append([event["id"], member])
 
     def check(self):
-        for erasure, members in self.claimed.items():
-            if sha(jcs(sorted(members)).encode()).hex() != self.removed.get(erasure):
+        for erasure in {*self.claimed, *(id for id, facts in self.removed.items() if facts.get("erased"))}:
+            members = sorted(self.claimed.get(erasure, []))
+            if sha(jcs(members).encode()).hex() != self.removed.get(erasure, {}).get("erased_sha256"):
                 raise Bad("the erasure %s did not remove just the values that are said to be erased by it" % erasure)
 
 

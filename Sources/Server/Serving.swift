@@ -18,6 +18,7 @@ extension Running {
     ) async throws(CommandFailure) {
         let configuration = deployment.configuration
         let logger = ServerLog.make(configuration)
+        Self.raiseFileLimit()
         let wanted = names.isEmpty ? ListenerName.allCases : names.compactMap(ListenerName.init)
         let open = OpenListeners(count: wanted.count) {
             logger.notice("ready", metadata: ["url": "\(deployment.staffURL)", "database": "\(storage.description)"])
@@ -56,6 +57,14 @@ extension Running {
             if let error = error as? ListenError { throw CommandFailure(.unavailable, error.description) }
             throw CommandFailure(.unexpected, "The server stopped: \(error)")
         }
+    }
+
+    /// Connections are files to the system, and the usual soft limit is fewer than the listeners may hold.
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 65_536)
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     /// Takes what waits into the log. One that can't be continued (a restored backup, a rewritten history) is said before

@@ -173,7 +173,8 @@ extension ServerInstallation {
     @discardableResult
     private static func put(_ waiting: String, at path: String, keeping old: LogKey) throws(CommandFailure) -> String {
         let kept = "\(path).\(old.verifier.hexID)"
-        guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
+        // Linked first: at no moment is there no key at its place.
+        guard link(path, kept) == 0 || errno == EEXIST, rename(waiting, path) == 0 else {
             throw CommandFailure(
                 .unexpected, "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
         }
@@ -197,6 +198,11 @@ extension ServerInstallation {
             }
             let waiting = path + ".next"
             if let left = try LogKey.load(path: waiting) {
+                guard case .file = SecretKeys.Place("log_key", configuration) else {
+                    throw CommandFailure(
+                        .refused,
+                        "\(waiting) holds a key already. Move it to where log_key_command reads it, then try again.")
+                }
                 // An interrupted run: its key either is the log's by now, or was never used.
                 if try await database.read({ try SQLLogStore().state($0) })?.origin == left.name {
                     try Self.put(waiting, at: path, keeping: keys.log)

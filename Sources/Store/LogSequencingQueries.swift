@@ -225,6 +225,14 @@ public struct SQLLogStore: LogStore {
         }
     }
 
+    public func erasures(
+        _ reader: any Reader, _ body: (_ event: String, _ member: String, _ erasedBy: String) throws -> Void
+    ) throws {
+        try reader.forEach(Statement("SELECT event_id, member, erased_by FROM sealed_erasure")) { row in
+            try body(try row.string("event_id"), try row.string("member"), try row.string("erased_by"))
+        }
+    }
+
     public func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming> {
         let sql = """
             WITH v (a, b, c) AS (VALUES {list})

@@ -108,7 +108,11 @@ public final class SQLiteDatabase: Kernel.Database {
             if isDone { continuation.resume() }
         }
         // Closing alone leaves the log beside the file when readers are closed last: the file by itself is then not all there is.
-        try? await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+        // It does not wait for others, who would have to wait for it.
+        try? await pool.writeWithoutTransaction { database in
+            try database.execute(sql: "PRAGMA busy_timeout = 0")
+            try database.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+        }
         try? pool.close()
     }
 

@@ -203,6 +203,7 @@ struct EntryCheck {
                         Finding(
                             .valueDeleted, index: index, event: event, row: "sealed_erasure:\(event)",
                             "The sealed member \(member) is gone, and what stands as its erasure is none."))
+                    result.claims.report(event, member)
                     continue
                 }
                 result.erased += 1

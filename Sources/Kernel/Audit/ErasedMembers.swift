@@ -22,10 +22,19 @@ public struct ErasedMembers: Sendable, Hashable {
     public mutating func insert(_ member: Member) { members.insert(member) }
     public mutating func formUnion(_ other: ErasedMembers) { members.formUnion(other.members) }
 
-    /// Hex SHA-256 of the canonical JSON `[["evt_…", "details"], …]` in byte order.
-    public var digest: String {
-        sha256(JSON.array(members.sorted().map { [.string($0.event), .string($0.member)] }).canonical).hex
+    /// `[["evt_…", "details"], …]` in byte order.
+    var json: JSON { .array(members.sorted().map { [.string($0.event), .string($0.member)] }) }
+
+    init(json: JSON) {
+        self.init(
+            (json.array ?? []).compactMap { pair in
+                guard let event = pair.array?.first?.string, let member = pair.array?.last?.string else { return nil }
+                return Member(event: event, member: member)
+            })
     }
+
+    /// Hex SHA-256 of its canonical JSON.
+    public var digest: String { sha256(json.canonical).hex }
 
     /// The unsealed members of the erasure's event: `erased` (a count) and `erased_sha256`.
     public var facts: [String: JSON] { ["erased": .int(Int64(members.count)), "erased_sha256": .string(digest)] }
@@ -53,11 +62,21 @@ struct ErasureClaims: Sendable {
     private(set) var claimed: [String: ErasedMembers] = [:]
     /// Erasure events that were met.
     private(set) var met: [String: JSON] = [:]
+    /// Members that are gone and were reported as such already.
+    private(set) var reported = ErasedMembers()
 
     init() {}
 
+    mutating func report(_ event: String, _ member: String) { reported.insert(.init(event: event, member: member)) }
+
     mutating func claim(_ event: String, _ member: String, by erasure: String) {
         claimed[erasure, default: ErasedMembers()].insert(.init(event: event, member: member))
+    }
+
+    /// Whether the walk found this member gone, under this erasure.
+    func holds(_ event: String, _ member: String, by erasure: String) -> Bool {
+        let member = ErasedMembers.Member(event: event, member: member)
+        return claimed[erasure]?.members.contains(member) == true || reported.members.contains(member)
     }
 
     /// Remembers what is needed of an erasure's leaf.
@@ -73,6 +92,7 @@ struct ErasureClaims: Sendable {
             return both
         }
         met.merge(other.met) { first, _ in first }
+        reported.formUnion(other.reported)
     }
 
     /// - Parameter isLater: an erasure that was not met came after the walk began and is left out.
@@ -102,23 +122,17 @@ struct ErasureClaims: Sendable {
 
     var json: JSON {
         [
-            "claimed": .object(
-                claimed.mapValues { .array($0.members.sorted().map { [.string($0.event), .string($0.member)] }) }),
-            "met": .object(met),
+            "claimed": .object(claimed.mapValues(\.json)), "met": .object(met), "reported": reported.json,
         ]
     }
 
     init?(_ json: JSON) {
-        guard let claimed = json["claimed"]?.object, let met = json["met"]?.object else { return nil }
-        self.met = met
-        self.claimed = claimed.mapValues { list in
-            ErasedMembers(
-                (list.array ?? []).compactMap { pair in
-                    guard let event = pair.array?.first?.string, let member = pair.array?.last?.string else {
-                        return nil
-                    }
-                    return .init(event: event, member: member)
-                })
+        guard let claimed = json["claimed"]?.object, let met = json["met"]?.object, let reported = json["reported"]
+        else {
+            return nil
         }
+        self.met = met
+        self.claimed = claimed.mapValues(ErasedMembers.init(json:))
+        self.reported = ErasedMembers(json: reported)
     }
 }

@@ -184,7 +184,7 @@ private struct EventFacts: Sendable {
             for row in rows.rows { digests["\(row.type)/\(row.id)"] = row.sha256 }
         }
         self.digests = digests
-        digestsErased = hasDigests && erased.contains("details")
+        digestsErased = hasDigests && members["details"] == nil && erased.contains("details")
     }
 
     func judge(_ type: String, _ rowID: String, _ document: JSON?) -> Judgement {
@@ -193,7 +193,8 @@ private struct EventFacts: Sendable {
             guard let document else { return .deleted }
             if document.isNull { return .same }
             let name = "changes.\(position).after"
-            if erased.contains(name) { return .erased }
+            // Only what is gone can have been erased.
+            if members[name] == nil, erased.contains(name) { return .erased }
             // Straight against the leaf: salt and row must give the commitment.
             guard let salt = members[name]?["salt"]?.string.flatMap(Base64.decode) else { return .edited }
             let commitment = Base64.encode(SealedMember.commitment(salt: salt, value: document))

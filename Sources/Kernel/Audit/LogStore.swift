@@ -144,6 +144,9 @@ public protocol LogStore: Sendable {
     func erasures(_ events: [String], _ reader: any Reader) throws -> [(
         event: String, member: String, erasedBy: String
     )]
+    /// Walks everything that is said to be erased.
+    func erasures(_ reader: any Reader, _ body: (_ event: String, _ member: String, _ erasedBy: String) throws -> Void)
+        throws
     /// Of the given (subject, event, member) those that are stored.
     func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming>
 

@@ -246,9 +246,11 @@ public struct KnownCheckpoints: Sendable {
         for (note, source) in Self.notes(in: text) { add(note, source: source) }
     }
 
-    private static func notes(in text: String) -> [(note: String, source: String)] {
+    static func notes(in text: String) -> [(note: String, source: String)] {
         guard text.utf8.first == UInt8(ascii: "{") else { return [(text, "the given checkpoint")] }
-        return text.split(separator: "\n").enumerated().compactMap { line, record in
+        // A last line without its end was never served (see CheckpointFile).
+        let whole = text.lastIndex(of: "\n").map { text[..<$0] } ?? ""
+        return whole.split(separator: "\n").enumerated().compactMap { line, record in
             let json = try? JSON(parsing: String(record))
             if json?["succession"] != nil { return nil }
             // A line that is neither stands as it is, and is then found to be no note.

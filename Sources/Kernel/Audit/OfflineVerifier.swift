@@ -51,13 +51,13 @@ private struct OfflineExport {
 
     init(key: VerifierKey, against: [String]) {
         self.key = key
-        for note in against {
+        for (note, source) in against.flatMap(KnownCheckpoints.notes) {
             do {
                 let checkpoint = try Checkpoint(note: note, key: key)
                 known[checkpoint.size, default: []].append(checkpoint)
                 report.checkpointsChecked += 1
             } catch {
-                report.add(Finding(.checkpointReplaced, row: "the given checkpoint", "\(error)"))
+                report.add(Finding(.checkpointReplaced, row: source, "\(error)"))
             }
         }
     }

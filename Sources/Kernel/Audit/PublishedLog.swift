@@ -151,6 +151,12 @@ public struct PublishedLog: TransparencyLog {
                 var erased: [String: [String: String]] = [:]
                 for erasure in try store.erasures(entries.map(\.eventID), reader) {
                     erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
+                    // The erasure's own event would not be in the file, and nobody could tell it from a theft.
+                    if let index = try store.find(event: erasure.erasedBy, reader)?.index, index < checkpoint.size {
+                        continue
+                    }
+                    throw OperationError.unavailable(
+                        "Somebody was erased while this was written. Export it again in a few seconds.")
                 }
                 var nodes = store.nodes(size: checkpoint.size, cache: known, reader)
                 var lines: [UInt8] = []

@@ -304,6 +304,14 @@ public struct Verifier: Sendable {
             findings += check.result.findings
             let later = check.result.claims.met
             findings += start.claims.findings(leavingOut: { later[$0] != nil })
+            // What is said to be erased and is still there: it would be taken for erased by everything that reads it.
+            try store.erasures(reader) { event, member, erasure in
+                guard later[erasure] == nil, !start.claims.holds(event, member, by: erasure) else { return }
+                findings.append(
+                    Finding(
+                        .valueAdded, event: event, row: "sealed_erasure:\(event)",
+                        "The member \(member) is said to be erased, and it is not gone."))
+            }
 
             var expected = start.namings
             expected.add(check.result.namings)

@@ -38,7 +38,15 @@ extension Entity {
     }
 
     /// Columns of the stored row that are not what this row would be stored as.
-    func columnsEdited(in row: Row) -> [String] { zip(Self.columnNames, values).filter { row[$0] != $1 }.map(\.0) }
+    func columnsEdited(in row: Row) -> [String] {
+        zip(Self.columnNames, values).filter { name, value in
+            // Byte for byte: text that only looks the same is another text.
+            if case (.text(let stored), .text(let expected)) = (row[name], value) {
+                return !stored.utf8.elementsEqual(expected.utf8)
+            }
+            return row[name] != value
+        }.map(\.0)
+    }
 }
 
 /// `$1, $2, …`

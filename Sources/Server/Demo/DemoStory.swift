@@ -105,8 +105,31 @@ struct DemoStory: Sendable {
                 idempotencyKey: Identifier.mint("key", at: clock.clock.now))
         }
 
+        // An ordinary day until now.
+        ago(.hours(21))
+        try await run(
+            "tenant.suspend", on: tenant("fjord-analytics"), reason: "non_payment",
+            "Card declined three times; the owner did not answer the last reminder.", ticket: "BIL-2377", by: mira)
+        ago(.hours(18))
+        try await run(
+            "tenant.restore", on: tenant("fjord-analytics"), reason: "payment_recovered",
+            "Paid by transfer this morning, confirmed by the bank.", ticket: "BIL-2377", by: mira)
+        ago(.hours(7))
+        try await run(
+            "tenant.update", on: tenant("ember-studios"), ["metadata": ["segment": "media"]],
+            ifMatch: try await version(of: tenant("ember-studios")), "Asked for by their account manager.", by: hana)
+        ago(.minutes(200))
+        try await run(
+            "tenant.suspend", on: tenant("brightwater-pools"), reason: "support_investigation",
+            "Two staff logins from a new country within an hour; paused at the owner's wish.", ticket: "SUP-3502",
+            by: mira)
+        ago(.minutes(130))
+        try await run(
+            "tenant.restore", on: tenant("brightwater-pools"), reason: "investigation_closed",
+            "The owner was on holiday; both logins were theirs.", ticket: "SUP-3502", by: mira)
+
         // Asked for, and waiting for the other super admin.
-        clock.advance(end - .minutes(95) - clock.clock.now)
+        ago(.minutes(95))
         try await run(
             "tenant.hard_delete", on: tenant("jasper-mining"), reason: "gdpr_erasure_request",
             "Their data protection officer asked for erasure in writing.", ticket: "LEG-207", by: jonas, isPending: true
@@ -115,6 +138,9 @@ struct DemoStory: Sendable {
     }
 
     // MARK: Time
+
+    /// Moves to a time before the end; never back.
+    private func ago(_ span: Span) { clock.advance(max(end - span - clock.clock.now, .seconds(31))) }
 
     /// Moves to an hour of a day before the end; never back.
     private func at(_ daysBefore: Int64, hour: Int64, minute: Int64 = 0) {

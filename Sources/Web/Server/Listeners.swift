@@ -26,7 +26,8 @@ public struct Listeners: Sendable {
             forms: FormSeal(key: formKey, clock: clock), qrSVG: qrSVG,
             requests: RateLimiter("session", perMinute: configuration.requestsPerMinute, clock: clock),
             signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock),
-            strangers: RateLimiter("unknown-session", perMinute: configuration.strangersPerMinute, clock: clock))
+            strangers: RateLimiter("unknown-session", perMinute: configuration.strangersPerMinute, clock: clock),
+            links: RateLimiter("enrolment-link", perMinute: configuration.strangersPerMinute, clock: clock))
         self.logger = logger
         self.onListening = onListening
     }

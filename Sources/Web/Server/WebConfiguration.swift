@@ -126,10 +126,12 @@ public struct WebConfiguration: Sendable {
     }
 
     private static func origin(of url: String) -> (text: String, host: String)? {
-        guard let parts = URLComponents(string: url), let scheme = parts.scheme, let host = parts.host else {
-            return nil
-        }
-        return ("\(scheme)://\(host)" + (parts.port.map { ":\($0)" } ?? ""), host)
+        guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
+            let host = parts.host?.lowercased()
+        else { return nil }
+        // As browsers write an Origin: without the scheme's own port.
+        let port = parts.port.flatMap { $0 == ["http": 80, "https": 443][scheme] ? nil : ":\($0)" } ?? ""
+        return ("\(scheme)://\(host)\(port)", host)
     }
 
     /// The name of the staff realm's session cookie.

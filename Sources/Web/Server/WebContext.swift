@@ -19,6 +19,10 @@ struct WebContext: Sendable {
     let signIns: RateLimiter
     /// Look-ups of sessions and links that turned out to be nobody's, by source: each costs a look into the database.
     let strangers: RateLimiter
+    /// Looks at enrolment links, by source: another site can cause these, so they have a bucket of their own.
+    let links: RateLimiter
+    /// Tokens that were somebody's when they were last shown.
+    let acquainted = Acquainted()
 
     var catalog: Catalog { pipeline.catalog }
 
@@ -26,11 +30,16 @@ struct WebContext: Sendable {
     func authenticate(
         _ token: String, _ exchange: Exchange, _ source: Source
     ) async throws(OperationError) -> (Caller, SessionInfo)? {
-        try strangers.spend(exchange.client.source, cost: 0)
+        let hash = sha256(Array(token.utf8))
+        // A colleague behind the same address is not a stranger.
+        if !acquainted.contains(hash) { try strangers.spend(exchange.client.source, cost: 0) }
         do throws(OperationError) {
-            return try await signIn.authenticate(token: token, from: source)
+            let found = try await signIn.authenticate(token: token, from: source)
+            acquainted.insert(hash)
+            return found
         } catch {
             guard case .unauthenticated = error else { throw error }
+            acquainted.remove(hash)
             _ = strangers.take(exchange.client.source)
             return nil
         }

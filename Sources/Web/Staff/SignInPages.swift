@@ -18,7 +18,7 @@ extension StaffConsole {
             Route(.post, "/signin/code", .page) { exchange in try await finish(exchange) },
             Route(.get, "/enrol", .page) { exchange in
                 let token = exchange.first("token") ?? ""
-                try context.strangers.spend(exchange.client.source)
+                try context.links.spend(exchange.client.source)
                 let offer = try await context.signIn.enrolmentOffer(token: token)
                 return enrolmentPage(exchange, token: token, offer: sealed(offer))
             },
@@ -202,7 +202,7 @@ extension StaffConsole {
             let kept = context.forms.open(values["sealed_secret"] ?? "", for: .enrolment),
             let secret = kept["secret"]?.string, let uri = kept["uri"]?.string, let inner = kept["sealed"]?.string
         else {
-            try context.strangers.spend(exchange.client.source)
+            try context.links.spend(exchange.client.source)
             let offer = try await context.signIn.enrolmentOffer(token: token)
             return enrolmentPage(
                 exchange, token: token, offer: sealed(offer),

@@ -54,6 +54,20 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a row that is said to be erased can't be edited behind that`(kind: TestDatabase.Kind) async throws {
+        try await LogFixture.with(kind) { log in
+            let events = try await log.fill(5)
+            let erasure = try await Self.erase("usr_1", log)
+            // The third event made the role.
+            try log.attack(
+                "INSERT INTO sealed_erasure (event_id, member, erased_by) VALUES ('\(events[2].id)', 'changes.0.after', '\(erasure.id)')",
+                "UPDATE roles SET title = 'Everything' WHERE id = 'support'")
+            let report = try await log.verify()
+            #expect(report.kinds == [.governedRowEdited, .valueAdded], "\(report.findings)")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `an export that names an erasure of its own invention is refused`(kind: TestDatabase.Kind) async throws {
         try await LogFixture.with(kind) { log in
             let events = try await log.fill(5)

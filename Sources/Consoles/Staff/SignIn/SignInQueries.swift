@@ -192,6 +192,11 @@ enum SignInQueries {
         Statement("DELETE FROM throttle WHERE key = $1", [.text(key)])
     }
 
+    /// Only as it was read: what was counted since stays.
+    static func forgetThrottle(_ key: String, updatedAt: Instant) -> Statement {
+        Statement("DELETE FROM throttle WHERE key = $1 AND updated_at = $2", [.text(key), Value(updatedAt)])
+    }
+
     /// Takes one counted attempt back.
     static func forgiveThrottle(_ key: String) -> Statement {
         Statement(

@@ -240,8 +240,8 @@ extension StaffSignIn {
                         let key = try row.string("key")
                         if try row.int("failures") > 0 {
                             try self.recordFold(fold, key, isLast: isLast, tx)
-                        } else if tx.now - (try row.instant("updated_at")) > .hours(1) {
-                            tx.enqueue(SignInQueries.forgetThrottle(key))
+                        } else if case let updated = try row.instant("updated_at"), tx.now - updated > .hours(1) {
+                            tx.enqueue(SignInQueries.forgetThrottle(key, updatedAt: updated))
                         }
                     }
                     return try rows.last?.string("key")
@@ -258,8 +258,10 @@ extension StaffSignIn {
             while true {
                 let last: String? = try await write { [cursor] tx in
                     let rows = try tx.query(SignInQueries.throttle(after: cursor ?? prefix + "|", before: prefix + "}"))
-                    for row in rows where tx.now - (try row.instant("updated_at")) > forget {
-                        tx.enqueue(SignInQueries.forgetThrottle(try row.string("key")))
+                    for row in rows {
+                        let updated = try row.instant("updated_at")
+                        guard tx.now - updated > forget else { continue }
+                        tx.enqueue(SignInQueries.forgetThrottle(try row.string("key"), updatedAt: updated))
                     }
                     return try rows.last?.string("key")
                 }
