@@ -6,14 +6,14 @@ public struct Disclosure: Sendable {
     public let tenant: String?
     /// The query and filter as typed; sealed.
     public let query: JSON?
-    /// How many rows were shown.
-    public let count: Int
-    /// The ids shown; only their digest is kept.
+    /// How many rows were shown; `nil` when that isn't known before they leave, as with an export that is streamed.
+    public let count: Int?
+    /// The ids shown; only their digest is kept, and only with a count.
     public let ids: [String]
 
     public init(
         _ action: String, target: (type: String, id: String)? = nil, tenant: String? = nil, query: JSON? = nil,
-        count: Int, ids: [String]
+        count: Int?, ids: [String] = []
     ) {
         self.action = action
         self.target = target
