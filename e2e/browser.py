@@ -84,6 +84,15 @@ class Window:
         """Waits for the page with this headline."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(text if hasattr(text, "search") else re.compile(text))
 
+    def done(self, heading):
+        """Waits for the page that says that it is done: whose address, headline, mark, title and message all say so."""
+        page = self.page
+        page.wait_for_url(re.compile(r"/done/key_[0-9A-Z]{26}$"))
+        self.heading(re.compile(f"^{re.escape(heading)}$"))
+        expect(page.locator("main .title .chip")).to_have_text("Done")
+        expect(page).to_have_title(f"{heading}: done · Postern")
+        expect(page.locator("main").get_by_role("status")).to_have_count(1)
+
     def sign_in(self, person, path="/signin", keyboard=False):
         page = self.page
         if path:

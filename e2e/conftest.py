@@ -1,5 +1,4 @@
 """Servers for the tests: one on each database for the whole run."""
-import pathlib
 import os
 import shutil
 
@@ -34,7 +33,7 @@ def admin_url(home):
         yield named
         return
     if not postern.Cluster.available():
-        pytest.skip("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
+        postern.lacking("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
     cluster = postern.Cluster(postern.temporary_directory("pg")).start()
     yield cluster.url
     cluster.stop("immediate")
@@ -45,7 +44,7 @@ def admin_url(home):
 def own_cluster():
     """A PostgreSQL that the test may stop, cut off and break."""
     if not postern.Cluster.available():
-        pytest.skip("no PostgreSQL server is installed")
+        postern.lacking("no PostgreSQL server is installed")
     cluster = postern.Cluster(postern.temporary_directory("pg")).start()
     yield cluster
     cluster.stop("immediate")
@@ -116,12 +115,3 @@ def sql(server):
 
     with checker.Database.of(server) as database:
         yield database
-
-
-def pytest_collection_modifyitems(items):
-    """Skips what quarantine.txt names, with its reason."""
-    lines = (pathlib.Path(__file__).parent / "quarantine.txt").read_text().splitlines()
-    reasons = dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-    for item in items:
-        if item.originalname in reasons:
-            item.add_marker(pytest.mark.skip(reason=reasons[item.originalname]))

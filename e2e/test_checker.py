@@ -1,6 +1,7 @@
 """The checker finds what it is there to find: each case spoils one thing in a small database that is in order."""
 import base64
 import sqlite3
+import time
 
 import checker
 import merkle
@@ -31,13 +32,14 @@ class Rows:
     def __init__(self, path):
         self.path = path
         self.db = sqlite3.connect(path)
-        self.db.executescript(TABLES)
+        self.db.execute("PRAGMA synchronous = OFF")
+        self.db.executescript("BEGIN;" + TABLES + "COMMIT;")
         for table in checker.TABLES.values():
             self.db.execute(f"CREATE TABLE {table} (id, version)")
         self.hashes = []
         self.answers = []
 
-    def event(self, id, key, before, after):
+    def event(self, id, key, before, after, at=None):
         salts = {"before": b"b" * 32, "after": b"a" * 32}
         change, members = {"type": "tenant", "id": "ten_1"}, {}
         for side, value in (("before", before), ("after", after)):
@@ -49,6 +51,8 @@ class Rows:
         leaf = {"v": 1, "id": id, "class": "mutation", "action": action, "outcome": "applied",
                 "actor": {"type": "staff", "id": "stf_1"}, "tenant": "ten_1",
                 "target": {"type": "tenant", "id": "ten_1"}, "operation_id": "op_" + id, "changes": [change]}
+        if at:
+            leaf["at"] = at
         raw = merkle.canonical(leaf).encode()
         self.db.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)", (
             id, "mutation", action, "applied", "staff", "stf_1", "ten_1", "ten_1", "op_" + id, None, raw))
@@ -120,6 +124,16 @@ def test_each_spoiled_row_is_found(rows, spoil, finding):
 def test_a_doubled_operation_is_found(rows):
     rows.event("evt_4", "k4", state(2, "suspended"), state(3, "active"))
     assert any("version 3 was made twice" in sentence for sentence in rows.findings())
+
+
+@pytest.mark.parametrize("hours, is_found", [(23, True), (25, False)])
+def test_an_outcome_may_be_forgotten_after_a_day_and_not_before(rows, hours, is_found):
+    at = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - hours * 3600))
+    rows.event("evt_4", "k4", state(3, "active"), state(4, "suspended"), at)
+    rows.answers.pop()
+    rows.db.execute("DELETE FROM idempotency WHERE key = 'k4'")
+    found = rows.findings()
+    assert any("evt_4 (tenant.suspend) by stf_1 belongs to no key" in sentence for sentence in found) == is_found, found
 
 
 def test_a_broken_chain_is_found(rows):

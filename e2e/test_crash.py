@@ -2,6 +2,8 @@
 shares no code with the server, looks at the database afterwards.
 
 POSTERN_KILLS sets how often the server is killed (10)."""
+import base64
+import json
 import os
 import random
 import re
@@ -12,6 +14,7 @@ import time
 import checker
 import httpx
 import load
+import merkle
 import postern
 import psycopg
 import pytest
@@ -215,19 +218,204 @@ def test_a_lock_held_by_somebody_else_ends_in_a_deadline(cluster_server, own_clu
     person.close()
 
 
+# ---- a backup put back ---------------------------------------------------------------------------------------
+
+
+class Copy:
+    """A copy of a stopped server's database, made and put back as people do it."""
+
+    def __init__(self, server):
+        self.server = server
+        self.name = server.database.url and server.database.name + "_copy"
+        if self.name:
+            self.execute(f'CREATE DATABASE "{self.name}" TEMPLATE "{server.database.name}"')
+        else:
+            self.files = {path: path.read_bytes() for path in self.embedded()}
+
+    def embedded(self):
+        """The database's file and what SQLite keeps beside it."""
+        main = checker.sqlite_file(self.server.data)
+        return [path for path in (main, main.with_name(main.name + "-wal"), main.with_name(main.name + "-shm"))
+                if path.exists()]
+
+    def execute(self, *statements):
+        with psycopg.connect(self.server.database.admin_url, autocommit=True) as db:
+            for statement in statements:
+                db.execute(statement)
+
+    def put_back(self):
+        if self.name:
+            name = self.server.database.name
+            self.execute(f'DROP DATABASE "{name}"', f'ALTER DATABASE "{self.name}" RENAME TO "{name}"')
+            return
+        for path in self.embedded():
+            path.unlink()
+        for path, content in self.files.items():
+            path.write_bytes(content)
+
+    def drop(self):
+        if self.name:
+            self.execute(f'DROP DATABASE IF EXISTS "{self.name}"')
+
+
+def records(server, kind):
+    """What `checkpoints.log` holds of this kind, oldest first."""
+    lines = (server.data / "checkpoints.log").read_text().splitlines()
+    return [record[kind] for record in map(json.loads, lines) if kind in record]
+
+
+def published_size(server):
+    """The log's size once a checkpoint of all of it is outside the database."""
+    with checker.Database.of(server) as database:
+        size = database.one("SELECT size FROM log_state")
+        pending = database.one("SELECT count(*) FROM log_pending")
+    return size if not pending and records(server, "note")[-1].splitlines()[1] == str(size) else None
+
+
+def a_day(server, tenants):
+    """The server runs, somebody suspends and restores so many tenants, it stops. Answers the log's key and size, and what
+    was acknowledged."""
+    server.start()
+    key = merkle.Key(httpx.get(server.auditor_url + "/log/key", timeout=30).text)
+    person = server.sign_in(server.person("support_l2"))
+    acknowledged = []
+    for index in range(tenants):
+        tenant = person.active_tenant(index)["id"]
+        for act in (person.suspend, person.restore):
+            used = postern.new_key()
+            answer = act(tenant, key=used)
+            assert answer.status_code == 200, answer.text
+            acknowledged.append({"person": person.id, "key": used, "tenant": tenant, "body": answer.json()})
+    person.close()
+    size = postern.wait_until(lambda: published_size(server), 30, "a checkpoint of the whole log")
+    served = httpx.get(server.auditor_url + "/log/checkpoint", timeout=30).text
+    assert key.open(served)[:2] == (key.name, size)
+    assert server.stop()[1] == 0
+    return key, size, acknowledged
+
+
+def findings(server, acknowledged):
+    with checker.Database.of(server) as database:
+        return checker.Checker(database).run(acknowledged)
+
+
+def signatures(note):
+    """The text of a note, and its signatures by key id."""
+    text, lines = note.rsplit("\n\n", 1)
+    blobs = [base64.b64decode(line.split(" ")[2], validate=True) for line in lines.splitlines()]
+    return text + "\n", {blob[:4].hex(): blob[4:] for blob in blobs}
+
+
+def set_back(server):
+    """A day, a copy of the database, another day, and the copy put back."""
+    old, size_then, kept = a_day(server, 2)
+    copy = Copy(server)
+    try:
+        _, size_later, lost = a_day(server, 1)
+        assert size_later > size_then
+        assert findings(server, kept + lost) == []
+        copy.put_back()
+    finally:
+        copy.drop()
+    # The copy is whole: only what is known outside the database tells that something is missing.
+    assert findings(server, kept) == []
+    missed = "\n".join(findings(server, kept + lost))
+    assert all(f"LOST: key {answer['key']} was acknowledged" in missed for answer in lost), missed
+    return old, size_then, size_later, kept
+
+
+def test_a_backup_put_back_is_not_served_until_a_successor_log_says_so(own_server):
+    """What was published can't be unsaid: the log is not set back in silence, and the way out says what is lost."""
+    server = own_server
+    old, size_then, size_later, kept = set_back(server)
+    known = (server.data / "checkpoints.log").read_bytes()
+    for verb in ("demo", "serve"):
+        refused = server.run(verb, seconds=60)
+        assert refused.returncode == 3, f"{verb}: {refused.returncode} {refused.stderr}"
+        for words in (f"{size_later} entries", f"only {size_then}", "set back", "postern audit successor"):
+            assert words in refused.stderr, f"{verb}: {refused.stderr}"
+    verified = server.run("verify")
+    assert verified.returncode == 10, verified.stdout + verified.stderr
+    for words in ("log_rewound", f"{size_later} entries", f"holds {size_then}"):
+        assert words in verified.stdout, verified.stdout
+    with checker.Database.of(server) as database:
+        assert database.one("SELECT count(*) FROM events") == database.one("SELECT size FROM log_state") == size_then
+        begins = database.one("SELECT root FROM log_state")
+
+    # Not by accident, and not under the old name.
+    origin = old.name + "-2"
+    assert server.run("audit", "successor", "--origin", origin).returncode == 2
+    assert server.run("audit", "successor", "--origin", old.name, "--yes").returncode == 3
+    assert (server.data / "checkpoints.log").read_bytes() == known
+    opened = server.run("audit", "successor", "--origin", origin, "--yes")
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert "Set POSTERN_LOG_ORIGIN to it" in opened.stdout, opened.stdout
+
+    # The record names both states and is signed by both keys.
+    (record,) = records(server, "succession")
+    assert record in opened.stdout
+    text, signed = signatures(record)
+    header, old_key, was, new_key, now, _ = text.splitlines()
+    new = merkle.Key(new_key)
+    assert (header, new.name) == ("postern-succession/v1", origin)
+    assert merkle.Key(old_key).key == old.key and new.key != old.key
+    for key in (old, new):
+        key.key.verify(signed[key.id], text.encode())
+    _, last_size, last_root = old.open(records(server, "note")[-1])
+    assert last_size == size_later
+    assert was == f"{size_later} {base64.b64encode(last_root).decode()}"
+    assert now == f"{size_then} {base64.b64encode(begins).decode()}"
+
+    server.settings.update(POSTERN_LOG_ORIGIN=origin, POSTERN_ENVIRONMENT="demo")
+    server.arguments = ["serve"]
+    key, size_now, after = a_day(server, 1)
+    assert (key.name, key.key) == (origin, new.key) and size_now > size_then
+    assert findings(server, kept + after) == []
+    with checker.Database.of(server) as database:
+        told = database.rows("SELECT leaf FROM events WHERE action = 'log.succeeded'")
+    assert [json.loads(row["leaf"])["facts"]["record"] for row in told] == [record]
+    verified = server.run("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert origin in verified.stdout
+
+
+def test_nothing_is_imported_into_a_backup_that_was_put_back(own_server):
+    _, size, _, kept = set_back(own_server)
+    customers = own_server.home / "customers.csv"
+    postern.write_customers(customers, 1)
+    imported = own_server.run("import", "csv", str(customers))
+    assert imported.returncode not in (0, 1) and "set back" in imported.stderr, imported.stdout + imported.stderr
+    with checker.Database.of(own_server) as database:
+        assert database.one("SELECT count(*) FROM events") == size
+    assert findings(own_server, kept) == []
+
+
+def test_the_demo_goes_on_with_a_successor_log(tmp_path):
+    server = postern.Server(tmp_path / "own")
+    try:
+        old, _, _ = a_day(server, 1)
+        opened = server.run("audit", "successor", "--origin", old.name + "-2", "--yes")
+        assert opened.returncode == 0, opened.stdout + opened.stderr
+        server.settings["POSTERN_LOG_ORIGIN"] = old.name + "-2"
+        a_day(server, 1)
+        assert server.run("verify").returncode == 0
+    finally:
+        server.kill()
+
+
 # ---- disk full ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def small_disk(tmp_path):
     if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
+        postern.lacking("mounting a small disk needs root")
     where = tmp_path / "disk"
     where.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0700", "tmpfs", str(where)],
                              capture_output=True, text=True)
     if mounted.returncode != 0:
-        pytest.skip("mounting is not allowed here: " + mounted.stderr.strip())
+        postern.lacking("mounting is not allowed here: " + mounted.stderr.strip())
     yield where
     subprocess.run(["umount", "-l", str(where)], check=True)
 

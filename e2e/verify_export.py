@@ -4,8 +4,8 @@
     verify_export.py EXPORT.jsonl KEY [OLDER_CHECKPOINT ...]
 
 A full export must give the signed root (and that of every older checkpoint given); in a filtered one every event must
-carry its proof. Every sealed value is checked against its commitment. Exit status 0 on success; 1 and the reason
-otherwise.
+carry its proof. Every sealed value is checked against its commitment, and in a full export every erased one against what
+its erasure committed to. Exit status 0 on success; 1 and the reason otherwise.
 """
 import base64
 import json
@@ -35,6 +35,24 @@ class Tree:
         for node in reversed(self.nodes[:-1]):
             result = sha(b"\x01", node, result)
         return result
+
+
+class Erasures:
+    """Which values are said to be erased by which event, and what those events say they removed."""
+
+    def __init__(self):
+        self.claimed, self.removed = {}, {}
+
+    def see(self, line, event):
+        if event["action"].startswith("erasure."):
+            self.removed[event["id"]] = event.get("facts", {}).get("erased_sha256")
+        for member, erasure in line.get("erased", {}).items():
+            self.claimed.setdefault(erasure, []).append([event["id"], member])
+
+    def check(self):
+        for erasure, members in self.claimed.items():
+            if sha(jcs(sorted(members)).encode()).hex() != self.removed.get(erasure):
+                raise Bad("the erasure %s did not remove just the values that are said to be erased by it" % erasure)
 
 
 def sealed_members(line, event, where):
@@ -69,7 +87,7 @@ def verify(lines, key, older):
         known.setdefault(at, []).append(other)
     if max(known) > size:
         raise Bad("an older checkpoint is larger than the export's")
-    tree, count, values, footer = Tree(), 0, 0, None
+    tree, count, values, footer, erasures = Tree(), 0, 0, None, Erasures()
     for number, text in enumerate(lines, 2):
         where = "line %d" % number
         if footer is not None:
@@ -95,11 +113,14 @@ def verify(lines, key, older):
             if root_from(hashed, line["index"], size, proof) != root:
                 raise Bad(where + ": the proof does not lead to the signed root")
         values += sealed_members(line, event, where)
+        erasures.see(line, event)
         count += 1
     if footer != count:
         raise Bad("the export is cut off")
     if header["full"] and tree.size != size:
         raise Bad("the export holds %d of %d entries" % (tree.size, size))
+    if header["full"]:
+        erasures.check()
     return count, values, size
 
 

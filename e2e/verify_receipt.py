@@ -3,6 +3,7 @@
 
     verify_receipt.py RECEIPT.json KEY      KEY is the text of /log/key (name+hexid+base64)
 
+Needs Python 3 and its package cryptography (pip install cryptography, or Debian's python3-cryptography).
 Checks the checkpoint's signature, the path from the leaf to the signed root, and every sealed value against its
 commitment. Exit status 0 and one line on success; 1 and the reason otherwise.
 """
@@ -11,8 +12,11 @@ import hashlib
 import json
 import sys
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    sys.exit("This needs the package cryptography: pip install cryptography")
 
 EXACT = 2**53 - 1
 

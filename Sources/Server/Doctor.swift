@@ -66,9 +66,9 @@ struct Doctor: Sendable {
             return report
         }
         settings(deployment.configuration, &report)
-        names(deployment.configuration, &report)
-        files(deployment, &report)
-        await database(deployment, &report)
+        names(deployment, &report)
+        let keys = files(deployment, &report)
+        await database(deployment, keys, &report)
         return report
     }
 
@@ -86,11 +86,14 @@ struct Doctor: Sendable {
             var shown = entry.text
             // A database's URL may hold a password: what matters is where it leads.
             if setting.kind == .databaseURL { shown = Storage(url: entry.text).description }
+            // So may a command.
+            if setting.kind == .command { shown = "a command, not shown" }
             report.add(.ok, setting.key, "\(shown) (\(origin))")
         }
     }
 
-    private func names(_ configuration: Configuration, _ report: inout Report) {
+    private func names(_ deployment: Deployment, _ report: inout Report) {
+        let configuration = deployment.configuration
         let urls = ["staff_url", "auditor_url", "runtime_url"]
         let hosts = urls.map { configuration.url($0).flatMap { URL(string: $0) }?.host() }
         for (index, host) in hosts.enumerated() {
@@ -104,10 +107,9 @@ struct Doctor: Sendable {
         if configuration.url("staff_url") == nil {
             report.add(
                 .warning, "staff_url",
-                "Not set: links and sign-in assume http://localhost:\(configuration.port("staff_port")).")
-        } else if configuration.url("staff_url")?.hasPrefix("http://") == true {
-            report.add(.warning, "staff_url", "Plain HTTP: passwords and sessions travel in the clear. Use https.")
+                "Not set: links and sign-in assume \(deployment.staffURL).")
         }
+        if let reason = deployment.insecureStaffURL { report.add(.problem, "staff_url", reason) }
         for listener in ["staff", "auditor", "runtime"]
         where !["127.0.0.1", "::1", "localhost"].contains(configuration.value("\(listener)_host"))
             && configuration.text("tls_certificate") == nil && configuration.list("trusted_proxies").isEmpty
@@ -121,16 +123,22 @@ struct Doctor: Sendable {
 
     // MARK: Files
 
-    private func files(_ deployment: Deployment, _ report: inout Report) {
+    private func files(_ deployment: Deployment, _ report: inout Report) -> SecretKeys? {
         let configuration = deployment.configuration
-        if configuration.text("log_origin") == nil,
-            !FileManager.default.fileExists(atPath: configuration.value("log_key_file"))
-        {
+        if (try? SecretKeys.lacksOrigin(configuration)) == true {
             report.add(.problem, "log_origin", SecretKeys.missingOrigin.message)
         }
+        var keys: SecretKeys?
         do throws(CommandFailure) {
-            let keys = try SecretKeys.load(configuration, makesMissing: false)
-            report.add(.ok, "keys", "log \(keys.log.verifier.text)\nmaster key \(keys.master.fingerprint)")
+            let found = try SecretKeys.load(configuration, makesMissing: false)
+            report.add(
+                .ok, "keys",
+                """
+                log \(found.log.verifier.text)
+                master key \(found.master.fingerprint)
+                pepper \(found.pepperFingerprint)
+                """)
+            keys = found
         } catch {
             report.add(.problem, "keys", error.message)
         }
@@ -155,11 +163,12 @@ struct Doctor: Sendable {
                 .problem, "checkpoints",
                 "\(checkpoints) can't be written: its directory is missing or belongs to somebody else.")
         }
+        return keys
     }
 
     // MARK: Database
 
-    private func database(_ deployment: Deployment, _ report: inout Report) async {
+    private func database(_ deployment: Deployment, _ keys: SecretKeys?, _ report: inout Report) async {
         do {
             let storage = try await deployment.serverStorage()
             if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
@@ -168,7 +177,7 @@ struct Doctor: Sendable {
             }
             let (database, _) = try storage.open()
             do {
-                try await examine(database, storage, deployment, &report)
+                try await examine(database, storage, deployment, keys, &report)
                 await database.close()
             } catch {
                 await database.close()
@@ -195,7 +204,8 @@ struct Doctor: Sendable {
     }
 
     private func examine(
-        _ database: any Database, _ storage: Storage, _ deployment: Deployment, _ report: inout Report
+        _ database: any Database, _ storage: Storage, _ deployment: Deployment, _ keys: SecretKeys?,
+        _ report: inout Report
     ) async throws {
         let pending = try await Migrator.pending(database)
         guard pending.isEmpty else {
@@ -210,12 +220,23 @@ struct Doctor: Sendable {
                 .problem, "clock", "This machine and the database are \(apart) ms apart; set the time of both by NTP.")
         }
         report.add(.ok, "log", log.map { "\($0.origin), \($0.size) events in the tree." } ?? "Not begun yet.")
+        let file = CheckpointFile(path: deployment.configuration.value("checkpoints_file"))
+        for case .checkpoint(let note) in (try? file.tail()) ?? [] {
+            guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text),
+                known.origin == log?.origin, known.size > log?.size ?? 0
+            else { continue }
+            report.add(
+                .problem, "log",
+                """
+                A checkpoint of \(known.size) events was published, but the database holds \(log?.size ?? 0): it was set back. \
+                postern serve refuses it; see docs/audit-log.md.
+                """)
+            break
+        }
         if !deployment.isDemo {
             do {
                 try await deployment.refuseTooPowerful(database)
-                if let keys = try? SecretKeys.load(deployment.configuration, makesMissing: false) {
-                    try await deployment.refuseDemoSecrets(keys, database)
-                }
+                if let keys { try await deployment.refuseDemoSecrets(keys, database) }
             } catch let failure as CommandFailure {
                 report.add(.problem, "safety", failure.message)
             }

@@ -32,6 +32,24 @@ struct Housekeeping: Service {
         }
     }
 
+    /// What was counted since the last round is recorded before the server ends, if that takes no time: it stays in the
+    /// database, and the next server's first round records it.
+    func finish() async {
+        let (done, signal) = AsyncStream.makeStream(of: Void.self)
+        Task {
+            try? await running.signIn.sweep(isLast: true)
+            // Beside a running loop a turn may be none.
+            await running.sequencer.stop()
+            try? await running.sequencer.turn()
+            signal.finish()
+        }
+        Task {
+            try? await Task.sleep(for: .milliseconds(250))
+            signal.finish()
+        }
+        for await _ in done {}
+    }
+
     private static func forgetOutcomes(in database: any Database) async throws {
         while !Task.isCancelled {
             let count = try await database.write { tx in

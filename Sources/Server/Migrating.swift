@@ -20,11 +20,7 @@ extension Deployment {
         let owner = ownerStorage
         do {
             // Asked for before anything is made: a database that lacks its log's name can't be served.
-            if configuration.text("log_origin") == nil,
-                try PrivateFile.read(configuration.value("log_key_file")) == nil
-            {
-                throw SecretKeys.missingOrigin
-            }
+            if try SecretKeys.lacksOrigin(configuration) { throw SecretKeys.missingOrigin }
             let (database, _) = try owner.open(clock: clock)
             let applied: [Migrator.Applied]
             let isNew: Bool
@@ -75,7 +71,7 @@ extension Deployment {
         }
     }
 
-    /// The database as the server connects to it. With one owner's URL only (as in the demo and in tests) it connects as the
+    /// The database as the server connects to it. With an owner's URL only, whichever setting holds it, it connects as the
     /// role that `migrate` made.
     func serverStorage() async throws -> Storage {
         guard case .postgres(let url) = storage, var parts = URLComponents(string: url) else { return storage }
@@ -85,12 +81,14 @@ extension Deployment {
             parts.password = password.trimmingCharacters(in: .whitespacesAndNewlines)
             return Storage(url: parts.string ?? url)
         }
-        guard isDemo || configuration.text("migrate_database_url") == nil else { return storage }
+        guard isDemo || isLedByOwner || configuration.text("migrate_database_url") == nil else { return storage }
         guard let password = try PrivateFile.read(rolePasswordFile) else {
             throw CommandFailure(.refused, "The database has no role for the server yet. Run: postern migrate")
         }
-        let name = parts.path.drop { $0 == "/" }
-        parts.user = ServerRole.name(forDatabase: String(name))
+        // Without a name in it, a URL leads to the database that is called like the user.
+        let name = parts.path.drop { $0 == "/" }.isEmpty ? parts.user ?? "" : String(parts.path.drop { $0 == "/" })
+        parts.path = "/\(name)"
+        parts.user = ServerRole.name(forDatabase: name)
         parts.password = password.trimmingCharacters(in: .whitespacesAndNewlines)
         return Storage(url: parts.string ?? url)
     }
@@ -116,13 +114,14 @@ extension Deployment {
         guard !isDemo else { return }
         let origin = try await database.read { try SQLLogStore().state($0) }?.origin
         var reasons: [String] = []
-        if origin == Self.demoOrigin { reasons.append("The database was made by postern demo.") }
-        if keys.log.name == Self.demoOrigin { reasons.append("log_key_file is the demo's key.") }
-        for key in ["log_key_file", "master_key_file", "pepper_file"] {
-            let folder = (configuration.value(key) as NSString).deletingLastPathComponent
+        if let origin, Self.isDemoOrigin(origin) { reasons.append("The database was made by postern demo.") }
+        if Self.isDemoOrigin(keys.log.name) { reasons.append("The log key is the demo's.") }
+        for key in ["log_key", "master_key", "pepper"] {
+            guard case .file(let path) = SecretKeys.Place(key, configuration) else { continue }
+            let folder = (path as NSString).deletingLastPathComponent
             for place in [folder, (folder as NSString).deletingLastPathComponent]
             where FileManager.default.fileExists(atPath: place + "/demo.json") {
-                reasons.append("\(key) lies in a demo's directory, \(place).")
+                reasons.append("\(key)_file lies in a demo's directory, \(place).")
                 break
             }
         }

@@ -74,20 +74,17 @@ struct Running: Sendable {
         self.leadership = leadership
         self.keys = keys
         self.sequencer = sequencer
+        var rules = Pipeline.Settings()
+        rules.consoleURL = deployment.staffURL
         pipeline = Pipeline(
-            database: database, records: records, catalog: Deployment.catalog, clock: clock, hooks: hooks)
+            database: database, records: records, catalog: Deployment.catalog, clock: clock, settings: rules,
+            hooks: hooks)
         signIn = StaffSignIn(
             database: database, records: records, hasher: try Argon2idHasher(), masterKey: keys.master,
             pepper: keys.pepper,
             settings: settings, hooks: hooks)
         log = PublishedLog(
             database: database, store: store, key: keys.log.verifier, nudge: { sequencer.nudge() })
-    }
-
-    /// How people reach the console.
-    var staffURL: String {
-        deployment.configuration.url("staff_url")
-            ?? "http://localhost:\(deployment.configuration.port("staff_port"))"
     }
 
     /// Runs one operation as a part of Postern itself.

@@ -10,9 +10,14 @@ import Synchronization
 struct ServerInstallation: Installation {
     let environment: [String: String]
     let terminal: Terminal
+    /// How this program was called: what a person types to call it again.
+    let program: String
 
     func serve(listeners: [String]) async throws {
         let deployment = try Deployment.load(environment: environment)
+        if listeners.isEmpty || listeners.contains("staff"), let reason = deployment.insecureStaffURL {
+            throw CommandFailure(.usage, reason)
+        }
         try await Running.open(deployment).serve(listeners: listeners)
     }
 
@@ -33,16 +38,18 @@ struct ServerInstallation: Installation {
         return report.isHealthy
     }
 
-    func bootstrap(email: String, name: String?) async throws -> String {
+    func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {
-            let name = name ?? String(email.prefix { $0 != "@" })
-            let applied = try await running.applied(
-                "staff.bootstrap", ["email": .string(email), "name": .string(name)], by: .system("bootstrap"))
+            try await running.continueLog()
+            let input = JSON.members([
+                ("email", .string(email)), ("name", name.map(JSON.string)), ("instead_of", insteadOf.map(JSON.string)),
+            ])
+            let applied = try await running.applied("staff.bootstrap", input, by: .system("bootstrap"))
             // No server may be running yet, and what happened is to be provable all the same.
             try await running.sequencer.turn()
             await running.close()
-            return "\(running.staffURL)/enrol?token=\(applied.reveal["enrolment_token"] ?? "")"
+            return applied.reveal["enrolment_link"] ?? ""
         } catch {
             await running.close()
             throw error
@@ -52,10 +59,17 @@ struct ServerInstallation: Installation {
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {
-            // Takes the batches into the log where no server does; a log that is behind would stop the import.
-            await running.sequencer.start()
+            if !isDryRun {
+                try await running.continueLog()
+                // Takes the batches into the log where no server does; a log that is behind would stop the import.
+                await running.sequencer.start()
+            }
             let result = try await importCSV(path, isDryRun: isDryRun, through: running.pipeline)
-            try await running.sequencer.turn()
+            if !isDryRun {
+                // Beside a running loop a turn may be none.
+                await running.sequencer.stop()
+                try await running.continueLog()
+            }
             await running.close()
             return result
         } catch {

@@ -20,7 +20,7 @@ extension Running {
         let logger = ServerLog.make(configuration)
         let wanted = names.isEmpty ? ListenerName.allCases : names.compactMap(ListenerName.init)
         let open = OpenListeners(count: wanted.count) {
-            logger.notice("ready", metadata: ["url": "\(staffURL)", "database": "\(storage.description)"])
+            logger.notice("ready", metadata: ["url": "\(deployment.staffURL)", "database": "\(storage.description)"])
             onReady()
         }
         let listeners = Listeners(
@@ -32,16 +32,23 @@ extension Running {
             ]),
             formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
-        try await continueLog()
+        let housekeeping = Housekeeping(running: self, logger: logger)
+        do throws(CommandFailure) {
+            try await continueLog()
+        } catch {
+            await close()
+            throw error
+        }
         await sequencer.start()
         var group = ServiceGroupConfiguration(
-            services: (listeners.services() + [Housekeeping(running: self, logger: logger)]).map { service in
+            services: (listeners.services() + [housekeeping]).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
         group.maximumGracefulShutdownDuration = .milliseconds(1700)
         do {
             try await ServiceGroup(configuration: group).run()
+            await housekeeping.finish()
             await close()
             logger.notice("stopped")
         } catch {
@@ -51,17 +58,15 @@ extension Running {
         }
     }
 
-    /// A log that can't be continued (a restored backup, a rewritten history) is said before anything is opened.
-    private func continueLog() async throws(CommandFailure) {
+    /// Takes what waits into the log. One that can't be continued (a restored backup, a rewritten history) is said before
+    /// anything is written or opened.
+    func continueLog() async throws(CommandFailure) {
         do {
             try await sequencer.turn()
         } catch {
-            await close()
             throw CommandFailure(.unavailable, "The log can't be read: \(error)")
         }
-        guard case .refused(let reason) = sequencer.health else { return }
-        await close()
-        throw CommandFailure(.refused, reason)
+        if case .refused(let reason) = sequencer.health { throw CommandFailure(.refused, reason) }
     }
 
     /// Empty when the text is too long for one: the page also shows the secret in letters.
@@ -86,7 +91,8 @@ extension Running {
             tls: configuration.text("tls_certificate").map {
                 .init(certificate: $0, key: configuration.value("tls_key"))
             },
-            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"), staffURL: staffURL)
+            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"),
+            staffURL: deployment.staffURL)
     }
 }
 

@@ -30,8 +30,12 @@ enum Storage: Sendable, Equatable {
     }
 
     /// Opens it. PostgreSQL connects with the first transaction.
-    /// - Parameter clock: what `now` is instead of the database's own clock.
-    func open(clock: Clock? = nil) throws(CommandFailure) -> (database: any Database, leadership: any Leadership) {
+    /// - Parameters:
+    ///   - clock: what `now` is instead of the database's own clock.
+    ///   - statementTimeout: how long one statement may take; the server's own limit when it is not given.
+    func open(clock: Clock? = nil, statementTimeout: Span? = nil) throws(CommandFailure) -> (
+        database: any Database, leadership: any Leadership
+    ) {
         switch self {
         case .sqlite(let path):
             try PrivateFile.makeDirectory((path as NSString).deletingLastPathComponent)
@@ -42,7 +46,9 @@ enum Storage: Sendable, Equatable {
             }
             close(descriptor)
             do {
-                let database = try clock.map { try SQLiteDatabase(path: path, clock: $0) } ?? SQLiteDatabase(path: path)
+                let database = try SQLiteDatabase(
+                    path: path, clock: clock ?? .monotone(),
+                    readTimeout: statementTimeout.map { .microseconds($0.microseconds) } ?? .seconds(10))
                 return (database, SQLiteLeadership(path: path))
             } catch {
                 throw CommandFailure(error, self)
@@ -50,6 +56,7 @@ enum Storage: Sendable, Equatable {
         case .postgres(let url):
             var settings = PostgresDatabase.Settings(url: url)
             settings.clock = clock
+            if let statementTimeout { settings.statementTimeout = statementTimeout }
             return (PostgresDatabase(settings), PostgresLeadership(settings))
         }
     }

@@ -30,7 +30,8 @@ extension ServerInstallation {
             if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
                 throw CommandFailure(.notFound, "There is no database at \(path).")
             }
-            let (database, _) = try storage.open()
+            // Counting a large table may take minutes.
+            let (database, _) = try storage.open(statementTimeout: .hours(6))
             do {
                 let result = try await verify(database, deployment, key, question)
                 await database.close()
@@ -69,16 +70,21 @@ extension ServerInstallation {
             database: database, store: SQLLogStore(), catalog: Deployment.catalog, key: key,
             file: FileManager.default.fileExists(atPath: path) ? CheckpointFile(path: path) : nil)
         let terminal = terminal
-        let report = try await verifier.run(against: question.against.map { [$0] } ?? [], resume: resume) { progress in
+        let found = try await verifier.run(against: question.against.map { [$0] } ?? [], resume: resume) { progress in
             let total = progress.total > 0 ? " of \(progress.total)" : ""
             terminal.progress("Verifying \(progress.phase.rawValue): \(progress.done)\(total)")
             // What can't be kept now is only worked out again.
             if let state = progress.resume { try? PrivateFile.write(state.canonicalText + "\n", to: progressFile) }
         }
         unlink(progressFile)
+        var report = found
         let damage = try await IntegrityQueries.damage(in: database)
+        if damage == nil {
+            report.notes.append(
+                "PostgreSQL's own check of its files was not run: it is an administrator's (pg_amcheck --database …).")
+        }
         terminal.endProgress()
-        return result(report, key, extra: damage.map { "The database's own check: \($0)" })
+        return result(report, key, extra: (damage ?? []).map { "The database's own check: \($0)" })
     }
 
     // MARK: Offline
@@ -131,8 +137,13 @@ extension ServerInstallation {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw CommandFailure(.usage, "\(path) can't be read.")
         }
+        let receipt: Receipt
         do {
-            let receipt = try Receipt(try JSON(parsing: Array(data)))
+            receipt = try Receipt(try JSON(parsing: Array(data)))
+        } catch {
+            throw CommandFailure(.usage, "\(path) is not a receipt: \(error)")
+        }
+        do {
             try receipt.verify(key: key)
             let leaf = try LeafReader(receipt.leaf).json
             return VerifyResult(
@@ -142,12 +153,8 @@ extension ServerInstallation {
                     \(receipt.size) entries of \(key.name). \(receipt.sealed.count) sealed values are what it commits to\
                     \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")
                     """)
-        } catch let error as JSONSyntaxError {
-            throw CommandFailure(.usage, "\(path) is not a receipt: \(error)")
-        } catch let error as NoteError {
-            return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
         } catch {
-            throw CommandFailure(.unexpected, "\(error)")
+            return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
         }
     }
 
@@ -162,6 +169,17 @@ extension ServerInstallation {
         }
     }
 
+    /// Puts a new key in the place of the old one, which is kept beside it; answers where.
+    @discardableResult
+    private static func put(_ waiting: String, at path: String, keeping old: LogKey) throws(CommandFailure) -> String {
+        let kept = "\(path).\(old.verifier.hexID)"
+        guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
+            throw CommandFailure(
+                .unexpected, "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
+        }
+        return kept
+    }
+
     func openSuccessor(origin: String) async throws -> String {
         let deployment = try Deployment.load(environment: environment)
         let configuration = deployment.configuration
@@ -170,27 +188,47 @@ extension ServerInstallation {
         let (database, leadership) = try storage.open()
         do {
             let path = configuration.value("log_key_file")
-            let next = try LogKey.generate(name: origin)
-            // The new key is safe on disk before anything is signed with it.
+            guard deployment.isDemo == Deployment.isDemoOrigin(origin) else {
+                throw CommandFailure(
+                    .usage,
+                    deployment.isDemo
+                        ? "A demo's log is named demo.postern.example/…, so that nobody takes it for another."
+                        : "demo.postern.example/… is the name of demos.")
+            }
             let waiting = path + ".next"
+            if let left = try LogKey.load(path: waiting) {
+                // An interrupted run: its key either is the log's by now, or was never used.
+                if try await database.read({ try SQLLogStore().state($0) })?.origin == left.name {
+                    try Self.put(waiting, at: path, keeping: keys.log)
+                    await database.close()
+                    return """
+                        The log had gone on as \(left.name) already; its key is in place now. Set POSTERN_LOG_ORIGIN to it, \
+                        publish its public key
+                        \(left.verifier.text)
+                        and start the server.
+                        """
+                }
+                unlink(waiting)
+            }
+            let next = try LogKey.generate(name: origin)
+            try PrivateFile.makeDirectory((path as NSString).deletingLastPathComponent)
+            // The new key is safe on disk before anything is signed with it.
             try next.save(path: waiting)
             do {
                 let note = try await Succession.open(
                     database: database, store: SQLLogStore(), records: SQLRecords(), leadership: leadership,
                     file: CheckpointFile(path: configuration.value("checkpoints_file")), oldKey: keys.log, newKey: next,
                     clock: .system)
-                let kept = "\(path).\(keys.log.verifier.hexID)"
-                guard rename(path, kept) == 0, rename(waiting, path) == 0 else {
-                    throw CommandFailure(
-                        .unexpected,
-                        "The new log is open, but its key could not be put in place: move \(waiting) to \(path).")
+                var rest = "Let log_key_command print it: the key is in \(waiting)."
+                if case .file = SecretKeys.Place("log_key", configuration) {
+                    rest = "The old key is kept as \(try Self.put(waiting, at: path, keeping: keys.log))."
                 }
                 await database.close()
                 return """
                     \(note)
                     The log goes on as \(origin). Set POSTERN_LOG_ORIGIN to it, publish its new public key
                     \(next.verifier.text)
-                    and start the server. The old key is kept as \(kept).
+                    and start the server. \(rest)
                     """
             } catch let error as NoteError {
                 unlink(waiting)

@@ -11,6 +11,8 @@ let terminal = Terminal.standard(environment: environment)
 let status = await PosternCommand.run(
     Array(ProcessInfo.processInfo.arguments.dropFirst()),
     in: Invocation(
-        catalog: Deployment.catalog, installation: ServerInstallation(environment: environment, terminal: terminal),
+        catalog: Deployment.catalog,
+        installation: ServerInstallation(
+            environment: environment, terminal: terminal, program: Swift.CommandLine.arguments.first ?? "postern"),
         environment: environment, terminal: terminal))
 exit(status.rawValue)

@@ -19,19 +19,8 @@ extension ApprovalRequest: Entity {
         ])
     }
 
-    private static let columns =
+    public static let columns =
         "id, version, operation, target_type, target_id, requester, state, action, plan_digest, demands, event_id, created_at, expires_at"
-
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        let list = ids.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
-        return Statement(
-            "SELECT \(columns) FROM approvals WHERE id IN (\(list)) ORDER BY id\(lock ? dialect.forUpdate : "")",
-            ids.map(Value.text))
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement("SELECT \(columns) FROM approvals WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
-    }
 
     static func pending(operation: String, target: String) -> Statement {
         Statement(
@@ -50,29 +39,7 @@ extension ApprovalRequest: Entity {
             expiresAt: try row.instant("expires_at"))
     }
 
-    public func insert() -> [Statement] {
-        [
-            Statement(
-                """
-                INSERT INTO approvals (\(Self.columns))
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-                """, values)
-        ]
-    }
-
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                """
-                UPDATE approvals SET version = $2, operation = $3, target_type = $4, target_id = $5, requester = $6,
-                    state = $7, action = $8, plan_digest = $9, demands = $10, event_id = $11, created_at = $12,
-                    expires_at = $13
-                WHERE id = $1 AND version = $14
-                """, values + [.int(version)], expectedRows: 1)
-        ]
-    }
-
-    private var values: [Value] {
+    public var values: [Value] {
         [
             .text(id), .int(version), .text(operation), Value(targetType), Value(targetID), .text(requester),
             .text(state.rawValue), Value(action), .text(planDigest), Value(demands), .text(eventID), Value(createdAt),

@@ -2,16 +2,6 @@ import Kernel
 
 /// What an erasure did to the sealed members of one subject.
 public struct ErasureOutcome: Sendable, Hashable {
-    /// A member of an event: `details` of `evt_…`.
-    public struct Member: Sendable, Hashable {
-        public let event: String
-        public let member: String
-        public init(event: String, member: String) {
-            self.event = event
-            self.member = member
-        }
-    }
-
     /// A member that stays, and the retention class that keeps it: `legal_hold`, `financial_7y`.
     public struct Retained: Sendable, Hashable {
         public let event: String
@@ -25,39 +15,47 @@ public struct ErasureOutcome: Sendable, Hashable {
     }
 
     /// Value and salt are gone; the commitment in the leaf stays.
-    public var erased: [Member] = []
+    public var erased = ErasedMembers()
     public var retained: [Retained] = []
 }
 
 /// The only way sealed values are removed (spec: audit-log §3).
 public enum ErasureDoor {
-    /// Removes value and salt of every sealed member of `subject`, except what a legal hold or financial retention keeps.
+    /// Removes value and salt of every sealed member of a subject, except what a legal hold or financial retention keeps.
     /// Repeating it erases nothing twice.
-    /// - Parameter event: the erasure event, written earlier in the same transaction; its action begins with `erasure.`.
-    /// - Throws: `StoreError.ungoverned` when there is no such event.
-    public static func erase(subject: String, event: String, in writer: any Writer) throws -> ErasureOutcome {
+    /// - Parameter draft: the erasure's event; its action begins with `erasure.` and its target is the subject. What it
+    ///   removes is added to its facts, and it is inserted here.
+    /// - Throws: `StoreError.ungoverned` for another event, `.retry` when something of the subject was written meanwhile.
+    public static func erase(
+        by draft: EventDraft, in writer: any Writer
+    ) throws -> (event: SealedEvent, outcome: ErasureOutcome) {
+        guard let subject = draft.target?.id else {
+            throw StoreError.ungoverned("an erasure's event names whose data it removes")
+        }
+        let planned = try members(of: subject, writer)
+        var draft = draft
+        draft.facts.merge(planned.erased.facts) { _, own in own }
+        let event = SealedEvent(draft)
+        writer.enqueue(SQLRecords().insert(event))
+        let outcome = try open(subject: subject, event: event.id, planned, in: writer)
+        guard outcome == planned else { throw StoreError.retry("Something of \(subject) was written meanwhile.") }
+        return (event, outcome)
+    }
+
+    private static func open(
+        subject: String, event: String, _ planned: ErasureOutcome, in writer: any Writer
+    ) throws -> ErasureOutcome {
         switch writer.dialect {
-        case .postgres: try eraseByFunction(subject, event, writer)
-        case .sqlite: try eraseInScope(subject, event, writer)
+        case .postgres: return try eraseByFunction(subject, event, writer)
+        case .sqlite:
+            try eraseInScope(planned.erased, event, writer)
+            return planned
         }
     }
 
-    private static func eraseByFunction(_ subject: String, _ event: String, _ writer: any Writer) throws
-        -> ErasureOutcome
-    {
-        var outcome = ErasureOutcome()
-        let rows = try writer.query(
-            Statement("SELECT event_id, member, ground FROM postern_erase($1, $2)", [.text(subject), .text(event)]))
-        for row in rows {
-            try add(row, ground: try row.optionalString("ground"), to: &outcome)
-        }
-        return outcome
-    }
-
-    private static func eraseInScope(_ subject: String, _ event: String, _ writer: any Writer) throws -> ErasureOutcome
-    {
-        try writer.execute(Statement("SELECT postern_erase_under($1) AS open", [.text(event)]))
-        let rows = try writer.query(
+    /// What an erasure would remove and keep.
+    private static func members(of subject: String, _ reader: any Reader) throws -> ErasureOutcome {
+        let rows = try reader.query(
             Statement(
                 """
                 SELECT s.event_id AS event_id, s.member AS member,
@@ -68,8 +66,24 @@ public enum ErasureDoor {
                 ORDER BY s.event_id, s.member
                 """, [.text(subject)]))
         var outcome = ErasureOutcome()
-        for row in rows { try add(row, ground: try row.optionalString("ground"), to: &outcome) }
-        for (id, members) in Dictionary(grouping: outcome.erased, by: \.event) {
+        for row in rows { try add(row, to: &outcome) }
+        return outcome
+    }
+
+    private static func eraseByFunction(_ subject: String, _ event: String, _ writer: any Writer) throws
+        -> ErasureOutcome
+    {
+        var outcome = ErasureOutcome()
+        let rows = try writer.query(
+            Statement("SELECT event_id, member, ground FROM postern_erase($1, $2)", [.text(subject), .text(event)]))
+        for row in rows { try add(row, to: &outcome) }
+        outcome.retained.sort { ($0.event, $0.member) < ($1.event, $1.member) }
+        return outcome
+    }
+
+    private static func eraseInScope(_ erased: ErasedMembers, _ event: String, _ writer: any Writer) throws {
+        try writer.execute(Statement("SELECT postern_erase_under($1) AS open", [.text(event)]))
+        for (id, members) in Dictionary(grouping: erased.members, by: \.event) {
             guard
                 case .object(var document)? = try writer.first(
                     Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(id)]))?.json("members")
@@ -86,16 +100,15 @@ public enum ErasureDoor {
         }
         // Sends what was enqueued while the door is open, then closes it.
         try writer.execute(Statement("SELECT postern_erase_under(NULL) AS open"))
-        return outcome
     }
 
-    private static func add(_ row: Row, ground: String?, to outcome: inout ErasureOutcome) throws {
+    private static func add(_ row: Row, to outcome: inout ErasureOutcome) throws {
         let event = try row.string("event_id")
         let member = try row.string("member")
-        if let ground {
+        if let ground = try row.optionalString("ground") {
             outcome.retained.append(.init(event: event, member: member, ground: ground))
         } else {
-            outcome.erased.append(.init(event: event, member: member))
+            outcome.erased.insert(.init(event: event, member: member))
         }
     }
 }

@@ -153,7 +153,7 @@ public struct SQLRecords: Records {
             """, [.text(requester), Value(now)])
     }
 
-    public func governed(_ request: ApprovalRequest) -> any Entity { Approval(request) }
+    public func governed(_ request: ApprovalRequest) -> any Entity { request }
 
     // MARK: Outbox
 

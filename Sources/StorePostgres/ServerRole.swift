@@ -9,6 +9,7 @@ public enum ServerRole {
         "sealed_subject": "SELECT, INSERT", "sealed_erasure": "SELECT", "log_leaf": "SELECT, INSERT",
         "log_tile": "SELECT, INSERT", "log_checkpoint": "SELECT, INSERT", "log_pending": "SELECT, INSERT, DELETE",
         "log_state": "SELECT, INSERT, UPDATE", "entity_head": "SELECT, INSERT, UPDATE", "schema_migrations": "SELECT",
+        "tenant_status_history": "SELECT, INSERT",
     ]
 
     /// Changes when the rights do: test templates are kept by it.
@@ -57,9 +58,18 @@ public enum ServerRole {
             let name = try writer.first(Statement("SELECT current_database()::text AS name"))?.string("name") ?? ""
             let role = Self.name(forDatabase: name)
             let quotedRole = quoted(role)
-            let exists = try writer.first(Statement("SELECT 1 AS one FROM pg_roles WHERE rolname = $1", [.text(role)]))
-            let attributes = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT"
-            let verb = exists == nil ? "CREATE" : "ALTER"
+            let existing = try writer.first(
+                Statement(
+                    """
+                    SELECT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)::int AS excessive
+                    FROM pg_roles WHERE rolname = $1
+                    """, [.text(role)]))
+            let verb = existing == nil ? "CREATE" : "ALTER"
+            var attributes = "LOGIN NOINHERIT"
+            // Only a superuser may say these of a role that exists, even where they hold already.
+            if try existing?.bool("excessive") ?? true {
+                attributes += " NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+            }
             try writer.execute(
                 Statement("\(verb) ROLE \(quotedRole) WITH \(attributes) PASSWORD \(literal(password))"))
             let tables = try writer.query(

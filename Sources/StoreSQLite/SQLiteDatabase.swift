@@ -107,6 +107,8 @@ public final class SQLiteDatabase: Kernel.Database {
             }
             if isDone { continuation.resume() }
         }
+        // Closing alone leaves the log beside the file when readers are closed last: the file by itself is then not all there is.
+        try? await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
         try? pool.close()
     }
 
@@ -177,6 +179,10 @@ public final class SQLiteDatabase: Kernel.Database {
                 try database.execute(sql: "COMMIT")
             } catch {
                 failure = SQLiteFailure.storeError(error, database, isReadOnly: false)
+                // What was written to the log before the disk failed may be recovered at the next start.
+                if case .unavailable(let detail, _) = failure {
+                    failure = .unavailable(detail, mayHaveCommitted: true)
+                }
                 if database.isInsideTransaction { try? database.execute(sql: "ROLLBACK") }
             }
         }

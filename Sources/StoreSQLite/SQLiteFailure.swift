@@ -41,8 +41,10 @@ enum SQLiteFailure {
         case SQLITE_IOERR:
             // A write that fails for want of space or quota is reported as an I/O error by some file systems.
             return code == failedWrite ? .full(message) : .unavailable(message, mayHaveCommitted: false)
-        case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_NOMEM, SQLITE_INTERRUPT, SQLITE_CORRUPT, SQLITE_NOTADB:
+        case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_NOMEM, SQLITE_INTERRUPT:
             return .unavailable(message, mayHaveCommitted: false)
+        case SQLITE_CORRUPT, SQLITE_NOTADB:
+            return .other("The file is damaged, or no database of Postern's: \(message)")
         default:
             if message.hasPrefix(WriteScope.refusalPrefix) {
                 return .ungoverned(String(message.dropFirst(WriteScope.refusalPrefix.count)))

@@ -298,15 +298,12 @@ import Testing
 
         let restored = try await world.run("tenant.restore", on: tenant, reason: "investigation_closed")
         let caller = world.system
-        let records = world.pipeline.records
         let at = world.test.clock.clock.now
         try await world.test.database.write { tx in
             var draft = EventDraft(at: at, .mutation, "erasure.completed", by: caller)
             draft.retention = .erasureProof7y
             draft.target = ("tenant", tenant)
-            let event = SealedEvent(draft)
-            tx.enqueue(records.insert(event))
-            _ = try ErasureDoor.erase(subject: tenant, event: event.id, in: tx)
+            _ = try ErasureDoor.erase(by: draft, in: tx)
         }
         guard
             case .conflict(let erased, _) = await offerEnding({

@@ -32,6 +32,95 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `the first link is renewed until somebody has enrolled, and the earlier one dies`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let old = try await fixture.bootstrapToken()
+            test.clock.advance(.minutes(61))
+            let new = try await fixture.bootstrapToken()
+            #expect(await failure { _ = try await fixture.signIn.enrolmentOffer(token: old) } != nil)
+            #expect(try await fixture.count("SELECT COUNT(*) AS count FROM staff") == 1)
+            #expect(try await fixture.count("SELECT COUNT(*) AS count FROM grants") == 1)
+            let event = try #require(try await fixture.events("staff.bootstrap").last)
+            #expect(event["facts"]?["renewed"] == true)
+            #expect(event["changes"]?.array?.compactMap { $0["type"]?.string } == ["staff"])
+
+            // Another address is refused, unless it is said whose place it takes.
+            let error = await failure { _ = try await fixture.bootstrapToken(email: "rot@example.com") }
+            guard case .conflict(let detail, _) = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(detail.contains("--instead-of root@example.com"))
+            _ = try await fixture.signIn.enrolmentOffer(token: new)
+            let corrected = try await fixture.bootstrapToken(
+                email: "robin@example.com", insteadOf: "root@example.com")
+            #expect(await failure { _ = try await fixture.signIn.enrolmentOffer(token: new) } != nil)
+            let robin = try await fixture.enrol(corrected)
+            #expect(robin.email == "robin@example.com")
+            #expect(try await fixture.caller(robin.first).roles == ["super_admin"])
+            #expect(await failure { _ = try await fixture.bootstrapToken(email: "robin@example.com") } != nil)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `inviting somebody again who has not enrolled replaces link and roles`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let root = try await fixture.bootstrap()
+            func invite(_ roles: [String]) async throws -> String {
+                let caller = try await fixture.caller(try await fixture.signIn(root))
+                return try StaffFixture.token(
+                    try await fixture.pipeline.run(
+                        StaffFixture.invitation("ann@example.com", roles: roles), by: caller))
+            }
+            let old = try await invite(["support_l1", "legal"])
+            test.clock.advance(.hours(25))
+            let new = try await invite(["support_l1", "security"])
+            #expect(await failure { _ = try await fixture.signIn.enrolmentOffer(token: old) } != nil)
+            let event = try #require(try await fixture.events("staff.invite").last)
+            #expect(event["facts"]?["renewed"] == true)
+            #expect(event["changes"]?.array?.compactMap { $0["type"]?.string } == ["staff", "grant", "grant"])
+
+            let ann = try await fixture.enrol(new)
+            #expect(try await fixture.caller(ann.first).roles == ["security", "support_l1"])
+            #expect(try await fixture.count("SELECT COUNT(*) AS count FROM staff") == 2)
+            let caller = try await fixture.caller(try await fixture.signIn(root))
+            let refused = try await refusedFields {
+                _ = try await fixture.pipeline.run(
+                    StaffFixture.invitation("ann@example.com", roles: ["support_l1"]), by: caller)
+            }
+            #expect(refused == ["/input/email"])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `renewing an invitation waits for a signature like the invitation itself`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let root = try await fixture.bootstrap()
+            let caller = try await fixture.caller(root.first)
+            let token = try StaffFixture.token(
+                try await fixture.pipeline.run(
+                    StaffFixture.invitation("ann@example.com", roles: ["support_l1"]), by: caller))
+            _ = try await fixture.invite("second@example.com", roles: ["super_admin"], by: caller)
+            let again = try await fixture.pipeline.run(
+                StaffFixture.invitation("ann@example.com", roles: ["support_l1"]), by: caller)
+            guard case .pending(let pending) = again.result else {
+                Issue.record("should wait")
+                return
+            }
+            #expect(pending.needs.map(\.rule) == ["staff_invite"])
+            // Nothing changed meanwhile.
+            _ = try await fixture.signIn.enrolmentOffer(token: token)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `of twenty first people at once one is created`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { test in
             let fixture = try await StaffFixture.make(test)

@@ -4,29 +4,6 @@ import Kernel
 import TestSupport
 import Testing
 
-/// Compares text with a file under `Golden/`, or writes it when `POSTERN_GOLDEN=write`.
-private func expectGolden(_ name: String, _ text: String) throws {
-    let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appendingPathComponent("Golden/\(name)")
-    if ProcessInfo.processInfo.environment["POSTERN_GOLDEN"] == "write" {
-        try FileManager.default.createDirectory(
-            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try Data(text.utf8).write(to: url)
-        return
-    }
-    let stored = (try? String(contentsOf: url, encoding: .utf8)) ?? ""
-    let (old, new) = (Set(stored.split(separator: "\n")), Set(text.split(separator: "\n")))
-    let difference =
-        old.subtracting(new).sorted().map { "- \($0)" } + new.subtracting(old).sorted().map { "+ \($0)" }
-    #expect(
-        stored == text,
-        """
-        Golden/\(name) differs:
-        \(difference.joined(separator: "\n"))
-        If this is meant, write it again with: POSTERN_GOLDEN=write swift test --filter StaffSeedsTests
-        """)
-}
-
 @Suite struct StaffSeedsTests {
     @Test func `the permission matrix is the one that was reviewed`() throws {
         var lines = ["# role\tpermission\trisk\tlimit; what is not listed is refused"]
@@ -39,7 +16,7 @@ private func expectGolden(_ name: String, _ text: String) throws {
         for role in Seeds.roles where !Seeds.permissions.contains(where: { $0.role == role.id }) {
             lines.append("\(role.id)\t(none)\t-\t-")
         }
-        try expectGolden("permissions.txt", lines.joined(separator: "\n") + "\n")
+        try Golden.expect("permissions.txt", lines.joined(separator: "\n") + "\n")
     }
 
     @Test func `the approval rules are the ones that were reviewed`() throws {
@@ -51,7 +28,7 @@ private func expectGolden(_ name: String, _ text: String) throws {
                     "\(rule.window.seconds)", rule.cooldown.map { "\($0.seconds)" } ?? "-",
                 ].joined(separator: "\t"))
         }
-        try expectGolden("approvals.txt", lines.joined(separator: "\n") + "\n")
+        try Golden.expect("approvals.txt", lines.joined(separator: "\n") + "\n")
     }
 
     @Test func `super_admin holds every permission, and nobody holds one that is not in the catalogue`() {

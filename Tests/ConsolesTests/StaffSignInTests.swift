@@ -284,6 +284,7 @@ import Testing
 
             // The person at their own desk is not locked out, nor is anybody else.
             _ = try await fixture.signIn(root)
+            try await fixture.signIn.sweep()
             let throttled = try await fixture.events("signin.throttled")
             #expect(throttled.count >= 1)
             #expect(throttled[0]["outcome"] == "blocked")
@@ -353,12 +354,17 @@ import Testing
                     })
                 fixture.test.clock.advance(.seconds(5))
             }
-            // The first was recorded at once, the others wait for the minute.
-            #expect(try await fixture.events("signin.failed").map { $0["facts"]?["count"] } == [1])
-            fixture.test.clock.advance(.seconds(60))
+            // The sweep records them, every half minute as it runs.
+            try await fixture.signIn.sweep()
+            _ = try await fixture.signIn.begin(email: root.email, password: "wrong again", from: Self.elsewhere)
+            fixture.test.clock.advance(.seconds(30))
+            try await fixture.signIn.sweep()
+            #expect(try await fixture.events("signin.failed").map { $0["facts"]?["count"] } == [3])
+            _ = try await fixture.signIn.begin(email: root.email, password: "wrong again", from: Self.elsewhere)
+            fixture.test.clock.advance(.seconds(30))
             try await fixture.signIn.sweep()
             let events = try await fixture.events("signin.failed")
-            #expect(events.map { $0["facts"]?["count"] } == [1, 2])
+            #expect(events.map { $0["facts"]?["count"] } == [3, 2])
             #expect(events[1]["target"]?["id"] == .string(root.id))
             #expect(events[1]["actor"] == ["type": "system", "id": "signin"])
             #expect(!String(decoding: events[1].canonical, as: UTF8.self).contains("198.51.100"))
@@ -366,6 +372,103 @@ import Testing
             fixture.test.clock.advance(.seconds(60))
             try await fixture.signIn.sweep()
             #expect(try await fixture.events("signin.failed").count == 2)
+            // The last sweep of a server waits for no minute.
+            _ = try await fixture.signIn.begin(email: root.email, password: "wrong again", from: Self.elsewhere)
+            fixture.test.clock.advance(.seconds(60))
+            try await fixture.signIn.sweep()
+            _ = try await fixture.signIn.begin(email: "nobody@example.com", password: "x", from: Self.elsewhere)
+            try await fixture.signIn.sweep()
+            _ = try await fixture.signIn.begin(email: "nobody@example.com", password: "x", from: Self.elsewhere)
+            try await fixture.signIn.sweep(isLast: true)
+            let counts = try await fixture.events("signin.failed").map { $0["facts"]?["count"] }
+            #expect(counts == [3, 2, 1, 1, 1])
+        }
+    }
+
+    /// Whoever measures how long an answer takes must not learn from it whose address exists: no request writes an event
+    /// for a failure, however often it failed before.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `no failed or throttled request writes an event, for a known address or an unknown one`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await with(kind) { fixture, root in
+            for (index, email) in [root.email, "nobody@example.com"].enumerated() {
+                let source = Source(ip: "203.0.113.\(index)", userAgent: "x", client: .console, requestID: "r")
+                var rows: [Int64] = []
+                var throttled = 0
+                for _ in 0..<10 {
+                    let before = try await fixture.count("SELECT COUNT(*) AS count FROM events")
+                    do {
+                        let (challenge, _) = try await fixture.signIn.begin(
+                            email: email, password: "wrong password", from: source)
+                        #expect(
+                            await isUnauthenticated {
+                                _ = try await fixture.signIn.finish(challenge: challenge, totp: "000000", from: source)
+                            })
+                    } catch OperationError.tooManyRequests {
+                        throttled += 1
+                    }
+                    rows.append(try await fixture.count("SELECT COUNT(*) AS count FROM events") - before)
+                }
+                #expect(rows == [Int64](repeating: 0, count: 10), "\(email)")
+                #expect(throttled > 3, "\(email)")
+            }
+            try await fixture.signIn.sweep()
+            for action in ["signin.failed", "signin.throttled"] {
+                let targets = try await fixture.events(action).map { $0["target"]?["id"]?.string }
+                #expect(Set(targets) == [root.id, nil], "\(action)")
+            }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an attempt nobody had time to look at is not counted`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let hasher = BusyHasher()
+            let fixture = try await StaffFixture.make(test, hasher: hasher)
+            let root = try await fixture.bootstrap()
+            // One away from a delay.
+            for _ in 0..<5 {
+                _ = try await fixture.signIn.begin(email: root.email, password: "wrong one", from: Self.elsewhere)
+            }
+            let counted = try await throttle(test)
+            hasher.isBusy = true
+            for email in [root.email, "nobody@example.com"] {
+                for _ in 0..<8 {
+                    let error = await failure {
+                        _ = try await fixture.signIn.begin(email: email, password: "whatever", from: Self.elsewhere)
+                    }
+                    #expect(error?.wait == .seconds(2))
+                }
+            }
+            let caller = try await fixture.caller(root.first)
+            for _ in 0..<8 {
+                let error = await failure {
+                    try await fixture.signIn.changePassword(
+                        root.first.info, by: caller, old: root.password, new: "a better one altogether")
+                }
+                #expect(error?.wait == .seconds(2))
+            }
+            #expect(try await throttle(test) == counted)
+            hasher.isBusy = false
+            let source = Self.elsewhere
+            test.clock.advance(.seconds(60))
+            let (challenge, _) = try await fixture.signIn.begin(
+                email: root.email, password: root.password, from: source)
+            _ = try await fixture.signIn.finish(
+                challenge: challenge, totp: root.code(at: test.clock.clock.now), from: source)
+        }
+    }
+
+    /// What counts against anybody: failures and delays by key.
+    private func throttle(_ test: TestDatabase) async throws -> [String: [Int64]] {
+        try await test.database.read { reader in
+            var found: [String: [Int64]] = [:]
+            for row in try reader.query(Statement("SELECT key, failures, blocked_until FROM throttle")) {
+                let numbers = [try row.int("failures"), try row.int("blocked_until")]
+                if numbers != [0, 0] { found[try row.string("key")] = numbers }
+            }
+            return found
         }
     }
 

@@ -4,6 +4,22 @@ import TestSupport
 import Testing
 
 @Suite struct ErasureTests {
+    private static func erasure(of subject: String) -> EventDraft {
+        var draft = EventDraft(
+            at: TestDatabase.start, .complianceConsole, "erasure.execute", actor: .system("erasure"))
+        draft.target = ("user", subject)
+        return draft
+    }
+
+    /// Pushes at the door past what the program does to open it.
+    private static func push(_ subject: String, _ event: String, _ writer: any Writer) throws {
+        switch writer.dialect {
+        case .postgres:
+            try writer.execute(Statement("SELECT * FROM postern_erase($1, $2)", [.text(subject), .text(event)]))
+        case .sqlite: try writer.execute(Statement("SELECT postern_erase_under($1) AS open", [.text(event)]))
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `an erasure removes a person's sealed values and nothing else`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { store in
@@ -18,12 +34,14 @@ import Testing
             let other = Fixture.event(sealed: ["details": .init("other", subjects: ["usr_2"])])
             for event in [mixed, held, billed, other] { try await store.write(Fixture.records.insert(event)) }
 
-            let erasure = Fixture.event("erasure.execute")
-            let outcome = try await store.database.write { writer in
-                writer.enqueue(Fixture.records.insert(erasure))
-                return try ErasureDoor.erase(subject: "usr_1", event: erasure.id, in: writer)
+            let (erasure, outcome) = try await store.database.write { writer in
+                try ErasureDoor.erase(by: Self.erasure(of: "usr_1"), in: writer)
             }
-            #expect(outcome.erased == [.init(event: mixed.id, member: "details")])
+            #expect(outcome.erased.members == [.init(event: mixed.id, member: "details")])
+            let leaf = try JSON(parsing: erasure.leaf)
+            #expect(leaf["facts"]?["erased"] == 1)
+            #expect(
+                leaf["facts"]?["erased_sha256"]?.string == sha256(Array("[[\"\(mixed.id)\",\"details\"]]".utf8)).hex)
             #expect(
                 Set(outcome.retained) == [
                     .init(event: held.id, member: "details", ground: "legal_hold"),
@@ -50,13 +68,11 @@ import Testing
             #expect(try recorded.first?.string("erased_by") == erasure.id)
 
             // Again: nothing is left to erase.
-            let second = Fixture.event("erasure.execute")
             let again = try await store.database.write { writer in
-                writer.enqueue(Fixture.records.insert(second))
-                return try ErasureDoor.erase(subject: "usr_1", event: second.id, in: writer)
+                try ErasureDoor.erase(by: Self.erasure(of: "usr_1"), in: writer)
             }
-            #expect(again.erased.isEmpty)
-            #expect(again.retained.count == 2)
+            #expect(again.outcome.erased.members.isEmpty)
+            #expect(again.outcome.retained.count == 2)
         }
     }
 
@@ -73,11 +89,34 @@ import Testing
             for attempt in attempts {
                 let failure = await store.failure { writer in
                     writer.enqueue(attempt.insert)
-                    _ = try ErasureDoor.erase(subject: "usr_1", event: attempt.event, in: writer)
+                    try Self.push("usr_1", attempt.event, writer)
                 }
                 guard case .ungoverned = failure else {
                     Issue.record("\(attempt.event): \(String(describing: failure))")
                     continue
+                }
+            }
+            // Under the erasure of somebody else, and by an event that erases nobody.
+            var nobody = Self.erasure(of: "usr_1")
+            nobody.target = nil
+            var update = EventDraft(at: TestDatabase.start, .mutation, "tenant.update", actor: .system("test"))
+            update.target = ("user", "usr_1")
+            for draft in [nobody, update] {
+                guard case .ungoverned = await store.failure({ _ = try ErasureDoor.erase(by: draft, in: $0) }) else {
+                    Issue.record("\(draft.action)")
+                    continue
+                }
+            }
+            if kind == .postgres {
+                let other = SealedEvent(Self.erasure(of: "usr_2"))
+                guard
+                    case .ungoverned = await store.failure({ writer in
+                        writer.enqueue(Fixture.records.insert(other))
+                        try Self.push("usr_1", other.id, writer)
+                    })
+                else {
+                    Issue.record("the erasure of somebody else opened the door")
+                    return
                 }
             }
             let members = try await store.database.read {
@@ -91,10 +130,9 @@ import Testing
     func `the door shuts with its transaction`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { store in
             let sealed = Fixture.event(sealed: ["details": .init("x", subjects: ["usr_1"])])
-            let erasure = Fixture.event("erasure.execute")
             let failure = await store.failure { writer in
-                writer.enqueue(Fixture.records.insert(sealed) + Fixture.records.insert(erasure))
-                _ = try ErasureDoor.erase(subject: "usr_1", event: erasure.id, in: writer)
+                writer.enqueue(Fixture.records.insert(sealed))
+                _ = try ErasureDoor.erase(by: Self.erasure(of: "usr_1"), in: writer)
                 try writer.execute(Statement("UPDATE sealed SET members = '{}'"))
             }
             guard case .constraint = failure else {

@@ -73,6 +73,7 @@ import Testing
                 isHeld.waitForGo()
                 try writer.execute(Statement("UPDATE throttle SET failures = 2 WHERE key = 'row'", expectedRows: 1))
             }
+            await isHeld.untilReached()
             async let ours = store.database.write { writer in
                 writer.foresee([row])
                 _ = try writer.query(Self.one)
@@ -81,7 +82,6 @@ import Testing
                 try writer.lock(["the row"])
                 return (before, try writer.query(row)[0].int("failures"))
             }
-            await isHeld.untilReached()
             await isRead.untilReached()
             isHeld.go()
             try await theirs

@@ -130,6 +130,9 @@ import Testing
                     Fixture.role("a"),
                     Statement(
                         "INSERT INTO log_leaf (idx, event_id, hash) VALUES (0, $1, $2)", [.text(event.id), .bytes([1])]),
+                    Statement(
+                        "INSERT INTO tenant_status_history (tenant_id, event_id, to_status, actor_type, actor_id, at) VALUES ('ten_1', $1, 'active', 'system', 'x', 0)",
+                        [.text(event.id)]),
                     Statement("INSERT INTO log_tile (level, n, hashes) VALUES (0, 0, $1)", [.bytes([1])]),
                     Statement(
                         "INSERT INTO log_checkpoint (size, root, note, at) VALUES (1, $1, '', 0)", [.bytes([1])]),
@@ -140,6 +143,7 @@ import Testing
                 "UPDATE sealed_subject SET subject = 'x'", "DELETE FROM sealed_subject",
                 "UPDATE log_leaf SET idx = 1", "DELETE FROM log_leaf", "UPDATE log_tile SET n = 1",
                 "DELETE FROM log_tile", "UPDATE log_checkpoint SET note = 'x'", "DELETE FROM log_checkpoint",
+                "UPDATE tenant_status_history SET to_status = 'x'", "DELETE FROM tenant_status_history",
                 "INSERT INTO sealed_erasure (event_id, member, erased_by) SELECT id, 'details', id FROM events",
             ]
             for attempt in attempts {

@@ -51,10 +51,10 @@ import Testing
             let secret = "Marker-\(SecureRandom.bytes(12).hex)"
             let event = Fixture.event(sealed: ["details": .init(.string(secret), subjects: ["usr_1"])])
             try await store.write(Fixture.records.insert(event))
-            let erasure = Fixture.event("erasure.execute")
             try await store.database.write { writer in
-                writer.enqueue(Fixture.records.insert(erasure))
-                _ = try ErasureDoor.erase(subject: "usr_1", event: erasure.id, in: writer)
+                var draft = EventDraft(at: writer.now, .complianceConsole, "erasure.execute", actor: .system("erasure"))
+                draft.target = ("user", "usr_1")
+                _ = try ErasureDoor.erase(by: draft, in: writer)
             }
             await store.database.close()
             var bytes = Data()

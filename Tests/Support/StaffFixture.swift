@@ -62,11 +62,13 @@ public struct StaffFixture: Sendable {
     }
 
     /// The first person's enrolment token.
-    public func bootstrapToken(email: String = "root@example.com") async throws -> String {
+    public func bootstrapToken(email: String = "root@example.com", insteadOf: String? = nil) async throws -> String {
         let outcome = try await pipeline.run(
             OperationRequest(
-                operation: "staff.bootstrap", input: ["email": .string(email), "name": "Robin Root"]),
-            by: Self.system("bootstrap"))
+                operation: "staff.bootstrap",
+                input: .members([
+                    ("email", .string(email)), ("name", "Robin Root"), ("instead_of", insteadOf.map(JSON.string)),
+                ])), by: Self.system("bootstrap"))
         return try Self.token(outcome)
     }
 
@@ -76,10 +78,10 @@ public struct StaffFixture: Sendable {
     }
 
     public static func token(_ outcome: Outcome) throws -> String {
-        guard case .applied(let applied) = outcome.result, let token = applied.reveal["enrolment_token"] else {
-            throw StoreError.other("no enrolment token in \(outcome)")
-        }
-        return token
+        guard case .applied(let applied) = outcome.result, let link = applied.reveal["enrolment_link"],
+            let token = link.split(separator: "=").last, link.hasPrefix("http://localhost:8080/enrol?token=")
+        else { throw StoreError.other("no enrolment link in \(outcome)") }
+        return String(token)
     }
 
     /// Follows an enrolment link to its end.

@@ -121,7 +121,7 @@ public final class World: Sendable {
         }
         guard let type = catalog.entity(operation.targetType) else { return nil }
         let targets = try await test.database.read { reader in
-            try type.page("", 500, reader).map { (id: $0.id, version: $0.version) }
+            try type.page("", 500, reader).map { (id: $0.entity.id, version: $0.entity.version) }
         }
         for target in targets {
             for code in codes {
@@ -157,9 +157,9 @@ public final class World: Sendable {
                 var cursor = ""
                 while true {
                     let rows = try type.page(cursor, 500, reader)
-                    for row in rows { documents["\(type.type) \(row.id)"] = row.document.canonicalText }
+                    for row in rows { documents["\(type.type) \(row.entity.id)"] = row.entity.document.canonicalText }
                     guard rows.count == 500, let last = rows.last else { break }
-                    cursor = last.id
+                    cursor = last.entity.id
                 }
             }
             let tables = ["idempotency", "outbox", "tenant_status_history", "enrolments", "sessions"]

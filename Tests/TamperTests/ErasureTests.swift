@@ -12,13 +12,11 @@ import Testing
             var draft = EventDraft(
                 at: TestDatabase.start, .complianceConsole, "erasure.completed", actor: .system("erasure"))
             draft.retention = .erasureProof7y
-            let erasure = SealedEvent(draft)
-            let records = log.records
-            let outcome = try await log.database.write { writer in
-                writer.enqueue(records.insert(erasure))
-                return try ErasureDoor.erase(subject: "usr_1", event: erasure.id, in: writer)
+            draft.target = ("user", "usr_1")
+            let (erasure, outcome) = try await log.database.write { [draft] writer in
+                try ErasureDoor.erase(by: draft, in: writer)
             }
-            #expect(outcome.erased.count == 5)
+            #expect(outcome.erased.members.count == 5)
             try await log.sequencer.turn()
             let report = try await log.verify()
             #expect(report.isClean, "\(report.findings)")

@@ -5,19 +5,6 @@ import TestSupport
 import Testing
 
 @Suite struct `Exports` {
-    /// Writes an export to a file and answers its path.
-    private func export(_ log: LogFixture, _ filter: EventFilter = EventFilter()) async throws -> String {
-        let path = log.folder + "/export-\(SecureRandom.bytes(4).hex).jsonl"
-        try Data().write(to: URL(fileURLWithPath: path))
-        try await log.published.export(filter) { bytes in
-            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-            try handle.seekToEnd()
-            try handle.write(contentsOf: Data(bytes))
-            try handle.close()
-        }
-        return path
-    }
-
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a full export verifies with nothing but the key`(kind: TestDatabase.Kind) async throws {
         try await LogFixture.with(kind) { log in
@@ -25,7 +12,7 @@ import Testing
             let older = try #require(try await log.published.checkpoint())
             try await log.record(2300)
             try await log.sequencer.turn()
-            let path = try await export(log)
+            let path = try await log.export()
             let report = try OfflineVerifier.verify(path: path, key: log.key.verifier, against: [older])
             #expect(report.isClean, "\(report.findings)")
             #expect(report.eventsChecked == 2305 && report.size == 2305 && report.checkpointsChecked == 2)
@@ -46,17 +33,17 @@ import Testing
             _ = try await log.fill(1500)
             var filter = EventFilter()
             filter.action = "role.create"
-            let one = try OfflineVerifier.verify(path: try await export(log, filter), key: log.key.verifier)
+            let one = try OfflineVerifier.verify(path: try await log.export(filter), key: log.key.verifier)
             #expect(one.isClean && one.eventsChecked == 1, "\(one.findings)")
             filter = EventFilter()
             filter.tenant = "ten_1"
-            let path = try await export(log, filter)
+            let path = try await log.export(filter)
             let all = try OfflineVerifier.verify(path: path, key: log.key.verifier)
             #expect(all.isClean && all.eventsChecked == 1500, "\(all.findings)")
             let script = try Shell.run("python3", [Shell.script("verify_export.py"), path, log.key.verifier.text])
             #expect(script.status == 0, "\(script.output)")
             filter.tenant = "ten_2"
-            let none = try OfflineVerifier.verify(path: try await export(log, filter), key: log.key.verifier)
+            let none = try OfflineVerifier.verify(path: try await log.export(filter), key: log.key.verifier)
             #expect(none.isClean && none.eventsChecked == 0)
         }
     }
@@ -83,10 +70,10 @@ import Testing
                 let line = try JSON(parsing: String(text.split(separator: "\n")[3]))
                 return line["index"]?.int ?? -1
             }
-            let full = try await export(log)
+            let full = try await log.export()
             var filter = EventFilter()
             filter.actor = "stf_1"
-            let filtered = try await export(log, filter)
+            let filtered = try await log.export(filter)
             for path in [full, filtered] {
                 let value = try tampered(path) { lines in
                     lines[3] = lines[3].replacing("203.0.113.7", with: "203.0.113.8")

@@ -31,10 +31,8 @@ struct TestRole: Entity, Equatable {
         summary = try row.string("summary")
     }
 
-    static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement { TestRoleQueries.select(ids[0]) }
-    static func selectAll(after cursor: String, limit: Int) -> Statement { TestRoleQueries.page(cursor, limit) }
-    func insert() -> [Statement] { [TestRoleQueries.insert(self)] }
-    func update(expecting version: Int64) -> [Statement] { [TestRoleQueries.update(self, version)] }
+    static let columns = "id, version, title, summary"
+    var values: [Value] { [.text(id), .int(version), .text(title), .text(summary)] }
 }
 
 /// A database with a log, a sequencer that is turned by hand, and everything needed to look at it.
@@ -96,7 +94,7 @@ final class LogFixture: Sendable {
         draft.tenant = "ten_1"
         draft.target = ("role", "support")
         draft.requestID = "req_1"
-        draft.sealed["justification"] = .init("They asked for it on the phone.", subjects: ["usr_1"])
+        draft.sealed["justification"] = .init("They asked for it on the phone.", subjects: ["usr_1", "stf_1"])
         draft.sealed["actor_ip"] = .init("203.0.113.7", subjects: ["stf_1"])
         return draft
     }
@@ -149,7 +147,30 @@ final class LogFixture: Sendable {
         #expect(report.isClean, "\(report.findings)")
     }
 
+    /// Writes an export to a file and answers its path.
+    func export(_ filter: EventFilter = EventFilter()) async throws -> String {
+        let path = folder + "/export-\(SecureRandom.bytes(4).hex).jsonl"
+        try Data().write(to: URL(fileURLWithPath: path))
+        try await published.export(filter) { bytes in
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+            try handle.seekToEnd()
+            try handle.write(contentsOf: Data(bytes))
+            try handle.close()
+        }
+        return path
+    }
+
     // MARK: Attacking
+
+    /// A copy of an export with some lines changed.
+    func edit(_ path: String, _ change: (String) throws -> String) throws -> String {
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+            try change(String($0))
+        }
+        let copy = path + ".changed"
+        try (lines.joined(separator: "\n") + "\n").write(toFile: copy, atomically: true, encoding: .utf8)
+        return copy
+    }
 
     /// Runs SQL the way somebody with the file, or a superuser with psql, would: in the database's own program, with
     /// every trigger and foreign key out of the way.

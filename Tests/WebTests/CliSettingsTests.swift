@@ -1,4 +1,5 @@
 import CommandLine
+import Foundation
 import Kernel
 import Testing
 
@@ -79,6 +80,46 @@ import Testing
     @Test func `a certificate without its key is refused`() throws {
         let failure = try #require(refusal(["POSTERN_TLS_CERTIFICATE": "/c.pem"]))
         #expect(failure.message.contains("tls_key"))
+    }
+
+    @Test func `a key comes from a file or from a command, not from both`() throws {
+        let one = try configuration(["POSTERN_PEPPER_COMMAND": "pass show pepper"])
+        #expect(one.text("pepper_command") == "pass show pepper")
+        let failure = try #require(
+            refusal(["POSTERN_PEPPER_COMMAND": "pass show pepper"], file: ["pepper_file": "/p"]))
+        #expect(failure.message.contains("pepper_file and pepper_command are both set"))
+    }
+
+    @Test func `a command's standard output is the secret`() throws {
+        #expect(try SecretCommand.output(of: "printf 'a key\\n'; echo noise >&2", setting: "x") == "a key\n")
+        // Nothing is there to read from, and a closed pipe ends what writes into it.
+        #expect(try SecretCommand.output(of: "cat; yes | head -c 3", setting: "x") == "y\ny")
+    }
+
+    @Test(arguments: [
+        ("exit 3", "pepper_command ended with status 3."), ("kill -9 $$", "pepper_command was ended by signal 9."),
+        ("true", "pepper_command printed nothing."), ("printf '\\377'", "pepper_command printed no text."),
+        ("no-such-program-here", "pepper_command ended with status 127."),
+        ("yes", "pepper_command prints more than a key."),
+    ])
+    func `a command that prints no key is refused with the reason`(command: String, sentence: String) throws {
+        let failure = #expect(throws: CommandFailure.self) {
+            try SecretCommand.output(of: command, setting: "pepper_command")
+        }
+        #expect(failure?.message == sentence)
+        #expect(failure?.status == .usage)
+    }
+
+    @Test(arguments: ["sleep 600", "sleep 600 | cat", "exec 1>&-; sleep 600"])
+    func `a command that hangs is ended`(command: String) throws {
+        let file = NSTemporaryDirectory() + "postern-command-\(SecureRandom.bytes(6).hex)"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let failure = #expect(throws: CommandFailure.self) {
+            try SecretCommand.output(of: "echo $$ > \(file); \(command)", setting: "x", limit: .milliseconds(300))
+        }
+        #expect(failure?.message.contains("did not end within") == true)
+        let text = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+        #expect(kill(try #require(pid_t(text)), 0) == -1 && errno == ESRCH)
     }
 
     @Test func `places in the data directory follow it`() throws {

@@ -298,6 +298,49 @@ import Testing
         }
     }
 
+    @Test func `a request that waits is read by who asked, who could sign and who may see all`() async throws {
+        try await Loopback.run { loopback in
+            func run(_ operation: String, _ target: String? = nil, _ reason: String? = nil) async throws {
+                _ = try await loopback.pipeline.run(
+                    OperationRequest(
+                        operation: operation, target: target, reasonCode: reason, idempotencyKey: operation),
+                    by: loopback.system)
+            }
+            try await run("policy.seed")
+            let tenant = try await loopback.tenant("acme")
+            try await run("tenant.archive", tenant.id, "customer_departed")
+            loopback.test.clock.advance(.days(91))
+            let token = loopback.door.token("ann", permissions: ["tenant.hard_delete"])
+            let asked = try await loopback.api(
+                "POST", "/tenants/\(tenant.id)/hard-delete", token: token, key: "k",
+                [
+                    "reason_code": "retention_policy", "justification": "The contract ended long ago.",
+                    "ticket": "OPS-1",
+                ])
+            #expect(asked.status == 202, "\(asked.text)")
+            let place = String(try #require(asked["Location"]).dropFirst("/api/v1".count))
+            let own = try await loopback.api("GET", place, token: token)
+            #expect(own.status == 200)
+            #expect(own.json["requester"] == "stf_ann")
+            #expect(own.json["justification"] == "The contract ended long ago.")
+            let auditor = loopback.door.token("cem", permissions: ["approval.view"])
+            #expect(try await loopback.api("GET", place, token: auditor).status == 200)
+            func denials() async throws -> Int64 {
+                try await loopback.test.database.read { reader in
+                    try reader.first(
+                        Statement("SELECT COUNT(*) AS count FROM events WHERE action = 'authz.denied'"))?.int("count")
+                        ?? 0
+                }
+            }
+            #expect(try await denials() == 0)
+            let stranger = loopback.door.token("bob", permissions: ["tenant.hard_delete"])
+            let refused = try await loopback.api("GET", place, token: stranger)
+            #expect(refused.status == 403)
+            #expect(refused.json["required_permission"] == "approval.view")
+            #expect(try await denials() == 1)
+        }
+    }
+
     @Test func `an old factor is asked for again and the same request then goes through`() async throws {
         try await Loopback.run { loopback in
             let tenant = try await loopback.tenant("acme")

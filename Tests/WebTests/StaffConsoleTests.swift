@@ -9,7 +9,7 @@ import Testing
     /// What a form of the page would send, hidden fields included.
     private func form(_ page: Loopback.Answer, _ typed: [String: String]) -> [String: String] {
         var fields = typed
-        for name in ["csrf", "idempotency_key", "version", "previewed"] {
+        for name in ["csrf", "author", "idempotency_key", "version", "previewed"] {
             if let value = page.field(name) { fields[name] = value }
         }
         return fields
@@ -373,6 +373,41 @@ import Testing
             let done = try await loopback.post(
                 url, token: fresh, form(preview, Self.reasons.merging(["action": "confirm"]) { _, new in new }))
             #expect(done.status == 303, "\(done.text)")
+        }
+    }
+
+    @Test func `a form that was kept comes back to nobody but the person who typed it`() async throws {
+        try await Loopback.run { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            _ = loopback.door.token("bob", permissions: loopback.allPermissions)
+            let url = "/tenants/\(tenant.id)/suspend"
+            let blank = try await loopback.page(url, token: token)
+            loopback.door.endAll()
+            let typed = form(blank, Self.reasons.merging(["action": "confirm"]) { _, new in new })
+            // Without a mark of whose it is, or with a forged one, it comes back to nobody.
+            for author in [typed["author"], nil, "forged"] {
+                var fields = typed
+                fields["author"] = author
+                let lost = try await loopback.post(url, token: token, fields)
+                let cookie = String(try #require(lost["Set-Cookie"]).prefix { $0 != ";" })
+                let second = try await loopback.post(
+                    "/signin", token: nil, cookies: [cookie],
+                    [
+                        "email": author == "forged" ? "ann@example.test" : "bob@example.test", "password": "right",
+                        "next": lost.field("next") ?? "", "csrf": lost.field("csrf") ?? "",
+                    ])
+                let back = try await loopback.post(
+                    "/signin/code", token: nil, cookies: [cookie],
+                    [
+                        "challenge": second.field("challenge") ?? "", "code": "123456",
+                        "next": second.field("next") ?? "", "csrf": second.field("csrf") ?? "",
+                    ])
+                #expect(back.status == 303)
+                #expect(back["Location"] == "/")
+                #expect(back["Set-Cookie"]?.contains("postern_staff=pst_") == true)
+                #expect(!back.text.contains("invoices"))
+            }
         }
     }
 

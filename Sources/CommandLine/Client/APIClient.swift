@@ -26,7 +26,7 @@ struct APIClient: Sendable {
 
     /// The server's base URL. Plain HTTP is for this machine only, since a token travels in each request.
     static func address(_ text: String) throws(CommandFailure) -> String {
-        let text = text.isEmpty ? "http://127.0.0.1:8080" : text
+        let text = text.isEmpty ? "http://localhost:8080" : text
         guard let url = URL(string: text), let scheme = url.scheme, let host = url.host(),
             ["http", "https"].contains(scheme),
             url.query() == nil

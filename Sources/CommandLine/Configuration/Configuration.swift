@@ -83,6 +83,10 @@ public struct Configuration: Sendable {
         where entries[one] != nil && entries[other] == nil {
             problems.append("\(one) is set but \(other) is not; TLS needs both.")
         }
+        for key in ["log_key", "master_key", "pepper"]
+        where entries["\(key)_file"] != nil && entries["\(key)_command"] != nil {
+            problems.append("\(key)_file and \(key)_command are both set; keep one.")
+        }
         guard problems.isEmpty else {
             throw CommandFailure(
                 .usage, "The configuration can't be used:\n" + problems.map { "- \($0)" }.joined(separator: "\n"))
@@ -132,7 +136,7 @@ public struct Configuration: Sendable {
 
     static func accepts(_ text: String, _ kind: Setting.Kind) -> Bool {
         switch kind {
-        case .text, .path: !text.isEmpty
+        case .text, .path, .command: !text.isEmpty
         case .host: !text.contains { $0.isWhitespace || $0 == "/" }
         case .port: Int(text).map { (1...65535).contains($0) } ?? false
         case .url:
@@ -180,7 +184,9 @@ extension Configuration {
 
             Every setting can stand in the environment or, by its key, in a YAML file (`POSTERN_CONFIG`, else `./postern.yaml`
             when present). The environment wins over the file. A secret can also be read from a file of mode 0600: add `_FILE` to
-            the variable or `_file` to the key. An unknown key or variable stops the start. `postern doctor` shows what is in force.
+            the variable or `_file` to the key. The keys can come from a command instead (`…_command`): `/bin/sh` runs it, what it
+            prints on standard output is the key, and it has ten seconds. An unknown key or variable stops the start. `postern doctor`
+            shows what is in force.
 
             `DATA` stands for the `data` directory. `postern demo` uses other defaults for `environment` (`demo`), `data`
             (`./var/demo`) and `log_origin` (`demo.postern.example/log`).

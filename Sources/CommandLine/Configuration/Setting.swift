@@ -1,7 +1,7 @@
 /// One thing an operator can set: by `POSTERN_…` in the environment, or by its key in the YAML file.
 public struct Setting: Sendable {
     public enum Kind: Sendable, Equatable {
-        case text, path, host, port, url, flag, networks, databaseURL
+        case text, path, command, host, port, url, flag, networks, databaseURL
         case choice([String])
 
         /// What a right value looks like, after "expected".
@@ -9,6 +9,7 @@ public struct Setting: Sendable {
             switch self {
             case .text: "text"
             case .path: "a path"
+            case .command: "a command for /bin/sh"
             case .host: "an address or host name to listen on, such as 127.0.0.1"
             case .port: "a port from 1 to 65535"
             case .url: "a URL such as https://console.example.com"
@@ -48,7 +49,7 @@ public struct Setting: Sendable {
     public static let all: [Setting] = [
         Setting(
             "environment", .choice(["demo", "staging", "production"]), default: "production",
-            "Which deployment this is. It colours the top bar; `production` refuses the demo's secrets and database."),
+            "Which deployment this is. It colours the top bar; all but `demo` refuse the demo's keys and database."),
         Setting(
             "data", .path, default: "./var/postern",
             "Directory for keys, the checkpoints file and the embedded database. Made with mode 0700."),
@@ -57,7 +58,8 @@ public struct Setting: Sendable {
             "The database `postern serve` uses. On PostgreSQL, a role that owns nothing."),
         Setting(
             "migrate_database_url", .databaseURL, isSecret: true,
-            "The owner's URL, used by `postern migrate` only. Without it, database_url is used."),
+            "The owner's URL, used by `postern migrate`. Without it, database_url is used. Without database_url, the server connects to the database it names, as the role that migrate made."
+        ),
         Setting("staff_host", .host, default: "127.0.0.1", "Where the staff listener (console and API) listens."),
         Setting("staff_port", .port, default: "8080", "Its port."),
         Setting("auditor_host", .host, default: "127.0.0.1", "Where the auditor listener (the published log) listens."),
@@ -66,7 +68,10 @@ public struct Setting: Sendable {
         Setting("runtime_port", .port, default: "8082", "Its port."),
         Setting("metrics_host", .host, default: "127.0.0.1", "Where Prometheus reads /metrics; keep it internal."),
         Setting("metrics_port", .port, default: "8083", "Its port."),
-        Setting("staff_url", .url, "The staff listener as browsers see it. Each realm needs a host name of its own."),
+        Setting(
+            "staff_url", .url,
+            "The staff listener as browsers see it; enrolment links begin with it. Outside the demo it begins with `https://`, or with `http://localhost`. When it is not set, `localhost` and the port hold. Each realm needs a host name of its own."
+        ),
         Setting("auditor_url", .url, "The auditor listener as outsiders see it."),
         Setting("runtime_url", .url, "The runtime listener as your product sees it."),
         Setting("tls_certificate", .path, "PEM file with the certificate chain; without it, run behind a proxy."),
@@ -76,16 +81,19 @@ public struct Setting: Sendable {
         Setting(
             "log_origin", .text, "The log's name in its checkpoints, such as console.example.com/log. Never changed."),
         Setting("log_key_file", .path, default: "DATA/keys/log.key", "The key that signs checkpoints. Mode 0600."),
+        Setting("log_key_command", .command, "Prints that key, in place of a file."),
         Setting(
             "master_key_file", .path, default: "DATA/keys/master.key", "The key that seals secrets at rest. Mode 0600."),
-        Setting("pepper_file", .path, default: "DATA/keys/pepper.key", "Mixed into password hashes. Mode 0600."),
+        Setting("master_key_command", .command, "Prints that key, in place of a file."),
+        Setting(
+            "pepper_file", .path, default: "DATA/keys/pepper.key",
+            "Secret bytes under which recovery codes are digested, and from which the keys of forms, cursors and throttling come. Mode 0600."
+        ),
+        Setting("pepper_command", .command, "Prints those bytes in base 64, in place of a file."),
         Setting(
             "checkpoints_file", .path, default: "DATA/checkpoints.log",
             "Every published checkpoint; proof against a rewound database. Keep it off the database's disk."),
         Setting("session_ip_binding", .flag, default: "true", "Ends a session that moves to another network."),
-        Setting(
-            "posture", .choice(["none", "soc2", "iso27001", "hipaa"]), default: "none",
-            "Floors for retention, step-up age and session length."),
         Setting(
             "log_format", .choice(["text", "json"]), default: "text",
             "How the server writes its own log to standard error."),

@@ -11,8 +11,9 @@ public protocol Installation: Sendable {
     func migrate() async throws
     /// True when everything that was checked is well.
     func doctor(isJSON: Bool) async throws -> Bool
-    /// The enrolment link of the first person.
-    func bootstrap(email: String, name: String?) async throws -> String
+    /// A new enrolment link of the first person.
+    /// - Parameter insteadOf: the address to correct.
+    func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult
     /// Opens a new log after one that can't be continued.
     func openSuccessor(origin: String) async throws -> String

@@ -40,7 +40,7 @@ struct OperationVerb: Sendable {
             name: "idempotency-key", placeholder: "key",
             help: "Your own key: the same key again answers the same outcome and changes nothing."),
         Option(
-            name: "server", placeholder: "url", help: "The server (default: POSTERN_URL, else http://127.0.0.1:8080)."),
+            name: "server", placeholder: "url", help: "The server (default: POSTERN_URL, else http://localhost:8080)."),
         Option(name: "help", placeholder: nil, help: "Show this help."),
     ]
 

@@ -194,7 +194,7 @@ public struct PosternCommand: AsyncParsableCommand {
 
 /// Options every client verb has.
 struct ServerOption: ParsableArguments {
-    @Option(name: .customLong("server"), help: "The server (default: POSTERN_URL, else http://127.0.0.1:8080).")
+    @Option(name: .customLong("server"), help: "The server (default: POSTERN_URL, else http://localhost:8080).")
     var server: String?
 
     func client(needsToken: Bool = true) throws(CommandFailure) -> APIClient {

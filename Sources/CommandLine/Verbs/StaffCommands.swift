@@ -12,12 +12,18 @@ struct StaffCommand: AsyncParsableCommand {
 
     struct Bootstrap: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "bootstrap", abstract: "Make the first super_admin; works only while there are no staff.",
-            discussion: "Prints an enrolment link that works once, for one hour. Run it on the server's machine.")
+            commandName: "bootstrap",
+            abstract: "Make the first super_admin, or renew their link; works until they enrolled.",
+            discussion: """
+                Prints an enrolment link that works once, for one hour; an earlier one stops working. Run it on the server's \
+                machine.
+                """)
         @Argument(help: "Their e-mail address.") var email: String
         @Option(help: "Their name; the part before the @ when left out.") var name: String?
+        @Option(help: "The address given before, if it was wrong; it is corrected.") var insteadOf: String?
         func run() async throws {
-            let link = try await Invocation.current.installation.bootstrap(email: email, name: name)
+            let link = try await Invocation.current.installation.bootstrap(
+                email: email, name: name, insteadOf: insteadOf)
             Invocation.current.terminal.note("Open this link within one hour; it works once:")
             Invocation.current.terminal.print(link)
         }

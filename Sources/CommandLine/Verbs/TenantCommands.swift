@@ -51,7 +51,7 @@ struct TenantCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List tenants.")
         @Option(help: "Only with this status; may be repeated.") var status: [String] = []
         @Option(help: "Only on this plan; may be repeated.") var plan: [String] = []
-        @Option(help: "created, name or last_activity; a leading - reverses it.") var sort: String?
+        @Option(help: "created (the newest first), name, or last_activity (the latest first).") var sort: String?
         @OptionGroup var page: PageOption
         func run() async throws {
             try await page.show(

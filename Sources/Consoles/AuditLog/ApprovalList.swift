@@ -56,6 +56,12 @@ enum ApprovalList {
         return found
     }
 
+    /// Other people's requests tell who asked and about whom; `nil` when there are none.
+    static func disclosure(of entries: [ApprovalEntry]) -> Disclosure? {
+        entries.isEmpty
+            ? nil : Disclosure("approval.list", count: entries.count, ids: entries.map(\.request.id))
+    }
+
     static func name(_ requests: [ApprovalRequest], from reader: any Reader) throws -> [ApprovalEntry] {
         guard !requests.isEmpty else { return [] }
         let staff = Set(
@@ -78,15 +84,18 @@ struct ApprovalDetail: Sendable {
     let entry: ApprovalEntry
     let event: EventDetail
 
-    /// - Throws: `OperationError.notFound`.
-    static func load(_ id: String, from reader: any Reader) throws -> ApprovalDetail {
+    /// - Throws: `OperationError.notFound`; `.forbidden` to whoever neither asked for it, nor could sign it, nor may see all.
+    static func load(_ id: String, for caller: Caller, from reader: any Reader) throws -> ApprovalDetail {
         guard Identifier.isValid(id, prefix: "apr"), let row = try reader.first(ApprovalListQueries.one(id)) else {
             throw OperationError.notFound("There is no request \(id.prefix(60)).")
         }
-        let request = try ApprovalListQueries.request(row)
-        return ApprovalDetail(
-            entry: try ApprovalList.name([request], from: reader)[0],
-            event: try EventDetail.load(request.eventID, from: reader))
+        let entry = try ApprovalList.name([ApprovalListQueries.request(row)], from: reader)[0]
+        guard entry.request.isOpen(to: caller) else {
+            throw OperationError.forbidden(
+                permission: "approval.view", detail: "This is somebody else’s request, and none of your roles signs it."
+            )
+        }
+        return ApprovalDetail(entry: entry, event: try EventDetail.load(entry.request.eventID, from: reader))
     }
 
     /// Whether every value shown is the one the frozen action commits to.

@@ -10,7 +10,8 @@ enum ApprovalPages {
         let pending = try ApprovalList.pending(limit: 200, from: reader)
             .filter { $0.request.requester != caller.person && (seesAll || $0.request.canBeFilled(by: caller)) }
         return PageAnswer(
-            title: "Approvals", body: listBody(own: own, pending: pending, call: call, now: reader.now))
+            title: "Approvals", body: listBody(own: own, pending: pending, call: call, now: reader.now),
+            disclosure: ApprovalList.disclosure(of: pending))
     }
 
     static func listBody(own: [ApprovalEntry], pending: [ApprovalEntry], call: PageCall, now: Instant) -> Node {
@@ -84,13 +85,7 @@ enum ApprovalPages {
     }
 
     static let detail = Page("/approvals/{id}", permission: nil, menuPath: "/approvals") { call, reader in
-        let detail = try ApprovalDetail.load(call.path["id"] ?? "", from: reader)
-        let caller = call.caller
-        guard detail.entry.request.isOpen(to: caller) else {
-            throw OperationError.forbidden(
-                permission: "approval.view", detail: "This is somebody else’s request, and none of your roles signs it."
-            )
-        }
+        let detail = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
         return PageAnswer(
             title: title(detail.entry, catalog: call.catalog), body: detailBody(detail, call: call, now: reader.now),
             disclosure: detail.disclosure)

@@ -68,14 +68,16 @@ public enum AuditLogConsole {
                 call.cursors.encode(
                     scope: "approval.list", [.int($0.request.createdAt.microseconds), .string($0.request.id)])
             } : nil
-        return .list(page.map(\.json), next: next)
+        return .list(page.map(\.json), next: next, disclosure: ApprovalList.disclosure(of: page))
     }
 
     private static let viewApproval = Read(
-        "approval.view", summary: "One request: the frozen action, what it would do and who must agree.",
-        path: "/approvals/{id}", permission: "approval.view", schema: approvalSchema, hasVersion: true
+        "approval.view",
+        summary:
+            "One request: the frozen action, what it would do and who must agree. For its requester, those who could sign it, and holders of approval.view.",
+        path: "/approvals/{id}", permission: nil, schema: approvalSchema, hasVersion: true
     ) { call, reader in
-        let detail = try ApprovalDetail.load(call.path["id"] ?? "", from: reader)
+        let detail = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
         return ReadAnswer(detail.json, version: detail.entry.request.version, disclosure: detail.disclosure)
     }
 

@@ -112,6 +112,7 @@ struct EventList: Sendable {
     var disclosure: Disclosure {
         Disclosure(
             "audit.list", tenant: filter.tenant, query: .object(typed.mapValues(JSON.string)), count: rows.count,
-            ids: rows.map(\.id))
+            ids: rows.map(\.id),
+            subjects: [filter.actor, filter.tenant, filter.target].compactMap { $0 })
     }
 }

@@ -53,7 +53,8 @@ enum EventWords {
 
     /// Facts that are no operations, in words.
     static let plain = [
-        "approval.view": "Viewed a request", "audit.entries": "Read leaves of the log",
+        "approval.list": "Looked through requests", "approval.view": "Viewed a request",
+        "audit.entries": "Read leaves of the log",
         "audit.export": "Exported events", "audit.list": "Looked through the audit log",
         "audit.receipt": "Fetched a receipt", "audit.undo": "Asked whether an event can be undone",
         "audit.view": "Read an event", "authz.denial_burst": "Many refusals in a short time",

@@ -45,7 +45,8 @@ enum SearchPage {
         let deeds = try deeds(query, call, people: people, in: reader)
         let search = try TenantSearch.run(query, people: people, in: reader)
         let shown = search.hits.map(\.id) + deeds.compactMap(\.tenant?.id)
-        let disclosure = Disclosure("tenant.search", query: ["q": .string(query)], count: shown.count, ids: shown)
+        let disclosure = Disclosure(
+            "tenant.search", query: ["q": .string(query)], count: shown.count, ids: shown, subjects: shown)
         let body =
             UI.title("Search", lead: "“\(query)”")
             + UI.stack {

@@ -7,8 +7,21 @@ enum Enrolment {
         case reset
     }
 
-    /// The token as it stands in the link, from 32 random bytes.
-    static func token(_ secret: [UInt8]) -> String { "enr_" + Base64.encodeURL(secret) }
-
     static func hash(_ token: String) -> [UInt8] { sha256(Array(token.utf8)) }
+
+    /// A new link for somebody who has not enrolled; whatever links they had before stop working.
+    struct Link {
+        let reveal: [String: Revealed]
+        let statements: [Statement]
+
+        init(_ fresh: Fresh, staff: String, at now: Instant, lasting span: Span) {
+            let token = "enr_" + Base64.encodeURL(fresh.secret("enrolment"))
+            reveal = ["enrolment_link": .page("/enrol?token=\(token)")]
+            statements = [
+                EnrolmentQueries.cancel(of: staff, at: now),
+                EnrolmentQueries.insert(
+                    tokenHash: Enrolment.hash(token), staff: staff, purpose: .join, at: now, expires: now + span),
+            ]
+        }
+    }
 }

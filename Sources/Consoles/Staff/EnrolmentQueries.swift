@@ -30,8 +30,8 @@ enum EnrolmentQueries {
             """, [.bytes(tokenHash), Value(now)])
     }
 
-    /// Other links of the same person stop working.
-    static func cancelOthers(staff: String, at now: Instant) -> Statement {
+    /// The open links of a person stop working.
+    static func cancel(of staff: String, at now: Instant) -> Statement {
         Statement(
             "UPDATE enrolments SET state = 'cancelled', used_at = $2 WHERE staff_id = $1 AND state = 'open'",
             [.text(staff), Value(now)])

@@ -1,15 +1,7 @@
 import Kernel
 
 extension Factor {
-    static let columns = "id, version, staff_id, kind, label, secret, status, created_at"
-
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        StaffSQL.byID("factors", columns, ids, lock: lock, dialect)
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement("SELECT \(columns) FROM factors WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
-    }
+    public static let columns = "id, version, staff_id, kind, label, secret, status, created_at"
 
     /// Active factors of a person, oldest first.
     static func active(of staff: String) -> Statement {
@@ -36,25 +28,10 @@ extension Factor {
             createdAt: try row.instant("created_at"))
     }
 
-    private var values: [Value] {
+    public var values: [Value] {
         [
             .text(id), .int(version), .text(staffID), .text(kind.rawValue), .text(label), .text(secret),
             .text(status.rawValue), Value(createdAt),
-        ]
-    }
-
-    public func insert() -> [Statement] {
-        [Statement("INSERT INTO factors (\(Self.columns)) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", values)]
-    }
-
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                """
-                UPDATE factors SET version = $2, staff_id = $3, kind = $4, label = $5, secret = $6, status = $7,
-                    created_at = $8
-                WHERE id = $1 AND version = $9
-                """, values + [.int(version)], expectedRows: 1)
         ]
     }
 }

@@ -1,16 +1,21 @@
 import Kernel
 
-/// A new colleague with roles and a one-time link to set password and factors.
+/// A new colleague with roles and a one-time link to set password and factors. Inviting somebody again who has not
+/// enrolled yet replaces the invitation: it needs the same permission and the same signatures as the first one did, because
+/// whoever holds the link can become that person.
 public enum InviteStaff: Operation {
     public typealias Target = Staff
     public static let spec = OperationSpec(
         "staff.invite", "Invite staff",
-        summary: "Creates a person with roles; the one-time link you get lets them set a password and a second factor.",
+        summary:
+            "Creates a person with roles, or renews an unused invitation; the one-time link you get lets them set a password and a second factor.",
         permission: "staff.invite", risk: .high)
     public static let creates = true
 
     public struct Input: OperationInput {
-        @Param("E-mail", .email, help: "What they sign in with; it can't belong to anybody else here.")
+        @Param(
+            "E-mail", .email,
+            help: "What they sign in with. Somebody who was invited and has not enrolled yet gets a new link.")
         public var email: String
         @Param("Name", .length(1...120), help: "As colleagues know them.") public var name: String
         @Param("Roles", .choices(Seeds.roles.map(\.id)), help: "What they may do is the sum of these.")
@@ -19,7 +24,9 @@ public enum InviteStaff: Operation {
     }
 
     public struct Facts: Sendable {
+        /// Who has this e-mail, with their live grants.
         let holder: Staff?
+        let grants: [Grant]
         let missingRoles: [String]
         let superAdmins: Int64
     }
@@ -33,9 +40,11 @@ public enum InviteStaff: Operation {
             Role.select(wanted.isEmpty ? [""] : wanted, lock: false, reader.dialect),
         ])
         let found = try Set(rows[2].map { try $0.string("id") })
+        let holder = try rows[0].first.map(Staff.init)
+        let grants = try holder.map { try reader.query(Grant.of([$0.id])).map(Grant.init) } ?? []
         return Facts(
-            holder: try rows[0].first.map(Staff.init), missingRoles: wanted.filter { !found.contains($0) },
-            superAdmins: try rows[1].first?.int("count") ?? 0)
+            holder: holder, grants: grants.filter { $0.isLive(at: reader.now) },
+            missingRoles: wanted.filter { !found.contains($0) }, superAdmins: try rows[1].first?.int("count") ?? 0)
     }
 
     /// `super_admins`: how many active people could co-sign; the rule is waived until there are two.
@@ -44,7 +53,7 @@ public enum InviteStaff: Operation {
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Staff> {
-        if let holder = call.facts.holder {
+        if let holder = call.facts.holder, holder.status != .invited {
             throw .field("email", "Somebody with this e-mail exists already: \(holder.name) (\(holder.id)).")
         }
         let roles = Array(Set(call.input.roles)).sorted()
@@ -54,30 +63,45 @@ public enum InviteStaff: Operation {
         }
         if let sentence = Seeds.separation(Set(roles)) { throw .field("roles", sentence) }
 
-        let staff = Staff(
-            id: call.fresh.id("stf"), email: call.input.email, name: call.input.name, status: .invited,
-            invitedBy: call.person, createdAt: call.now, updatedAt: call.now)
-        let grants = roles.enumerated().map { slot, role in
-            Change.create(
+        let id = call.facts.holder?.id ?? call.fresh.id("stf")
+        let held = Set(call.facts.grants.map(\.role))
+        var changes = call.facts.grants.filter { !roles.contains($0.role) }.map { grant in
+            var after = grant
+            after.revokedAt = call.now
+            return Change.update(grant, to: after)
+        }
+        changes += roles.enumerated().filter { !held.contains($0.element) }.map { slot, role in
+            .create(
                 Grant(
-                    id: call.fresh.id("grt", slot: slot), staffID: staff.id, role: role, grantedBy: call.person,
+                    id: call.fresh.id("grt", slot: slot), staffID: id, role: role, grantedBy: call.person,
                     grantedAt: call.now))
         }
-        let token = Enrolment.token(call.fresh.secret("enrolment"))
+        let link = Enrolment.Link(call.fresh, staff: id, at: call.now, lasting: .hours(24))
+        let facts: [String: JSON] = ["roles": .array(roles.map(JSON.string))]
+        let list = roles.joined(separator: ", ")
+
+        guard let before = call.facts.holder else {
+            let staff = Staff(
+                id: id, email: call.input.email, name: call.input.name, status: .invited, invitedBy: call.person,
+                createdAt: call.now, updatedAt: call.now)
+            return Plan(
+                staff, also: changes, alsoWrite: link.statements, facts: facts, reveal: link.reveal,
+                consequence: "\(staff.name) can enrol with the link within 24 hours and then holds \(list).")
+        }
+        var after = before
+        after.name = call.input.name
+        // Whoever holds the link counts as the one who made the account.
+        after.invitedBy = call.person
+        after.updatedAt = call.now
         return Plan(
-            staff, also: grants,
-            alsoWrite: [
-                EnrolmentQueries.insert(
-                    tokenHash: Enrolment.hash(token), staff: staff.id, purpose: .join, at: call.now,
-                    expires: call.now + .hours(24))
-            ],
-            facts: ["roles": .array(roles.map(JSON.string))], reveal: ["enrolment_token": token],
+            nil, also: [.update(before, to: after)] + changes, alsoWrite: link.statements,
+            facts: facts.merging(["renewed": true]) { _, new in new }, reveal: link.reveal,
             consequence:
-                "\(staff.name) can enrol with the link within 24 hours and then holds \(roles.joined(separator: ", "))."
+                "\(after.name) can enrol with the new link within 24 hours and then holds \(list); no earlier link works."
         )
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
-        .impossible("An invitation can't be taken back here; it expires unused after 24 hours.")
+        .impossible("An invitation can't be taken back here; its link runs out unused after 24 hours.")
     }
 }

@@ -1,15 +1,7 @@
 import Kernel
 
 extension Role {
-    static let columns = "id, version, title, summary"
-
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        StaffSQL.byID("roles", columns, ids, lock: lock, dialect)
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement("SELECT \(columns) FROM roles WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
-    }
+    public static let columns = "id, version, title, summary"
 
     public init(_ row: Row) throws {
         self.init(
@@ -17,31 +9,11 @@ extension Role {
             summary: try row.string("summary"))
     }
 
-    private var values: [Value] { [.text(id), .int(version), .text(title), .text(summary)] }
-
-    public func insert() -> [Statement] {
-        [Statement("INSERT INTO roles (\(Self.columns)) VALUES ($1, $2, $3, $4)", values)]
-    }
-
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                "UPDATE roles SET version = $2, title = $3, summary = $4 WHERE id = $1 AND version = $5",
-                values + [.int(version)], expectedRows: 1)
-        ]
-    }
+    public var values: [Value] { [.text(id), .int(version), .text(title), .text(summary)] }
 }
 
 extension RolePermission {
-    static let columns = "id, version, role_id, permission, limits"
-
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        StaffSQL.byID("role_permissions", columns, ids, lock: lock, dialect)
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement("SELECT \(columns) FROM role_permissions WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
-    }
+    public static let columns = "id, version, role_id, permission, limits"
 
     public init(_ row: Row) throws {
         var limits: [Limit]?
@@ -55,38 +27,16 @@ extension RolePermission {
         id = try row.string("id")
     }
 
-    private var values: [Value] {
+    public var values: [Value] {
         [
             .text(id), .int(version), .text(role), .text(permission),
             Value(limits.map { Self.json($0).canonicalText }),
         ]
     }
-
-    public func insert() -> [Statement] {
-        [Statement("INSERT INTO role_permissions (\(Self.columns)) VALUES ($1, $2, $3, $4, $5)", values)]
-    }
-
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                """
-                UPDATE role_permissions SET version = $2, role_id = $3, permission = $4, limits = $5
-                WHERE id = $1 AND version = $6
-                """, values + [.int(version)], expectedRows: 1)
-        ]
-    }
 }
 
 extension Grant {
-    static let columns = "id, version, staff_id, role_id, granted_by, granted_at, expires_at, revoked_at"
-
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        StaffSQL.byID("grants", columns, ids, lock: lock, dialect)
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement("SELECT \(columns) FROM grants WHERE id > $1 ORDER BY id LIMIT \(limit)", [.text(cursor)])
-    }
+    public static let columns = "id, version, staff_id, role_id, granted_by, granted_at, expires_at, revoked_at"
 
     /// Every grant of some people, revoked ones too. Through `grants_staff`.
     static func of(_ staff: [String]) -> Statement {
@@ -114,25 +64,10 @@ extension Grant {
             revokedAt: try row.optionalInstant("revoked_at"))
     }
 
-    private var values: [Value] {
+    public var values: [Value] {
         [
             .text(id), .int(version), .text(staffID), .text(role), .text(grantedBy), Value(grantedAt),
             Value(expiresAt), Value(revokedAt),
-        ]
-    }
-
-    public func insert() -> [Statement] {
-        [Statement("INSERT INTO grants (\(Self.columns)) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", values)]
-    }
-
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                """
-                UPDATE grants SET version = $2, staff_id = $3, role_id = $4, granted_by = $5, granted_at = $6,
-                    expires_at = $7, revoked_at = $8
-                WHERE id = $1 AND version = $9
-                """, values + [.int(version)], expectedRows: 1)
         ]
     }
 }

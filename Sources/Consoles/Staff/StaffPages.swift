@@ -82,6 +82,7 @@ enum StaffPages {
                     UI.panelBody {
                         if detail.factors.isEmpty {
                             UI.hint("None yet: the enrolment link was not used.")
+                            newLink(detail, call.caller, at: now)
                         } else {
                             UI.facts(detail.factors.map { ($0.label, factorFact($0, now: now)) })
                         }
@@ -96,6 +97,19 @@ enum StaffPages {
                 }
             }
         return PageAnswer(title: staff.name, body: body, disclosure: detail.disclosure)
+    }
+
+    /// The invitation again, filled in; for whoever may invite.
+    private static func newLink(_ detail: StaffDetail, _ caller: Caller, at now: Instant) -> Node {
+        let staff = detail.staff
+        guard staff.status == .invited, caller.permissions.contains(InviteStaff.spec.permission) else {
+            return .none
+        }
+        var address = PageAddress(path: "/staff/new").with("input.email", staff.email).with("input.name", staff.name)
+        for grant in detail.grants where grant.isLive(at: now) {
+            address = address.with("input.roles", grant.role)
+        }
+        return el("p", .class("row")) { UI.linkButton("Send a new link…", href: address.text, size: .small) }
     }
 
     static func factorFact(_ factor: Factor, now: Instant) -> Node {

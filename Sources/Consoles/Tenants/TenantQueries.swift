@@ -1,68 +1,21 @@
 import Kernel
 
 extension Tenant {
-    static let columns = """
-        id, version, external_id, slug, name, status, resumes_to, then_resumes_to, plan, tier, region, owner_id, csm_id, \
+    public static let columns = """
+        id, version, external_id, slug, name, name_key, status, resumes_to, then_resumes_to, plan, tier, region, owner_id, csm_id, \
         metadata, created_at, updated_at, status_since, deletion_eligible_at, last_activity_at
         """
 
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        Statement(
-            "SELECT \(columns) FROM tenants WHERE id IN (\(placeholders(ids.count))) ORDER BY id\(lock ? dialect.forUpdate : "")",
-            ids.map(Value.text))
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement(
-            "SELECT \(columns) FROM tenants WHERE id > $1 ORDER BY id LIMIT $2", [.text(cursor), .int(Int64(limit))])
-    }
-
-    public func insert() -> [Statement] {
+    public var values: [Value] {
         [
-            Statement(
-                """
-                INSERT INTO tenants (id, version, external_id, slug, name, name_key, status, resumes_to, \
-                then_resumes_to, plan, tier, region, owner_id, csm_id, metadata, created_at, updated_at, status_since, \
-                deletion_eligible_at, last_activity_at) \
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-                """,
-                [.text(id), .int(version), .text(externalID)] + changing
-                    + [.int(createdAt.microseconds)] + times, expectedRows: 1)
+            .text(id), .int(version), .text(externalID), .text(slug), .text(name), .text(nameKey),
+            .text(status.rawValue),
+            Value(resumesTo?.rawValue), Value(thenResumesTo?.rawValue), .text(plan), .text(tier), .text(region),
+            Value(ownerID), Value(csmID), Value(metadataJSON), Value(createdAt), Value(updatedAt), Value(statusSince),
+            Value(deletionEligibleAt), Value(lastActivityAt),
         ]
     }
 
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                """
-                UPDATE tenants SET version = $1, slug = $2, name = $3, name_key = $4, status = $5, resumes_to = $6, \
-                then_resumes_to = $7, plan = $8, tier = $9, region = $10, owner_id = $11, csm_id = $12, metadata = $13, \
-                updated_at = $14, status_since = $15, deletion_eligible_at = $16, last_activity_at = $17 \
-                WHERE id = $18 AND version = $19
-                """,
-                [.int(self.version)] + changing + times + [.text(id), .int(version)], expectedRows: 1)
-        ]
-    }
-
-    private var changing: [Value] {
-        [
-            .text(slug), .text(name), .text(nameKey), .text(status.rawValue), Value(resumesTo?.rawValue),
-            Value(thenResumesTo?.rawValue), .text(plan), .text(tier), .text(region), Value(ownerID), Value(csmID),
-            Value(metadataJSON),
-        ]
-    }
-
-    private var times: [Value] {
-        [
-            .int(updatedAt.microseconds), .int(statusSince.microseconds), Value(deletionEligibleAt),
-            .int(lastActivityAt.microseconds),
-        ]
-    }
-}
-
-/// `$1, $2, …`
-func placeholders(_ count: Int, from first: Int = 1) -> String {
-    (first..<first + count).map { "$\($0)" }.joined(separator: ", ")
 }
 
 enum TenantQueries {

@@ -85,7 +85,9 @@ enum TenantReads {
     }
 
     static func disclosure(of query: String, _ hits: [TenantSearch.Hit]) -> Disclosure {
-        Disclosure("tenant.search", query: ["q": .string(query)], count: hits.count, ids: hits.map(\.id))
+        Disclosure(
+            "tenant.search", query: ["q": .string(query)], count: hits.count, ids: hits.map(\.id),
+            subjects: hits.map(\.id))
     }
 
     static func find(_ call: ReadCall, in reader: any Reader) throws -> Tenant {

@@ -1,47 +1,12 @@
 import Kernel
 
 extension Membership {
-    static let columns = "id, version, tenant_id, user_id, role, status, invited_at, joined_at, revoked_at"
+    public static let columns = "id, version, tenant_id, user_id, role, status, invited_at, joined_at, revoked_at"
 
-    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        Statement(
-            """
-            SELECT \(columns) FROM memberships WHERE id IN (\(placeholders(ids.count))) \
-            ORDER BY id\(lock ? dialect.forUpdate : "")
-            """, ids.map(Value.text))
-    }
-
-    public static func selectAll(after cursor: String, limit: Int) -> Statement {
-        Statement(
-            "SELECT \(columns) FROM memberships WHERE id > $1 ORDER BY id LIMIT $2",
-            [.text(cursor), .int(Int64(limit))])
-    }
-
-    public func insert() -> [Statement] {
+    public var values: [Value] {
         [
-            Statement(
-                """
-                INSERT INTO memberships (id, version, tenant_id, user_id, role, status, invited_at, joined_at, \
-                revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-                """,
-                [
-                    .text(id), .int(version), .text(tenant), .text(userID), .text(role.rawValue),
-                    .text(status.rawValue), Value(invitedAt), Value(joinedAt), Value(revokedAt),
-                ], expectedRows: 1)
-        ]
-    }
-
-    public func update(expecting version: Int64) -> [Statement] {
-        [
-            Statement(
-                """
-                UPDATE memberships SET version = $1, role = $2, status = $3, invited_at = $4, joined_at = $5, \
-                revoked_at = $6 WHERE id = $7 AND version = $8
-                """,
-                [
-                    .int(self.version), .text(role.rawValue), .text(status.rawValue), Value(invitedAt), Value(joinedAt),
-                    Value(revokedAt), .text(id), .int(version),
-                ], expectedRows: 1)
+            .text(id), .int(version), .text(tenant), .text(userID), .text(role.rawValue), .text(status.rawValue),
+            Value(invitedAt), Value(joinedAt), Value(revokedAt),
         ]
     }
 }

@@ -3,7 +3,7 @@ import Kernel
 /// The page of one operation: its fields at the left and, once asked for, what it would do at the right.
 ///
 /// It posts to `url` with `action=preview` or `action=confirm`, the fields `input.<name>`, `reason_code`,
-/// `justification`, `ticket`, `confirm`, `code`, and the hidden `csrf`, `idempotency_key`, `version` and, beside a
+/// `justification`, `ticket`, `confirm`, `code`, and the hidden `csrf`, `author`, `idempotency_key`, `version` and, beside a
 /// preview, `previewed`: `OperationFormModel.fingerprint` of what the preview looked at. A confirm whose fields have
 /// another fingerprint should be answered with a new preview.
 public struct OperationFormModel: Sendable {
@@ -50,6 +50,8 @@ public struct OperationFormModel: Sendable {
     public var refusal: String?
     public var preview: Preview?
     public var csrf: String
+    /// Whose text it holds, as the server knows them: a form kept through the end of a session comes back to nobody else.
+    public var author = ""
     public var idempotencyKey: String
     public var version: Int64?
     /// The person's factor is too old for this operation: asks for a code in place.
@@ -221,6 +223,7 @@ public enum OperationViews {
                     Attribute("data-guard", model.isFilled ? "filled" : ""), Attribute("novalidate")
                 ) {
                     UI.hiddenField("csrf", model.csrf)
+                    UI.hiddenField("author", model.author)
                     UI.hiddenField("idempotency_key", model.idempotencyKey)
                     if let version = model.preview?.version ?? model.version {
                         UI.hiddenField("version", String(version))

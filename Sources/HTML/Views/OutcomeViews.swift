@@ -23,8 +23,6 @@ public struct OperationResultModel: Sendable {
     public var now: Instant
     /// The person may open the event's page (`audit.view`); otherwise its id stands as text.
     public var linksEvent: Bool
-    /// Scheme and authority of the console, for links that are passed on.
-    public var origin = ""
 
     /// "Suspend Acme Robotics": what was done, to whom.
     public var heading: String {
@@ -187,7 +185,7 @@ extension OperationViews {
                             if model.linksEvent { el("a", .href(event)) { "See the event" } }
                         }
                     }
-                    reveal(applied.reveal, origin: model.origin)
+                    reveal(applied.reveal)
                     el("section", .class("panel"), .label("What changed")) {
                         UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
                     }
@@ -227,13 +225,8 @@ extension OperationViews {
     }
 
     /// Values that are shown once and stored nowhere.
-    private static func reveal(_ secrets: [String: String], origin: String) -> Node {
-        guard !secrets.isEmpty else { return .none }
-        var values = secrets
-        // What the invited person needs is an address, not a token.
-        if let token = values.removeValue(forKey: "enrolment_token") {
-            values["enrolment_link"] = "\(origin)/enrol?token=\(token)"
-        }
+    private static func reveal(_ values: [String: String]) -> Node {
+        guard !values.isEmpty else { return .none }
         return UI.panel("Shown once", id: "r-reveal") {
             UI.panelBody {
                 el("p") { "Copy it now: it is stored nowhere and can’t be shown again." }

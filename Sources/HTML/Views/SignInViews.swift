@@ -114,8 +114,8 @@ public enum SignInViews {
                 UI.button("Continue", style: .primary, size: .large, icon: "key", block: true)
             }
             + el("p", .class("small muted")) {
-                "A session lasts 8 hours, or 30 minutes without activity. Lost access? A super_admin can send you a new "
-                "enrolment link."
+                "A session lasts 8 hours, or 30 minutes without activity. Lost your authenticator? A recovery code takes its "
+                "place in the next step. Not enrolled yet, and the link has run out? Whoever invites staff can send a new one."
             }
     }
 

@@ -55,6 +55,7 @@ struct PortionCheck: Sendable {
     var events: Int64 = 0
     var values: Int64 = 0
     var erased: Int64 = 0
+    var claims = ErasureClaims()
 }
 
 /// Checks one stored event against its own leaf: projections, commitments, named rows.
@@ -80,6 +81,7 @@ struct EntryCheck {
             return
         }
         result.events += 1
+        result.claims.meet(event.id, leaf.json)
         checkProjections(event, leaf.json, index)
 
         var members: [String: JSON] = [:]
@@ -131,21 +133,26 @@ struct EntryCheck {
     /// Types whose own id is the person or customer their documents are about.
     private static let selfSubjects: Set<String> = ["staff", "tenant", "user"]
 
+    /// What the event itself tells of whose data a member is; the rest only the table knows.
     private mutating func expectSubject(of member: String, _ leaf: LeafReader, _ event: String, _ at: Int64) {
-        let subject: String?
+        func id(_ part: String, of types: Set<String>) -> String? {
+            leaf.json[part]?["type"]?.string.map(types.contains) == true ? leaf.json[part]?["id"]?.string : nil
+        }
+        let expected: [String?]
         switch member {
-        case "actor_ip", "user_agent":
-            subject = leaf.json["actor"]?["type"]?.string == "staff" ? leaf.json["actor"]?["id"]?.string : nil
+        case "actor_ip", "user_agent": expected = [id("actor", of: ["staff"])]
+        case "justification": expected = [id("actor", of: ["staff"]), id("target", of: Self.selfSubjects)]
+        case "ticket": expected = [id("target", of: Self.selfSubjects)]
         default:
             let parts = member.split(separator: ".")
             guard parts.count == 3, parts[0] == "changes", let position = Int(parts[1]), position < leaf.changes.count
-            else {
-                return
-            }
+            else { return }
             let change = leaf.changes[position]
-            subject = Self.selfSubjects.contains(change.type) ? change.id : nil
+            expected = [Self.selfSubjects.contains(change.type) ? change.id : nil]
         }
-        if let subject { subjects.append((at, SubjectNaming(subject: subject, eventID: event, member: member))) }
+        for subject in expected.compactMap(\.self) {
+            subjects.append((at, SubjectNaming(subject: subject, eventID: event, member: member)))
+        }
     }
 
     private mutating func checkProjections(_ event: StoredEvent, _ leaf: JSON, _ index: Int64?) {
@@ -189,7 +196,7 @@ struct EntryCheck {
                             "The sealed member \(member) is gone, and no erasure says so."))
                     continue
                 }
-                guard let door = doors[door], let leaf = try? LeafReader(door.leaf),
+                guard let leaf = doors[door].flatMap({ try? LeafReader($0.leaf) }),
                     leaf.json["action"]?.string?.hasPrefix("erasure.") == true
                 else {
                     result.findings.append(
@@ -199,6 +206,7 @@ struct EntryCheck {
                     continue
                 }
                 result.erased += 1
+                result.claims.claim(event, member, by: door)
                 if member == "details", let rows = digestsMissing[event] { result.unknownRows[event] = rows }
             }
         }

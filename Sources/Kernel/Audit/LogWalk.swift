@@ -16,6 +16,7 @@ struct LogWalk: Sendable {
     var namings = NamingSum()
     let namingKey: [UInt8]
     var unknownRows: [String: Int64] = [:]
+    var claims = ErasureClaims()
     var checkpoints: Int64 = 0
     var report = VerificationReport()
 
@@ -142,7 +143,7 @@ struct LogWalk: Sendable {
                     })
             ),
             ("namings", namings.json), ("unknown_rows", .object(unknownRows.mapValues(JSON.int))),
-            ("checkpoints", .int(checkpoints)), ("report", report.json),
+            ("claims", claims.json), ("checkpoints", .int(checkpoints)), ("report", report.json),
         ])
     }
 
@@ -153,7 +154,8 @@ struct LogWalk: Sendable {
             let agrees = json["agrees"]?.array?.compactMap(\.bool), agrees.count == 3,
             let lastAgreed = json["last_agreed"]?.int, let namings = json["namings"].flatMap({ NamingSum($0) }),
             let checkpoints = json["checkpoints"]?.int, let suspects = json["suspects"]?.array,
-            let report = json["report"], let findings = report["findings"]?.array
+            let claims = json["claims"].flatMap({ ErasureClaims($0) }), let report = json["report"],
+            let findings = report["findings"]?.array
         else { return nil }
         self.size = size
         self.next = next
@@ -161,6 +163,7 @@ struct LogWalk: Sendable {
         self.agrees = agrees
         self.lastAgreed = lastAgreed
         self.namings = namings
+        self.claims = claims
         self.checkpoints = checkpoints
         self.trees = []
         for tree in trees {
@@ -246,9 +249,10 @@ public struct KnownCheckpoints: Sendable {
     private static func notes(in text: String) -> [(note: String, source: String)] {
         guard text.utf8.first == UInt8(ascii: "{") else { return [(text, "the given checkpoint")] }
         return text.split(separator: "\n").enumerated().compactMap { line, record in
-            (try? JSON(parsing: String(record)))?["note"]?.string.map {
-                ($0, "the given checkpoints, line \(line + 1)")
-            }
+            let json = try? JSON(parsing: String(record))
+            if json?["succession"] != nil { return nil }
+            // A line that is neither stands as it is, and is then found to be no note.
+            return (json?["note"]?.string ?? String(record), "the given checkpoints, line \(line + 1)")
         }
     }
 

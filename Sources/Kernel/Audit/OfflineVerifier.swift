@@ -47,6 +47,7 @@ private struct OfflineExport {
     private var count: Int64?
     private var number = 0
     private var seen: Set<Int64> = []
+    private var claims = ErasureClaims()
 
     init(key: VerifierKey, against: [String]) {
         self.key = key
@@ -146,6 +147,7 @@ private struct OfflineExport {
                 Finding(.projectionEdited, index: index, event: name, row: row, "The line's id is not the event's."))
         }
         report.eventsChecked += 1
+        if let name { claims.meet(name, event.json) }
         let sealed = json["sealed"]?.object ?? [:]
         let erased = json["erased"]?.object ?? [:]
         for (member, commitment) in event.commitments {
@@ -160,8 +162,9 @@ private struct OfflineExport {
                             "The sealed member \(member) is not the value the event commits to."))
                     continue
                 }
-            } else if erased[member]?.string != nil {
+            } else if let erasure = erased[member]?.string {
                 report.erasedValues += 1
+                claims.claim(name ?? "", member, by: erasure)
             } else {
                 report.add(
                     Finding(
@@ -213,7 +216,14 @@ private struct OfflineExport {
                         "The export holds \(tree.size) entries; its checkpoint covers \(checkpoint.size)."))
             }
         }
-        if !isFull { report.notes.append("A filtered export: what it leaves out can't be seen from it.") }
+        if isFull {
+            for finding in claims.findings() { report.add(finding) }
+        } else {
+            report.notes.append("A filtered export: what it leaves out can't be seen from it.")
+            if report.erasedValues > 0 {
+                report.notes.append("Whether its erasures are in the log can be seen from a full export only.")
+            }
+        }
         return report
     }
 }

@@ -176,6 +176,7 @@ public struct Verifier: Sendable {
         walk.report.erasedValues += portion.erased
         walk.namings.add(portion.namings)
         walk.unknownRows.merge(portion.unknownRows) { first, _ in first }
+        walk.claims.add(portion.claims)
 
         var checkpoints: [Int64: [KnownCheckpoint]] = [:]
         for stored in portion.checkpoints {
@@ -301,6 +302,8 @@ public struct Verifier: Sendable {
             }
             try check.settle(store, reader)
             findings += check.result.findings
+            let later = check.result.claims.met
+            findings += start.claims.findings(leavingOut: { later[$0] != nil })
 
             var expected = start.namings
             expected.add(check.result.namings)

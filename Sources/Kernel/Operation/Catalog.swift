@@ -42,7 +42,7 @@ public struct AnyOperation: Sendable {
         var effects: [Effect]
         var facts: [String: JSON]
         var details: (value: JSON, subjects: [String])?
-        var reveal: [String: String]
+        var reveal: [String: Revealed]
         var consequence: String
         var recordsDigests: Bool
         var createdTarget: String?
@@ -125,8 +125,9 @@ public struct AnyEntityType: Sendable {
     public let table: String
     public let idPrefix: String
     public let load: @Sendable (_ id: String, _ lock: Bool, any Reader) throws -> (any Entity)?
-    /// Rows in id order after `cursor`.
-    public let page: @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [any Entity]
+    /// Rows in id order after `cursor`, and which columns of each are not as they would be stored.
+    public let page:
+        @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [(entity: any Entity, edited: [String])]
 
     public init<E: Entity>(_ entity: E.Type) {
         type = E.type
@@ -134,7 +135,10 @@ public struct AnyEntityType: Sendable {
         idPrefix = E.idPrefix
         load = { id, lock, reader in try E.load(id, lock: lock, from: reader) }
         page = { cursor, limit, reader in
-            try reader.query(E.selectAll(after: cursor, limit: limit)).map { try E($0) }
+            try reader.query(E.selectAll(after: cursor, limit: limit)).map { row in
+                let entity = try E(row)
+                return (entity, entity.columnsEdited(in: row))
+            }
         }
     }
 }

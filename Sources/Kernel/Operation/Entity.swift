@@ -1,6 +1,6 @@
 /// Something the log knows by type and id: a governed row.
 ///
-/// A conforming type lives in its console's folder; its SQL in `…Queries.swift` beside it.
+/// A conforming type lives in its console's folder, its columns and queries in `…Queries.swift` beside it.
 public protocol Entity: Sendable {
     /// `tenant`: the singular noun in action names, events and paths.
     static var type: String { get }
@@ -22,16 +22,12 @@ public protocol Entity: Sendable {
     /// How a person would call it: a tenant's name.
     var displayName: String { get }
 
-    /// Loads rows by id; `lock` takes the row lock until commit.
-    static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement
-    /// All rows in id order after `cursor`: what verification walks.
-    static func selectAll(after cursor: String, limit: Int) -> Statement
+    /// Every column of the table by commas, `id` and `version` first, derived ones too: what is written, read back, and
+    /// compared by verification.
+    static var columns: String { get }
+    /// The columns' values. `init` of what was stored and `values` MUST be each other's inverse.
+    var values: [Value] { get }
     init(_ row: Row) throws
-
-    /// Inserts this row.
-    func insert() -> [Statement]
-    /// Writes this row over the one with version `expecting`; MUST carry `WHERE version = …` and `expectedRows: 1`.
-    func update(expecting version: Int64) -> [Statement]
 }
 
 extension Entity {

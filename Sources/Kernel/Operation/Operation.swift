@@ -151,6 +151,12 @@ public struct Effect: Sendable, Hashable {
     }
 }
 
+/// What an answer shows once.
+public enum Revealed: Sendable, Hashable {
+    /// A page of the console, by its path; the pipeline puts the console's URL before it.
+    case page(String)
+}
+
 /// What an operation would do. Pure data: preview, approval, bulk rehearsal and execution look at the same value.
 public struct Plan<Target: Entity>: Sendable {
     /// The target's new state (its version is raised by the pipeline); `nil` when the target itself stays as it is.
@@ -165,7 +171,7 @@ public struct Plan<Target: Entity>: Sendable {
     /// Sealed event member `details`, with the subjects it is about.
     public var details: (value: JSON, subjects: [String])?
     /// Shown once in the response and stored nowhere: a one-time link.
-    public var reveal: [String: String]
+    public var reveal: [String: Revealed]
     /// One sentence for preview and result: "Acme Robotics is suspended; its 46 members can't sign in."
     public var consequence: String
     /// Records changes by digest in the sealed details instead of one by one (batches of up to 1,000 rows).
@@ -173,7 +179,8 @@ public struct Plan<Target: Entity>: Sendable {
 
     public init(
         _ after: Target?, also: [Change] = [], alsoWrite: [Statement] = [], effects: [Effect] = [],
-        facts: [String: JSON] = [:], details: (value: JSON, subjects: [String])? = nil, reveal: [String: String] = [:],
+        facts: [String: JSON] = [:], details: (value: JSON, subjects: [String])? = nil,
+        reveal: [String: Revealed] = [:],
         recordsDigests: Bool = false, consequence: String
     ) {
         self.after = after

@@ -43,42 +43,6 @@ public struct MasterKey: Sendable {
         return "postern-master:\(id(of: bytes)):\(Base64.encode(bytes))\n"
     }
 
-    /// Reads a key file; refuses one that others may read.
-    public static func load(file path: String) throws(Invalid) -> MasterKey {
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
-            let mode = (attributes[.posixPermissions] as? NSNumber)?.intValue
-        else {
-            throw Invalid("The master key file \(path) can't be read; check that it exists and belongs to this user.")
-        }
-        guard mode & 0o077 == 0 else {
-            throw Invalid("The master key file \(path) can be read by others; run: chmod 600 \(path)")
-        }
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw Invalid("The master key file \(path) can't be read; check that it belongs to this user.")
-        }
-        return try MasterKey(parsing: String(decoding: data, as: UTF8.self))
-    }
-
-    /// Runs a command through `/bin/sh` and reads the key it prints.
-    public static func load(command: String) throws(Invalid) -> MasterKey {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", command]
-        process.standardOutput = output
-        do {
-            try process.run()
-        } catch {
-            throw Invalid("The master key command could not be started: \(error.localizedDescription)")
-        }
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw Invalid("The master key command ended with status \(process.terminationStatus).")
-        }
-        return try MasterKey(parsing: String(decoding: data, as: UTF8.self))
-    }
-
     /// `<key id>.<base64url of nonce ‖ ciphertext ‖ tag>`. `context` is authenticated with it: a sealed value moved to
     /// another row does not open.
     public func seal(_ bytes: [UInt8], context: String) -> String {

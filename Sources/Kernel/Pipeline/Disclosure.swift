@@ -10,11 +10,14 @@ public struct Disclosure: Sendable {
     public let count: Int?
     /// The ids shown; only their digest is kept, and only with a count.
     public let ids: [String]
+    /// Whose data the query may be, beside the target and who asks: erasing one of them erases the query.
+    public let subjects: [String]
 
     public init(
         _ action: String, target: (type: String, id: String)? = nil, tenant: String? = nil, query: JSON? = nil,
-        count: Int?, ids: [String] = []
+        count: Int?, ids: [String] = [], subjects: [String] = []
     ) {
+        self.subjects = subjects
         self.action = action
         self.target = target
         self.tenant = tenant

@@ -27,6 +27,8 @@ public struct Pipeline: Sendable {
         public var stepUpAge: Span = .minutes(5)
         /// How many requests one person may have open.
         public var openRequests = 20
+        /// How people reach the console, without a slash at the end; one-time links begin with it.
+        public var consoleURL = "http://localhost:8080"
         public init() {}
     }
 
@@ -145,9 +147,6 @@ public struct Pipeline: Sendable {
             errors += error.errors
         }
         let (justification, ticket, missing) = Self.justify(request, spec, malformed: &errors)
-        if let target = request.target, !operation.creates, !Self.isPlausibleID(target) {
-            throw .notFound("There is no \(operation.targetType) \(target.prefix(60)).")
-        }
         guard let input, errors.isEmpty else {
             throw .invalid(errors + (isPreview ? [] : missing))
         }
@@ -157,6 +156,9 @@ public struct Pipeline: Sendable {
             throw .forbidden(
                 permission: spec.permission,
                 detail: "\(spec.title) needs the permission \(spec.permission), which none of your roles holds.")
+        }
+        if let target = request.target, !operation.creates, !Self.isPlausibleID(target) {
+            throw .notFound("There is no \(operation.targetType) \(target.prefix(60)).")
         }
         if !isPreview {
             if !caller.isSystem, spec.risk >= .high {
@@ -361,7 +363,8 @@ public struct Pipeline: Sendable {
         let applied = Applied(
             operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
             before: before, after: after, consequence: plan.consequence,
-            undo: undo.map { ($0.operation, $0.until) }, reveal: plan.reveal, version: main?.after.version,
+            undo: undo.map { ($0.operation, $0.until) }, reveal: plan.reveal.mapValues(shown),
+            version: main?.after.version,
             created: operation.creates)
         if let key {
             let body = JSON.members([
@@ -378,6 +381,12 @@ public struct Pipeline: Sendable {
                     person: admitted.caller.person, key: key, at: now))
         }
         return Outcome(.applied(applied), replayed: false)
+    }
+
+    private func shown(_ revealed: Revealed) -> String {
+        switch revealed {
+        case .page(let path): settings.consoleURL + path
+        }
     }
 
     /// e, first half: a rule matched, so the action is frozen and waits.
@@ -397,7 +406,7 @@ public struct Pipeline: Sendable {
             let twin = try records.approval(row)
             guard twin.expiresAt <= now else {
                 throw OperationError.conflict(
-                    "The same request is already waiting for approval: \(twin.id). Cancel it first, or wait.",
+                    "The same request is already waiting for approval: \(twin.id). Wait until it is decided on; it expires at \(twin.expiresAt.rfc3339).",
                     legal: nil)
             }
             // One whose window is over makes room.
@@ -411,7 +420,7 @@ public struct Pipeline: Sendable {
         let open = try tx.first(records.openApprovals(requester: admitted.caller.person, at: now))?.int("count") ?? 0
         guard open < settings.openRequests else {
             throw OperationError.conflict(
-                "You have \(open) requests waiting for approval, which is the most one person may have. Cancel some first.",
+                "You have \(open) requests waiting for approval, which is the most one person may have. Wait until some are decided on or expire.",
                 legal: nil)
         }
 
@@ -855,7 +864,8 @@ public struct Pipeline: Sendable {
             JSON.members([
                 ("query", disclosure.query),
                 ("ids_sha256", disclosure.count.map { _ in .string(sha256(ids).hex) }),
-            ]), subjects: [caller.person] + (disclosure.target.map { [$0.id] } ?? []))
+            ]),
+            subjects: Set([caller.person] + (disclosure.target.map { [$0.id] } ?? []) + disclosure.subjects).sorted())
         try await record([draft])
         folding.remember(key, at: now)
     }

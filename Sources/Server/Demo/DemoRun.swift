@@ -22,7 +22,7 @@ extension ServerInstallation {
             accounts = try await make(deployment, in: data)
         }
         let running = try await Running.open(deployment)
-        let welcome = welcome(accounts ?? [], at: running.staffURL, data: data)
+        let welcome = welcome(accounts ?? [], at: deployment.staffURL, of: deployment.configuration)
         try await running.serve(listeners: []) { [terminal] in terminal.write(welcome) }
     }
 
@@ -70,7 +70,7 @@ extension ServerInstallation {
                 let state = try await DemoQueries.content(of: database)
                 await database.close()
                 switch state {
-                case .log(Deployment.demoOrigin) where isMade: return
+                case .log(let name) where isMade && Deployment.isDemoOrigin(name): return
                 case .empty where !isMade:
                     // What an interrupted making left beside a database that was then made anew.
                     try removeKeys(deployment)
@@ -153,13 +153,16 @@ extension ServerInstallation {
         }
     }
 
-    private func welcome(_ accounts: [DemoAccount], at url: String, data: String) -> String {
+    private func welcome(_ accounts: [DemoAccount], at url: String, of configuration: Configuration) -> String {
+        let data = configuration.value("data")
+        // Where the demo lies elsewhere, the other command must be told so too.
+        let place = data == Deployment.demoDefaults["data"] ? "" : "POSTERN_DATA=\(data) "
         let width = (accounts.map(\.email.count).max() ?? 0) + 2
         func column(_ text: String) -> String { text + String(repeating: " ", count: max(1, width - text.count)) }
         var lines = ["", "\(terminal.bold("Northwind Cloud is at \(url)"))", "", "Sign in as:"]
         lines += accounts.map { "  \(column($0.email))\($0.password)   \($0.roles.joined(separator: ", "))" }
         lines += [
-            "", "The code comes from: postern demo code EMAIL",
+            "", "The code comes from: \(place)\(program) demo code EMAIL",
             "All of it is in \(DemoAccount.file(in: data)). Ctrl-C stops.", "",
         ]
         return lines.joined(separator: "\n") + "\n"

@@ -20,14 +20,14 @@ struct DemoStory: Sendable {
         // The people, one a few minutes after the other.
         for (index, person) in DemoPerson.all.enumerated() {
             at(118, hour: 9, minute: Int64(index) * 7)
-            let token =
+            let link =
                 index == 0
                 ? try await running.applied(
                     "staff.bootstrap", ["email": .string(person.email), "name": .string(person.name)],
                     by: .system("demo")
-                ).reveal["enrolment_token"]
+                ).reveal["enrolment_link"]
                 : try await invite(person, by: cast[DemoPerson.all[0].email]!)
-            let account = try await enrol(person, token ?? "")
+            let account = try await enrol(person, by: link ?? "")
             cast[person.email] = account
             accounts.append(account)
         }
@@ -131,7 +131,8 @@ struct DemoStory: Sendable {
         )
     }
 
-    private func enrol(_ person: DemoPerson, _ token: String) async throws -> DemoAccount {
+    private func enrol(_ person: DemoPerson, by link: String) async throws -> DemoAccount {
+        let token = link.split(separator: "=").last.map(String.init) ?? ""
         let offer = try await running.signIn.enrolmentOffer(token: token)
         let account = DemoAccount(
             email: person.email, password: DemoAccount.newPassword(for: person.email), totpSecret: offer.totpSecret,
@@ -161,7 +162,7 @@ struct DemoStory: Sendable {
                 "roles": .array(person.roles.map(JSON.string)),
             ],
             "Joins the team for the start of Postern.", by: account)
-        return applied.reveal["enrolment_token"]
+        return applied.reveal["enrolment_link"]
     }
 
     // MARK: Deeds

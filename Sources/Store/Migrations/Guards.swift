@@ -79,9 +79,11 @@ enum Guards {
         BEGIN
             IF NOT EXISTS (
                 SELECT 1 FROM public.events e WHERE e.id = erasure_event AND e.action LIKE 'erasure.%'
+                    AND e.target_id = erased_subject
                     AND e.tx = pg_current_xact_id() AND e.tx_at = transaction_timestamp())
             THEN
-                RAISE EXCEPTION 'no erasure event % in this transaction', erasure_event USING ERRCODE = 'PT002';
+                RAISE EXCEPTION 'no erasure event % about % in this transaction', erasure_event, erased_subject
+                    USING ERRCODE = 'PT002';
             END IF;
             FOR entry IN
                 SELECT s.event_id AS event, array_agg(s.member ORDER BY s.member) AS members, e.retention_class AS kept
@@ -108,6 +110,7 @@ enum Guards {
     /// Tables whose rows are written once.
     private static let appendOnly = [
         "events", "event_entity", "sealed_subject", "sealed_erasure", "log_leaf", "log_tile", "log_checkpoint",
+        "tenant_status_history",
     ]
 
     private static let sqlite =

@@ -52,7 +52,12 @@ extension StaffAPI {
                 let filter = try await context.pipeline.read("audit.export", by: signed.caller) { reader in
                     let filter = try read(call, reader)
                     // How many events match is known when the last one has left.
-                    return (filter, Disclosure("audit.export", tenant: filter.tenant, query: typed, count: nil))
+                    return (
+                        filter,
+                        Disclosure(
+                            "audit.export", tenant: filter.tenant, query: typed, count: nil,
+                            subjects: [filter.actor, filter.tenant, filter.target].compactMap { $0 })
+                    )
                 }
                 return export(filter)
             },

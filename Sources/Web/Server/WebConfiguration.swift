@@ -102,10 +102,10 @@ public struct WebConfiguration: Sendable {
 
     /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP
     /// on a name that browsers don't treat as secure (an address such as 127.0.0.1). There a cookie without `Secure`
-    /// is used.
+    /// is used; only the demo is served so.
     public var usesSecureCookies: Bool {
         guard let url = URLComponents(string: staffURL), url.scheme == "http" else { return true }
-        let host = url.host ?? ""
+        let host = (url.host ?? "").lowercased()
         return host == "localhost" || host.hasSuffix(".localhost")
     }
 

@@ -455,6 +455,7 @@ extension StaffConsole {
             refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
             version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
         model.listTitle = listTitle(plural)
+        model.author = context.forms.author(sheet.signed.session.staffID)
         if let undone = sheet.undoing?.undoes {
             model.cancelURL = "/audit/\(undone)"
             model.undoes = undone
@@ -486,12 +487,11 @@ extension StaffConsole {
             guard let operation = context.catalog[applied.operation] else {
                 return .seeOther("/audit/\(applied.eventID)")
             }
-            var model = OperationResultModel(
+            let model = OperationResultModel(
                 applied: applied, spec: operation.spec, undo: undo(applied, signed),
                 target: link(operation, applied.target, applied.after ?? applied.before),
                 replayed: replayed, now: context.clock.now,
                 linksEvent: signed.caller.permissions.contains("audit.view"))
-            model.origin = context.configuration.staffOrigin
             return framed(
                 "\(model.heading): done", OperationViews.result(model), signed,
                 menuPath: "/\(operation.pluralPath)")

@@ -48,6 +48,10 @@ extension StaffConsole {
             guard form.keeps else {
                 throw Problem(.formRefused, "The form belongs to another session than the one you have now.")
             }
+            if let author = posted.values["author"], author != context.forms.author(signed.session.staffID) {
+                throw Problem(
+                    .formRefused, "The form was opened by somebody else, who was signed in here before you.")
+            }
             posted.notice =
                 "You signed in anew since this form was opened. Nothing was done: look at it again, then confirm."
         }
@@ -110,10 +114,11 @@ extension StaffConsole {
         return signInPage(exchange, notice: notice, next: next, status: .unauthorized)
     }
 
-    /// Shows a kept form again after sign-in.
+    /// Shows a kept form again after sign-in, to the person who typed it.
     func resume(_ sealed: String, _ exchange: Exchange, _ signed: Signed) async throws -> Response {
         guard let kept = context.forms.open(sealed, for: .form), let path = kept["path"]?.string,
-            let fields = kept["fields"]?.object
+            let fields = kept["fields"]?.object, let author = fields["author"]?.string,
+            constantTimeEqual(Array(author.utf8), Array(context.forms.author(signed.session.staffID).utf8))
         else { return .seeOther("/") }
         let forms = formRoutes().filter(\.keeps)
         let table = RouteTable(

@@ -40,25 +40,6 @@ import Testing
         #expect(throws: MasterKey.Invalid.self) { try MasterKey(parsing: text) }
     }
 
-    @Test func `a key file that others may read is refused`() throws {
-        let path = NSTemporaryDirectory() + "postern-key-\(SecureRandom.bytes(6).hex)"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        let text = MasterKey.generate()
-        #expect(
-            FileManager.default.createFile(
-                atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
-        #expect(try MasterKey.load(file: path).fingerprint == MasterKey(parsing: text).fingerprint)
-        try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: path)
-        let error = #expect(throws: MasterKey.Invalid.self) { try MasterKey.load(file: path) }
-        #expect(error?.description.contains("chmod 600") == true)
-    }
-
-    @Test func `a key may come from a command`() throws {
-        let text = MasterKey.generate().trimmingCharacters(in: .newlines)
-        #expect(try MasterKey.load(command: "echo '\(text)'").fingerprint == MasterKey(parsing: text).fingerprint)
-        #expect(throws: MasterKey.Invalid.self) { try MasterKey.load(command: "exit 3") }
-    }
-
     @Test func `recovery codes are ten, distinct, and of 80 bits`() {
         let codes = RecoveryCode.generate()
         #expect(codes.count == 10)

@@ -45,11 +45,11 @@ extension StaffSignIn {
         let codes = RecoveryCode.generate()
         let session: NewSession = try await write { tx in
             let now = tx.now
-            guard let used = try tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).first,
-                let before = try Staff.load(try used.string("staff_id"), lock: true, from: tx),
-                before.status != .deactivated
+            // The person first, as everything that renews a link does.
+            guard let before = try Staff.load(person.id, lock: true, from: tx), before.status != .deactivated,
+                try !tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).isEmpty
             else { throw Self.goneLink }
-            tx.enqueue(EnrolmentQueries.cancelOthers(staff: before.id, at: now))
+            tx.enqueue(EnrolmentQueries.cancel(of: before.id, at: now))
 
             var after = before
             after.status = .active
@@ -87,7 +87,8 @@ extension StaffSignIn {
     }
 
     private static let goneLink = OperationError.notFound(
-        "This link was used already or has run out. Ask for a new invitation.")
+        "This link was used already, has run out, or a newer one has taken its place. Ask whoever sent it for a new one."
+    )
 
     private static func offerContext(_ tokenHash: [UInt8]) -> String { "enrolment:\(tokenHash.hex)" }
 
@@ -127,21 +128,23 @@ extension StaffSignIn {
         // The old password is throttled like a code: a stolen session is no way to guess it.
         let key = "stepup|\(session.staffID)"
         let source = Self.source(of: caller)
-        let (current, wait): (Factor?, Span?) = try await write { tx in
+        let (current, wait, attempts): (Factor?, Span?, [Attempt]) = try await write { tx in
             try tx.lock(["signin:\(key)"])
             let now = tx.now
-            let entry = try Self.entries(tx.query(SignInQueries.throttle([key])))[key]
-            if let entry, now < entry.blockedUntil { return (nil, entry.blockedUntil - now) }
-            tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entry, on: Throttle.stepUp, at: now)))
+            let entries = try Self.entries(tx.query(SignInQueries.throttle([key])))
+            if let entry = entries[key], now < entry.blockedUntil { return (nil, entry.blockedUntil - now, []) }
+            let attempts = Self.attempts([(key, Throttle.stepUp)], entries, at: now)
+            for attempt in attempts { tx.enqueue(attempt.statement) }
             let row = try tx.first(Factor.active(.password, of: session.staffID, lock: false, tx.dialect))
-            return (try row.map(Factor.init), nil)
+            return (try row.map(Factor.init), nil, attempts)
         }
         if let wait { throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000))) }
         guard let current, let encoded = masterKey.open(current.secret, context: current.sealContext) else {
             throw .internalError("staff \(session.staffID) is signed in and has no readable password")
         }
-        let isRight = try await hasher.verify(
-            PasswordRules.normalise(old), against: String(decoding: encoded, as: UTF8.self))
+        let isRight = try await hashing(attempts, locks: ["signin:\(key)"]) { () throws(OperationError) in
+            try await hasher.verify(PasswordRules.normalise(old), against: String(decoding: encoded, as: UTF8.self))
+        }
         guard isRight else {
             try await write { tx in
                 record(
@@ -150,7 +153,9 @@ extension StaffSignIn {
             }
             throw .invalid([FieldError(pointer: "/old", detail: "The present password is not right.")])
         }
-        let next = try await hasher.hash(PasswordRules.normalise(new))
+        let next = try await hashing(attempts, locks: ["signin:\(key)"]) { () throws(OperationError) in
+            try await hasher.hash(PasswordRules.normalise(new))
+        }
         try await write { tx in
             let now = tx.now
             guard let row = try tx.first(Factor.active(.password, of: session.staffID, lock: true, tx.dialect)),

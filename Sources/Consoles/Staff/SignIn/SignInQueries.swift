@@ -199,6 +199,21 @@ enum SignInQueries {
             [.text(key)])
     }
 
+    /// Takes one counted attempt back, with its delay if nothing was counted on top of it.
+    static func withdraw(_ key: String, _ counted: Throttle.Entry, before: Throttle.Entry?) -> Statement {
+        Statement(
+            """
+            UPDATE throttle SET
+                blocked_until = CASE WHEN failures = $2 AND updated_at = $3 THEN $4 ELSE blocked_until END,
+                failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END
+            WHERE key = $1
+            """,
+            [
+                .text(key), .int(counted.failures), Value(counted.updatedAt),
+                Value(before?.blockedUntil ?? Instant(microseconds: 0)),
+            ])
+    }
+
     /// Up to 500 rows with a key between two others, by the primary key.
     static func throttle(after: String, before: String) -> Statement {
         Statement(

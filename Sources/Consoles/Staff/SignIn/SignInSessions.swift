@@ -59,8 +59,40 @@ extension StaffSignIn {
 
     func count(_ origin: Throttle.Origin, at now: Instant, _ tx: any Writer) throws {
         let entries = try Self.entries(tx.query(SignInQueries.throttle(origin.rungs.map(\.key))))
-        for (key, ladder) in origin.rungs {
-            tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entries[key], on: ladder, at: now)))
+        for attempt in Self.attempts(origin.rungs, entries, at: now) { tx.enqueue(attempt.statement) }
+    }
+
+    /// An attempt as it is counted on one rung, and what stood there before.
+    struct Attempt: Sendable {
+        let key: String
+        let before: Throttle.Entry?
+        let counted: Throttle.Entry
+        var statement: Statement { SignInQueries.setThrottle(key, counted) }
+    }
+
+    static func attempts(
+        _ rungs: [(key: String, ladder: Throttle.Ladder)], _ entries: [String: Throttle.Entry], at now: Instant
+    ) -> [Attempt] {
+        rungs.map { key, ladder in
+            Attempt(key: key, before: entries[key], counted: Throttle.count(entries[key], on: ladder, at: now))
+        }
+    }
+
+    /// Runs what hashes a password. When it is too busy to look at it, the attempt was none: it is taken back.
+    func hashing<T: Sendable>(
+        _ attempts: [Attempt], locks: [String], _ body: () async throws(OperationError) -> T
+    ) async throws(OperationError) -> T {
+        do throws(OperationError) {
+            return try await body()
+        } catch {
+            guard case .tooManyRequests = error else { throw error }
+            try await write { tx in
+                try tx.lock(locks.sorted())
+                for attempt in attempts {
+                    tx.enqueue(SignInQueries.withdraw(attempt.key, attempt.counted, before: attempt.before))
+                }
+            }
+            throw error
         }
     }
 
@@ -78,20 +110,28 @@ extension StaffSignIn {
         "\(fold.prefix)|\(staff ?? "-")|\(origin.source)"
     }
 
-    /// Counts, and records the count when the last event of this kind is at least a minute old.
-    func fold(_ fold: Fold, _ count: Int64, _ key: String, source: Source?, _ tx: any Writer) throws {
+    /// A request only counts: whether it also writes an event would tell by its time whose address was typed.
+    func fold(_ fold: Fold, _ count: Int64, _ origin: Throttle.Origin, _ staff: String?, _ tx: any Writer) {
+        tx.enqueue(SignInQueries.addFold(Self.foldKey(fold, origin, staff), count: count, at: tx.now))
+    }
+
+    /// What passes between two events of one counter: less than two sweeps, so that none waits for a third.
+    private static let foldSpacing = Span.seconds(50)
+
+    /// Records what a counter holds as one event, when the last one is old enough.
+    private func recordFold(_ fold: Fold, _ key: String, isLast: Bool, _ tx: any Writer) throws {
         let now = tx.now
-        guard let row = try tx.first(SignInQueries.addFold(key, count: count, at: now)) else { return }
+        // Read again by writing, so that of two servers only one finds something to record.
+        guard let row = try tx.first(SignInQueries.addFold(key, count: 0, at: now)) else { return }
         let failures = try row.int("failures")
         // For a fold, `blocked_until` is when its last event was written.
-        guard failures > 0, now - (try row.instant("blocked_until")) >= .minutes(1) else { return }
+        let last = try row.instant("blocked_until")
+        guard failures > 0, isLast || now - last >= Self.foldSpacing else { return }
         let parts = key.split(separator: "|", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
         let staff = parts[1] == "-" ? nil : parts[1]
         var draft = EventDraft(at: now, .authn, fold.action, fold.outcome, actor: .system("signin"))
         draft.target = staff.map { (Staff.type, $0) }
         draft.facts = ["count": .int(failures)]
-        draft.client = source?.client
-        draft.requestID = source?.requestID
         draft.sealed["details"] = .init(["source": .string(parts[2])], subjects: staff.map { [$0] } ?? [])
         tx.enqueue(records.insert(SealedEvent(draft)))
         tx.enqueue(SignInQueries.setThrottle(key, .init(failures: 0, blockedUntil: now, updatedAt: now)))
@@ -186,9 +226,10 @@ extension StaffSignIn {
 
     // MARK: Housekeeping
 
-    /// Records failures that were counted and not yet recorded, and clears what has run out. Run it every 30 seconds or so,
-    /// and once before the server ends.
-    public func sweep() async throws(OperationError) {
+    /// Records failures that were counted and not yet recorded, and clears what has run out. Run it every 30 seconds, and
+    /// once before the server ends.
+    /// - Parameter isLast: records counters too whose last event is not a minute old.
+    public func sweep(isLast: Bool = false) async throws(OperationError) {
         for fold in Fold.allCases {
             var cursor: String?
             while true {
@@ -198,7 +239,7 @@ extension StaffSignIn {
                     for row in rows {
                         let key = try row.string("key")
                         if try row.int("failures") > 0 {
-                            try self.fold(fold, 0, key, source: nil, tx)
+                            try self.recordFold(fold, key, isLast: isLast, tx)
                         } else if tx.now - (try row.instant("updated_at")) > .hours(1) {
                             tx.enqueue(SignInQueries.forgetThrottle(key))
                         }

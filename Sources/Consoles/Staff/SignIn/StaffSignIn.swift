@@ -66,6 +66,7 @@ public struct StaffSignIn: SignIn {
             var factor: String?
             var secret: String?
             var wait: Span?
+            var attempts: [Attempt] = []
         }
         let found: Found = try await write { tx in
             try tx.lock(origin.locks.sorted())
@@ -87,12 +88,11 @@ public struct StaffSignIn: SignIn {
                 .compactMap { entries[$0.key]?.blockedUntil }.max()
             if let until = blocking, now < until {
                 found.wait = until - now
-                try fold(.throttled, 1, Self.foldKey(.throttled, origin, found.staff), source: source, tx)
+                fold(.throttled, 1, origin, found.staff, tx)
                 return found
             }
-            for (key, ladder) in origin.rungs {
-                tx.enqueue(SignInQueries.setThrottle(key, Throttle.count(entries[key], on: ladder, at: now)))
-            }
+            found.attempts = Self.attempts(origin.rungs, entries, at: now)
+            for attempt in found.attempts { tx.enqueue(attempt.statement) }
             return found
         }
         if let wait = found.wait {
@@ -101,13 +101,14 @@ public struct StaffSignIn: SignIn {
 
         let folded = PasswordRules.normalise(password)
         let isSane = folded.count <= PasswordRules.length.upperBound
-        var isRight = false
-        if isSane, let factor = found.factor, let secret = found.secret,
-            let encoded = masterKey.open(secret, context: Factor.sealContext(factor, .password))
-        {
-            isRight = try await hasher.verify(folded, against: String(decoding: encoded, as: UTF8.self))
-        } else {
+        let isRight = try await hashing(found.attempts, locks: origin.locks) { () throws(OperationError) in
+            if isSane, let factor = found.factor, let secret = found.secret,
+                let encoded = masterKey.open(secret, context: Factor.sealContext(factor, .password))
+            {
+                return try await hasher.verify(folded, against: String(decoding: encoded, as: UTF8.self))
+            }
             try await hasher.verifyDecoy(isSane ? folded : "")
+            return false
         }
 
         let token = "chl_" + Base64.encodeURL(SecureRandom.bytes(32))
@@ -120,9 +121,7 @@ public struct StaffSignIn: SignIn {
                 SignInQueries.insertChallenge(
                     tokenHash: Self.hash(token), staff: staff, origin: origin.text(known), client: source.client,
                     at: now, expires: now + settings.challengeLength))
-            // Counted here, recorded by the second step or within a minute: writing the event now would take longer for
-            // a wrong password than for a right one.
-            tx.enqueue(SignInQueries.addFold(Self.foldKey(.failed, origin, known), count: failed, at: now))
+            fold(.failed, failed, origin, known, tx)
         }
         return (token, [.totp, .recovery])
     }
@@ -204,9 +203,9 @@ public struct StaffSignIn: SignIn {
             }
             // A used code stays used even when the challenge was not worth anything.
             try count(asking, at: now, tx)
-            // A wrong pair was counted by the first step already; here it is only recorded.
+            // A wrong pair was counted by the first step already.
             let isCounted = isOpen == true && staffID == nil
-            try fold(.failed, isCounted ? 0 : 1, Self.foldKey(.failed, asking, tried), source: source, tx)
+            fold(.failed, isCounted ? 0 : 1, asking, tried, tx)
             return nil
         }
         guard let session else { throw .unauthenticated }

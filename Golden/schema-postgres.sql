@@ -1,0 +1,537 @@
+-- 1 foundation
+
+CREATE TABLE events (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    at BIGINT NOT NULL,
+    class TEXT COLLATE "C" NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
+    outcome TEXT COLLATE "C" NOT NULL,
+    actor_type TEXT COLLATE "C" NOT NULL,
+    actor_id TEXT COLLATE "C" NOT NULL,
+    tenant_id TEXT COLLATE "C",
+    target_type TEXT COLLATE "C",
+    target_id TEXT COLLATE "C",
+    request_id TEXT COLLATE "C",
+    operation_id TEXT COLLATE "C",
+    approval_id TEXT COLLATE "C",
+    linked TEXT COLLATE "C",
+    retention_class TEXT COLLATE "C" NOT NULL,
+    
+    leaf BYTEA NOT NULL CHECK (length(leaf) <= 65535),
+    tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    tx_at TIMESTAMPTZ NOT NULL DEFAULT transaction_timestamp()
+);
+
+CREATE INDEX events_at ON events (at, id);
+
+CREATE INDEX events_tenant ON events (tenant_id, at, id) WHERE tenant_id IS NOT NULL;
+
+CREATE INDEX events_actor ON events (actor_id, at, id);
+
+CREATE INDEX events_action ON events (action, at, id);
+
+CREATE INDEX events_class ON events (class, at, id);
+
+CREATE INDEX events_outcome ON events (outcome, at, id);
+
+CREATE INDEX events_target ON events (target_id, at, id) WHERE target_id IS NOT NULL;
+
+CREATE INDEX events_linked ON events (linked) WHERE linked IS NOT NULL;
+
+CREATE TABLE event_entity (
+    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    type TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (type, id, event_id)
+);
+
+CREATE TABLE entity_head (
+    type TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    PRIMARY KEY (type, id)
+);
+
+CREATE TABLE sealed (
+    event_id TEXT COLLATE "C" PRIMARY KEY REFERENCES events (id),
+    members TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE sealed_subject (
+    subject TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    member TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (subject, event_id, member)
+);
+
+CREATE TABLE sealed_erasure (
+    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    member TEXT COLLATE "C" NOT NULL,
+    erased_by TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    PRIMARY KEY (event_id, member)
+);
+
+CREATE TABLE log_pending (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id TEXT COLLATE "C" NOT NULL UNIQUE REFERENCES events (id)
+);
+
+CREATE TABLE log_leaf (
+    idx BIGINT PRIMARY KEY,
+    event_id TEXT COLLATE "C" NOT NULL UNIQUE REFERENCES events (id),
+    hash BYTEA NOT NULL
+);
+
+CREATE TABLE log_tile (
+    level BIGINT NOT NULL,
+    n BIGINT NOT NULL,
+    hashes BYTEA NOT NULL,
+    PRIMARY KEY (level, n)
+);
+
+CREATE TABLE log_state (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    origin TEXT COLLATE "C" NOT NULL,
+    size BIGINT NOT NULL,
+    root BYTEA NOT NULL,
+    epoch BIGINT NOT NULL
+);
+
+CREATE TABLE log_checkpoint (
+    size BIGINT PRIMARY KEY,
+    root BYTEA NOT NULL,
+    note TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL
+);
+
+CREATE TABLE idempotency (
+    person TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    operation TEXT COLLATE "C" NOT NULL,
+    fingerprint BYTEA NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (person, key)
+);
+
+CREATE INDEX idempotency_created ON idempotency (created_at);
+
+CREATE TABLE outbox (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    operation_id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    tenant_id TEXT COLLATE "C",
+    tenant_version BIGINT,
+    payload TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE INDEX outbox_state ON outbox (state, created_at, id);
+
+CREATE TABLE staff (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    email TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    invited_by TEXT COLLATE "C",
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX staff_email ON staff (email);
+
+CREATE TABLE roles (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    title TEXT COLLATE "C" NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE role_permissions (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    role_id TEXT COLLATE "C" NOT NULL,
+    permission TEXT COLLATE "C" NOT NULL,
+    limits TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX role_permissions_pair ON role_permissions (role_id, permission);
+
+CREATE TABLE grants (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    role_id TEXT COLLATE "C" NOT NULL,
+    granted_by TEXT COLLATE "C" NOT NULL,
+    granted_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT
+);
+
+CREATE INDEX grants_staff ON grants (staff_id);
+
+CREATE UNIQUE INDEX grants_live ON grants (staff_id, role_id) WHERE revoked_at IS NULL;
+
+CREATE TABLE approval_rules (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    operation TEXT COLLATE "C" NOT NULL,
+    condition TEXT COLLATE "C" NOT NULL,
+    demand TEXT COLLATE "C" NOT NULL,
+    window_seconds BIGINT NOT NULL,
+    cooldown_seconds BIGINT,
+    summary TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE approvals (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    operation TEXT COLLATE "C" NOT NULL,
+    target_type TEXT COLLATE "C",
+    target_id TEXT COLLATE "C",
+    requester TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
+    plan_digest TEXT COLLATE "C" NOT NULL,
+    demands TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX approvals_pending ON approvals (operation, target_id) WHERE state = 'pending';
+
+CREATE INDEX approvals_state ON approvals (state, created_at, id);
+
+CREATE INDEX approvals_requester ON approvals (requester, state);
+
+CREATE INDEX approvals_target ON approvals (target_id, state);
+
+CREATE TABLE factors (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    label TEXT COLLATE "C" NOT NULL,
+    secret TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE INDEX factors_staff ON factors (staff_id, kind);
+
+CREATE TABLE factor_use (
+    factor_id TEXT COLLATE "C" PRIMARY KEY,
+    last_step BIGINT,
+    used_at BIGINT NOT NULL
+);
+
+CREATE TABLE enrolments (
+    token_hash BYTEA PRIMARY KEY,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    purpose TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT
+);
+
+CREATE INDEX enrolments_staff ON enrolments (staff_id);
+
+CREATE TABLE challenges (
+    token_hash BYTEA PRIMARY KEY,
+    staff_id TEXT COLLATE "C",
+    source TEXT COLLATE "C" NOT NULL,
+    client TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL
+);
+
+CREATE INDEX challenges_expires ON challenges (expires_at);
+
+CREATE TABLE sessions (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    token_hash BYTEA NOT NULL,
+    realm TEXT COLLATE "C" NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    client TEXT COLLATE "C" NOT NULL,
+    factors TEXT COLLATE "C" NOT NULL,
+    mfa_at BIGINT NOT NULL,
+    user_agent_hash BYTEA NOT NULL,
+    user_agent TEXT COLLATE "C" NOT NULL,
+    ip TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_seen_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    ended_at BIGINT
+);
+
+CREATE UNIQUE INDEX sessions_token ON sessions (token_hash);
+
+CREATE INDEX sessions_staff ON sessions (staff_id, ended_at);
+
+CREATE TABLE throttle (
+    key TEXT COLLATE "C" PRIMARY KEY,
+    failures BIGINT NOT NULL,
+    blocked_until BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE TABLE tenants (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    external_id TEXT COLLATE "C" NOT NULL,
+    slug TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    name_key TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    resumes_to TEXT COLLATE "C",
+    then_resumes_to TEXT COLLATE "C",
+    plan TEXT COLLATE "C" NOT NULL,
+    tier TEXT COLLATE "C" NOT NULL,
+    region TEXT COLLATE "C" NOT NULL,
+    owner_id TEXT COLLATE "C",
+    csm_id TEXT COLLATE "C",
+    metadata TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    status_since BIGINT NOT NULL,
+    deletion_eligible_at BIGINT,
+    last_activity_at BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX tenants_external_id ON tenants (external_id);
+
+CREATE UNIQUE INDEX tenants_slug ON tenants (slug);
+
+CREATE INDEX tenants_name ON tenants (name_key, id);
+
+CREATE INDEX tenants_created ON tenants (created_at, id);
+
+CREATE INDEX tenants_activity ON tenants (last_activity_at, id);
+
+CREATE INDEX tenants_status_name ON tenants (status, name_key, id);
+
+CREATE INDEX tenants_status_created ON tenants (status, created_at, id);
+
+CREATE INDEX tenants_status_activity ON tenants (status, last_activity_at, id);
+
+CREATE INDEX tenants_plan_name ON tenants (plan, name_key, id);
+
+CREATE INDEX tenants_plan_created ON tenants (plan, created_at, id);
+
+CREATE INDEX tenants_plan_activity ON tenants (plan, last_activity_at, id);
+
+CREATE INDEX tenants_tier_name ON tenants (tier, name_key, id);
+
+CREATE INDEX tenants_tier_created ON tenants (tier, created_at, id);
+
+CREATE INDEX tenants_tier_activity ON tenants (tier, last_activity_at, id);
+
+CREATE INDEX tenants_region_name ON tenants (region, name_key, id);
+
+CREATE INDEX tenants_region_created ON tenants (region, created_at, id);
+
+CREATE INDEX tenants_region_activity ON tenants (region, last_activity_at, id);
+
+CREATE TABLE tenant_status_history (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    from_status TEXT COLLATE "C",
+    to_status TEXT COLLATE "C" NOT NULL,
+    actor_type TEXT COLLATE "C" NOT NULL,
+    actor_id TEXT COLLATE "C" NOT NULL,
+    reason_code TEXT COLLATE "C",
+    at BIGINT NOT NULL
+);
+
+CREATE INDEX tenant_status_history_tenant ON tenant_status_history (tenant_id, at, seq);
+
+CREATE TABLE users (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    external_id TEXT COLLATE "C" NOT NULL,
+    email TEXT COLLATE "C" NOT NULL,
+    email_local TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_login_at BIGINT
+);
+
+CREATE UNIQUE INDEX users_external_id ON users (external_id);
+
+CREATE UNIQUE INDEX users_email ON users (email);
+
+CREATE INDEX users_email_local ON users (email_local, id);
+
+CREATE TABLE memberships (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
+    role TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    invited_at BIGINT,
+    joined_at BIGINT,
+    revoked_at BIGINT
+);
+
+CREATE UNIQUE INDEX memberships_pair ON memberships (tenant_id, user_id);
+
+CREATE INDEX memberships_user ON memberships (user_id);
+
+CREATE FUNCTION postern_expect_rows(actual bigint, expected bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF actual IS DISTINCT FROM expected THEN
+        RAISE EXCEPTION 'expected % rows, wrote %', expected, actual
+            USING ERRCODE = 'PT001', DETAIL = expected::text;
+    END IF;
+    RETURN actual;
+END $$;
+
+CREATE FUNCTION postern_stamp_event() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    NEW.tx := pg_current_xact_id();
+    NEW.tx_at := transaction_timestamp();
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER stamp BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION postern_stamp_event();
+
+CREATE FUNCTION postern_governed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    ids text[];
+    one text;
+BEGIN
+    IF TG_OP = 'INSERT' THEN ids := ARRAY[NEW.id];
+    ELSIF TG_OP = 'DELETE' THEN ids := ARRAY[OLD.id];
+    ELSIF NEW.id = OLD.id THEN ids := ARRAY[NEW.id];
+    ELSE ids := ARRAY[OLD.id, NEW.id];
+    END IF;
+    FOREACH one IN ARRAY ids LOOP
+        IF NOT EXISTS (
+            SELECT 1 FROM public.entity_head h
+            JOIN public.event_entity n ON n.type = h.type AND n.id = h.id AND n.event_id = h.event_id
+            JOIN public.events e ON e.id = h.event_id
+            WHERE h.type = TG_ARGV[0] AND h.id = one
+                AND e.tx = pg_current_xact_id() AND e.tx_at = transaction_timestamp())
+        THEN
+            RAISE EXCEPTION '% % was written without an event that names it', TG_ARGV[0], one
+                USING ERRCODE = 'PT002';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION postern_no_truncate() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '% can''t be truncated', TG_TABLE_NAME USING ERRCODE = 'PT002';
+END $$;
+
+CREATE FUNCTION postern_erase(erased_subject text, erasure_event text)
+RETURNS TABLE (event_id text, member text, ground text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    entry record;
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM public.events e WHERE e.id = erasure_event AND e.action LIKE 'erasure.%'
+            AND e.target_id = erased_subject
+            AND e.tx = pg_current_xact_id() AND e.tx_at = transaction_timestamp())
+    THEN
+        RAISE EXCEPTION 'no erasure event % about % in this transaction', erasure_event, erased_subject
+            USING ERRCODE = 'PT002';
+    END IF;
+    FOR entry IN
+        SELECT s.event_id AS event, array_agg(s.member ORDER BY s.member) AS members, e.retention_class AS kept
+        FROM public.sealed_subject s JOIN public.events e ON e.id = s.event_id
+        WHERE s.subject = erased_subject AND NOT EXISTS (
+            SELECT 1 FROM public.sealed_erasure x WHERE x.event_id = s.event_id AND x.member = s.member)
+        GROUP BY s.event_id, e.retention_class ORDER BY s.event_id
+    LOOP
+        IF entry.kept IN ('legal_hold', 'financial_7y') THEN
+            RETURN QUERY SELECT entry.event::text, m::text, entry.kept::text FROM unnest(entry.members) m;
+        ELSE
+            UPDATE public.sealed SET members = (members::jsonb - entry.members::text[])::text
+            WHERE event_id = entry.event;
+            INSERT INTO public.sealed_erasure (event_id, member, erased_by)
+            SELECT entry.event, m, erasure_event FROM unnest(entry.members) m;
+            RETURN QUERY SELECT entry.event::text, m::text, NULL::text FROM unnest(entry.members) m;
+        END IF;
+    END LOOP;
+END $$;
+
+REVOKE ALL ON FUNCTION postern_erase(text, text) FROM PUBLIC;
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON staff
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('staff');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON staff
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON roles
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('role');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON roles
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON role_permissions
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('role_permission');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON role_permissions
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON grants
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('grant');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON grants
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON approval_rules
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('approval_rule');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON approval_rules
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON approvals
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('approval');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON approvals
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON factors
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('factor');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON factors
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON tenants
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('tenant');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON tenants
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON users
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('user');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON users
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON memberships
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('membership');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON memberships
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -1,0 +1,539 @@
+-- 1 foundation
+
+CREATE TABLE events (
+    id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    class TEXT NOT NULL,
+    action TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    tenant_id TEXT,
+    target_type TEXT,
+    target_id TEXT,
+    request_id TEXT,
+    operation_id TEXT,
+    approval_id TEXT,
+    linked TEXT,
+    retention_class TEXT NOT NULL,
+    
+    leaf BLOB NOT NULL CHECK (length(leaf) <= 65535)
+) STRICT;
+
+CREATE INDEX events_at ON events (at, id);
+
+CREATE INDEX events_tenant ON events (tenant_id, at, id) WHERE tenant_id IS NOT NULL;
+
+CREATE INDEX events_actor ON events (actor_id, at, id);
+
+CREATE INDEX events_action ON events (action, at, id);
+
+CREATE INDEX events_class ON events (class, at, id);
+
+CREATE INDEX events_outcome ON events (outcome, at, id);
+
+CREATE INDEX events_target ON events (target_id, at, id) WHERE target_id IS NOT NULL;
+
+CREATE INDEX events_linked ON events (linked) WHERE linked IS NOT NULL;
+
+CREATE TABLE event_entity (
+    event_id TEXT NOT NULL REFERENCES events (id),
+    type TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (type, id, event_id)
+) STRICT;
+
+CREATE TABLE entity_head (
+    type TEXT NOT NULL,
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL REFERENCES events (id),
+    PRIMARY KEY (type, id)
+) STRICT;
+
+CREATE TABLE sealed (
+    event_id TEXT PRIMARY KEY REFERENCES events (id),
+    members TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE sealed_subject (
+    subject TEXT NOT NULL,
+    event_id TEXT NOT NULL REFERENCES events (id),
+    member TEXT NOT NULL,
+    PRIMARY KEY (subject, event_id, member)
+) STRICT;
+
+CREATE TABLE sealed_erasure (
+    event_id TEXT NOT NULL REFERENCES events (id),
+    member TEXT NOT NULL,
+    erased_by TEXT NOT NULL REFERENCES events (id),
+    PRIMARY KEY (event_id, member)
+) STRICT;
+
+CREATE TABLE log_pending (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE REFERENCES events (id)
+) STRICT;
+
+CREATE TABLE log_leaf (
+    idx INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE REFERENCES events (id),
+    hash BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE log_tile (
+    level INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, n)
+) STRICT;
+
+CREATE TABLE log_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    origin TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    epoch INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE log_checkpoint (
+    size INTEGER PRIMARY KEY,
+    root BLOB NOT NULL,
+    note TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE idempotency (
+    person TEXT NOT NULL,
+    key TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    event_id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (person, key)
+) STRICT;
+
+CREATE INDEX idempotency_created ON idempotency (created_at);
+
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY,
+    event_id TEXT NOT NULL REFERENCES events (id),
+    operation_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    tenant_id TEXT,
+    tenant_version INTEGER,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX outbox_state ON outbox (state, created_at, id);
+
+CREATE TABLE staff (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    email TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    invited_by TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX staff_email ON staff (email);
+
+CREATE TABLE roles (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    summary TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE role_permissions (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    role_id TEXT NOT NULL,
+    permission TEXT NOT NULL,
+    limits TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX role_permissions_pair ON role_permissions (role_id, permission);
+
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    staff_id TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    granted_by TEXT NOT NULL,
+    granted_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE INDEX grants_staff ON grants (staff_id);
+
+CREATE UNIQUE INDEX grants_live ON grants (staff_id, role_id) WHERE revoked_at IS NULL;
+
+CREATE TABLE approval_rules (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    condition TEXT NOT NULL,
+    demand TEXT NOT NULL,
+    window_seconds INTEGER NOT NULL,
+    cooldown_seconds INTEGER,
+    summary TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    target_type TEXT,
+    target_id TEXT,
+    requester TEXT NOT NULL,
+    state TEXT NOT NULL,
+    action TEXT NOT NULL,
+    plan_digest TEXT NOT NULL,
+    demands TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX approvals_pending ON approvals (operation, target_id) WHERE state = 'pending';
+
+CREATE INDEX approvals_state ON approvals (state, created_at, id);
+
+CREATE INDEX approvals_requester ON approvals (requester, state);
+
+CREATE INDEX approvals_target ON approvals (target_id, state);
+
+CREATE TABLE factors (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    staff_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    label TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX factors_staff ON factors (staff_id, kind);
+
+CREATE TABLE factor_use (
+    factor_id TEXT PRIMARY KEY,
+    last_step INTEGER,
+    used_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE enrolments (
+    token_hash BLOB PRIMARY KEY,
+    staff_id TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+) STRICT;
+
+CREATE INDEX enrolments_staff ON enrolments (staff_id);
+
+CREATE TABLE challenges (
+    token_hash BLOB PRIMARY KEY,
+    staff_id TEXT,
+    source TEXT NOT NULL,
+    client TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX challenges_expires ON challenges (expires_at);
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    token_hash BLOB NOT NULL,
+    realm TEXT NOT NULL,
+    staff_id TEXT NOT NULL,
+    client TEXT NOT NULL,
+    factors TEXT NOT NULL,
+    mfa_at INTEGER NOT NULL,
+    user_agent_hash BLOB NOT NULL,
+    user_agent TEXT NOT NULL,
+    ip TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX sessions_token ON sessions (token_hash);
+
+CREATE INDEX sessions_staff ON sessions (staff_id, ended_at);
+
+CREATE TABLE throttle (
+    key TEXT PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    blocked_until INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tenants (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    external_id TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    resumes_to TEXT,
+    then_resumes_to TEXT,
+    plan TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    region TEXT NOT NULL,
+    owner_id TEXT,
+    csm_id TEXT,
+    metadata TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    status_since INTEGER NOT NULL,
+    deletion_eligible_at INTEGER,
+    last_activity_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX tenants_external_id ON tenants (external_id);
+
+CREATE UNIQUE INDEX tenants_slug ON tenants (slug);
+
+CREATE INDEX tenants_name ON tenants (name_key, id);
+
+CREATE INDEX tenants_created ON tenants (created_at, id);
+
+CREATE INDEX tenants_activity ON tenants (last_activity_at, id);
+
+CREATE INDEX tenants_status_name ON tenants (status, name_key, id);
+
+CREATE INDEX tenants_status_created ON tenants (status, created_at, id);
+
+CREATE INDEX tenants_status_activity ON tenants (status, last_activity_at, id);
+
+CREATE INDEX tenants_plan_name ON tenants (plan, name_key, id);
+
+CREATE INDEX tenants_plan_created ON tenants (plan, created_at, id);
+
+CREATE INDEX tenants_plan_activity ON tenants (plan, last_activity_at, id);
+
+CREATE INDEX tenants_tier_name ON tenants (tier, name_key, id);
+
+CREATE INDEX tenants_tier_created ON tenants (tier, created_at, id);
+
+CREATE INDEX tenants_tier_activity ON tenants (tier, last_activity_at, id);
+
+CREATE INDEX tenants_region_name ON tenants (region, name_key, id);
+
+CREATE INDEX tenants_region_created ON tenants (region, created_at, id);
+
+CREATE INDEX tenants_region_activity ON tenants (region, last_activity_at, id);
+
+CREATE TABLE tenant_status_history (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    from_status TEXT,
+    to_status TEXT NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    reason_code TEXT,
+    at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX tenant_status_history_tenant ON tenant_status_history (tenant_id, at, seq);
+
+CREATE TABLE users (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    external_id TEXT NOT NULL,
+    email TEXT NOT NULL,
+    email_local TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_login_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX users_external_id ON users (external_id);
+
+CREATE UNIQUE INDEX users_email ON users (email);
+
+CREATE INDEX users_email_local ON users (email_local, id);
+
+CREATE TABLE memberships (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    status TEXT NOT NULL,
+    invited_at INTEGER,
+    joined_at INTEGER,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX memberships_pair ON memberships (tenant_id, user_id);
+
+CREATE INDEX memberships_user ON memberships (user_id);
+
+CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
+
+CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
+
+CREATE TRIGGER event_entity_no_update BEFORE UPDATE ON event_entity
+BEGIN SELECT RAISE(ABORT, 'event_entity is append-only'); END;
+
+CREATE TRIGGER event_entity_no_delete BEFORE DELETE ON event_entity
+BEGIN SELECT RAISE(ABORT, 'event_entity is append-only'); END;
+
+CREATE TRIGGER sealed_subject_no_update BEFORE UPDATE ON sealed_subject
+BEGIN SELECT RAISE(ABORT, 'sealed_subject is append-only'); END;
+
+CREATE TRIGGER sealed_subject_no_delete BEFORE DELETE ON sealed_subject
+BEGIN SELECT RAISE(ABORT, 'sealed_subject is append-only'); END;
+
+CREATE TRIGGER sealed_erasure_no_update BEFORE UPDATE ON sealed_erasure
+BEGIN SELECT RAISE(ABORT, 'sealed_erasure is append-only'); END;
+
+CREATE TRIGGER sealed_erasure_no_delete BEFORE DELETE ON sealed_erasure
+BEGIN SELECT RAISE(ABORT, 'sealed_erasure is append-only'); END;
+
+CREATE TRIGGER log_leaf_no_update BEFORE UPDATE ON log_leaf
+BEGIN SELECT RAISE(ABORT, 'log_leaf is append-only'); END;
+
+CREATE TRIGGER log_leaf_no_delete BEFORE DELETE ON log_leaf
+BEGIN SELECT RAISE(ABORT, 'log_leaf is append-only'); END;
+
+CREATE TRIGGER log_tile_no_update BEFORE UPDATE ON log_tile
+BEGIN SELECT RAISE(ABORT, 'log_tile is append-only'); END;
+
+CREATE TRIGGER log_tile_no_delete BEFORE DELETE ON log_tile
+BEGIN SELECT RAISE(ABORT, 'log_tile is append-only'); END;
+
+CREATE TRIGGER log_checkpoint_no_update BEFORE UPDATE ON log_checkpoint
+BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only'); END;
+
+CREATE TRIGGER log_checkpoint_no_delete BEFORE DELETE ON log_checkpoint
+BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only'); END;
+
+CREATE TRIGGER tenant_status_history_no_update BEFORE UPDATE ON tenant_status_history
+BEGIN SELECT RAISE(ABORT, 'tenant_status_history is append-only'); END;
+
+CREATE TRIGGER tenant_status_history_no_delete BEFORE DELETE ON tenant_status_history
+BEGIN SELECT RAISE(ABORT, 'tenant_status_history is append-only'); END;
+
+CREATE TRIGGER events_witness AFTER INSERT ON events BEGIN SELECT postern_event(NEW.id, NEW.action); END;
+
+CREATE TRIGGER event_entity_witness AFTER INSERT ON event_entity
+BEGIN SELECT postern_witness(NEW.event_id, NEW.type, NEW.id); END;
+
+CREATE TRIGGER sealed_no_delete BEFORE DELETE ON sealed
+BEGIN SELECT RAISE(ABORT, 'sealed is append-only'); END;
+
+CREATE TRIGGER sealed_no_update BEFORE UPDATE ON sealed WHEN postern_erasing() IS NOT 1
+BEGIN SELECT RAISE(ABORT, 'sealed values are removed by an erasure only'); END;
+
+CREATE TRIGGER sealed_erasure_door BEFORE INSERT ON sealed_erasure WHEN postern_erasing() IS NOT 1
+BEGIN SELECT RAISE(ABORT, 'sealed values are removed by an erasure only'); END;
+
+CREATE TRIGGER governed_staff_insert AFTER INSERT ON staff
+BEGIN SELECT postern_governed('staff', NEW.id); END;
+
+CREATE TRIGGER governed_staff_update AFTER UPDATE ON staff
+BEGIN SELECT postern_governed('staff', OLD.id), postern_governed('staff', NEW.id); END;
+
+CREATE TRIGGER governed_staff_delete AFTER DELETE ON staff
+BEGIN SELECT postern_governed('staff', OLD.id); END;
+
+CREATE TRIGGER governed_roles_insert AFTER INSERT ON roles
+BEGIN SELECT postern_governed('role', NEW.id); END;
+
+CREATE TRIGGER governed_roles_update AFTER UPDATE ON roles
+BEGIN SELECT postern_governed('role', OLD.id), postern_governed('role', NEW.id); END;
+
+CREATE TRIGGER governed_roles_delete AFTER DELETE ON roles
+BEGIN SELECT postern_governed('role', OLD.id); END;
+
+CREATE TRIGGER governed_role_permissions_insert AFTER INSERT ON role_permissions
+BEGIN SELECT postern_governed('role_permission', NEW.id); END;
+
+CREATE TRIGGER governed_role_permissions_update AFTER UPDATE ON role_permissions
+BEGIN SELECT postern_governed('role_permission', OLD.id), postern_governed('role_permission', NEW.id); END;
+
+CREATE TRIGGER governed_role_permissions_delete AFTER DELETE ON role_permissions
+BEGIN SELECT postern_governed('role_permission', OLD.id); END;
+
+CREATE TRIGGER governed_grants_insert AFTER INSERT ON grants
+BEGIN SELECT postern_governed('grant', NEW.id); END;
+
+CREATE TRIGGER governed_grants_update AFTER UPDATE ON grants
+BEGIN SELECT postern_governed('grant', OLD.id), postern_governed('grant', NEW.id); END;
+
+CREATE TRIGGER governed_grants_delete AFTER DELETE ON grants
+BEGIN SELECT postern_governed('grant', OLD.id); END;
+
+CREATE TRIGGER governed_approval_rules_insert AFTER INSERT ON approval_rules
+BEGIN SELECT postern_governed('approval_rule', NEW.id); END;
+
+CREATE TRIGGER governed_approval_rules_update AFTER UPDATE ON approval_rules
+BEGIN SELECT postern_governed('approval_rule', OLD.id), postern_governed('approval_rule', NEW.id); END;
+
+CREATE TRIGGER governed_approval_rules_delete AFTER DELETE ON approval_rules
+BEGIN SELECT postern_governed('approval_rule', OLD.id); END;
+
+CREATE TRIGGER governed_approvals_insert AFTER INSERT ON approvals
+BEGIN SELECT postern_governed('approval', NEW.id); END;
+
+CREATE TRIGGER governed_approvals_update AFTER UPDATE ON approvals
+BEGIN SELECT postern_governed('approval', OLD.id), postern_governed('approval', NEW.id); END;
+
+CREATE TRIGGER governed_approvals_delete AFTER DELETE ON approvals
+BEGIN SELECT postern_governed('approval', OLD.id); END;
+
+CREATE TRIGGER governed_factors_insert AFTER INSERT ON factors
+BEGIN SELECT postern_governed('factor', NEW.id); END;
+
+CREATE TRIGGER governed_factors_update AFTER UPDATE ON factors
+BEGIN SELECT postern_governed('factor', OLD.id), postern_governed('factor', NEW.id); END;
+
+CREATE TRIGGER governed_factors_delete AFTER DELETE ON factors
+BEGIN SELECT postern_governed('factor', OLD.id); END;
+
+CREATE TRIGGER governed_tenants_insert AFTER INSERT ON tenants
+BEGIN SELECT postern_governed('tenant', NEW.id); END;
+
+CREATE TRIGGER governed_tenants_update AFTER UPDATE ON tenants
+BEGIN SELECT postern_governed('tenant', OLD.id), postern_governed('tenant', NEW.id); END;
+
+CREATE TRIGGER governed_tenants_delete AFTER DELETE ON tenants
+BEGIN SELECT postern_governed('tenant', OLD.id); END;
+
+CREATE TRIGGER governed_users_insert AFTER INSERT ON users
+BEGIN SELECT postern_governed('user', NEW.id); END;
+
+CREATE TRIGGER governed_users_update AFTER UPDATE ON users
+BEGIN SELECT postern_governed('user', OLD.id), postern_governed('user', NEW.id); END;
+
+CREATE TRIGGER governed_users_delete AFTER DELETE ON users
+BEGIN SELECT postern_governed('user', OLD.id); END;
+
+CREATE TRIGGER governed_memberships_insert AFTER INSERT ON memberships
+BEGIN SELECT postern_governed('membership', NEW.id); END;
+
+CREATE TRIGGER governed_memberships_update AFTER UPDATE ON memberships
+BEGIN SELECT postern_governed('membership', OLD.id), postern_governed('membership', NEW.id); END;
+
+CREATE TRIGGER governed_memberships_delete AFTER DELETE ON memberships
+BEGIN SELECT postern_governed('membership', OLD.id); END;

@@ -1,0 +1,47 @@
+// The statements every governed row needs, made from its columns.
+extension Entity {
+    public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
+        Statement(
+            """
+            SELECT \(columns) FROM \(table) WHERE id IN (\(placeholders(ids.count))) ORDER BY id\
+            \(lock ? dialect.forUpdate : "")
+            """, ids.map(Value.text))
+    }
+
+    public static func selectAll(after cursor: String, limit: Int) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM \(table) WHERE id > $1 ORDER BY id LIMIT $2",
+            [.text(cursor), .int(Int64(limit))])
+    }
+
+    /// Inserts this row.
+    public func insert() -> [Statement] {
+        [
+            Statement(
+                "INSERT INTO \(Self.table) (\(Self.columns)) VALUES (\(placeholders(values.count)))", values,
+                expectedRows: 1)
+        ]
+    }
+
+    /// Writes this row over the one with version `expecting`.
+    public func update(expecting version: Int64) -> [Statement] {
+        let places = Self.columnNames.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
+        return [
+            Statement(
+                "UPDATE \(Self.table) SET \(places) WHERE id = $1 AND version = $\(values.count + 1)",
+                values + [.int(version)], expectedRows: 1)
+        ]
+    }
+
+    static var columnNames: [String] {
+        columns.split(separator: ",").map { String($0.drop { $0 == " " || $0 == "\n" }) }
+    }
+
+    /// Columns of the stored row that are not what this row would be stored as.
+    func columnsEdited(in row: Row) -> [String] { zip(Self.columnNames, values).filter { row[$0] != $1 }.map(\.0) }
+}
+
+/// `$1, $2, …`
+public func placeholders(_ count: Int, from first: Int = 1) -> String {
+    (first..<first + count).map { "$\($0)" }.joined(separator: ", ")
+}
