@@ -44,12 +44,20 @@ public struct Console: Sendable {
     public let uniqueRules: [String: FieldError]
     /// Choices only known at run time, by operation and field: `staff.invite/roles`.
     public let choices: [String: @Sendable (any Reader) throws -> [Field.Choice]]
+    /// The search box of the frame for somebody with these permissions; `nil` for who may not search.
+    public let search: (@Sendable (Permissions, Catalog) -> SearchBox?)?
+    /// Reads the filters of the audit log as people type them.
+    public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
 
     public init(
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
         entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:],
-        choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:]
+        choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:],
+        search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil,
+        eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil
     ) {
+        self.eventFilter = eventFilter
+        self.search = search
         self.choices = choices
         self.name = name
         self.menu = menu
@@ -67,7 +75,8 @@ extension Catalog {
         self.init(
             operations: consoles.flatMap(\.operations), reads: consoles.flatMap(\.reads),
             entities: kernelEntities + consoles.flatMap(\.entities),
-            uniqueRules: consoles.reduce(into: [:]) { $0.merge($1.uniqueRules) { first, _ in first } })
+            uniqueRules: consoles.reduce(into: [:]) { $0.merge($1.uniqueRules) { first, _ in first } },
+            eventFilter: consoles.lazy.compactMap(\.eventFilter).first)
     }
 }
 

@@ -31,6 +31,21 @@ public enum Theme: String, Sendable {
     case light, dark
 }
 
+/// The search box of the top bar.
+public struct SearchBox: Sendable {
+    /// What can be found: "Search tenants, users, events and operations".
+    public let label: String
+    /// What can be said, offered while one types: "suspend", "create tenant".
+    public let phrases: [String]
+    /// "suspend acme"; `nil` for who can only look things up.
+    public let example: String?
+    public init(label: String, phrases: [String] = [], example: String? = nil) {
+        self.label = label
+        self.phrases = phrases
+        self.example = example
+    }
+}
+
 /// The whole document around a page.
 public struct FrameModel: Sendable {
     public struct MenuItem: Sendable {
@@ -84,6 +99,8 @@ public struct FrameModel: Sendable {
     public var deployment: String
     public var menu: [MenuSection]
     public var person: Person
+    /// `nil` for who may not search.
+    public var search: SearchBox?
     /// What stands in the search box.
     public var query: String
     public var now: Instant
@@ -94,13 +111,15 @@ public struct FrameModel: Sendable {
 
     public init(
         title: String, environment: ConsoleEnvironment, deployment: String, menu: [MenuSection], person: Person,
-        query: String = "", now: Instant, assets: AssetURLs, theme: Theme? = nil, isRed: Bool = false
+        search: SearchBox? = nil, query: String = "", now: Instant, assets: AssetURLs, theme: Theme? = nil,
+        isRed: Bool = false
     ) {
         self.title = title
         self.environment = environment
         self.deployment = deployment
         self.menu = menu
         self.person = person
+        self.search = search
         self.query = query
         self.now = now
         self.assets = assets
@@ -200,17 +219,7 @@ public enum Frame {
             el("a", .class("topbar__menu"), .href("#menu"), .label("Menu")) { UI.icon("menu") }
             brand
             env(model.environment)
-            el("form", .class("search"), Attribute("role", "search"), Attribute("action", "/search")) {
-                el("label", .class("vh"), Attribute("for", "q")) { "Search tenants, users, events and operations" }
-                UI.icon("search")
-                void(
-                    "input",
-                    [
-                        .id("q"), .name("q"), .type("search"), .value(model.query), Attribute("autocomplete", "off"),
-                        Attribute("placeholder", "Search, or say what to do: “suspend acme”"),
-                    ])
-                el("kbd", Attribute("aria-hidden", "true")) { "/" }
-            }
+            if let box = model.search { search(box, model.query) }
             el("div", .class("topbar__facts")) {
                 el(
                     "a", .class("long"), .href("/me"),
@@ -253,6 +262,26 @@ public enum Frame {
                     }
                 }
             }
+        }
+    }
+
+    private static func search(_ box: SearchBox, _ query: String) -> Node {
+        el("form", .class("search"), Attribute("role", "search"), Attribute("action", "/search")) {
+            el("label", .class("vh"), Attribute("for", "q")) { box.label }
+            UI.icon("search")
+            void(
+                "input",
+                [
+                    .id("q"), .name("q"), .type("search"), .value(query), Attribute("autocomplete", "off"),
+                    Attribute("placeholder", box.example.map { "Search, or say what to do: “\($0)”" } ?? "Search"),
+                    .when(!box.phrases.isEmpty, Attribute("list", "q-phrases")),
+                ])
+            if !box.phrases.isEmpty {
+                el("datalist", .id("q-phrases")) {
+                    for phrase in box.phrases { void("option", .value(phrase)) }
+                }
+            }
+            el("kbd", Attribute("aria-hidden", "true")) { "/" }
         }
     }
 

@@ -62,7 +62,12 @@ import Testing
         let id = try await world.tenant("acme", then: [("tenant.suspend", "non_payment")])
         let page = try await render(TenantPage.page, world, id: id)
         #expect(page.body.text.contains("Restore…") && page.body.text.contains("archive it first"))
-        #expect(page.body.text.contains("suspended tenants can&#39;t be suspended"))
+        #expect(page.body.text.contains("it is suspended already"))
+        // Who can lift it: the person at hand, or the people with the permission.
+        #expect(page.body.text.contains("href=\"/tenants/\(id)/archive\">Archive…</a>"))
+        let deleter = try await render(
+            TenantPage.page, world, id: id, permissions: ["tenant.view", "tenant.hard_delete"])
+        #expect(deleter.body.text.contains("can lift this: Archive."))
         #expect(page.body.text.contains("Nobody of Tenant acme can sign in."))
         #expect(page.body.text.contains("suspended"))
         #expect(page.body.text.contains("/audit/evt_"))
@@ -109,11 +114,93 @@ import Testing
             page.body.text.contains("href=\"/tenants/\(id)/suspend\"") && page.body.text.contains("Suspend Tenant acme")
         )
         #expect(page.disclosure?.ids == [id])
+        #expect(page.redirect == "/tenants/\(id)/suspend")
         let off = try await render(SearchPage.page, world, query: ["q": ["delete acme"]])
         #expect(off.body.text.contains("archive it first") && !off.body.text.contains("/hard-delete\""))
+        #expect(off.redirect == nil)
+        try await world.tenant("acme-two")
+        let two = try await render(SearchPage.page, world, query: ["q": ["suspend tenant"]])
+        #expect(two.redirect == nil && two.body.text.contains("Suspend Tenant acme-two"))
         let stranger = try await render(
             SearchPage.page, world, query: ["q": ["suspend acme"]], permissions: ["tenant.view"])
         #expect(!stranger.body.text.contains("/suspend\"") && stranger.body.text.contains("Nothing found"))
+        await world.close()
+    }
+
+    @Test func `saying what to make leads to its form, with what was said in it`() async throws {
+        let world = try await World.make(.sqlite, populated: false)
+        for (query, path) in [
+            ("create tenant", "/tenants/new"), ("create", "/tenants/new"), ("new tenant", "/tenants/new"),
+            ("Create tenant Blue Heron", "/tenants/new?input.name=Blue%20Heron"), ("invite", "/staff/new"),
+            ("invite ada@example.test", "/staff/new?input.email=ada%40example.test"),
+        ] {
+            #expect(try await render(SearchPage.page, world, query: ["q": [query]]).redirect == path, "\(query)")
+        }
+        let plain = try await render(
+            SearchPage.page, world, query: ["q": ["create tenant"]], permissions: ["tenant.view"])
+        #expect(plain.redirect == nil)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an id leads to its page, for who may open it`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind)
+        let id = try await world.tenant("acme")
+        let done = try await world.run("tenant.suspend", on: id, reason: "abuse")
+        let operation = try #require(world.catalog["tenant.hard_delete"])
+        let trial = try #require(try await world.trial(of: operation))
+        guard case .pending(let pending) = try await world.run(trial).result else {
+            Issue.record("it does not wait")
+            return
+        }
+        let places = [
+            (done.eventID, "/audit/\(done.eventID)"), (pending.approvalID, "/approvals/\(pending.approvalID)"),
+        ]
+        for (query, path) in places {
+            let page = try await render(SearchPage.page, world, query: ["q": [" \(query) "]])
+            #expect(page.redirect == path && page.disclosure?.ids == [query])
+            let other = try await render(SearchPage.page, world, query: ["q": [query]], permissions: ["tenant.view"])
+            #expect(other.redirect == nil && other.body.text.contains("Nothing found"))
+        }
+        await world.close()
+    }
+
+    @Test func `the search box is for who may search and offers what they may do`() {
+        let catalog = Catalog(Consoles.all, kernelEntities: [])
+        func box(_ permissions: [String]) -> SearchBox? {
+            SearchPage.box(
+                Permissions(Dictionary(uniqueKeysWithValues: permissions.map { ($0, [Limit]?.none) })), catalog)
+        }
+        #expect(box(["audit.view", "tenant.suspend"]) == nil)
+        #expect(box(["tenant.view"])?.phrases == [] && box(["tenant.view"])?.example == nil)
+        let support = box(["tenant.view", "tenant.suspend", "staff.invite"])
+        #expect(support?.phrases == ["invite staff", "suspend"] && support?.example == "suspend acme")
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what was recorded about a tenant is read page by page and disclosed`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind)
+        let id = try await world.tenant("busy")
+        for (operation, reason) in [("tenant.suspend", "abuse"), ("tenant.restore", "investigation_closed")] {
+            world.test.clock.advance(.seconds(1))
+            try await world.run(operation, on: id, reason: reason)
+        }
+        var query = ["limit": ["2"]]
+        var actions: [String] = []
+        repeat {
+            let call = ReadCall(
+                path: ["id": id], query: query, caller: world.person("ines", permissions: ["tenant.view"]),
+                cursors: CursorCodec(key: Array(repeating: 9, count: 32)))
+            let answer = try await world.test.database.read { try TenantReads.activity.run(call, $0) }
+            let items = answer.body["items"]?.array ?? []
+            actions += items.compactMap { $0["action"]?.string }
+            #expect(answer.disclosure?.action == "tenant.activity" && answer.disclosure?.target?.id == id)
+            #expect(answer.disclosure?.ids == items.compactMap { $0["event_id"]?.string })
+            #expect(items.allSatisfy { $0["actor"]?["id"]?.string == "stf_everybody" })
+            query["cursor"] = answer.nextCursor.map { [$0] }
+        } while query["cursor"] != nil
+        #expect(actions == ["tenant.restore", "tenant.suspend", "tenant.create"])
+        #expect(TenantReads.activity.permission == "tenant.view")
         await world.close()
     }
 }

@@ -33,9 +33,32 @@ import Testing
         #expect(throws: FieldError.Reason.self) { try TenantMetadata.parse(text: "no colon", .none) }
         #expect(throws: FieldError.Reason.self) { try TenantMetadata.parse(text: "a: 1\na: 2", .none) }
         #expect(throws: FieldError.Reason.self) { try TenantMetadata.parse(["a": 1], .none) }
-        let value = TenantMetadata(["b": "2", "a": "1"])
-        #expect(try TenantMetadata.parse(text: value.text, .none) == value)
+    }
+
+    @Test(arguments: [
+        ["b": "2", "a": "1"], ["billing:plan": "x: y", "url": "https://a.test/?q=1: 2"], [:], ["a b": "{\"c\": 1}"],
+    ])
+    func `metadata reads its own text, its arguments and its JSON`(values: [String: String]) throws {
+        let value = TenantMetadata(values)
         #expect(try TenantMetadata.parse(value.json, .none) == value)
+        #expect(value.arguments.count == 1)
+        #expect(try TenantMetadata.parse(text: value.arguments[0], .none) == value)
+        #expect(try Optional<TenantMetadata>.parse(text: value.arguments[0], .none) == value)
+    }
+
+    @Test(arguments: [
+        "{\"a\":\"b\"}", "{\"a\": \"b\"}", "\"a\": b", "[a]: b", "a:: b", ": b",
+    ])
+    func `what is no key is refused, not stored`(text: String) {
+        #expect(throws: FieldError.Reason.self) { try TenantMetadata.parse(text: text, .none) }
+    }
+
+    @Test func `keys are checked the same in JSON`() {
+        for key in ["{\"a\"", "a: b", "a:", "\"a\"", ""] {
+            #expect(throws: FieldError.Reason.self, "\(key)") {
+                try TenantMetadata.parse(.object([key: "b"]), .none)
+            }
+        }
     }
 }
 

@@ -74,7 +74,7 @@ private let codes: [String] =
     func `a control is off exactly where no reason code would help`(status: TenantStatus, operation: String) {
         var target = tenant(status)
         if status == .archived { target.deletionEligibleAt = noon - .days(1) }
-        let reason: String? =
+        let off: Unavailable? =
             switch operation {
             case "tenant.suspend": SuspendTenant.unavailable(target, now: noon)
             case "tenant.restore": RestoreTenant.unavailable(target, now: noon)
@@ -82,7 +82,22 @@ private let codes: [String] =
             case "tenant.retry_onboarding": RetryOnboarding.unavailable(target, now: noon)
             default: HardDeleteTenant.unavailable(target, now: noon)
             }
-        #expect((reason == nil) == (legal[status]?[operation] != nil))
+        #expect((off == nil) == (legal[status]?[operation] != nil))
+        // Who can lift it: each of these operations is possible now and leads on.
+        for lifting in off?.lifting ?? [] {
+            #expect(!TenantTransitions.transitions(from: status, by: lifting).isEmpty, "\(operation): \(lifting)")
+        }
+    }
+
+    @Test func `what is off says who can lift it`() {
+        func off(_ operation: String, _ status: TenantStatus) -> Unavailable? {
+            TenantTransitions.unavailable(operation, in: status)
+        }
+        #expect(off("tenant.suspend", .archived)?.lifting == ["tenant.restore"])
+        #expect(off("tenant.suspend", .suspended) == Unavailable("it is suspended already"))
+        #expect(off("tenant.restore", .active)?.reason == "there is nothing to restore")
+        #expect(HardDeleteTenant.unavailable(tenant(.active), now: noon)?.lifting == ["tenant.archive"])
+        #expect(HardDeleteTenant.unavailable(tenant(.deleted), now: noon)?.note == "Deletion is final.")
     }
 
     @Test func `reason codes offered in the forms are those of the table`() {
@@ -144,7 +159,7 @@ private let codes: [String] =
         var archived = tenant(.archived, resumesTo: .active)
         archived.deletionEligibleAt = noon + .days(1)
         #expect(throws: Refusal.self) { try plan("tenant.hard_delete", archived, "retention_policy") }
-        #expect(HardDeleteTenant.unavailable(archived, now: noon) == "possible from 2026-11-18 on")
+        #expect(HardDeleteTenant.unavailable(archived, now: noon)?.reason == "possible from 18 Nov 2026 on")
         #expect(
             try plan("tenant.hard_delete", archived, "retention_policy", at: noon + .days(1)).after?.status == .deleted)
     }

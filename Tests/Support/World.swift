@@ -265,7 +265,7 @@ public enum Samples {
             Dictionary(uniqueKeysWithValues: chosen.map { ($0.name, value(for: $0, number: number)) }))
     }
 
-    static func value(for field: ParamField, number: Int) -> JSON {
+    public static func value(for field: ParamField, number: Int) -> JSON {
         // A field of a shape of its own says what one looks like.
         if let example = field.param.schema["examples"]?.array?.first { return example }
         switch field.param.rules.pattern {

@@ -1,7 +1,10 @@
-import CommandLine
 import Foundation
+import HTML
 import Kernel
+import TestSupport
 import Testing
+
+@testable import CommandLine
 
 @Suite struct CliVerbTests {
     private static let tenant = "ten_01JD0000000000000000000000"
@@ -150,6 +153,54 @@ import Testing
         let stage = CliStage([.init(body: ["items": [["id": "ten_1", "name": "A\u{1B}[2Jb"]], "next_cursor": nil])])
         #expect(await stage.run("tenant", "list") == .done)
         #expect(!stage.out.contains("\u{1B}"))
+    }
+
+    @Test func `options of every verb are known to the text that is copied from a form`() {
+        #expect(
+            RequestText.commonOptions == Set((OperationVerb.common + OperationVerb.reasoning).map(\.name)))
+    }
+
+    /// What a form offers for a terminal, read by the verb it names, is the form's request.
+    @Test func `the copied text of every operation is read as the same request`() throws {
+        for verb in OperationVerb.all(in: CliStage.catalog) {
+            let operation = verb.operation
+            var input = Samples.input(for: operation, number: 1).object ?? [:]
+            // Every field, not only those that must be there.
+            for field in operation.fields() where input[field.name] == nil {
+                let sample = Samples.value(for: field, number: 1)
+                if (try? field.param.set(sample)) != nil { input[field.name] = sample }
+            }
+            if operation.fields().contains(where: { $0.name == "metadata" }) {
+                input["metadata"] = ["segment": "robo'tics", "billing:plan": "a: b"]
+            }
+            let request = OperationRequest(
+                operation: operation.spec.name, target: operation.creates ? nil : "ten_1", input: .object(input),
+                reasonCode: operation.spec.reasonCodes.first?.code, justification: "It's \"needed\",\nsays $HOME",
+                ticket: "-1", ifMatch: 7)
+            let words = try Self.shellWords(RequestText.cli(request, operation: operation))
+            #expect(Array(words.prefix(3)) == ["postern", verb.noun, verb.verb])
+            let read = try verb.parse(Array(words.dropFirst(3)))
+            #expect(read.target == request.target, "\(operation.spec.name)")
+            #expect(JSON.object(read.input) == request.input, "\(operation.spec.name)")
+            #expect(read.options["reason-code"] == request.reasonCode)
+            #expect(read.options["justification"] == request.justification)
+            #expect(read.options["ticket"] == "-1" && read.options["if-match"] == "7")
+        }
+    }
+
+    /// Splits a command as a POSIX shell does.
+    private static func shellWords(_ command: String) throws -> [String] {
+        let shell = Process()
+        shell.executableURL = URL(filePath: "/bin/sh")
+        shell.arguments = ["-c", "for word in \(command); do printf '%s\\0' \"$word\"; done"]
+        let pipe = Pipe()
+        shell.standardOutput = pipe
+        try shell.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        shell.waitUntilExit()
+        return data.split(separator: 0, omittingEmptySubsequences: false).dropLast().map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 
     @Test func `every operation people may call has help that names each field`() {

@@ -97,7 +97,7 @@ import Testing
         let homes: [(module: Regex<Substring>, name: String, targets: Set<String>)] = [
             (/^Hummingbird\w*$/, "Hummingbird", ["Web", "Server"]), (/^GRDB\w*$/, "GRDB", ["StoreSQLite"]),
             (/^CPQ$/, "libpq", ["StorePostgres"]), (/^C(?:Argon2|QREncode)$/, "argon2 and qrencode", ["Credentials"]),
-            (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Server"]),
+            (/^CZlib$/, "zlib", ["Web"]), (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Server"]),
             (/^(?:ArgumentParser|AsyncHTTPClient)$/, "command line libraries", ["CommandLine", "Server"]),
             (/^Yams$/, "YAML", ["Server"]),
         ]

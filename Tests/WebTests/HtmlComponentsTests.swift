@@ -106,18 +106,51 @@ import Testing
         #expect(MoneyText.amount(minor: minor, currency: currency) == words)
     }
 
-    @Test func `a request as typed into a shell can't break out of its quotes`() {
+    @Test func `a request as typed into a shell can't break out of its quotes`() throws {
+        let operation = try #require(Sample.catalog["tenant.create"])
         let request = OperationRequest(
-            operation: "tenant.suspend", target: "ten_1",
-            input: ["note": "it's; rm -rf /", "notify": true, "silent": false],
-            reasonCode: "abuse", justification: "$(id) `id`")
-        let spec = OperationSpec(
-            "tenant.suspend", "Suspend tenant", summary: "", permission: "tenant.suspend", risk: .high)
+            operation: "tenant.create", input: ["name": "it's; rm -rf /", "slug": "acme"], justification: "$(id) `id`")
         #expect(
-            RequestText.cli(request, spec: spec)
-                == "postern tenant suspend ten_1 --note 'it'\\''s; rm -rf /' --notify --reason-code abuse --justification '$(id) `id`'"
+            RequestText.cli(request, operation: operation)
+                == "postern tenant create --name 'it'\\''s; rm -rf /' --slug acme --justification '$(id) `id`'"
         )
-        let curl = RequestText.curl(request, origin: "http://127.0.0.1:8080", path: "/api/v1/tenants/ten_1/suspend")
+        let curl = RequestText.curl(request, origin: "http://127.0.0.1:8080", path: "/api/v1/tenants")
         #expect(curl.contains("it'\\''s; rm -rf /"))
+    }
+
+    @Test func `the text of an undo names the event and sends no fields`() throws {
+        let operation = try #require(Sample.catalog["tenant.update"])
+        let request = OperationRequest(
+            operation: "tenant.update", target: "ten_1", input: ["metadata": ["a": "b"]], justification: "--why",
+            ifMatch: 7, idempotencyKey: "key_1", undoes: "evt_1")
+        #expect(RequestText.cli(request, operation: operation) == "postern undo evt_1 --justification=--why")
+        let curl = RequestText.curl(request, origin: "http://a", path: "/api/v1/audit-events/evt_1/undo")
+        #expect(!curl.contains("input") && curl.contains("If-Match: \"7\"") && curl.contains("\"key_1\""))
+    }
+
+    @Test func `a difference of very many parts shows the first and counts the others`() {
+        let groups = (0..<400).map { number in
+            UI.DiffGroup(
+                type: "membership", name: "member \(number)", id: "mem_\(number)", before: ["status": "joined"],
+                after: ["status": "revoked"])
+        }
+        let html = UI.diff(groups, caption: "What changes", rest: el("a", .href("?all=1")) { "All" }).text
+        #expect(html.contains("and 350 more") && html.contains("?all=1"))
+        #expect(html.contains("member 49") && !html.contains("member 50"))
+        #expect(UI.diff(groups, caption: "What changes").text.contains("member 399"))
+        let json = JSON.array((0..<400).map { .int(Int64($0 + 1000)) })
+        #expect(!UI.json(json, rest: el("a", .href("?all=1"))).text.contains("1050"))
+        #expect(UI.json(json).text.contains("1399"))
+    }
+
+    @Test func `a difference is in words, with what the log holds in the title`() {
+        let html = UI.diff(
+            before: ["suspended_at": nil, "lines": [["amount": 1]]],
+            after: ["suspended_at": "2026-11-17T14:31:07.418203Z", "lines": [["amount": 2]]], fields: .all
+        ).text
+        #expect(html.contains("title=\"suspended_at\">Suspended at</th>"))
+        #expect(html.contains("<del title=\"null\">none</del>"))
+        #expect(html.contains("<ins title=\"2026-11-17T14:31:07.418203Z\">17 Nov 2026 14:31:07 UTC</ins>"))
+        #expect(html.contains("Lines, 1, amount"))
     }
 }

@@ -152,10 +152,13 @@ import Testing
     }
 
     @Test func `a tampered member is said so on the event's page`() throws {
-        let intact = AuditPages.detailBody(try Sample.detail(), call: Sample.call(), now: Sample.now).text
-        #expect(!intact.contains("differs from"))
-        let tampered = AuditPages.detailBody(try Sample.detail(tampered: true), call: Sample.call(), now: Sample.now)
+        let intact = AuditPages.detailBody(try Sample.detail(), undo: .absent, call: Sample.call(), now: Sample.now)
             .text
+        #expect(!intact.contains("differs from"))
+        let tampered = AuditPages.detailBody(
+            try Sample.detail(tampered: true), undo: .absent, call: Sample.call(), now: Sample.now
+        )
+        .text
         #expect(tampered.contains("What is stored differs from what the log committed to."))
         #expect(tampered.contains("differs from its commitment"))
     }

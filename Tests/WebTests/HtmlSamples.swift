@@ -192,6 +192,7 @@ enum Sample {
                 name: "Ines K.", roles: ["support_l2"], mfaAt: now - .minutes(2), sessionEndsAt: now + .minutes(341),
                 csrf: "csrf-token"), now: now, assets: assets)
         model.theme = theme
+        model.search = SearchPage.box(caller.permissions, catalog)
         return Frame.render(model, body: body)
     }
 
@@ -330,7 +331,8 @@ enum Sample {
                     "Done", "/tenants",
                     OperationViews.result(
                         .init(
-                            applied: applied, spec: spec, target: (tenant.name, "/tenants/\(tenant.id)"),
+                            applied: applied, spec: spec, undo: .init(title: "Restore tenant", until: now + .hours(24)),
+                            target: (tenant.name, "/tenants/\(tenant.id)"),
                             replayed: false, now: now)))
             ),
             (
@@ -360,10 +362,19 @@ enum Sample {
                         try list(50, typed: ["class": "mutation"]), call: call(),
                         signed: (4_812_131, now - .seconds(12)), now: now))
             ),
-            ("audit-event", frame("Event", "/audit", AuditPages.detailBody(try detail(), call: call(), now: now))),
+            (
+                "audit-event",
+                frame(
+                    "Event", "/audit",
+                    AuditPages.detailBody(
+                        try detail(), undo: .now(title: "Restore tenant", until: now + .hours(23)), call: call(),
+                        now: now))
+            ),
             (
                 "audit-tampered",
-                frame("Event", "/audit", AuditPages.detailBody(try detail(tampered: true), call: call(), now: now))
+                frame(
+                    "Event", "/audit",
+                    AuditPages.detailBody(try detail(tampered: true), undo: .absent, call: call(), now: now))
             ),
             (
                 "approvals",

@@ -19,6 +19,7 @@ final class Loopback: Sendable {
     let pipeline: Pipeline
     let door: TestDoor
     let metrics: Metrics
+    let log = TestLog()
     let isReady = Mutex(true)
     private let ports = Mutex<[ListenerName: Int]>([:])
     private let client: HTTPClient
@@ -51,7 +52,7 @@ final class Loopback: Sendable {
         // Defects are seen; what is expected is not.
         logger.logLevel = .error
         return Listeners(
-            pipeline: pipeline, signIn: door, log: TestLog(), consoles: Consoles.all + [ProbeConsole.console],
+            pipeline: pipeline, signIn: door, log: log, consoles: Consoles.all + [ProbeConsole.console],
             cursors: CursorCodec(key: [UInt8](repeating: 9, count: 32)), configuration: configuration,
             health: Health([
                 .database(test.database, clock: test.clock.clock),

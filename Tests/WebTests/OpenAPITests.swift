@@ -34,6 +34,27 @@ import Testing
         for read in Self.catalog.reads { #expect(ids.contains(read.name), "\(read.name)") }
     }
 
+    @Test func `the export takes what the list takes`() {
+        let paths = OpenAPI.document(Self.catalog)["paths"]
+        func parameters(_ path: String) -> [JSON] { paths?[path]?["get"]?["parameters"]?.array ?? [] }
+        let list = parameters("/audit-events").filter { !["limit", "cursor"].contains($0["name"]?.string) }
+        #expect(!list.isEmpty && parameters("/audit-events/export") == list)
+    }
+
+    @Test func `every answer names the headers it may carry`() {
+        let paths = OpenAPI.document(Self.catalog)["paths"]?.object ?? [:]
+        func headers(_ path: String, _ method: String, _ status: String) -> Set<String> {
+            Set((paths[path]?[method]?["responses"]?[status]?["headers"]?.object ?? [:]).keys)
+        }
+        #expect(headers("/tenants/{id}", "get", "200").isSuperset(of: ["ETag", "RateLimit", "RateLimit-Policy"]))
+        #expect(headers("/tenants", "get", "200").isSuperset(of: ["Link", "RateLimit"]))
+        #expect(headers("/tenants", "post", "201").isSuperset(of: ["ETag", "Location", "Idempotency-Replayed"]))
+        #expect(headers("/tenants/{id}/hard-delete", "post", "202").contains("Location"))
+        for read in Self.catalog.reads where !read.isList && read.path.hasSuffix("{id}") {
+            #expect(read.hasVersion == (read.name != "audit.view"), "\(read.name)")
+        }
+    }
+
     @Test func `every reference leads somewhere`() {
         let document = OpenAPI.document(Self.catalog)
         var references: Set<String> = []

@@ -214,6 +214,58 @@ import Testing
             #expect(stale.status == 412)
             #expect(stale.problem == "version-changed")
             #expect(stale["ETag"] == "\"2\"")
+
+            // An undo names its version by the event it takes back.
+            let done = try await update("Two", key: "6", "\"2\"")
+            let event = try #require(done.json["event_id"]?.string)
+            let undone = try await loopback.api("POST", "/audit-events/\(event)/undo", token: token, key: "7", [:])
+            #expect(undone.status == 200, "\(undone.text)")
+            #expect(undone.json["after"]?["name"] == "One")
+        }
+    }
+
+    @Test func `any version will do with * where none is required, and nowhere else`() async throws {
+        try await Loopback.run { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            let star = [("If-Match", "*")]
+            let refused = try await loopback.api(
+                "POST", "/tenants/\(tenant.id)/update", token: token, key: "1", ["input": ["name": "One"]],
+                headers: star)
+            #expect(refused.status == 428)
+            #expect(refused.json["detail"]?.string?.contains("If-Match: *") == true)
+            let seen = try await loopback.api(
+                "POST", "/tenants/\(tenant.id)/update?dry_run=true", token: token, ["input": ["name": "One"]],
+                headers: star)
+            #expect(seen.status == 200)
+            let done = try await loopback.api(
+                "POST", "/tenants/\(tenant.id)/suspend", token: token, key: "2", Self.suspend, headers: star)
+            #expect(done.status == 200, "\(done.text)")
+        }
+    }
+
+    @Test func `text is counted in characters, whatever the script`() async throws {
+        try await Loopback.run { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            func suspend(_ count: Int, ticket: Int, key: String) async throws -> Loopback.Answer {
+                try await loopback.api(
+                    "POST", "/tenants/\(tenant.id)/suspend", token: token, key: key,
+                    [
+                        "reason_code": "abuse", "justification": .string(String(repeating: "請", count: count)),
+                        "ticket": .string(String(repeating: "券", count: ticket)),
+                    ])
+            }
+            let long = try await suspend(4001, ticket: 101, key: "1")
+            #expect(long.pointers == ["/justification", "/ticket"])
+            #expect(long.text.contains("at most 4000 characters") && long.text.contains("at most 100 characters"))
+            let done = try await suspend(4000, ticket: 100, key: "2")
+            #expect(done.status == 200, "\(done.text)")
+            let event = try #require(done.json["event_id"]?.string)
+            let undone = try await loopback.api(
+                "POST", "/audit-events/\(event)/undo", token: token, key: "3",
+                ["justification": .string(String(repeating: "戻", count: 2000))])
+            #expect(undone.status == 200, "\(undone.text)")
         }
     }
 
@@ -393,8 +445,30 @@ import Testing
             #expect(refused.status == 429)
             #expect(refused["Retry-After"] == "30")
             #expect(refused.json["retry_after"] == 30)
+            #expect(refused["RateLimit-Policy"] == "\"session\";q=2;w=60")
+            #expect(refused["RateLimit"] == "\"session\";r=0;t=60")
             let other = loopback.door.token("bob", permissions: loopback.allPermissions)
             #expect(try await loopback.api("GET", "/probes", token: other).status == 200)
+            // A refusal of another kind says what is left as well.
+            let missing = try await loopback.api("GET", "/probes/none", token: other)
+            #expect(missing.status == 404)
+            #expect(missing["RateLimit"] == "\"session\";r=0;t=60")
+        }
+    }
+
+    @Test func `signing in says what is left, also when it is refused`() async throws {
+        let few = { @Sendable (configuration: inout WebConfiguration) in configuration.signInsPerMinute = 2 }
+        try await Loopback.run(.sqlite, few) { loopback in
+            let wrong = try await loopback.api("POST", "/sessions", ["email": 1])
+            #expect(wrong.status == 422)
+            #expect(wrong["RateLimit"]?.contains(";r=1;") == true)
+            _ = try await loopback.api("POST", "/sessions", ["email": 1])
+            let refused = try await loopback.api("POST", "/sessions", ["email": 1])
+            #expect(refused.status == 429)
+            #expect(refused["RateLimit"]?.contains(";r=0;") == true && refused["RateLimit-Policy"] != nil)
+            let token = loopback.door.token("ann", permissions: [])
+            let step = try await loopback.api("POST", "/sessions/step-up", token: token, ["code": "654321"])
+            #expect(step.status == 429)
         }
     }
 
@@ -440,8 +514,43 @@ import Testing
             let lines = answer.text.split(separator: "\n")
             #expect(lines.count == 2000)
             #expect(lines.last == "{\"index\":1999}")
-            let bad = try await loopback.api("GET", "/audit-events/export?class=x&from=yesterday&page=2", token: token)
-            #expect(bad.pointers == ["?class", "?from", "?page"])
+            let unknown = try await loopback.api("GET", "/audit-events/export?class=x&page=2", token: token)
+            #expect(unknown.pointers == ["?page"])
+            let bad = try await loopback.api("GET", "/audit-events/export?class=x&from=yesterday", token: token)
+            #expect(bad.pointers == ["?class", "?from"])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the export takes the filters of the list, and its record does not count what isn't known`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await Loopback.run(kind) { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            func export(_ query: String) async throws -> Loopback.Answer {
+                try await loopback.api("GET", "/audit-events/export?\(query)", token: token)
+            }
+            for name in ["acme", tenant.id] {
+                #expect(try await export("tenant=\(name)&from=2026-11-17&until=2026-11-17").status == 200)
+                let filter = try #require(loopback.log.filters.last)
+                #expect(filter.tenant == tenant.id, "\(name)")
+                #expect(filter.from == Instant(rfc3339: "2026-11-17T00:00:00Z"))
+                #expect(filter.until == Instant(rfc3339: "2026-11-18T00:00:00Z"))
+            }
+            for query in ["tenant=acmee", "actor=nobody@example.test"] {
+                let wrong = try await export(query)
+                #expect(wrong.status == 422, "\(query)")
+                let list = try await loopback.api("GET", "/audit-events?\(query)", token: token)
+                #expect(list.pointers == wrong.pointers && wrong.pointers.count == 1)
+            }
+            let events = try await loopback.api("GET", "/audit-events?action=audit.export", token: token)
+            let id = try #require(events.json["items"]?.array?.first?["id"]?.string)
+            let event = try await loopback.api("GET", "/audit-events/\(id)", token: token)
+            #expect(event.json["leaf"]?["facts"] == nil)
+            #expect(event.json["leaf"]?["tenant"]?.string == tenant.id)
+            #expect(event.json["sealed"]?["details"]?["value"]?["query"]?["tenant"] != nil)
+            #expect(event.json["sealed"]?["details"]?["value"]?.object?.keys.sorted() == ["query"])
         }
     }
 }

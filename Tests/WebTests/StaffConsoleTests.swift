@@ -129,6 +129,86 @@ import Testing
             #expect(try await loopback.send("GET", String(sheet.1), headers: [("If-None-Match", tag)]).status == 304)
             #expect(try await loopback.send("GET", "/assets/console.css?v=old")["Cache-Control"] == "no-cache")
             #expect(try await loopback.send("GET", "/assets/secret.txt").status == 404)
+
+            // Compressed for who takes it, each form under a tag of its own.
+            #expect(asset["Content-Encoding"] == nil && asset["Vary"] == "Accept-Encoding")
+            let gzip = [("Accept-Encoding", "br;q=0.5, gzip")]
+            let small = try await loopback.send("GET", String(sheet.1), headers: gzip)
+            #expect(small["Content-Encoding"] == "gzip" && small["Vary"] == "Accept-Encoding")
+            #expect(Array(small.body.prefix(2)) == [0x1F, 0x8B])
+            #expect(small.body.count * 3 < asset.body.count)
+            let smallTag = try #require(small["ETag"])
+            #expect(smallTag != tag)
+            let kept = try await loopback.send(
+                "GET", String(sheet.1), headers: gzip + [("If-None-Match", smallTag)])
+            #expect(kept.status == 304)
+            for refusing in ["gzip;q=0", "identity", "*;q=0"] {
+                let plain = try await loopback.send("GET", String(sheet.1), headers: [("Accept-Encoding", refusing)])
+                #expect(plain["Content-Encoding"] == nil && plain.body == asset.body, "\(refusing)")
+            }
+        }
+    }
+
+    @Test func `what a form offers for a terminal is the request it would confirm`() async throws {
+        try await Loopback.run { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            let url = "/tenants/\(tenant.id)/update"
+            let blank = try await loopback.page(url, token: token)
+            #expect(blank.text.contains("data-guard=\"\""))
+            let fields = form(
+                blank, ["action": "preview", "input.name": "Acme", "input.metadata": "segment: robotics\nsize: 7"])
+            let preview = try await loopback.post(url, token: token, fields)
+            // Leaving now would lose what was typed.
+            #expect(preview.text.contains("data-guard=\"filled\""))
+            let text = preview.text.replacingOccurrences(of: "&#39;", with: "'").replacingOccurrences(
+                of: "&quot;", with: "\"")
+            #expect(text.contains("--metadata 'segment: robotics\nsize: 7' --if-match \(tenant.version)"))
+            #expect(text.contains("-H 'If-Match: \"\(tenant.version)\"'"))
+            #expect(text.contains("-H 'Idempotency-Key: \"\(preview.field("idempotency_key") ?? "")\"'"))
+            let sure = form(
+                preview, ["action": "confirm", "input.name": "Acme", "input.metadata": "segment: robotics\nsize: 7"])
+            let done = try await loopback.post(url, token: token, sure)
+            let result = try await loopback.page(try #require(done["Location"]), token: token)
+            let event = try #require(result.text.firstMatch(of: /\/audit\/(evt_[0-9A-Z]{26})\/undo/)).1
+            let undo = try await loopback.page("/audit/\(event)/undo", token: token)
+            #expect(undo.text.contains("postern undo \(event)"))
+            #expect(undo.text.contains("data-guard=\"\""))
+            #expect(!undo.text.contains("&quot;input&quot;"))
+        }
+    }
+
+    @Test func `what may not be searched or taken back has no control`() async throws {
+        try await Loopback.run { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let all = loopback.door.token("ann", permissions: loopback.allPermissions)
+            let key = Identifier.mint("key", at: loopback.test.clock.clock.now)
+            let done = try await loopback.api(
+                "POST", "/tenants/\(tenant.id)/suspend", token: all, key: key, StaffAPITests.suspend)
+            let event = try #require(done.json["event_id"]?.string)
+            let strong = try await loopback.page("/audit/\(event)", token: all)
+            #expect(strong.text.contains("/audit/\(event)/undo") && strong.text.contains("action=\"/search\""))
+            #expect(strong.text.contains("href=\"/tenants/\(tenant.id)\""))
+
+            let auditor = loopback.door.token("eve", permissions: ["audit.view"])
+            let weak = try await loopback.page("/audit/\(event)", token: auditor)
+            #expect(weak.status == 200)
+            #expect(!weak.text.contains("/undo") && !weak.text.contains("action=\"/search\""))
+            #expect(!weak.text.contains("href=\"/tenants/"))
+
+            let suspender = loopback.door.token("sue", permissions: ["tenant.view", "tenant.suspend"])
+            let other = try await loopback.tenant("zeta")
+            let mine = try await loopback.api(
+                "POST", "/tenants/\(other.id)/suspend", token: suspender, key: key, StaffAPITests.suspend)
+            #expect(mine.status == 200, "\(mine.text)")
+            let result = try await loopback.page("/done/\(key)", token: suspender)
+            #expect(result.status == 200 && !result.text.contains("/undo"))
+
+            // Too late: off, with the reason.
+            loopback.test.clock.advance(.hours(25))
+            let late = try await loopback.page(
+                "/audit/\(event)", token: loopback.door.token("ann", permissions: loopback.allPermissions))
+            #expect(!late.text.contains("/audit/\(event)/undo") && late.text.contains("possible until"))
         }
     }
 

@@ -158,7 +158,11 @@ final class TestDoor: SignIn {
 }
 
 /// A log with one checkpoint and one tile.
-struct TestLog: TransparencyLog {
+final class TestLog: TransparencyLog {
+    private let asked = Mutex<[EventFilter]>([])
+    /// What was exported.
+    var filters: [EventFilter] { asked.withLock { $0 } }
+
     var verifierKey: String { "test+00000000+AAAA" }
     func checkpoint() async throws(OperationError) -> String? { "postern.test/log\n1\nAAAA\n\n— test AAAA\n" }
     func tile(level: Int, index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
@@ -174,6 +178,7 @@ struct TestLog: TransparencyLog {
     func export(
         _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
     ) async throws(OperationError) {
+        asked.withLock { $0.append(filter) }
         do {
             for number in 0..<2000 { try await sink(Array("{\"index\":\(number)}\n".utf8)) }
         } catch {

@@ -9,15 +9,15 @@ struct AuditCommand: AsyncParsableCommand {
 
     /// Filters of the audit log, as the API names them.
     struct Filter: ParsableArguments {
-        @Option(help: "Only by this actor, such as stf_….") var actor: String?
-        @Option(help: "Only about this tenant.") var tenant: String?
+        @Option(help: "Only by this actor: an id such as stf_…, or a staff member's e-mail.") var actor: String?
+        @Option(help: "Only about this tenant: its id or slug.") var tenant: String?
         @Option(help: "Only about this target.") var target: String?
         @Option(help: "Only this action, such as tenant.suspend.") var action: String?
         @Option(name: .customLong("class"), help: "Only this class, such as mutation or access.") var eventClass:
             String?
         @Option(help: "Only this outcome: applied, requested, denied, failed or blocked.") var outcome: String?
-        @Option(help: "From this time on, such as 2026-11-17T00:00:00Z.") var from: String?
-        @Option(help: "Until before this time.") var until: String?
+        @Option(help: "From this day or time on, such as 2026-11-17 or 2026-11-17T14:00:00Z.") var from: String?
+        @Option(help: "Until the end of this day, or before this time.") var until: String?
 
         var query: [(String, String?)] {
             [

@@ -1,4 +1,5 @@
 import Foundation
+import HTML
 import Kernel
 
 /// A verb derived from an operation's declaration: `postern tenant suspend acme --reason-code non_payment …`.
@@ -43,12 +44,7 @@ struct OperationVerb: Sendable {
         Option(name: "help", placeholder: nil, help: "Show this help."),
     ]
 
-    /// A field's option; one that would collide with a common option is called `--input-…`.
-    static func optionName(_ field: String) -> String {
-        let name = field.replacing("_", with: "-")
-        let taken = common.map(\.name) + reasoning.map(\.name)
-        return taken.contains(name) ? "input-" + name : name
-    }
+    static func optionName(_ field: String) -> String { RequestText.optionName(field) }
 
     static let reasoning: [Option] = [
         Option(name: "reason-code", placeholder: "code", help: "Why, from the list below."),

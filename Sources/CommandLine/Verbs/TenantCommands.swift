@@ -38,7 +38,7 @@ struct TenantCommand: AsyncParsableCommand {
         CommandConfiguration(
             commandName: "tenant", abstract: "Customers: look at them, and work on them.",
             discussion: Invocation.held.map { PosternCommand.verbList(of: "tenant", in: $0.catalog) } ?? "",
-            subcommands: [List.self, Show.self, Search.self, History.self, Users.self])
+            subcommands: [List.self, Show.self, Search.self, History.self, Activity.self, Users.self])
     }
 
     static let table = TextTable(columns: [
@@ -109,6 +109,25 @@ struct TenantCommand: AsyncParsableCommand {
             ])
             try await page.show(
                 "/api/v1/tenants/\(APIClient.encode(id))/history", as: table, empty: "Its status never changed.",
+                with: client)
+        }
+    }
+
+    struct Activity: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "activity", abstract: "What was recorded about it.")
+        @Argument(help: "Its id, slug or external id.") var tenant: String
+        @OptionGroup var page: PageOption
+        func run() async throws {
+            let client = try page.server.client()
+            let id = try await TargetLookup(client: client).id(of: tenant, prefix: "ten", type: "tenant")
+            let table = TextTable(columns: [
+                .init("AT", member: "at"), .init("ACTION", member: "action"), .init("OUTCOME", member: "outcome"),
+                .init("BY") { ($0["actor"]?["name"] ?? $0["actor"]?["id"] ?? .null).shown },
+                .init("EVENT", member: "event_id"),
+            ])
+            try await page.show(
+                "/api/v1/tenants/\(APIClient.encode(id))/activity", as: table, empty: "Nothing is recorded yet.",
                 with: client)
         }
     }

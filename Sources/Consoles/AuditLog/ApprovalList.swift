@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// A request with the names people know its parts by.
@@ -5,24 +6,6 @@ struct ApprovalEntry: Sendable {
     let request: ApprovalRequest
     let requesterName: String?
     let targetName: String?
-
-    /// Whether this person could be one of those who must agree. Never the one who asked.
-    func canBeFilled(by caller: Caller) -> Bool {
-        request.state == .pending && request.requester != caller.person
-            && demands.contains { $0.demand.isOpen(to: caller) }
-    }
-
-    /// What each rule demands, as frozen with the request.
-    var demands: [(summary: String, demand: Demand, window: Span, cooldown: Span?)] {
-        (request.demands.array ?? []).compactMap { json in
-            json["demand"].flatMap(Demand.init).map { demand in
-                (
-                    json["summary"]?.string ?? "", demand, .seconds(json["window_seconds"]?.int ?? 0),
-                    json["cooldown_seconds"]?.int.map(Span.seconds)
-                )
-            }
-        }
-    }
 
     var json: JSON {
         let request = request
@@ -46,18 +29,6 @@ struct ApprovalEntry: Sendable {
     }
 }
 
-extension Demand {
-    /// Whether a person's roles or permissions fill at least one leaf.
-    func isOpen(to caller: Caller) -> Bool {
-        switch self {
-        case .role(let roles): roles.contains { caller.roles.contains($0) }
-        case .permission(let code): caller.permissions.contains(code)
-        case .allOf(let demands), .anyOf(let demands), .count(_, let demands):
-            demands.contains { $0.isOpen(to: caller) }
-        }
-    }
-}
-
 enum ApprovalList {
     static func pending(
         after position: (at: Instant, id: String)? = nil, limit: Int, from reader: any Reader
@@ -71,6 +42,18 @@ enum ApprovalList {
         try name(
             reader.query(ApprovalListQueries.pending(of: person, limit: 20)).map(ApprovalListQueries.request),
             from: reader)
+    }
+
+    /// Requests that wait on a target, by operation.
+    static func waiting(
+        on target: String, for caller: Caller, from reader: any Reader
+    ) throws -> [String: WaitingRequest] {
+        var found: [String: WaitingRequest] = [:]
+        for row in try reader.query(ApprovalListQueries.pending(on: target, now: reader.now)) {
+            let request = try ApprovalListQueries.request(row)
+            found[request.operation] = WaitingRequest(request, for: caller)
+        }
+        return found
     }
 
     /// Other people's requests tell who asked and about whom; `nil` when there are none.
@@ -107,10 +90,7 @@ struct ApprovalDetail: Sendable {
             throw OperationError.notFound("There is no request \(id.prefix(60)).")
         }
         let entry = try ApprovalList.name([ApprovalListQueries.request(row)], from: reader)[0]
-        guard
-            entry.request.requester == caller.person || entry.canBeFilled(by: caller)
-                || caller.permissions.contains("approval.view")
-        else {
+        guard entry.request.isOpen(to: caller) else {
             throw OperationError.forbidden(
                 permission: "approval.view", detail: "This is somebody else’s request, and none of your roles signs it."
             )

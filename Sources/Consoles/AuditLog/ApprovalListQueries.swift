@@ -27,6 +27,13 @@ enum ApprovalListQueries {
             """, [.text(requester)])
     }
 
+    /// The pending ones on a target that have not expired: at most one for each operation.
+    static func pending(on target: String, now: Instant) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM approvals a WHERE a.target_id = $1 AND a.state = 'pending' AND a.expires_at > $2",
+            [.text(target), Value(now)])
+    }
+
     static func one(_ id: String) -> Statement {
         Statement("SELECT \(columns) FROM approvals a WHERE a.id = $1", [.text(id)])
     }

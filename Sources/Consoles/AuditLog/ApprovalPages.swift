@@ -8,7 +8,7 @@ enum ApprovalPages {
         // Whoever may not see all of them sees those they could fill.
         let seesAll = caller.permissions.contains("approval.view")
         let pending = try ApprovalList.pending(limit: 200, from: reader)
-            .filter { $0.request.requester != caller.person && (seesAll || $0.canBeFilled(by: caller)) }
+            .filter { $0.request.requester != caller.person && (seesAll || $0.request.canBeFilled(by: caller)) }
         return PageAnswer(
             title: "Approvals", body: listBody(own: own, pending: pending, call: call, now: reader.now),
             disclosure: ApprovalList.disclosure(of: pending))
@@ -16,7 +16,12 @@ enum ApprovalPages {
 
     static func listBody(own: [ApprovalEntry], pending: [ApprovalEntry], call: PageCall, now: Instant) -> Node {
         let sorted = pending.sorted { ($0.request.expiresAt, $0.request.id) < ($1.request.expiresAt, $1.request.id) }
-        return UI.title("Approvals", lead: pending.isEmpty ? nil : "\(pending.count) of other people wait")
+        return UI.title(
+            "Approvals",
+            lead: pending.isEmpty
+                ? nil
+                : pending.count == 1
+                    ? "1 request of a colleague waits" : "\(pending.count) requests of colleagues wait")
             + UI.stack {
                 UI.panel("Waiting for others to agree", id: "ap-all", hint: "soonest to expire first") {
                     if sorted.isEmpty {
@@ -24,7 +29,14 @@ enum ApprovalPages {
                             "No request waits",
                             "Requests you may look at are listed here while they wait for signatures.")
                     } else {
-                        table("Requests of other people", sorted, call: call, now: now, showsRequester: true)
+                        let shown = call.first("all") == nil ? Array(sorted.prefix(UI.atOnce)) : sorted
+                        table("Requests of other people", shown, call: call, now: now, showsRequester: true)
+                        if shown.count < sorted.count {
+                            UI.panelBody {
+                                UI.more(
+                                    sorted.count - shown.count, el("a", .href("/approvals?all=1")) { "Show them too" })
+                            }
+                        }
                     }
                 }
                 UI.panel("Your requests", id: "ap-own") {
@@ -53,7 +65,7 @@ enum ApprovalPages {
         }
         columns += [
             Column("Who must agree", priority: 2) { entry in
-                UI.muted(entry.demands.map(\.demand.sentence).joined(separator: "; "))
+                UI.muted(entry.request.needs.map(\.demand.sentence).joined(separator: "; "))
             },
             Column("Asked", .number, priority: 4) { UI.time($0.request.createdAt, now: now) },
             Column("Time left", .number) { entry in
@@ -84,6 +96,7 @@ enum ApprovalPages {
         let expired = request.state == .pending && request.expiresAt <= now
         return UI.crumbs([("Approvals", "/approvals")], here: request.id)
             + UI.title(title(detail.entry, catalog: call.catalog)) { stateChip(request.state, expired: expired) }
+            + UI.keyFacts(keyFacts(detail, call: call, now: now))
             + UI.split {
                 UI.stack {
                     if !detail.matchesAction {
@@ -92,81 +105,98 @@ enum ApprovalPages {
                             "They were erased or changed since it was asked for. Don’t rely on them.")
                     }
                     UI.panel("What it would do", id: "ap-plan") {
-                        UI.panelBody { plan(detail) }
+                        UI.panelBody { plan(detail, call: call) }
                     }
                     UI.panel("The frozen action", id: "ap-action", hint: "in full") {
-                        UI.panelBody {
-                            UI.tightStack {
-                                UI.json(request.action)
-                                el("p", .class("small muted")) { "SHA-256 of the canonical bytes" }
-                                el("p") { UI.hash(sha256(request.action.canonical).hex) }
-                                el("p", .class("small muted")) { "Digest of the plan" }
-                                el("p") { UI.hash(request.planDigest) }
-                                UI.fold("The exact \(request.action.canonical.count) bytes (RFC 8785, one line)") {
-                                    el("pre", .class("json"), Attribute("tabindex", "0")) {
-                                        request.action.canonicalText
-                                    }
-                                }
-                            }
-                        }
+                        UI.panelBody { action(request) }
                     }
                 }
                 UI.stack {
-                    UI.panel("Request", id: "ap-facts") {
-                        UI.panelBody { facts(detail, now: now) }
-                    }
-                    UI.panel("Rule", id: "ap-rule") {
+                    UI.panel(
+                        "Who must agree", id: "ap-rule",
+                        actions: request.state == .pending && !expired
+                            ? UI.hint("\(TimeText.span(request.expiresAt - now)) left") : .none
+                    ) {
                         UI.panelBody {
                             UI.stack {
-                                for need in detail.entry.demands {
-                                    el("ul", .class("rule")) {
-                                        el("li") {
-                                            UI.glyph(.ring)
-                                            el("div") {
-                                                el("p") {
-                                                    el("b") { need.demand.sentence }
-                                                    ", not the person who asks"
-                                                }
-                                                el("p", .class("small muted")) { need.summary }
-                                            }
-                                        }
-                                    }
-                                }
+                                UI.approvalNeeds(request.needs)
                                 el("p", .class("small muted")) {
                                     "If nobody agrees by \(TimeText.utc(request.expiresAt)), it expires and nothing runs."
                                 }
                             }
                         }
                     }
+                    UI.panel("The record", id: "ap-facts") {
+                        UI.panelBody { facts(detail, call: call) }
+                    }
                 }
             }
     }
 
-    private static func plan(_ detail: ApprovalDetail) -> Node {
+    private static func action(_ request: ApprovalRequest) -> Node {
+        UI.tightStack {
+            UI.json(request.action)
+            el("p", .class("small muted")) { "SHA-256 of the canonical bytes" }
+            el("p") { UI.hash(sha256(request.action.canonical).hex) }
+            el("p", .class("small muted")) { "Digest of the plan" }
+            el("p") { UI.hash(request.planDigest) }
+            UI.fold("The exact \(request.action.canonical.count) bytes (RFC 8785, one line)") {
+                el("pre", .class("json"), Attribute("tabindex", "0")) { request.action.canonicalText }
+            }
+        }
+    }
+
+    private static func plan(_ detail: ApprovalDetail, call: PageCall) -> Node {
         guard let plan = detail.plan else {
             return el("p") { UI.sealed("The plan was erased; only its digest is left.") }
         }
         let groups = (plan["changes"]?.array ?? []).map { change in
-            UI.DiffGroup(
-                title: "\(change["type"]?.string ?? "") \(change["id"]?.string ?? "")",
-                before: change["before"].flatMap { $0.isNull ? nil : $0 }, after: change["after"])
+            let before = change["before"].flatMap { $0.isNull ? nil : $0 }
+            let document = before ?? change["after"]
+            return UI.DiffGroup(
+                type: change["type"]?.string ?? "",
+                name: (document?["name"] ?? document?["email"] ?? document?["user_id"])?.string,
+                id: change["id"]?.string ?? "", before: before, after: change["after"])
         }
         let effects = (plan["effects"]?.array ?? []).map { effect in
-            "\(effect["kind"]?.string ?? "") \(effect["name"]?.string ?? "")"
+            let kind = effect["kind"]?.string ?? ""
+            let name = effect["name"]?.string ?? ""
+            return Effect(
+                kind: kind, name: name, summary: "\(DocumentDiff.label(kind)) \(name)", payload: .null, tenant: nil)
         }
         return UI.stack {
-            if let consequence = detail.consequence {
-                el("p", .class("consequence")) {
-                    el("b") { consequence }
-                    " Nothing has been changed yet."
+            el("div", .class("stack stack--2")) {
+                if let consequence = detail.consequence {
+                    el("p", .class("headline")) { consequence }
+                }
+                if let text = detail.event.value("justification")?.string {
+                    el("p", .class("prose")) {
+                        "“\(text)” "
+                        UI.muted(detail.entry.requesterName ?? detail.entry.request.requester)
+                    }
+                }
+                if detail.entry.request.state == .pending {
+                    el("p", .class("muted")) { "Nothing has been changed yet." }
                 }
             }
-            if !groups.isEmpty { UI.diff(groups, caption: "What changes", captions: ("Then", "After"), exact: false) }
+            if !groups.isEmpty {
+                UI.diff(
+                    groups, caption: "What changes", captions: ("Then", "After"),
+                    rest: call.first("all") == nil
+                        ? el("a", .href("/approvals/\(detail.entry.request.id)?all=1")) {
+                            "Show all \(Grouped.digits(groups.count))"
+                        } : nil)
+            }
             if let input = detail.input, input != .object([:]) {
                 UI.fold("The fields as sent") { UI.json(input) }
             }
-            el("p", .class("small muted")) {
-                effects.isEmpty ? "Nothing is sent." : "Sent when it runs: \(effects.joined(separator: ", "))."
+            el("section") {
+                el("h3") { "What is sent" }
+                if effects.isEmpty {
+                    el("p", .class("muted")) { "Nothing." }
+                } else {
+                    UI.effects(effects, when: "when it runs")
+                }
             }
             if detail.matchesAction {
                 el("p") { UI.state("These values match the commitments in the frozen action", .ok, .check) }
@@ -174,24 +204,43 @@ enum ApprovalPages {
         }
     }
 
-    private static func facts(_ detail: ApprovalDetail, now: Instant) -> Node {
+    private static func keyFacts(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> [(
+        label: String, value: Node
+    )] {
         let request = detail.entry.request
         var facts: [(label: String, value: Node)] = [
             ("Asked by", UI.person(detail.entry.requesterName ?? request.requester)),
             ("Asked", UI.timeWithUTC(request.createdAt, now: now)),
-            ("Expires", UI.timeWithUTC(request.expiresAt, now: now)),
         ]
         if let id = request.targetID {
-            let name = detail.entry.targetName ?? request.targetType ?? ""
-            let link = EventWords.path(type: request.targetType, id: id).map { path in el("a", .href(path)) { name } }
-            facts.append(("Target", (link ?? Node(name)) + Node(" ") + UI.id(id)))
+            let name = detail.entry.targetName ?? id
+            let link = EventWords.path(type: request.targetType, id: id, for: call.caller)
+                .map { path in el("a", .href(path)) { name } }
+            facts.append((DocumentDiff.label(request.targetType ?? "target"), link ?? Node(name)))
         }
         if let code = request.action["reason_code"]?.string {
-            facts.append(("Reason", el("span", .class("id")) { code }))
+            let label = call.catalog[request.operation]?.spec.reasonCodes.first { $0.code == code }?.label
+            facts.append(("Reason", Node(label ?? code)))
         }
-        if let text = detail.event.value("justification")?.string { facts.append(("Justification", Node("“\(text)”"))) }
         if let text = detail.event.value("ticket")?.string { facts.append(("Ticket", Node(text))) }
-        facts.append(("Event", UI.id(request.eventID, copy: "event id")))
+        return facts
+    }
+
+    private static func facts(_ detail: ApprovalDetail, call: PageCall) -> Node {
+        let request = detail.entry.request
+        var facts: [(label: String, value: Node)] = [("Request", UI.id(request.id, copy: "request id"))]
+        let event = UI.id(request.eventID)
+        facts.append(
+            (
+                "Event",
+                call.caller.permissions.contains("audit.view")
+                    ? el("a", .href("/audit/\(request.eventID)")) { event } : event
+            ))
+        facts.append(("Operation", el("span", .class("id")) { UI.code(request.operation) }))
+        if let id = request.targetID { facts.append(("Target", UI.id(id))) }
+        if let code = request.action["reason_code"]?.string {
+            facts.append(("Reason code", el("span", .class("id")) { code }))
+        }
         return UI.facts(facts, tight: true)
     }
 

@@ -10,11 +10,12 @@ public enum AuditLogConsole {
             .init(.assurance, "Audit log", icon: "log", path: "/audit", permission: "audit.view"),
         ],
         reads: [listEvents, viewEvent, listApprovals, viewApproval],
-        pages: [AuditPages.list, AuditPages.detail, ApprovalPages.list, ApprovalPages.detail])
+        pages: [AuditPages.list, AuditPages.detail, ApprovalPages.list, ApprovalPages.detail],
+        eventFilter: EventList.filter)
 
     /// Requests this person could sign.
     private static let waiting: @Sendable (Caller, any Reader) throws -> Int64 = { caller, reader in
-        Int64(try ApprovalList.pending(limit: 100, from: reader).count { $0.canBeFilled(by: caller) })
+        Int64(try ApprovalList.pending(limit: 100, from: reader).count { $0.request.canBeFilled(by: caller) })
     }
 
     private static let listEvents = Read(
@@ -74,7 +75,7 @@ public enum AuditLogConsole {
         "approval.view",
         summary:
             "One request: the frozen action, what it would do and who must agree. For its requester, those who could sign it, and holders of approval.view.",
-        path: "/approvals/{id}", permission: nil, schema: approvalSchema
+        path: "/approvals/{id}", permission: nil, schema: approvalSchema, hasVersion: true
     ) { call, reader in
         let detail = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
         return ReadAnswer(detail.json, version: detail.entry.request.version, disclosure: detail.disclosure)

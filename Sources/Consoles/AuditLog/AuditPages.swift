@@ -117,7 +117,7 @@ enum AuditPages {
             text("actor", "Actor", "e-mail or id")
             text("tenant", "Tenant", "slug or id")
             text("target", "Target", "id")
-            text("action", "Action", "tenant.suspend", list: "a-actions")
+            text("action", "Action", "tenant.view", list: "a-actions")
             el("datalist", .id("a-actions")) {
                 for operation in catalog.operations { void("option", .value(operation.spec.name)) }
             }
@@ -140,16 +140,20 @@ enum AuditPages {
 
     static let detail = Page("/audit/{id}", permission: "audit.view", menuPath: "/audit") { call, reader in
         let event = try EventDetail.load(call.path["id"] ?? "", from: reader)
+        let undo = try EventUndo.of(event, for: call.caller, catalog: call.catalog, from: reader)
         return PageAnswer(
-            title: "\(event.row.action) in the audit log", body: detailBody(event, call: call, now: reader.now),
-            disclosure: event.disclosure)
+            title: "\(event.row.action) in the audit log",
+            body: detailBody(event, undo: undo, call: call, now: reader.now), disclosure: event.disclosure)
     }
 
-    static func detailBody(_ event: EventDetail, call: PageCall, now: Instant) -> Node {
+    static func detailBody(_ event: EventDetail, undo: EventUndo, call: PageCall, now: Instant) -> Node {
         let row = event.row
-        let title = EventWords.title(row, catalog: call.catalog)
+        // How to see what a bounded page leaves out.
+        let rest = call.first("all") == nil ? el("a", .href("/audit/\(row.id)?all=1")) { "Show everything" } : nil
         return UI.crumbs([("Audit log", "/audit")], here: row.action)
-            + UI.title(title, trailing: actions(event, catalog: call.catalog)) { EventWords.outcomeChip(row) }
+            + UI.title(EventWords.title(row, catalog: call.catalog), trailing: actions(event, undo)) {
+                EventWords.outcomeChip(row)
+            }
             + el("div", .class("print-only evidence")) {
                 el("p") {
                     el("b") { "Postern audit evidence" }
@@ -165,72 +169,96 @@ enum AuditPages {
                                 + "postern verify on the server.")
                     }
                     UI.panel("Event", id: "e-facts") {
-                        UI.panelBody { facts(event, now: now) }
+                        UI.panelBody { facts(event, undo, call: call, now: now) }
                     }
-                    changes(event)
+                    changes(event, rest: rest)
                     linked(event, now: now)
+                    sealed(event, rest: rest)
                 }
                 UI.stack {
                     proof(event)
-                    sealed(event)
                     UI.panel("The leaf", id: "e-leaf", hint: "what the log holds, in full") {
                         UI.panelBody {
-                            UI.json(event.leaf)
-                            UI.copyTextButton(
-                                "Copy the exact bytes", text: String(decoding: event.leafBytes, as: UTF8.self))
+                            UI.json(event.leaf, rest: rest)
+                            if event.leafBytes.count <= largestCopied {
+                                UI.copyTextButton(
+                                    "Copy the exact bytes", text: String(decoding: event.leafBytes, as: UTF8.self))
+                            }
                         }
                     }
                 }
             }
     }
 
-    private static func actions(_ event: EventDetail, catalog: Catalog) -> Node {
+    /// Longer leaves are taken from the receipt.
+    private static let largestCopied = 8000
+
+    private static func actions(_ event: EventDetail, _ undo: EventUndo) -> Node {
         let row = event.row
-        let canUndo =
-            row.eventClass == EventClass.mutation.rawValue && row.outcome == EventOutcome.applied.rawValue
-            && catalog[row.action] != nil
+        let way: Node =
+            switch undo {
+            case .absent, .never: .none
+            case .now: UI.linkButton("Undo…", href: "/audit/\(row.id)/undo", size: .small, icon: "undo")
+            case .off(let why, let detail): UI.offButton("Undo", why: why, detail: detail, size: .small)
+            }
         return
             (event.previous.map { UI.linkButton("Before", href: "/audit/\($0)", size: .small, icon: "left") } ?? .none)
             + (event.next.map { UI.linkButton("After", href: "/audit/\($0)", size: .small, icon: "right") } ?? .none)
             + UI.linkButton(
                 "Receipt (JSON)", href: "/api/v1/audit-events/\(row.id)/receipt", size: .small, icon: "download",
                 attributes: [.title(Receipt.notice)])
-            + (canUndo ? UI.linkButton("Undo…", href: "/audit/\(row.id)/undo", size: .small, icon: "undo") : .none)
+            + way
     }
 
-    private static func facts(_ event: EventDetail, now: Instant) -> Node {
+    private static func facts(_ event: EventDetail, _ undo: EventUndo, call: PageCall, now: Instant) -> Node {
         let row = event.row
         let leaf = event.leaf
+        func link(_ type: String?, _ id: String, _ text: Node) -> Node {
+            EventWords.path(type: type, id: id, for: call.caller).map { path in el("a", .href(path)) { text } } ?? text
+        }
         var facts: [(label: String, value: Node)] = [
             ("When", UI.timeWithUTC(row.at, now: now)),
             ("Who", UI.actor(kind: row.actorType, id: row.actorID, name: row.actorName)),
         ]
         if let id = row.targetID {
-            let name = row.targetName ?? row.targetType ?? ""
-            let link = EventWords.path(type: row.targetType, id: id).map { path in el("a", .href(path)) { name } }
-            facts.append(("Target", (link ?? Node(name)) + Node(" ") + UI.id(id)))
+            let name = row.targetName ?? DocumentDiff.label(row.targetType ?? "")
+            facts.append(("Target", link(row.targetType, id, Node(name)) + Node(" ") + UI.id(id)))
         }
         if let tenant = row.tenantID, tenant != row.targetID {
-            facts.append(("Tenant", el("a", .href("/tenants/\(tenant)")) { UI.id(tenant) }))
+            facts.append(("Tenant", link(Tenant.type, tenant, UI.id(tenant))))
         }
-        if let code = leaf["reason_code"]?.string { facts.append(("Reason", el("span", .class("id")) { code })) }
+        if let words = event.value("details")?["consequence"]?.string { facts.append(("In words", Node(words))) }
+        if let code = leaf["reason_code"]?.string {
+            let label = call.catalog[row.action]?.spec.reasonCodes.first { $0.code == code }?.label
+            facts.append(
+                ("Reason", (label.map { Node($0 + " ") } ?? .none) + el("span", .class("id")) { code }))
+        }
         if let member = event.members["justification"] { facts.append(("Justification", self.member(member))) }
         if let member = event.members["ticket"] { facts.append(("Ticket", self.member(member))) }
         if let approval = row.approvalID {
-            facts.append(("Approval", el("a", .href("/approvals/\(approval)")) { UI.id(approval) }))
+            facts.append(("Approval", link("approval", approval, UI.id(approval))))
         }
-        if let auth = leaf["auth"] {
-            let factors = auth["factors"]?.array?.compactMap(\.string).joined(separator: ", ") ?? ""
-            facts.append(("Signed in by", Node(factors)))
+        if let factors = leaf["auth"]?["factors"]?.array?.compactMap(\.string), !factors.isEmpty {
+            let words = factors.map(EventWords.factor).joined(separator: ", ")
+            facts.append(("Signed in by", Node(words.prefix(1).uppercased() + words.dropFirst())))
         }
-        if let client = leaf["client"]?.string { facts.append(("Through", Node(client))) }
+        if let client = leaf["client"]?.string { facts.append(("Through", Node(EventWords.client(client)))) }
         if let member = event.members["actor_ip"] { facts.append(("From", self.member(member))) }
         if let linked = row.linked {
             facts.append(("Belongs to", el("a", .href("/audit/\(linked)")) { UI.id(linked) }))
         }
+        for (name, value) in (leaf["facts"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
+            facts.append((DocumentDiff.label(name), el("span", .class("long")) { DocumentDiff.spoken(value) }))
+        }
+        switch undo {
+        case .never(let sentence): facts.append(("Undo", Node(sentence)))
+        case .now(let title, let until): facts.append(("Undo", Node("until \(TimeText.utcMinute(until)), by \(title)")))
+        case .absent, .off: break
+        }
         if let request = row.requestID { facts.append(("Request", UI.id(request))) }
         facts.append(("Event", UI.id(row.id, copy: "event id")))
-        facts.append(("Kept", Node(row.retention)))
+        facts.append(
+            ("Kept", Node(EventWords.retention(row.retention) + " ") + el("span", .class("id")) { row.retention }))
         return UI.facts(facts, tight: true)
     }
 
@@ -244,25 +272,35 @@ enum AuditPages {
         }
     }
 
-    private static func changes(_ event: EventDetail) -> Node {
+    private static func changes(_ event: EventDetail, rest: Node?) -> Node {
         let changes = event.changes
         guard !changes.isEmpty else { return .none }
+        func group(_ change: EventDetail.RecordedChange) -> UI.DiffGroup {
+            let document = change.before ?? change.after
+            return UI.DiffGroup(
+                type: change.type,
+                name: (document?["name"] ?? document?["email"] ?? document?["user_id"])?.string, id: change.id,
+                before: change.before, after: change.after)
+        }
         return UI.panel("What changed", id: "e-changes") {
             UI.panelBody {
                 UI.stack {
-                    for change in changes {
-                        let title = "\(change.type) \(change.id)"
-                        if change.isErased {
-                            el("p") {
-                                UI.sealed("\(title): before or after was erased, so the difference can’t be shown")
-                            }
-                        } else {
-                            el(
-                                "div", .class("scroll"), Attribute("role", "group"), .label(title),
-                                Attribute("tabindex", "0")
-                            ) {
-                                UI.diff(before: change.before, after: change.after, caption: title)
-                            }
+                    for change in changes where change.isErased {
+                        el("p") {
+                            UI.sealed(
+                                "\(DocumentDiff.label(change.type)) \(change.id): before or after was erased, so the difference can’t be shown"
+                            )
+                        }
+                    }
+                    let kept = changes.filter { !$0.isErased }
+                    if !kept.isEmpty {
+                        el(
+                            "div", .class("scroll"), Attribute("role", "group"), .label("What changed, in full"),
+                            Attribute("tabindex", "0")
+                        ) {
+                            UI.diff(
+                                kept.map(group), caption: "Every field that changed", fields: .all,
+                                showsCaption: false, rest: rest)
                         }
                     }
                 }
@@ -312,35 +350,64 @@ enum AuditPages {
         }
     }
 
+    /// One line of the sealed members.
+    private struct SealedLine {
+        let name: String
+        let value: Node
+        let state: Node
+    }
+
     /// What is kept beside the leaf, with the check that it is what the log committed to.
-    private static func sealed(_ event: EventDetail) -> Node {
+    private static func sealed(_ event: EventDetail, rest: Node?) -> Node {
         guard !event.members.isEmpty else { return .none }
-        let members = event.members.sorted { $0.key < $1.key }
+        var lines: [SealedLine] = []
+        var documents = 0
+        for (name, member) in event.members.sorted(by: { $0.key < $1.key }) {
+            // Before and after stand above; here they are counted, and named only when something is wrong.
+            if name.hasPrefix("changes."), case .present(_, true) = member {
+                documents += 1
+                continue
+            }
+            lines.append(
+                SealedLine(name: name, value: sealedValue(name, member, rest: rest), state: commitment(member)))
+        }
+        if documents > 0 {
+            lines.append(
+                SealedLine(
+                    name: "changes",
+                    value: UI.muted(
+                        documents == 1 ? "1 document, above" : "\(Grouped.digits(documents)) documents, above"),
+                    state: UI.state(documents == 1 ? "matches" : "all match", .ok, .check)))
+        }
         return UI.panel("Sealed members", id: "e-sealed", hint: "kept beside the leaf, erasable") {
             UI.table(
                 caption: "Sealed members",
                 columns: [
-                    Column<(key: String, value: EventDetail.Member)>("Member", isRowHeader: true) { entry in
-                        el("span", .class("id")) { UI.code(entry.key) }
+                    Column<SealedLine>("Member", .tight, isRowHeader: true) { line in
+                        el("span", .title(line.name)) { EventWords.member(line.name) }
                     },
-                    Column("Commitment") { entry in
-                        switch entry.value {
-                        case .present(_, true): UI.state("matches", .ok, .check)
-                        case .present(_, false): UI.state("differs", .danger, .x)
-                        case .erased: UI.state("erased", .plain, .box)
-                        case .missing: UI.state("missing", .danger, .x)
-                        }
-                    },
-                ], rows: members, density: .plain)
-            UI.panelBody {
-                for (name, member) in members where !name.hasPrefix("changes.") {
-                    if case .present(let value, _) = member {
-                        UI.fold(name) {
-                            value.string.map { text in el("p", .class("long")) { text } } ?? UI.json(value)
-                        }
-                    }
-                }
-            }
+                    Column("Value") { $0.value },
+                    Column("Commitment", .tight) { $0.state },
+                ], rows: lines, density: .plain)
+        }
+    }
+
+    private static func sealedValue(_ name: String, _ member: EventDetail.Member, rest: Node?) -> Node {
+        switch member {
+        case .present(let value, _):
+            if let text = value.string { return el("span", .class("long")) { text } }
+            return UI.fold("Show") { UI.json(value, rest: rest) }
+        case .erased(let event): return Node("erased under ") + el("a", .href("/audit/\(event)")) { UI.id(event) }
+        case .missing: return UI.muted("nobody erased it")
+        }
+    }
+
+    private static func commitment(_ member: EventDetail.Member) -> Node {
+        switch member {
+        case .present(_, true): UI.state("matches", .ok, .check)
+        case .present(_, false): UI.state("differs", .danger, .x)
+        case .erased: UI.state("erased", .plain, .box)
+        case .missing: UI.state("missing", .danger, .x)
         }
     }
 

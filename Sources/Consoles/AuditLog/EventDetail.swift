@@ -74,14 +74,23 @@ struct EventDetail: Sendable {
         if case .present(let value, _) = members[member] { value } else { nil }
     }
 
-    /// The changes with the documents that still exist.
-    var changes: [(type: String, id: String, before: JSON?, after: JSON?, isErased: Bool)] {
+    /// What happened to one entity, with the documents that still exist.
+    struct RecordedChange: Sendable {
+        let type: String
+        let id: String
+        let before: JSON?
+        let after: JSON?
+        /// Before or after was there and is gone.
+        let isErased: Bool
+    }
+
+    var changes: [RecordedChange] {
         (leaf["changes"]?.array ?? []).enumerated().map { index, change in
             let names = ["before", "after"].filter { change[$0] != nil }.map { "changes.\(index).\($0)" }
-            return (
-                change["type"]?.string ?? "", change["id"]?.string ?? "", value("changes.\(index).before"),
-                value("changes.\(index).after"), names.contains { value($0) == nil }
-            )
+            return RecordedChange(
+                type: change["type"]?.string ?? "", id: change["id"]?.string ?? "",
+                before: value("changes.\(index).before"), after: value("changes.\(index).after"),
+                isErased: names.contains { value($0) == nil })
         }
     }
 

@@ -12,10 +12,7 @@ struct EventList: Sendable {
 
     static let parameters = ["actor", "tenant", "target", "action", "class", "outcome", "from", "until"]
 
-    /// A name that is not an id: matches no row.
-    private static let nobody = "unknown"
-
-    /// Reads the filters; collects every error.
+    /// Reads the filters of the list and of the export; collects every error.
     /// - Throws: `OperationError.invalid` naming the parameters.
     static func filter(_ call: ReadCall, from reader: any Reader) throws -> EventFilter {
         var filter = EventFilter()
@@ -24,14 +21,18 @@ struct EventList: Sendable {
 
         // People type an address or a slug; scripts send ids.
         if let actor = call.first("actor") {
-            filter.actor =
-                actor.contains("@")
-                ? try reader.first(EventQueries.staff(email: actor.lowercased()))?.string("id") ?? nobody : actor
+            filter.actor = actor
+            if actor.contains("@") {
+                filter.actor = try reader.first(EventQueries.staff(email: actor.lowercased()))?.string("id")
+                if filter.actor == nil { refuse("actor", "Nobody of the staff has the e-mail \(actor.prefix(100)).") }
+            }
         }
         if let tenant = call.first("tenant") {
-            filter.tenant =
-                Identifier.isValid(tenant, prefix: "ten")
-                ? tenant : try reader.first(EventQueries.tenant(slug: tenant.lowercased()))?.string("id") ?? nobody
+            filter.tenant = tenant
+            if !Identifier.isValid(tenant, prefix: Tenant.idPrefix) {
+                filter.tenant = try reader.first(EventQueries.tenant(slug: tenant.lowercased()))?.string("id")
+                if filter.tenant == nil { refuse("tenant", "No tenant has the id or slug \(tenant.prefix(100)).") }
+            }
         }
         filter.target = call.first("target")
         filter.action = call.first("action")
@@ -111,6 +112,7 @@ struct EventList: Sendable {
     var disclosure: Disclosure {
         Disclosure(
             "audit.list", tenant: filter.tenant, query: .object(typed.mapValues(JSON.string)), count: rows.count,
-            ids: rows.map(\.id))
+            ids: rows.map(\.id),
+            subjects: [filter.actor, filter.tenant, filter.target].compactMap { $0 })
     }
 }

@@ -63,6 +63,11 @@ enum EventQueries {
             "SELECT \(columns) FROM events e WHERE e.linked = $1 ORDER BY e.at, e.id LIMIT 20", [.text(id)])
     }
 
+    /// The last event that wrote a governed row.
+    static func head(type: String, id: String) -> Statement {
+        Statement("SELECT event_id FROM entity_head WHERE type = $1 AND id = $2", [.text(type), .text(id)])
+    }
+
     /// The events beside an index of the log.
     static func neighbours(of index: Int64) -> Statement {
         Statement(

@@ -4,67 +4,120 @@ import Kernel
 /// How events are said to people.
 enum EventWords {
     static func outcome(_ event: EventRow) -> Node {
-        switch event.outcome {
-        case "applied" where event.eventClass == EventClass.access.rawValue: UI.state("Served")
-        case "applied": UI.state("Applied", .ok)
-        case "requested": UI.state("Requested", .info, .ring)
-        case "denied": UI.state("Denied", .danger, .x)
-        case "failed": UI.state("Failed", .danger, .x)
-        case "blocked": UI.state("Blocked", .warn, .stop)
-        default: UI.state(event.outcome)
-        }
+        let (word, tone, mark) = words(event)
+        return UI.state(word, tone, mark)
     }
 
     static func outcomeChip(_ event: EventRow) -> Node {
+        let (word, tone, mark) = words(event)
+        return UI.chip(word, tone, mark)
+    }
+
+    private static func words(_ event: EventRow) -> (String, Tone, Glyph) {
         switch event.outcome {
-        case "applied" where event.eventClass == EventClass.access.rawValue: UI.chip("Served", .plain, .on)
-        case "applied": UI.chip("Applied", .ok, .on)
-        case "requested": UI.chip("Requested", .info, .ring)
-        case "denied": UI.chip("Denied", .danger, .x)
-        case "failed": UI.chip("Failed", .danger, .x)
-        case "blocked": UI.chip("Blocked", .warn, .stop)
-        default: UI.chip(event.outcome)
+        case "applied" where event.eventClass == EventClass.access.rawValue: ("Served", .plain, .on)
+        case "applied": ("Applied", .ok, .on)
+        case "requested": ("Requested", .info, .ring)
+        case "denied": ("Denied", .danger, .x)
+        case "failed": ("Failed", .danger, .x)
+        case "blocked": ("Blocked", .warn, .stop)
+        default: (DocumentDiff.label(event.outcome), .plain, .on)
         }
     }
 
-    /// "Mira O.", "system bootstrap".
+    /// "Mira O.", "System bootstrap".
     static func actor(_ event: EventRow) -> String {
         event.actorName
-            ?? (event.actorType == Actor.Kind.staff.rawValue ? event.actorID : "\(event.actorType) \(event.actorID)")
+            ?? (event.actorType == Actor.Kind.staff.rawValue
+                ? event.actorID : "\(DocumentDiff.label(event.actorType)) \(event.actorID)")
     }
 
     static func target(_ event: EventRow) -> String {
         event.targetName ?? event.targetID ?? ""
     }
 
-    /// The page of a target, where there is one.
-    static func path(type: String?, id: String?) -> String? {
+    /// The page of a target, where there is one that this person may open.
+    static func path(type: String?, id: String?, for caller: Caller) -> String? {
         guard let type, let id else { return nil }
+        let (place, permission): (String, String)
         switch type {
-        case "tenant": return "/tenants/\(id)"
-        case "staff": return "/staff/\(id)"
-        case "approval": return "/approvals/\(id)"
-        case "event": return "/audit/\(id)"
+        case "tenant": (place, permission) = ("tenants", "tenant.view")
+        case "user": (place, permission) = ("users", "user.view")
+        case "staff": (place, permission) = ("staff", "staff.view")
+        case "approval": (place, permission) = ("approvals", "approval.view")
+        case "event": (place, permission) = ("audit", "audit.view")
         default: return nil
         }
+        return caller.permissions.contains(permission) ? "/\(place)/\(id)" : nil
     }
 
     /// Facts that are no operations, in words.
-    private static let plain = [
-        "audit.list": "Looked through the audit log", "audit.view": "Read an event", "audit.export": "Exported events",
-        "tenant.view": "Viewed a tenant", "tenant.users": "Viewed members", "tenant.history": "Viewed a history",
-        "tenant.search": "Searched", "tenant.list": "Listed tenants", "user.view": "Viewed a user",
-        "staff.view": "Viewed a colleague", "staff.list": "Listed staff", "approval.view": "Viewed a request",
-        "signin.succeeded": "Signed in", "signin.failed": "Failed sign-in", "signin.ended": "Signed out",
-        "authz.denied": "Refused: permission missing", "authz.denial_burst": "Many refusals in a short time",
+    static let plain = [
+        "approval.list": "Looked through requests", "approval.view": "Viewed a request",
+        "audit.entries": "Read leaves of the log",
+        "audit.export": "Exported events", "audit.list": "Looked through the audit log",
+        "audit.receipt": "Fetched a receipt", "audit.undo": "Asked whether an event can be undone",
+        "audit.view": "Read an event", "authz.denial_burst": "Many refusals in a short time",
+        "authz.denied": "Refused: permission missing", "enrolment.completed": "Enrolled",
+        "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
+        "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
+        "recovery_code.used": "Used a recovery code", "signin.failed": "Failed sign-in",
+        "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
+        "staff.list": "Listed staff", "staff.view": "Viewed a colleague", "stepup.failed": "Failed to use the factor",
+        "stepup.succeeded": "Used the factor again", "tenant.activity": "Viewed a tenant’s activity",
+        "tenant.history": "Viewed a tenant’s history", "tenant.search": "Searched",
+        "tenant.users": "Viewed a tenant’s members", "tenant.view": "Viewed a tenant", "user.view": "Viewed a user",
     ]
 
-    /// "Suspend Marlow Freight" when the action is an operation, else its name.
+    /// "Suspend tenant: Marlow Freight" when the action is an operation, else its words.
     static func title(_ event: EventRow, catalog: Catalog) -> String {
-        guard let spec = catalog[event.action]?.spec else {
-            let words = plain[event.action] ?? event.action
-            return event.targetName.map { "\(words): \($0)" } ?? words
+        var words = plain[event.action] ?? event.action
+        if let spec = catalog[event.action]?.spec {
+            words = event.eventClass == EventClass.access.rawValue ? "Preview of: \(spec.title)" : spec.title
         }
-        return event.targetName.map { "\(spec.title): \($0)" } ?? spec.title
+        return event.targetName.map { "\(words): \($0)" } ?? words
+    }
+
+    static func client(_ code: String) -> String {
+        switch Client(rawValue: code) {
+        case .console: "The console"
+        case .cli: "The command line"
+        case .api: "The API"
+        case .slack: "Slack"
+        case .worker: "A worker of the server"
+        case nil: code
+        }
+    }
+
+    static func factor(_ code: String) -> String {
+        switch FactorKind(rawValue: code) {
+        case .password: "password"
+        case .totp: "authenticator code"
+        case .recovery: "recovery code"
+        case .webauthn: "passkey"
+        case nil: code
+        }
+    }
+
+    /// How long it is kept, and by which class.
+    static func retention(_ code: String) -> String {
+        switch RetentionClass(rawValue: code) {
+        case .operational1y: "1 year"
+        case .access3y: "3 years"
+        case .soc2Iso7y, .financial7y, .erasureProof7y: "7 years"
+        case .hipaa6y: "6 years"
+        case .euAIA10y: "10 years"
+        case .legalHold: "Until the legal hold ends"
+        case nil: code
+        }
+    }
+
+    /// A sealed member's name: "Address" of `actor_ip`.
+    static func member(_ name: String) -> String {
+        switch name {
+        case "actor_ip": "Address"
+        case "user_agent": "Browser"
+        default: DocumentDiff.label(name)
+        }
     }
 }

@@ -4,7 +4,8 @@ import Kernel
 /// What waits for the person who looks.
 public enum HomeConsole {
     public static let console = Console(
-        "Home", menu: [.init(.work, "Home", icon: "home", path: "/", permission: nil)], pages: [home, absent])
+        "Home", menu: [.init(.work, "Home", icon: "home", path: "/", permission: nil)],
+        pages: [home, absent, SearchPage.page], search: SearchPage.box)
 
     private static let home = Page("/", permission: nil, menuPath: "/") { call, reader in
         let model = try HomeModel.load(call, from: reader)
@@ -60,7 +61,7 @@ struct HomeModel: Sendable {
             : nil
         return HomeModel(
             now: now, own: try ApprovalList.own(of: caller.person, from: reader),
-            fillable: try ApprovalList.pending(limit: 200, from: reader).filter { $0.canBeFilled(by: caller) }
+            fillable: try ApprovalList.pending(limit: 200, from: reader).filter { $0.request.canBeFilled(by: caller) }
                 .sorted { ($0.request.expiresAt, $0.request.id) < ($1.request.expiresAt, $1.request.id) },
             perHour: perHour, denied: try counts[1].first?.int("count") ?? 0,
             undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
@@ -76,6 +77,9 @@ struct HomeModel: Sendable {
 }
 
 enum HomeView {
+    /// More than these stand on the page of requests.
+    private static let mostRequests = 10
+
     static func body(_ model: HomeModel, call: PageCall) -> Node {
         let waiting = model.fillable.count
         let headline =
@@ -84,14 +88,19 @@ enum HomeView {
             case 1: "1 request waits for a signature you could give"
             default: "\(waiting) requests wait for a signature you could give"
             }
-        return UI.title(headline, lead: TimeText.utc(model.now))
+        return UI.title(headline, lead: TimeText.utcMinute(model.now))
             + el("div", .class("home")) {
                 UI.stack {
                     if waiting > 0 {
                         UI.panel("Your roles could sign these", id: "h-fill", hint: "soonest to expire first") {
                             ApprovalPages.table(
-                                "Requests your roles could sign", model.fillable, call: call, now: model.now,
-                                showsRequester: true)
+                                "Requests your roles could sign", Array(model.fillable.prefix(mostRequests)),
+                                call: call, now: model.now, showsRequester: true)
+                            if waiting > mostRequests {
+                                UI.panelBody {
+                                    UI.more(waiting - mostRequests, el("a", .href("/approvals")) { "All requests" })
+                                }
+                            }
                         }
                     }
                     UI.panel("Your requests", id: "h-own") {
@@ -129,7 +138,7 @@ enum HomeView {
                             el("a", .href("/audit/\(event.id)")) { UI.code(event.action) }
                         },
                         Column("Actor") { Node(EventWords.actor($0)) },
-                        Column("Target", .clip, priority: 2) { UI.muted(EventWords.target($0)) },
+                        Column("Target", priority: 2) { UI.muted(EventWords.target($0)) },
                     ], rows: denials)
             }
         }

@@ -31,7 +31,8 @@ enum StaffPages {
                 }
             }
             + UI.pages(
-                "\(listing.people.count) shown", first: call.first("cursor") == nil ? nil : "/staff",
+                listing.people.count == 1 ? "1 person" : "\(listing.people.count) people",
+                first: call.first("cursor") == nil ? nil : "/staff",
                 next: listing.next.map { "/staff?cursor=\($0)" })
         return PageAnswer(title: "Staff", body: body, disclosure: listing.disclosure)
     }
@@ -65,7 +66,9 @@ enum StaffPages {
                 ("Invited by", staff.invitedBy.map { Node(name($0)) } ?? UI.hint("the first person")),
                 ("Since", UI.time(staff.createdAt, now: now)),
             ])
-            + UI.actionBar(staff, path: "/staff/\(staff.id)", catalog: call.catalog, caller: call.caller, now: now)
+            + UI.actionBar(
+                staff, path: "/staff/\(staff.id)", catalog: call.catalog, caller: call.caller, now: now,
+                waiting: try ApprovalList.waiting(on: staff.id, for: call.caller, from: reader))
             + UI.stack {
                 UI.panel("Roles", id: "p-roles", hint: "what they may do is the sum of these") {
                     if detail.grants.isEmpty {
@@ -85,10 +88,12 @@ enum StaffPages {
                         }
                     }
                 }
-                el("p") {
-                    el("a", .href("/audit?target=\(staff.id)")) { "What was done to this account" }
-                    " · "
-                    el("a", .href("/audit?actor=\(staff.id)")) { "What this person did" }
+                if call.caller.permissions.contains("audit.view") {
+                    el("p") {
+                        el("a", .href("/audit?target=\(staff.id)")) { "What was done to this account" }
+                        " · "
+                        el("a", .href("/audit?actor=\(staff.id)")) { "What this person did" }
+                    }
                 }
             }
         return PageAnswer(title: staff.name, body: body, disclosure: detail.disclosure)

@@ -12,7 +12,7 @@ enum StaffReads {
 
     static let view = Read(
         "staff.view", summary: "One person: roles, grants and kinds of factors.", path: "/staff/{id}",
-        permission: "staff.view", schema: personSchema
+        permission: "staff.view", schema: personSchema, hasVersion: true
     ) { call, reader in
         let detail = try StaffDetail.load(call.path["id"] ?? "", from: reader)
         return ReadAnswer(

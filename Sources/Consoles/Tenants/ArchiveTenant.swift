@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// Puts a departed customer away. After 90 days it may be deleted for good.
@@ -21,7 +22,7 @@ public enum ArchiveTenant: Operation {
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
         let status = try TenantTransitions.destination(of: call.before, by: spec.name, reasonCode: call.reasonCode)
         let after = call.before.moved(to: status, at: call.now)
-        let day = (call.now + TenantTransitions.keptArchived).day.text
+        let day = TimeText.day((call.now + TenantTransitions.keptArchived).day)
         return Plan(
             after, alsoWrite: [call.history(of: after, from: call.before.status)],
             effects: [.webhook("archived", after)],
@@ -31,12 +32,7 @@ public enum ArchiveTenant: Operation {
 
     public static func undo(_ done: Done<Self>) -> Undo { .run("tenant.restore", reasonCode: "customer_return") }
 
-    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
-        switch target.status {
-        case .archived: "it is archived already"
-        case .deleted: "deletion is final"
-        case .pending: "it is still being set up"
-        default: TenantTransitions.unavailable(spec.name, in: target.status)
-        }
+    public static func unavailable(_ target: Tenant, now: Instant) -> Unavailable? {
+        TenantTransitions.unavailable(spec.name, in: target.status)
     }
 }

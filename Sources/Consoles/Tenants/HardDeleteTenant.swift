@@ -73,13 +73,24 @@ public enum HardDeleteTenant: Operation {
         .impossible("Deletion is final: the name and the members are erased.")
     }
 
-    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
+    public static func unavailable(_ target: Tenant, now: Instant) -> Unavailable? {
         switch target.status {
-        case .deleted: "it is deleted already"
+        case .deleted: return Unavailable("it is deleted already", note: "Deletion is final.")
         case .archived:
-            target.deletionEligibleAt.map { now >= $0 } ?? false
-                ? nil : "possible from \(target.deletionEligibleAt?.day.text ?? "never") on"
-        default: "archive it first"
+            guard let eligible = target.deletionEligibleAt else {
+                return Unavailable(
+                    "since when it is archived is not known", lifting: ["tenant.restore"],
+                    note: "Restored and archived again, its 90 days begin.")
+            }
+            guard now < eligible else { return nil }
+            return Unavailable(
+                "possible from \(TimeText.day(eligible.day)) on",
+                note:
+                    "An archived tenant is kept for 90 days, and nobody can shorten that. It can be restored until then."
+            )
+        case .pending: return Unavailable("it is still being set up", note: TenantTransitions.waysOut(of: .pending))
+        default:
+            return Unavailable("archive it first", lifting: ["tenant.archive"], note: "It is then kept for 90 days.")
         }
     }
 
@@ -89,6 +100,6 @@ public enum HardDeleteTenant: Operation {
                 "It is not known since when this tenant is archived. Restore it and archive it again to start the 90 days."
         }
         return
-            "An archived tenant is kept for 90 days: it can be deleted for good from \(eligible.rfc3339.prefix(16)) UTC on."
+            "An archived tenant is kept for 90 days: it can be deleted for good from \(eligible.minuteText) on."
     }
 }

@@ -50,8 +50,7 @@ public enum RestoreTenant: Operation {
         }
     }
 
-    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
-        target.status == .deleted
-            ? "deletion is final" : TenantTransitions.unavailable(spec.name, in: target.status)
+    public static func unavailable(_ target: Tenant, now: Instant) -> Unavailable? {
+        TenantTransitions.unavailable(spec.name, in: target.status)
     }
 }

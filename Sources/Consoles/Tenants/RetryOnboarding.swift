@@ -25,7 +25,7 @@ public enum RetryOnboarding: Operation {
         .impossible("Your product is setting the tenant up; wait until it reports it ready or failed.")
     }
 
-    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
+    public static func unavailable(_ target: Tenant, now: Instant) -> Unavailable? {
         TenantTransitions.unavailable(spec.name, in: target.status)
     }
 }

@@ -41,7 +41,7 @@ public enum SuspendTenant: Operation {
         }
     }
 
-    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
+    public static func unavailable(_ target: Tenant, now: Instant) -> Unavailable? {
         TenantTransitions.unavailable(spec.name, in: target.status)
     }
 }

@@ -6,6 +6,8 @@ public struct TenantMetadata: ParamValue {
     public init(_ values: [String: String]) { self.values = values }
 
     static let maximum = 50
+    static let longestKey = 60
+    static let longestValue = 500
 
     public static func parse(_ json: JSON, _ rules: ParamRules) throws(FieldError.Reason) -> TenantMetadata {
         guard let members = json.object else { throw .init("must be an object of texts.") }
@@ -22,12 +24,18 @@ public struct TenantMetadata: ParamValue {
         // A form can't tell "left empty" from "emptied": the hyphen says the latter.
         if text.allSatisfy({ $0 == "-" || $0.isWhitespace }) { return TenantMetadata([:]) }
         for line in text.split(whereSeparator: \.isNewline) where !line.allSatisfy(\.isWhitespace) {
-            guard let colon = line.firstIndex(of: ":") else {
+            guard let colon = separator(in: line) else {
                 throw .init("must have one \"key: value\" per line; \"\(line)\" has no colon.")
             }
             try add(String(line[..<colon]), String(line[line.index(after: colon)...]), to: &values)
         }
         return TenantMetadata(values)
+    }
+
+    /// The colon between key and value: the first with a space behind it, so that keys may hold one themselves.
+    private static func separator(in line: Substring) -> Substring.Index? {
+        line.indices.first { line[$0] == ":" && line[line.index(after: $0)...].first?.isWhitespace ?? true }
+            ?? line.firstIndex(of: ":")
     }
 
     private static func add(
@@ -36,10 +44,17 @@ public struct TenantMetadata: ParamValue {
         let name: String
         let text: String
         do throws(FieldError.Reason) {
-            name = try TextRule.line(1...60).check(key)
-            text = try TextRule.line(1...500).check(value)
+            name = try TextRule.line(1...longestKey).check(key)
+            text = try TextRule.line(1...longestValue).check(value)
         } catch {
-            throw .init("has an entry \"\(key)\" whose key or value \(error.text)")
+            throw .init("has an entry \"\(key.prefix(longestKey))\" whose key or value \(error.text)")
+        }
+        // What another notation uses as punctuation is no key: {"a": "b"} read as a line would be kept as nonsense.
+        if let sign = name.first(where: { "{}[]\"\\".contains($0) }) {
+            throw .init("has a key \(name) with \(sign) in it. Write one \"key: value\" per line, not JSON.")
+        }
+        if name.hasSuffix(":") || name.contains(": ") {
+            throw .init("has a key \"\(name)\" with a colon where the value would begin.")
         }
         guard values.updateValue(text, forKey: name) == nil else { throw .init("names \"\(name)\" twice.") }
         guard values.count <= maximum else { throw .init("must have at most \(maximum) entries.") }
@@ -49,8 +64,16 @@ public struct TenantMetadata: ParamValue {
     public var text: String {
         values.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n")
     }
+    public var arguments: [String] { [values.isEmpty ? "-" : text] }
     public static func schema(_ rules: ParamRules) -> JSON {
-        ["type": "object", "maxProperties": .int(Int64(maximum)), "additionalProperties": ["type": "string"]]
+        [
+            "type": "object", "maxProperties": .int(Int64(maximum)),
+            "propertyNames": [
+                "type": "string", "minLength": 1, "maxLength": .int(Int64(longestKey)),
+                "pattern": "^[^{}\\[\\]\"\\\\]+$",
+            ],
+            "additionalProperties": ["type": "string", "minLength": 1, "maxLength": .int(Int64(longestValue))],
+        ]
     }
     public static var control: ParamControl { .prose }
 }

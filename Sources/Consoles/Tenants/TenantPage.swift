@@ -54,7 +54,9 @@ enum TenantPage {
                 UI.copyButton(tenant.id, label: "Copy the tenant id \(tenant.id)")
             }
             + UI.keyFacts(keyFacts(tenant, owner: owner, csm: csm, members: members, now: now))
-            + UI.actionBar(tenant, path: path, catalog: call.catalog, caller: call.caller, now: now)
+            + UI.actionBar(
+                tenant, path: path, catalog: call.catalog, caller: call.caller, now: now,
+                waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader))
             + UI.tabs(
                 label: tenant.name,
                 [.init("Overview", href: path, isCurrent: tab == .overview)]
@@ -104,8 +106,7 @@ enum TenantPage {
     ) throws -> Node {
         let seesLog = call.caller.permissions.contains("audit.view")
         let now = reader.now
-        let events = try reader.query(TenantQueries.activity(of: tenant.id, limit: 20)).map(ActivityLine.init)
-        let names = try staffNames(events.map(\.actor), in: reader)
+        let activity = try TenantActivity.newest(20, of: tenant.id, from: reader)
         return UI.split {
             UI.stack {
                 notice(tenant, now: now)
@@ -134,11 +135,10 @@ enum TenantPage {
                     ? el("a", .class("small"), .href("/audit?tenant=\(tenant.id)")) { "All events" } : .none
             ) {
                 UI.panelBody {
-                    if events.isEmpty {
+                    if activity.lines.isEmpty {
                         el("p", .class("muted")) { "Nothing is recorded yet." }
                     } else {
-                        UI.timeline(
-                            events.map { $0.entry(names: names, catalog: call.catalog, linked: seesLog) }, now: now)
+                        activity.timeline(catalog: call.catalog, linked: seesLog, now: now)
                     }
                 }
             }
@@ -212,6 +212,9 @@ enum TenantPage {
             return UI.empty("No change of state is recorded", "The first one will stand here with who made it and why.")
         }
         let names = try staffNames(page.lines.map(\.actor), in: reader)
+        let reasons = Dictionary(
+            call.catalog.operations(on: Tenant.type).flatMap(\.spec.reasonCodes).map { ($0.code, $0.label) },
+            uniquingKeysWith: { first, _ in first })
         let entries = page.lines.map { line in
             let name = line.actorKind == "staff" ? names[line.actor] ?? line.actor : nil
             let to =
@@ -223,7 +226,7 @@ enum TenantPage {
                     + (line.from.map { from in
                         Node(" moved it from \(from) to ") + to
                     } ?? Node(" registered it as ") + to),
-                detail: line.reasonCode.map(titled))
+                detail: line.reasonCode.map { reasons[$0] ?? $0 })
         }
         return UI.panel("Status history", id: "t-history", hint: "the latest first") {
             UI.panelBody { UI.timeline(entries, now: reader.now) }
@@ -256,58 +259,4 @@ func membershipMark(_ status: String, user: String) -> Node {
     case (_, "invited"): UI.state("Invited", .info, .ring)
     default: UI.state("Revoked", .plain, .stop)
     }
-}
-
-/// One event of a tenant, as its page tells it.
-private struct ActivityLine {
-    let id: String
-    let at: Instant
-    let eventClass: String
-    let action: String
-    let outcome: String
-    let actorKind: String
-    let actor: String
-
-    init(_ row: Row) throws {
-        id = try row.string("id")
-        at = try row.instant("at")
-        eventClass = try row.string("class")
-        action = try row.string("action")
-        outcome = try row.string("outcome")
-        actorKind = try row.string("actor_type")
-        actor = try row.string("actor_id")
-    }
-
-    func entry(names: [String: String], catalog: Catalog, linked: Bool) -> TimelineEntry {
-        let name = actorKind == "staff" ? names[actor] ?? actor : nil
-        var title = catalog[action]?.spec.title ?? Self.views[action] ?? action
-        var verb =
-            switch (eventClass, outcome) {
-            case (_, "denied"): "was refused"
-            case (_, "failed"): "failed at"
-            case (_, "blocked"): "was blocked from"
-            case (_, "requested"): "asked for"
-            case ("access", _): catalog[action] == nil ? "viewed" : "previewed"
-            default: "did"
-            }
-        if verb == "did", let deed = Self.deeds[action] { (verb, title) = (deed, "the tenant") }
-        let what: Node =
-            linked ? el("a", .class("what"), .href("/audit/\(id)")) { title } : el("span", .class("what")) { title }
-        return TimelineEntry(
-            at: at, personName: name, systemIcon: eventClass == "effect" ? "send" : "settings",
-            sentence: el("b") { name ?? (actorKind == "system" ? "System" : actorKind) } + Node(" \(verb) ")
-                + what)
-    }
-
-    /// What was done, as one says it.
-    private static let deeds = [
-        "tenant.create": "created", "tenant.update": "edited", "tenant.suspend": "suspended",
-        "tenant.restore": "restored", "tenant.archive": "archived", "tenant.hard_delete": "deleted for good",
-        "tenant.retry_onboarding": "set up again",
-    ]
-
-    private static let views = [
-        "tenant.view": "the tenant", "tenant.users": "its members", "tenant.history": "its history",
-        "tenant.activity": "its activity",
-    ]
 }

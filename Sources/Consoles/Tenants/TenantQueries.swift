@@ -72,13 +72,19 @@ enum TenantQueries {
             """, [.text(tenant), .int(before.at), .int(before.seq), .int(Int64(limit))])
     }
 
-    /// The last events about a tenant, newest first.
-    static func activity(of tenant: String, limit: Int) -> Statement {
-        Statement(
+    /// Events about a tenant, newest first; `before` is the last of the page before.
+    static func activity(of tenant: String, before: (at: Instant, id: String)?, limit: Int) -> Statement {
+        let columns = "id, at, class, action, outcome, actor_type, actor_id"
+        guard let before else {
+            return Statement(
+                "SELECT \(columns) FROM events WHERE tenant_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
+                [.text(tenant), .int(Int64(limit))])
+        }
+        return Statement(
             """
-            SELECT id, at, class, action, outcome, actor_type, actor_id FROM events WHERE tenant_id = $1 \
-            ORDER BY at DESC, id DESC LIMIT $2
-            """, [.text(tenant), .int(Int64(limit))])
+            SELECT \(columns) FROM events WHERE tenant_id = $1 AND (at, id) < ($2, $3) \
+            ORDER BY at DESC, id DESC LIMIT $4
+            """, [.text(tenant), Value(before.at), .text(before.id), .int(Int64(limit))])
     }
 
     /// Names of staff, for showing who did something.

@@ -22,7 +22,8 @@ enum TenantReads {
     }
 
     static let view = Read(
-        "tenant.view", summary: "One tenant.", path: "/tenants/{id}", permission: "tenant.view", schema: Tenant.schema
+        "tenant.view", summary: "One tenant.", path: "/tenants/{id}", permission: "tenant.view", schema: Tenant.schema,
+        hasVersion: true
     ) { call, reader in
         let tenant = try find(call, in: reader)
         return ReadAnswer(
@@ -51,6 +52,16 @@ enum TenantReads {
             disclosure: Disclosure(
                 "tenant.history", target: ("tenant", tenant.id), tenant: tenant.id, count: page.lines.count,
                 ids: page.lines.map(\.event)))
+    }
+
+    static let activity = Read(
+        "tenant.activity", summary: "What was recorded about a tenant, the latest first.",
+        path: "/tenants/{id}/activity", permission: "tenant.view", parameters: [.limit, .cursor],
+        schema: TenantActivity.schema, isList: true
+    ) { call, reader in
+        let tenant = try find(call, in: reader)
+        let page = try TenantActivity.load(tenant.id, call, from: reader)
+        return .list(page.json, next: page.next, disclosure: page.disclosure)
     }
 
     static let search = Read(

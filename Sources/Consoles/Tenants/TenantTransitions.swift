@@ -92,10 +92,33 @@ public enum TenantTransitions {
         }
     }
 
-    /// Why a control for `operation` is off on a tenant in this status; `nil` when the status allows it.
-    public static func unavailable(_ operation: String, in status: TenantStatus) -> String? {
+    /// Why a control for `operation` is off on a tenant in this status, and which operations lead to one that allows it;
+    /// `nil` when the status allows it.
+    public static func unavailable(_ operation: String, in status: TenantStatus) -> Unavailable? {
         guard transitions(from: status, by: operation).isEmpty else { return nil }
-        return "\(status.rawValue) tenants can't be \(participle(operation))"
+        switch (operation, status) {
+        case (_, .deleted): return Unavailable("deletion is final")
+        case (_, .pending): return Unavailable("it is still being set up", note: waysOut(of: .pending))
+        case ("tenant.retry_onboarding", _): return Unavailable("its set-up did not fail")
+        case ("tenant.restore", .active), ("tenant.restore", .ready): return Unavailable("there is nothing to restore")
+        default: break
+        }
+        if table.contains(where: { $0.to == .status(status) && $0.by == .operation(operation) }) {
+            return Unavailable("it is \(participle(operation)) already")
+        }
+        return Unavailable(
+            "\(status.withArticle) tenant can't be \(participle(operation))", lifting: lifting(operation, from: status))
+    }
+
+    /// The operations that take a tenant from this status straight to one where `operation` is legal.
+    private static func lifting(_ operation: String, from status: TenantStatus) -> [String] {
+        var names: [String] = []
+        for transition in table where transition.from.contains(status) {
+            guard case .operation(let name) = transition.by, !names.contains(name) else { continue }
+            let end: TenantStatus = if case .status(let named) = transition.to { named } else { .active }
+            if !transitions(from: end, by: operation).isEmpty { names.append(name) }
+        }
+        return names
     }
 
     /// "It can be restored or deleted for good."

@@ -13,11 +13,12 @@ public enum TenantsConsole {
             AnyOperation(ImportRegistryBatch.self),
         ],
         reads: [
-            TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.search,
+            TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.activity,
+            TenantReads.search,
             UserReads.view,
         ],
         entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)],
-        pages: [TenantListPage.page, TenantPage.page, UserPage.page, SearchPage.page],
+        pages: [TenantListPage.page, TenantPage.page, UserPage.page],
         uniqueRules: [
             "tenants_slug": FieldError(
                 pointer: "/input/slug", detail: "Slug was taken by another tenant a moment ago; choose another one."),

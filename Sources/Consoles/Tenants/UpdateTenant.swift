@@ -60,7 +60,7 @@ public enum UpdateTenant: Operation {
         ["name": .string(target.name), "slug": .string(target.slug), "metadata": target.metadataJSON]
     }
 
-    public static func unavailable(_ target: Tenant, now: Instant) -> String? {
-        target.status == .deleted ? "deleted tenants can't be edited" : nil
+    public static func unavailable(_ target: Tenant, now: Instant) -> Unavailable? {
+        target.status == .deleted ? Unavailable("deleted tenants can't be edited", note: "Deletion is final.") : nil
     }
 }

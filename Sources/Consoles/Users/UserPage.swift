@@ -7,10 +7,11 @@ enum UserPage {
         let user = try UserReads.find(call.readCall, in: reader)
         let places = try Place.load(user.id, from: reader)
         let now = reader.now
+        let seesTenants = call.caller.permissions.contains("tenant.view")
         let body =
-            UI.crumbs([("Tenants", "/tenants")], here: user.displayName)
+            UI.crumbs(seesTenants ? [("Tenants", "/tenants")] : [], here: user.displayName)
             + UI.title(user.displayName) {
-                mark(user.status)
+                user.status.chip
                 UI.copyButton(user.id, label: "Copy the user id \(user.id)")
             }
             + UI.keyFacts([
@@ -18,7 +19,9 @@ enum UserPage {
                 ("Known since", UI.day(user.createdAt.day)),
                 ("Last sign-in", user.lastLoginAt.map { UI.time($0, now: now) } ?? UI.muted("Never")),
             ])
-            + UI.actionBar(user, path: "/users/\(user.id)", catalog: call.catalog, caller: call.caller, now: now)
+            + UI.actionBar(
+                user, path: "/users/\(user.id)", catalog: call.catalog, caller: call.caller, now: now,
+                waiting: try ApprovalList.waiting(on: user.id, for: call.caller, from: reader))
             + UI.panel("Tenants", id: "u-tenants", hint: places.count >= Place.most ? "the first \(Place.most)" : nil) {
                 if places.isEmpty {
                     UI.empty("Member of no tenant", "Nothing can be reached with this account.")
@@ -27,7 +30,8 @@ enum UserPage {
                         caption: "Tenants of \(user.displayName)",
                         columns: [
                             Column("Tenant", .clip, isRowHeader: true) { place in
-                                el("a", .href("/tenants/\(place.tenant)")) { place.name }
+                                (seesTenants
+                                    ? el("a", .href("/tenants/\(place.tenant)")) { place.name } : Node(place.name))
                                     + el("span", .class("aside p5")) { place.slug }
                             },
                             Column("Tenant’s state") { place in
@@ -45,11 +49,19 @@ enum UserPage {
         return PageAnswer(title: user.displayName, body: body, disclosure: UserReads.disclosure(of: user))
     }
 
-    private static func mark(_ status: UserStatus) -> Node {
-        switch status {
-        case .active: UI.chip("Active", .ok, .on)
-        case .suspended: UI.chip("Suspended", .warn, .pause)
-        case .deleted: UI.chip("Deleted", .plain, .x)
+}
+
+extension UserStatus {
+    private var words: (String, Tone, Glyph) {
+        switch self {
+        case .active: ("Active", .ok, .on)
+        case .suspended: ("Suspended", .warn, .pause)
+        case .deleted: ("Deleted", .plain, .x)
         }
     }
+
+    /// With the capsule, for titles.
+    var chip: Node { UI.chip(words.0, words.1, words.2) }
+    /// Without it, for dense tables.
+    var mark: Node { UI.state(words.0, words.1, words.2) }
 }

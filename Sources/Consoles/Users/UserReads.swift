@@ -4,7 +4,7 @@ import Kernel
 enum UserReads {
     static let view = Read(
         "user.view", summary: "One user of your product and the tenants they belong to.", path: "/users/{id}",
-        permission: "user.view", schema: schema
+        permission: "user.view", schema: schema, hasVersion: true
     ) { call, reader in
         let user = try find(call, in: reader)
         let places = try Place.load(user.id, from: reader)

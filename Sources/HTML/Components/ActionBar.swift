@@ -1,11 +1,27 @@
 import Kernel
 
+/// A request for an operation on the object at hand, which waits for other people.
+public struct WaitingRequest: Sendable {
+    public let id: String
+    public let expiresAt: Instant
+    /// The person who looks may open its page.
+    public let isOpen: Bool
+    public init(_ request: ApprovalRequest, for caller: Caller) {
+        id = request.id
+        expiresAt = request.expiresAt
+        isOpen = request.isOpen(to: caller)
+    }
+}
+
 extension UI {
-    /// The operations a person can use on an object: allowed ones as buttons, those that can't be used now off and with
-    /// the reason, and none at all for those their roles never allow (a link explains which).
-    /// - Parameter path: the object's page, `/tenants/ten_…`; the forms are below it.
+    /// The operations a person can use on an object: allowed ones as buttons, those that can't be used now off, with the
+    /// reason and who can lift it, and none at all for those their roles never allow (a link explains which).
+    /// - Parameters:
+    ///   - path: the object's page, `/tenants/ten_…`; the forms are below it.
+    ///   - waiting: operations on this object that wait for approval, with the request of each.
     public static func actionBar(
-        _ entity: any Entity, path: String, catalog: Catalog, caller: Caller, now: Instant
+        _ entity: any Entity, path: String, catalog: Catalog, caller: Caller, now: Instant,
+        waiting: [String: WaitingRequest] = [:]
     ) -> Node {
         let type = Swift.type(of: entity).type
         let offered = catalog.operations(on: type).filter { !$0.creates && !$0.spec.systemOnly }
@@ -18,28 +34,77 @@ extension UI {
                 $1.spec.isDestructive ? 1 : 0, $1.spec.risk, $1.spec.name
             )
         }) {
-            let title = shortTitle(operation.spec)
-            if let reason = operation.unavailable(entity, now) {
-                off = off + offButton(title, why: reason)
+            if let button = offButton(
+                operation, on: entity, path: path, catalog: catalog, caller: caller, now: now, waiting: waiting)
+            {
+                off = off + button
             } else {
                 on =
                     on
                     + linkButton(
-                        "\(title)…", href: "\(path)/\(operation.spec.verbPath)",
+                        "\(shortTitle(operation.spec))…", href: "\(path)/\(operation.spec.verbPath)",
                         style: operation.spec.isDestructive ? .warns : .plain)
             }
         }
+        guard !offered.isEmpty else { return .none }
         return el("div", .class("actions"), Attribute("role", "group"), .label("Actions")) {
             on
-            if !off.isEmpty { el("span", .class("offs")) { off } }
+            off
             if held.count < offered.count {
                 el("a", .class("small absent"), .href("/absent?on=\(type)")) { "What can’t I do here?" }
             }
         }
     }
 
+    /// The control of an operation that can't be used on this object now; `nil` when it can.
+    /// - Parameter title: what stands on it, "Suspend" by default.
+    public static func offButton(
+        _ operation: AnyOperation, on entity: any Entity, path: String, catalog: Catalog, caller: Caller, now: Instant,
+        waiting: [String: WaitingRequest] = [:], title: String? = nil
+    ) -> Node? {
+        let title = title ?? shortTitle(operation.spec)
+        if let request = waiting[operation.spec.name] {
+            return offButton(
+                title, why: "waits for approval",
+                detail: el("p") {
+                    "This was asked for already. It runs when the others have agreed, or expires \(TimeText.relative(request.expiresAt, now: now))."
+                }
+                    + el("p") {
+                        request.isOpen
+                            ? el("a", .href("/approvals/\(request.id)")) { "See the request" } : id(request.id)
+                    })
+        }
+        guard let unavailable = operation.unavailable(entity, now) else { return nil }
+        var detail = el("p") { sentence(unavailable.reason) }
+        if let note = unavailable.note { detail = detail + el("p") { note } }
+        let lifting = unavailable.lifting.compactMap { catalog[$0] }
+        for other in lifting {
+            let verb = shortTitle(other.spec)
+            detail =
+                detail
+                + el("p") {
+                    if caller.permissions.contains(other.spec.permission), other.unavailable(entity, now) == nil,
+                        waiting[other.spec.name] == nil
+                    {
+                        "You can lift this: "
+                        el("a", .href("\(path)/\(other.spec.verbPath)")) { "\(verb)…" }
+                    } else {
+                        "People with "
+                        el("span", .class("id")) { code(other.spec.permission) }
+                        " can lift this: \(verb)."
+                    }
+                }
+        }
+        if lifting.isEmpty, unavailable.note == nil {
+            detail = detail + el("p", .class("muted")) { "Nobody can lift this." }
+        }
+        return offButton(title, why: unavailable.reason, detail: detail)
+    }
+
+    private static func sentence(_ words: String) -> String { words.prefix(1).uppercased() + words.dropFirst() + "." }
+
     /// "Suspend tenant" on a tenant's page is "Suspend".
-    static func shortTitle(_ spec: OperationSpec) -> String {
+    public static func shortTitle(_ spec: OperationSpec) -> String {
         let words = spec.title.split(separator: " ")
         guard words.count > 1, let last = words.last, last.lowercased() == spec.noun else { return spec.title }
         return words.dropLast().joined(separator: " ")

@@ -80,9 +80,11 @@ extension UI {
     }
 
     /// Something that can't be used now: says why on its face and, opened, who can or what to do.
-    public static func offButton(_ text: String, why: String, detail: Node = .none) -> Node {
+    public static func offButton(
+        _ text: String, why: String, detail: Node = .none, size: ButtonSize = .normal
+    ) -> Node {
         el("details", .class("off")) {
-            el("summary", .class("btn")) {
+            el("summary", .class(buttonClass(.plain, size, block: false, iconOnly: false))) {
                 icon("lock")
                 text
                 el("span", .class("off__why")) { why }

@@ -84,7 +84,7 @@ extension UI {
                         el("p", .class("small muted")) {
                             need.summary
                             if let cooldown = need.cooldown {
-                                " It then waits \(TimeText.span(cooldown)) before it runs."
+                                ". It then waits \(TimeText.span(cooldown)) before it runs."
                             }
                         }
                     }
@@ -102,11 +102,17 @@ extension UI {
     }
 
     /// A JSON document, indented, members sorted as in its canonical form.
-    public static func json(_ json: JSON) -> Node {
-        el("pre", .class("json"), Attribute("tabindex", "0")) { pretty(json, indent: 0) }
+    /// - Parameter rest: how to see what is beyond the first `atOnce` elements of a list; without it all are shown.
+    public static func json(_ json: JSON, rest: Node? = nil) -> Node {
+        var hidden = 0
+        let text = el("pre", .class("json"), Attribute("tabindex", "0")) {
+            pretty(json, indent: 0, most: rest == nil ? .max : atOnce, hidden: &hidden)
+        }
+        guard let rest, hidden > 0 else { return text }
+        return text + more(hidden, rest)
     }
 
-    private static func pretty(_ json: JSON, indent: Int) -> Node {
+    private static func pretty(_ json: JSON, indent: Int, most: Int, hidden: inout Int) -> Node {
         let inner = String(repeating: "  ", count: indent + 1)
         let outer = String(repeating: "  ", count: indent)
         switch json {
@@ -118,16 +124,20 @@ extension UI {
                 out.bytes.append(contentsOf: inner.utf8)
                 out =
                     out + el("i") { JSON.string(name).canonicalText } + Node(": ")
-                    + pretty(members[name] ?? .null, indent: indent + 1)
+                    + pretty(members[name] ?? .null, indent: indent + 1, most: most, hidden: &hidden)
                     + Node(index < members.count - 1 ? ",\n" : "\n")
             }
             return out + Node("\(outer)}")
         case .array(let elements) where !elements.isEmpty:
             var out = Node("[\n")
-            for (index, element) in elements.enumerated() {
+            for (index, element) in elements.prefix(most).enumerated() {
                 out =
-                    out + Node(inner) + pretty(element, indent: indent + 1)
+                    out + Node(inner) + pretty(element, indent: indent + 1, most: most, hidden: &hidden)
                     + Node(index < elements.count - 1 ? ",\n" : "\n")
+            }
+            if elements.count > most {
+                hidden += elements.count - most
+                out = out + Node("\(inner)… \(Grouped.digits(elements.count - most)) more\n")
             }
             return out + Node("\(outer)]")
         case .string: return el("b") { json.canonicalText }

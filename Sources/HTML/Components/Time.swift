@@ -18,6 +18,12 @@ public enum TimeText {
     /// `17 Nov 2026 14:32:04 UTC`
     public static func utc(_ instant: Instant) -> String { "\(day(instant.day)) \(clock(instant)) UTC" }
 
+    /// `17 Nov 2026, 14:32 UTC`
+    public static func utcMinute(_ instant: Instant) -> String {
+        let time = instant.civil.time
+        return "\(day(instant.day)), \(two(time.hour)):\(two(time.minute)) UTC"
+    }
+
     /// `17 Nov 14:32`, with the year when it isn't this one.
     public static func short(_ instant: Instant, now: Instant) -> String {
         let (date, time) = instant.civil

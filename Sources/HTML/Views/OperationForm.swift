@@ -63,6 +63,14 @@ public struct OperationFormModel: Sendable {
     /// The same request for a terminal; empty hides the fold.
     public var cli: String
     public var curl: String
+    /// What stands in the fields was typed here and is kept nowhere: leaving asks first.
+    public var isFilled = false
+    /// All changes are shown, however many.
+    public var showsAll = false
+    /// The same operation on this target, asked for already and waiting.
+    public var waiting: WaitingRequest?
+    /// The event this takes back: what is restored is not asked again.
+    public var undoes: String?
 
     public init(
         operation: AnyOperation, target: Target?, url: String, cancelURL: String, values: [String: String] = [:],
@@ -125,7 +133,7 @@ public struct OperationFormModel: Sendable {
     /// The fields as drawn, in order.
     public var fields: [Field] {
         let spec = operation.spec
-        var out: [Field] = operation.fields().map { field in
+        var out: [Field] = (undoes == nil ? operation.fields() : []).map { field in
             let name = "input.\(field.name)"
             let rules = field.param.rules
             let control: Field.Control =
@@ -211,8 +219,8 @@ public enum OperationViews {
         return crumbs(model)
             + el("div", .class("sheet sheet--page")) {
                 el(
-                    "form", Attribute("method", "post"), Attribute("action", model.url), Attribute("data-guard"),
-                    Attribute("novalidate")
+                    "form", Attribute("method", "post"), Attribute("action", model.url),
+                    Attribute("data-guard", model.isFilled ? "filled" : ""), Attribute("novalidate")
                 ) {
                     UI.hiddenField("csrf", model.csrf)
                     UI.hiddenField("author", model.author)
@@ -229,7 +237,15 @@ public enum OperationViews {
                                 el("h1") { model.heading }
                                 model.target?.marks ?? .none
                             }
-                            el("p") { spec.summary }
+                            if let event = model.undoes {
+                                el("p") {
+                                    "Takes back what "
+                                    el("a", .href("/audit/\(event)")) { "this event" }
+                                    " recorded. \(spec.summary)"
+                                }
+                            } else {
+                                el("p") { spec.summary }
+                            }
                         }
                     }
                     el("div", .class("sheet__body")) {
@@ -255,7 +271,7 @@ public enum OperationViews {
                             .label("Preview")
                         ) {
                             if let preview = model.preview {
-                                self.preview(preview, spec: spec)
+                                self.preview(preview, spec: spec, showsAll: model.showsAll)
                             } else {
                                 explanation(spec)
                             }
@@ -267,7 +283,8 @@ public enum OperationViews {
     }
 
     /// What an operation would do: consequence, differences, effects, approvals, undo.
-    public static func preview(_ preview: Preview, spec: OperationSpec) -> Node {
+    /// - Parameter showsAll: also what is beyond the first `UI.atOnce` changes; else a button asks for it.
+    public static func preview(_ preview: Preview, spec: OperationSpec, showsAll: Bool = false) -> Node {
         var out = Node.none
         if !preview.allowed {
             out =
@@ -284,11 +301,20 @@ public enum OperationViews {
             out =
                 out
                 + el("section") {
+                    let isOne = preview.changes.count == 1
                     UI.diff(
                         preview.changes.map { change in
-                            UI.DiffGroup(
-                                change, title: preview.changes.count > 1 ? "\(noun(change.type)) \(change.name)" : nil)
-                        }, caption: "What changes", captions: ("Now", "After"), exact: false)
+                            isOne
+                                ? UI.DiffGroup(title: nil, before: change.before, after: change.after)
+                                : UI.DiffGroup(
+                                    type: change.type, name: change.name, id: change.id, before: change.before,
+                                    after: change.after)
+                        }, caption: "What changes", captions: ("Now", "After"),
+                        rest: showsAll
+                            ? nil
+                            : UI.button(
+                                "Show all \(Grouped.digits(preview.changes.count))", size: .small, name: "action",
+                                value: "preview-all"))
                 }
         }
         if preview.consequence != nil {
@@ -314,11 +340,6 @@ public enum OperationViews {
         return out
     }
 
-    private static func noun(_ type: String) -> String {
-        let words = type.replacing("_", with: " ")
-        return words.prefix(1).uppercased() + words.dropFirst()
-    }
-
     private static func crumbs(_ model: OperationFormModel) -> Node {
         guard let target = model.target else {
             return UI.crumbs([(model.listTitle, model.cancelURL)], here: model.operation.spec.title)
@@ -332,6 +353,17 @@ public enum OperationViews {
     private static func summary(of model: OperationFormModel) -> Node {
         var out = Node.none
         if let notice = model.notice { out = out + UI.banner(.warn, notice, announces: true) }
+        if let waiting = model.waiting {
+            out =
+                out
+                + UI.banner(.info) {
+                    el("p") { el("b") { "This was asked for already and waits for approval." } }
+                    el("p") {
+                        waiting.isOpen
+                            ? el("a", .href("/approvals/\(waiting.id)")) { "See the request" } : UI.id(waiting.id)
+                    }
+                }
+        }
         if let refusal = model.refusal { out = out + UI.banner(.danger, refusal, announces: true) }
         guard !model.errors.isEmpty else { return out }
         let shown = Set((model.fields + model.proofs).map(\.name))

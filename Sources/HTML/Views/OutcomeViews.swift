@@ -2,8 +2,20 @@ import Kernel
 
 /// What stands on the page after an operation was done.
 public struct OperationResultModel: Sendable {
+    /// The inverse operation and its deadline.
+    public struct Undo: Sendable {
+        public let title: String
+        public let until: Instant
+        public init(title: String, until: Instant) {
+            self.title = title
+            self.until = until
+        }
+    }
+
     public var applied: Applied
     public var spec: OperationSpec
+    /// How this person may take it back; `nil` when they may not or it can't be.
+    public var undo: Undo?
     /// The object: name and page; `nil` when it has no page.
     public var target: (name: String, path: String)?
     /// True when a stored outcome was answered again.
@@ -20,9 +32,10 @@ public struct OperationResultModel: Sendable {
     }
 
     public init(
-        applied: Applied, spec: OperationSpec, target: (name: String, path: String)?, replayed: Bool, now: Instant,
-        linksEvent: Bool = true
+        applied: Applied, spec: OperationSpec, undo: Undo?, target: (name: String, path: String)?, replayed: Bool,
+        now: Instant, linksEvent: Bool = true
     ) {
+        self.undo = undo
         self.linksEvent = linksEvent
         self.applied = applied
         self.spec = spec
@@ -163,7 +176,7 @@ extension OperationViews {
         }
             + el("div", .class("split")) {
                 UI.stack {
-                    UI.banner(.ok, announces: true, action: undo(applied)) {
+                    UI.banner(.ok, announces: true, action: undo(model)) {
                         el("p") { el("b") { applied.consequence } }
                         el("p") {
                             model.replayed
@@ -174,7 +187,7 @@ extension OperationViews {
                     }
                     reveal(applied.reveal)
                     el("section", .class("panel"), .label("What changed")) {
-                        UI.panelBody { UI.diff(before: applied.before, after: applied.after, exact: false) }
+                        UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
                     }
                 }
                 UI.panel(
@@ -191,9 +204,9 @@ extension OperationViews {
                             ("Request", UI.id(applied.operationID)),
                             (
                                 "Undo",
-                                applied.undo.map { undo in
-                                    Node("until \(TimeText.utc(undo.until)), by \(undo.operation)")
-                                } ?? UI.muted("None")
+                                model.undo.map { undo in
+                                    Node("until \(TimeText.utcMinute(undo.until)), by \(undo.title)")
+                                } ?? UI.muted(applied.undo == nil ? "None" : "Not by you, or not any more")
                             ),
                         ])
                         el("p", .class("row")) {
@@ -206,9 +219,9 @@ extension OperationViews {
             }
     }
 
-    private static func undo(_ applied: Applied) -> Node {
-        guard applied.undo != nil else { return .none }
-        return UI.linkButton("Undo…", href: "/audit/\(applied.eventID)/undo", size: .small, icon: "undo")
+    private static func undo(_ model: OperationResultModel) -> Node {
+        guard model.undo != nil else { return .none }
+        return UI.linkButton("Undo…", href: "/audit/\(model.applied.eventID)/undo", size: .small, icon: "undo")
     }
 
     /// Values that are shown once and stored nowhere.
@@ -292,10 +305,12 @@ extension OperationViews {
         return UI.title("What you can’t do", lead: "with \(what)")
             + el("div", .class("stack")) {
                 el("p", .class("prose")) {
-                    caller.roles.isEmpty
-                        ? "You hold no role. A super_admin can grant one."
-                        : "You hold \(caller.roles.sorted().joined(separator: ", ")). These operations need a "
-                            + "permission none of them has; a super_admin can grant a role that has it."
+                    missing.isEmpty
+                        ? "You hold \(caller.roles.sorted().joined(separator: ", "))."
+                        : caller.roles.isEmpty
+                            ? "You hold no role. A super_admin can grant one."
+                            : "You hold \(caller.roles.sorted().joined(separator: ", ")). These operations need a "
+                                + "permission none of them has; a super_admin can grant a role that has it."
                 }
                 if missing.isEmpty {
                     el("div", .class("panel")) {

@@ -2,58 +2,81 @@ import Kernel
 
 /// A request as a person would type it into a terminal.
 public enum RequestText {
-    /// `postern tenant suspend ten_… --reason-code non_payment --justification '…'`
-    public static func cli(_ request: OperationRequest, spec: OperationSpec) -> String {
-        var words = ["postern", spec.noun, spec.verb.replacing("_", with: "-")]
-        if let target = request.target { words.append(quoted(target)) }
-        for (name, value) in (request.input.object ?? [:]).sorted(by: { $0.key < $1.key }) where value != .null {
-            let option = optionName(name)
-            if case .bool(let isOn) = value {
-                if isOn { words.append(option) }
-                continue
-            }
-            for text in value.array?.map(plain) ?? [plain(value)] { words += [option, quoted(text)] }
+    /// `postern tenant suspend ten_… --reason-code non_payment --justification '…'`, or `postern undo evt_… …`
+    public static func cli(_ request: OperationRequest, operation: AnyOperation) -> String {
+        let spec = operation.spec
+        var words: [String]
+        if let event = request.undoes {
+            // What restores the state before is the server's to know.
+            words = ["postern", "undo", quoted(event)]
+        } else {
+            words = ["postern", spec.noun.replacing("_", with: "-"), spec.verbPath]
+            if let target = request.target { words.append(quoted(target)) }
+            words += fields(request, operation)
         }
-        if let code = request.reasonCode { words += ["--reason-code", quoted(code)] }
-        if let text = request.justification { words += ["--justification", quoted(text)] }
-        if let ticket = request.ticket { words += ["--ticket", quoted(ticket)] }
-        if let version = request.ifMatch { words += ["--if-match", String(version)] }
+        if let code = request.reasonCode { words += option("reason-code", code) }
+        if let text = request.justification { words += option("justification", text) }
+        if let ticket = request.ticket { words += option("ticket", ticket) }
+        if request.undoes == nil, let version = request.ifMatch { words += ["--if-match", String(version)] }
         return words.joined(separator: " ")
     }
 
-    /// The API call. The token is read from the environment, so that it isn't kept in a shell's history.
+    /// Each field in its own text form, as the command line reads it.
+    private static func fields(_ request: OperationRequest, _ operation: AnyOperation) -> [String] {
+        let input = request.input.object ?? [:]
+        var words: [String] = []
+        for field in operation.fields() {
+            guard let value = input[field.name], value != .null else { continue }
+            let option = optionName(field.name)
+            let isDefault = field.param.currentJSON == value
+            guard (try? field.param.set(value)) != nil else { continue }
+            if case .bool(let isOn) = value {
+                if isOn { words.append("--\(option)") } else if !isDefault { words.append("--no-\(option)") }
+                continue
+            }
+            for text in field.param.currentArguments { words += self.option(option, text) }
+        }
+        return words
+    }
+
+    /// A value that begins like an option is tied to its own.
+    private static func option(_ name: String, _ value: String) -> [String] {
+        value.hasPrefix("-") ? ["--\(name)=\(quoted(value))"] : ["--\(name)", quoted(value)]
+    }
+
+    /// The API call. The token is read from the environment, so that it isn't kept in a shell's history. Its key is the
+    /// form's own: sent again, or beside the form, it is done once.
     /// - Parameters:
     ///   - origin: `https://postern.example:8080`
     ///   - path: `/api/v1/tenants/ten_…/suspend`
     public static func curl(_ request: OperationRequest, origin: String, path: String) -> String {
         let body = JSON.members([
-            ("input", request.input), ("reason_code", request.reasonCode.map(JSON.string)),
+            ("input", request.undoes == nil ? .some(request.input) : .none),
+            ("reason_code", request.reasonCode.map(JSON.string)),
             ("justification", request.justification.map(JSON.string)), ("ticket", request.ticket.map(JSON.string)),
         ])
         var lines = [
             "curl -X POST \(quoted(origin + path))",
             "-H \"Authorization: Bearer $POSTERN_TOKEN\"",
             "-H 'Content-Type: application/json'",
-            // A new key each time it is typed, the same one for retries of one run.
-            "-H \"Idempotency-Key: \\\"$(uuidgen)\\\"\"",
         ]
+        if let key = request.idempotencyKey { lines.append("-H \(quoted("Idempotency-Key: \"\(key)\""))") }
         if let version = request.ifMatch { lines.append("-H 'If-Match: \"\(version)\"'") }
         lines.append("-d \(quoted(body.canonicalText))")
         return lines.joined(separator: " \\\n  ")
     }
 
-    /// Options every verb has; a field of the same name is called `--input-…`.
-    private static let common: Set<String> = [
+    /// Options every verb of the command line has.
+    public static let commonOptions: Set<String> = [
         "if-match", "dry-run", "yes", "json", "code", "idempotency-key", "server", "help", "reason-code",
         "justification", "ticket",
     ]
 
-    private static func optionName(_ field: String) -> String {
+    /// The option of a field; one that would be called like a common option is called `input-…`.
+    public static func optionName(_ field: String) -> String {
         let name = field.replacing("_", with: "-")
-        return common.contains(name) ? "--input-\(name)" : "--\(name)"
+        return commonOptions.contains(name) ? "input-\(name)" : name
     }
-
-    private static func plain(_ value: JSON) -> String { value.string ?? value.canonicalText }
 
     /// A POSIX shell word.
     static func quoted(_ text: String) -> String {

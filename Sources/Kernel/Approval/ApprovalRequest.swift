@@ -42,4 +42,17 @@ public struct ApprovalRequest: Sendable, Hashable {
         self.createdAt = createdAt
         self.expiresAt = expiresAt
     }
+
+    /// What each rule demands, as frozen with the request.
+    public var needs: [ApprovalNeed] { (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) } }
+
+    /// Whether this person could be one of those who must agree. Never the one who asked.
+    public func canBeFilled(by caller: Caller) -> Bool {
+        state == .pending && requester != caller.person && needs.contains { $0.demand.isOpen(to: caller) }
+    }
+
+    /// Whether this person may look at it: who asked, who could sign, and who may see all of them.
+    public func isOpen(to caller: Caller) -> Bool {
+        requester == caller.person || caller.permissions.contains("approval.view") || canBeFilled(by: caller)
+    }
 }

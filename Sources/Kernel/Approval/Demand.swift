@@ -39,6 +39,16 @@ public indirect enum Demand: Sendable, Hashable {
         }
     }
 
+    /// Whether a person's roles or permissions fill at least one leaf.
+    public func isOpen(to caller: Caller) -> Bool {
+        switch self {
+        case .role(let roles): roles.contains { caller.roles.contains($0) }
+        case .permission(let code): caller.permissions.contains(code)
+        case .allOf(let demands), .anyOf(let demands), .count(_, let demands):
+            demands.contains { $0.isOpen(to: caller) }
+        }
+    }
+
     /// In words: "1 super_admin, not you".
     public var sentence: String {
         switch self {

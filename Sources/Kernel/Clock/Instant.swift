@@ -79,6 +79,9 @@ public struct Instant: Sendable, Hashable, Comparable, Codable {
     }
 
     public var day: Day { civil.date }
+
+    /// `2026-11-17 14:32 UTC`: for sentences, where seconds don't matter.
+    public var minuteText: String { rfc3339.prefix(16).replacing("T", with: " ") + " UTC" }
 }
 
 /// A length of time in whole microseconds.

@@ -13,9 +13,8 @@ public struct AnyOperation: Sendable {
     /// Loads (and locks) the target, gathers and plans.
     let rehearse: @Sendable (Rehearsal, any Reader) throws -> Rehearsed
     let undo: @Sendable (UndoQuestion) -> Undo
-    /// The entity types it may change, for loading by id.
     public let prefill: @Sendable (any Entity) -> [String: JSON]
-    public let unavailable: @Sendable (any Entity, Instant) -> String?
+    public let unavailable: @Sendable (any Entity, Instant) -> Unavailable?
 
     struct Rehearsal: Sendable {
         let input: any OperationInput
@@ -113,6 +112,11 @@ public struct AnyOperation: Sendable {
             return rehearsed
         }
     }
+
+    /// How what this did to `target` is taken back; `before` and `after` are the target's documents as recorded.
+    public func inverse(target: String, before: JSON?, after: JSON?, reasonCode: String?) -> Undo {
+        undo(UndoQuestion(target: target, before: before, after: after, reasonCode: reasonCode))
+    }
 }
 
 /// An entity type without its type: loading by id for verification and undo.
@@ -146,13 +150,17 @@ public struct Catalog: Sendable {
     public let entities: [AnyEntityType]
     /// What a violated unique rule means to the person who typed the value, by index name.
     public let uniqueRules: [String: FieldError]
+    /// Reads the filters of the audit log as people type them: the export takes those of the list.
+    public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
     private let byName: [String: AnyOperation]
     private let entityByType: [String: AnyEntityType]
 
     /// Names must be unique; a duplicate is a programming error found at start.
     public init(
-        operations: [AnyOperation], reads: [Read], entities: [AnyEntityType], uniqueRules: [String: FieldError] = [:]
+        operations: [AnyOperation], reads: [Read], entities: [AnyEntityType], uniqueRules: [String: FieldError] = [:],
+        eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil
     ) {
+        self.eventFilter = eventFilter
         self.uniqueRules = uniqueRules
         self.operations = operations.sorted { $0.spec.name < $1.spec.name }
         self.reads = reads

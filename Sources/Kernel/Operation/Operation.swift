@@ -216,6 +216,21 @@ public struct Done<Op: Operation>: Sendable {
     public let reasonCode: String?
 }
 
+/// Why an operation can't be used on a target right now, and what has to happen first.
+public struct Unavailable: Sendable, Hashable {
+    /// Stands on the control: "archive it first".
+    public let reason: String
+    /// The operations that lift it; whoever holds one of them can.
+    public let lifting: [String]
+    /// What else lifts it, or that nothing does: "The 90 days can't be shortened."
+    public let note: String?
+    public init(_ reason: String, lifting: [String] = [], note: String? = nil) {
+        self.reason = reason
+        self.lifting = lifting
+        self.note = note
+    }
+}
+
 /// How an operation is taken back.
 public enum Undo: Sendable {
     /// Runs the named operation on the same target, with this reason code and input, until the deadline after commit.
@@ -246,9 +261,9 @@ public protocol Operation: Sendable {
     static func undo(_ done: Done<Self>) -> Undo
     /// Fills the form's fields from the target, where a form edits what is there.
     static func prefill(_ target: Target) -> [String: JSON]
-    /// Why the operation can't be used on this target right now, before any field is filled; `nil` when it can. The
-    /// object page shows the control off, with this sentence.
-    static func unavailable(_ target: Target, now: Instant) -> String?
+    /// Why the operation can't be used on this target right now, before any field is filled, and who can lift it; `nil`
+    /// when it can. The object page shows the control off and says so.
+    static func unavailable(_ target: Target, now: Instant) -> Unavailable?
 }
 
 extension Operation {
@@ -258,7 +273,7 @@ extension Operation {
     public static func measures(_ call: Call<Self>) -> Measures { .none }
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("This can't be undone.") }
     public static func prefill(_ target: Target) -> [String: JSON] { [:] }
-    public static func unavailable(_ target: Target, now: Instant) -> String? { nil }
+    public static func unavailable(_ target: Target, now: Instant) -> Unavailable? { nil }
 }
 
 extension Operation where Facts == NoFacts {

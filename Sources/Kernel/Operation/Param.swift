@@ -10,6 +10,8 @@ public protocol ParamValue: Sendable, Equatable {
     var json: JSON { get }
     /// What a form field shows for this value.
     var text: String { get }
+    /// What a command line carries for this value: none for what is absent, several for a list.
+    var arguments: [String] { get }
     /// JSON Schema 2020-12.
     static func schema(_ rules: ParamRules) -> JSON
     static var control: ParamControl { get }
@@ -19,6 +21,7 @@ public protocol ParamValue: Sendable, Equatable {
 
 extension ParamValue {
     public static var isOptional: Bool { false }
+    public var arguments: [String] { [text] }
 }
 
 /// Which form control fits.
@@ -123,6 +126,7 @@ public protocol AnyParam: Sendable {
     /// The value as JSON, or `nil` when none was given and there is no default.
     var currentJSON: JSON? { get }
     var currentText: String { get }
+    var currentArguments: [String] { get }
     func set(_ json: JSON) throws(FieldError.Reason)
     func set(text: String) throws(FieldError.Reason)
 }
@@ -147,6 +151,7 @@ extension Param: AnyParam {
     }
     public var currentJSON: JSON? { (cell.value ?? fallback)?.json }
     public var currentText: String { (cell.value ?? fallback)?.text ?? "" }
+    public var currentArguments: [String] { (cell.value ?? fallback)?.arguments ?? [] }
     public func set(_ json: JSON) throws(FieldError.Reason) { cell.value = try Value.parse(json, rules) }
     public func set(text: String) throws(FieldError.Reason) { cell.value = try Value.parse(text: text, rules) }
 }

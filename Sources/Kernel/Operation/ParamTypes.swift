@@ -132,6 +132,7 @@ extension Optional: ParamValue where Wrapped: ParamValue {
     }
     public var json: JSON { self?.json ?? .null }
     public var text: String { self?.text ?? "" }
+    public var arguments: [String] { self?.arguments ?? [] }
     public static func schema(_ rules: ParamRules) -> JSON { Wrapped.schema(rules) }
     public static var control: ParamControl { Wrapped.control }
     public static var isOptional: Bool { true }
@@ -155,6 +156,7 @@ extension Array: ParamValue where Element: ParamValue {
     }
     public var json: JSON { .array(map(\.json)) }
     public var text: String { map(\.text).joined(separator: "\n") }
+    public var arguments: [String] { map(\.text) }
     public static func schema(_ rules: ParamRules) -> JSON {
         ["type": "array", "items": Element.schema(rules), "maxItems": 1000]
     }

@@ -76,12 +76,14 @@ public struct Read: Sendable {
     /// JSON Schema of the answer (of one item when `isList`).
     public let schema: JSON
     public let isList: Bool
+    /// It answers one resource with its version, as an ETag.
+    public let hasVersion: Bool
     /// Runs in a READ ONLY transaction.
     public let run: @Sendable (ReadCall, any Reader) throws -> ReadAnswer
 
     public init(
         _ name: String, summary: String, path: String, permission: String?, parameters: [Parameter] = [],
-        schema: JSON = ["type": "object"], isList: Bool = false,
+        schema: JSON = ["type": "object"], isList: Bool = false, hasVersion: Bool = false,
         run: @escaping @Sendable (ReadCall, any Reader) throws -> ReadAnswer
     ) {
         self.name = name
@@ -91,6 +93,7 @@ public struct Read: Sendable {
         self.parameters = parameters
         self.schema = schema
         self.isList = isList
+        self.hasVersion = hasVersion
         self.run = run
     }
 }

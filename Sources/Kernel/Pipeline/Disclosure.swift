@@ -6,16 +6,16 @@ public struct Disclosure: Sendable {
     public let tenant: String?
     /// The query and filter as typed; sealed.
     public let query: JSON?
-    /// How many rows were shown.
-    public let count: Int
-    /// The ids shown; only their digest is kept.
+    /// How many rows were shown; `nil` when that isn't known before they leave, as with an export that is streamed.
+    public let count: Int?
+    /// The ids shown; only their digest is kept, and only with a count.
     public let ids: [String]
     /// Whose data the query may be, beside the target and who asks: erasing one of them erases the query.
     public let subjects: [String]
 
     public init(
         _ action: String, target: (type: String, id: String)? = nil, tenant: String? = nil, query: JSON? = nil,
-        count: Int, ids: [String], subjects: [String] = []
+        count: Int?, ids: [String] = [], subjects: [String] = []
     ) {
         self.subjects = subjects
         self.action = action

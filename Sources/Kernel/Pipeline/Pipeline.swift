@@ -166,7 +166,10 @@ public struct Pipeline: Sendable {
                 else { throw .stepUpRequired(maxAge: settings.stepUpAge) }
             }
             if !missing.isEmpty, !caller.isSystem { throw .invalid(missing) }
-            if spec.requiresIfMatch, request.ifMatch == nil, !caller.isSystem { throw .preconditionRequired }
+            // An undo names its version by the event: it refuses when the target changed since.
+            if spec.requiresIfMatch, request.ifMatch == nil, request.undoes == nil, !caller.isSystem {
+                throw .preconditionRequired
+            }
         }
         return Admitted(
             request: request, operation: operation, input: input, justification: justification, ticket: ticket,
@@ -188,8 +191,9 @@ public struct Pipeline: Sendable {
                 return nil
             }
         }
-        let justification = text(request.justification, "/justification", "Justification", .prose(0...4000))
-        let ticket = text(request.ticket, "/ticket", "Ticket", .line(0...100))
+        let justification = text(
+            request.justification, "/justification", "Justification", .prose(0...OperationRequest.longestJustification))
+        let ticket = text(request.ticket, "/ticket", "Ticket", .line(0...OperationRequest.longestTicket))
         let codes = spec.reasonCodes.map(\.code)
         if let code = request.reasonCode, !code.isEmpty {
             if !codes.contains(code) {
@@ -719,7 +723,7 @@ public struct Pipeline: Sendable {
         case .run(let name, let reasonCode, let input, let within):
             let until = recorded.at + within
             guard now <= until else {
-                throw .conflict("This could be undone until \(until.rfc3339); that has passed.", legal: nil)
+                throw .conflict("This could be undone until \(until.minuteText); that has passed.", legal: nil)
             }
             return (
                 OperationRequest(operation: name, target: recorded.target, input: input, reasonCode: reasonCode), until
@@ -738,12 +742,21 @@ public struct Pipeline: Sendable {
             !["version", "updated_at"].contains(name) && current?[name] != recorded.after?[name]
         }
         let changes = moved.map { name in
-            "\(name) was \((recorded.before?[name] ?? .null).canonicalText), this made it "
-                + "\((recorded.after?[name] ?? .null).canonicalText), now it is \((current?[name] ?? .null).canonicalText)"
+            "\(name.replacing("_", with: " ")) was \(Self.said(recorded.before?[name])), this made it "
+                + "\(Self.said(recorded.after?[name])), now it is \(Self.said(current?[name]))"
         }
         throw OperationError.conflict(
             "It has changed since (event \(try head.string("event_id")))"
                 + (changes.isEmpty ? "." : ": " + changes.joined(separator: "; ") + "."), legal: nil)
+    }
+
+    /// A value within a sentence.
+    private static func said(_ value: JSON?) -> String {
+        switch value ?? .null {
+        case .null: "none"
+        case .string(let text): Instant(rfc3339: text)?.minuteText ?? "“\(text)”"
+        case let other: other.canonicalText
+        }
     }
 
     private func checkStillUndoable(_ eventID: String, _ request: OperationRequest, _ reader: any Reader) throws {
@@ -844,12 +857,13 @@ public struct Pipeline: Sendable {
         var draft = EventDraft(at: now, .access, disclosure.action, by: caller)
         draft.tenant = disclosure.tenant
         draft.target = disclosure.target
-        draft.facts = ["count": .int(Int64(disclosure.count))]
-        let ids = disclosure.ids.map(JSON.string)
+        if let count = disclosure.count { draft.facts = ["count": .int(Int64(count))] }
+        let ids = JSON.array(disclosure.ids.map(JSON.string)).canonical
         // The digest is sealed: unsalted digests of a handful of ids could be guessed.
         draft.sealed["details"] = .init(
             JSON.members([
-                ("query", disclosure.query), ("ids_sha256", .string(sha256(JSON.array(ids).canonical).hex)),
+                ("query", disclosure.query),
+                ("ids_sha256", disclosure.count.map { _ in .string(sha256(ids).hex) }),
             ]),
             subjects: Set([caller.person] + (disclosure.target.map { [$0.id] } ?? []) + disclosure.subjects).sorted())
         try await record([draft])

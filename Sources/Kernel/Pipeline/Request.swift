@@ -13,6 +13,10 @@ public struct OperationRequest: Sendable {
     /// The event this request takes back, when it is an undo.
     public var undoes: String?
 
+    /// In characters, as `TextRule` counts them.
+    public static let longestJustification = 4000
+    public static let longestTicket = 100
+
     public init(
         operation: String, target: String? = nil, input: JSON = .object([:]), reasonCode: String? = nil,
         justification: String? = nil, ticket: String? = nil, ifMatch: Int64? = nil, idempotencyKey: String? = nil,

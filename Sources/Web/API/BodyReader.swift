@@ -36,15 +36,17 @@ struct BodyReader {
     }
 
     /// A text member; `nil` (with an error noted when it is required) if it is absent.
-    mutating func text(_ name: String, required: Bool = false, atMost limit: Int = 4000) -> String? {
+    /// - Parameter limit: in code points, as `TextRule` and JSON Schema count; `nil` leaves it to who knows the member.
+    mutating func text(_ name: String, required: Bool = false, atMost limit: Int? = nil) -> String? {
         known.insert(name)
         switch members[name] {
         case nil, .null?:
             if required { errors.append(FieldError(pointer: "/\(name)", detail: "\(name) is required.")) }
             return nil
         case .string(let text)?:
-            if text.utf8.count > limit {
-                errors.append(FieldError(pointer: "/\(name)", detail: "\(name) must have at most \(limit) bytes."))
+            if let limit, text.unicodeScalars.count > limit {
+                errors.append(
+                    FieldError(pointer: "/\(name)", detail: "\(name) must have at most \(limit) characters."))
             }
             if text.utf8.contains(0) {
                 errors.append(FieldError(pointer: "/\(name)", detail: "\(name) must not contain the character U+0000."))

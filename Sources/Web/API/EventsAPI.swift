@@ -11,9 +11,9 @@ extension StaffAPI {
                 let key = try IdempotencyKey.read(exchange.headers[.idempotencyKey])
                 let ifMatch = try ETag.version(ifMatch: exchange.headers[.ifMatch])
                 var body = try await BodyReader(exchange)
-                let reasonCode = body.text("reason_code", atMost: 64)
+                let reasonCode = body.text("reason_code")
                 let justification = body.text("justification")
-                let ticket = body.text("ticket", atMost: 200)
+                let ticket = body.text("ticket")
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
                 var request = try await context.pipeline.undoOffer(for: id, by: signed.caller, checked: false).request
@@ -42,9 +42,22 @@ extension StaffAPI {
                 return response
             },
             signed(.get, "/audit-events/export", cookieDownload: true) { exchange, signed in
-                let filter = try EventFilter(query: exchange.query)
-                try await context.pipeline.read("audit.export", by: signed.caller) { _ in
-                    ((), Disclosure("audit.export", query: filter.json, count: 0, ids: []))
+                try Self.check(exchange, knows: OpenAPI.exportParameters(context.catalog).map(\.name))
+                let call = ReadCall(
+                    path: [:], query: exchange.query, caller: signed.caller, cursors: context.cursors)
+                let typed = JSON.object(exchange.query.compactMapValues { $0.first.map(JSON.string) })
+                guard let read = context.catalog.eventFilter else {
+                    throw Problem(.notFound, "This deployment has no audit log to export.")
+                }
+                let filter = try await context.pipeline.read("audit.export", by: signed.caller) { reader in
+                    let filter = try read(call, reader)
+                    // How many events match is known when the last one has left.
+                    return (
+                        filter,
+                        Disclosure(
+                            "audit.export", tenant: filter.tenant, query: typed, count: nil,
+                            subjects: [filter.actor, filter.tenant, filter.target].compactMap { $0 })
+                    )
                 }
                 return export(filter)
             },
@@ -84,43 +97,6 @@ extension StaffAPI {
 
     private static func fileName(_ id: String) -> String {
         String(id.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }.prefix(64))
-    }
-}
-
-extension EventFilter {
-    /// Reads the filters of a query; every error at once.
-    init(query: [String: [String]]) throws {
-        self.init()
-        var errors: [FieldError] = []
-        for (name, values) in query.sorted(by: { $0.key < $1.key }) {
-            guard let text = values.first, !text.isEmpty else { continue }
-            func bad(_ reason: String) { errors.append(FieldError(pointer: "?\(name)", detail: "\(name) \(reason)")) }
-            switch name {
-            case "actor": actor = text
-            case "tenant": tenant = text
-            case "target": target = text
-            case "action": action = text
-            case "class":
-                eventClass = EventClass(rawValue: text)
-                if eventClass == nil {
-                    bad("must be one of \(EventClass.allCases.map(\.rawValue).joined(separator: ", ")).")
-                }
-            case "outcome":
-                outcome = EventOutcome(rawValue: text)
-                if outcome == nil {
-                    bad("must be one of \(EventOutcome.allCases.map(\.rawValue).joined(separator: ", ")).")
-                }
-            case "from", "until":
-                guard let instant = Instant(rfc3339: text) else {
-                    bad("must be a time like 2026-11-17T14:32:00Z.")
-                    continue
-                }
-                if name == "from" { from = instant } else { until = instant }
-            default:
-                bad("is not a filter; known are action, actor, class, from, outcome, target, tenant, until.")
-            }
-        }
-        if !errors.isEmpty { throw Problem.invalid(errors) }
     }
 }
 

@@ -13,7 +13,9 @@ public enum OpenAPI {
         for operation in catalog.operations where !operation.spec.systemOnly {
             paths[operation.apiPath, default: [:]]["post"] = path(operation)
         }
-        for (path, method, entry) in fixed { paths[path, default: [:]][method] = entry }
+        for (path, method, entry) in fixed(catalog) { paths[path, default: [:]][method] = entry }
+        // Every answer says what is left of the limit it was counted by.
+        paths = paths.mapValues { $0.mapValues(limited) }
         return [
             "openapi": "3.1.0",
             "info": [
@@ -35,7 +37,7 @@ public enum OpenAPI {
                         "description": "The token of POST /sessions/totp or /sessions/recovery.",
                     ]
                 ],
-                "schemas": schemas, "responses": responses,
+                "schemas": schemas, "responses": responses, "headers": headers,
                 "parameters": [
                     "IdempotencyKey": [
                         "name": "Idempotency-Key", "in": "header",
@@ -48,12 +50,16 @@ public enum OpenAPI {
                     ],
                     "IfMatch": [
                         "name": "If-Match", "in": "header",
-                        "description": "The ETag of the version the client looked at.",
-                        "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"], "required": false,
+                        "description": .string(
+                            "The ETag of the version the client looked at; * is any version there is (RFC 9110), as when "
+                                + "it is left out."),
+                        "schema": ["type": "string", "pattern": "^(\\*|\"[1-9][0-9]*\")$"], "required": false,
                     ],
                     "RequiredIfMatch": [
                         "name": "If-Match", "in": "header",
-                        "description": "The ETag of the version the client looked at. Required unless dry_run=true.",
+                        "description": .string(
+                            "The ETag of the version the client looked at. Required unless dry_run=true; * is not taken, "
+                                + "since it would overwrite what nobody has looked at."),
                         "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"], "required": false,
                     ],
                     "DryRun": [
@@ -91,23 +97,28 @@ public enum OpenAPI {
         }
         if case .required(let least) = spec.justification {
             properties["justification"] = [
-                "type": "string", "minLength": .int(Int64(least)), "maxLength": 4000,
+                "type": "string", "minLength": .int(Int64(least)), "maxLength": longestJustification,
                 "description": "Why, in a sentence the next person understands.",
             ]
             required.append("justification")
             if !spec.reasonCodes.isEmpty { required.append("reason_code") }
         } else {
             properties["justification"] = [
-                "type": "string", "maxLength": 4000, "description": "Why, when it helps others.",
+                "type": "string", "maxLength": longestJustification, "description": "Why, when it helps others.",
             ]
         }
-        properties["ticket"] = ["type": "string", "maxLength": 100, "description": "The ticket this belongs to."]
+        properties["ticket"] = [
+            "type": "string", "maxLength": longestTicket, "description": "The ticket this belongs to.",
+        ]
         if spec.ticketRequired { required.append("ticket") }
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
             ("required", required.isEmpty ? nil : .array(required)),
         ])
     }
+
+    private static let longestJustification = JSON.int(Int64(OperationRequest.longestJustification))
+    private static let longestTicket = JSON.int(Int64(OperationRequest.longestTicket))
 
     private static func path(_ operation: AnyOperation) -> JSON {
         let spec = operation.spec
@@ -124,13 +135,10 @@ public enum OpenAPI {
             operation.creates ? "201" : "200": [
                 "description": operation.creates
                     ? "Done; Location names what was made." : "Done, or the preview of it.",
-                "headers": [
-                    "ETag": ["schema": ["type": "string"], "description": "The target's new version."],
-                    "Idempotency-Replayed": [
-                        "schema": ["type": "string", "const": "true"],
-                        "description": "Present when a stored answer was given again.",
-                    ],
-                ],
+                "headers": JSON.members([
+                    ("ETag", header("ETag")), ("Idempotency-Replayed", header("IdempotencyReplayed")),
+                    ("Location", operation.creates ? .some(header("Location")) : .none),
+                ]),
                 "content": [
                     "application/json": [
                         "schema": operation.creates
@@ -145,7 +153,9 @@ public enum OpenAPI {
             ],
             "202": [
                 "description": "Waits for other people; Location names the approval.",
-                "headers": ["Location": ["schema": ["type": "string"]]],
+                "headers": [
+                    "Location": header("Location"), "Idempotency-Replayed": header("IdempotencyReplayed"),
+                ],
                 "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Pending"]]],
             ],
         ]
@@ -186,12 +196,7 @@ public enum OpenAPI {
     private static func path(_ read: Read) -> JSON {
         var parameters: [JSON] = read.path.split(separator: "/").filter { $0.hasPrefix("{") }
             .map { idParameter(String($0.dropFirst().dropLast()), prefix: nil) }
-        for parameter in read.parameters {
-            parameters.append([
-                "name": .string(parameter.name), "in": "query", "description": .string(parameter.summary),
-                "schema": parameter.schema, "required": false,
-            ])
-        }
+        parameters += read.parameters.map(parameter)
         let schema: JSON =
             read.isList
             ? [
@@ -200,8 +205,16 @@ public enum OpenAPI {
                     "items": ["type": "array", "items": read.schema], "next_cursor": ["type": ["string", "null"]],
                 ],
             ] : read.schema
+        let isPaged = read.isList && read.parameters.contains { $0.name == "cursor" }
+        let own = JSON.members([
+            ("ETag", read.hasVersion ? .some(header("ETag")) : .none),
+            ("Link", isPaged ? .some(header("Link")) : .none),
+        ])
         var answers: [String: JSON] = [
-            "200": ["description": "The answer.", "content": ["application/json": ["schema": schema]]]
+            "200": JSON.members([
+                ("description", "The answer."), ("headers", own == .object([:]) ? .none : .some(own)),
+                ("content", ["application/json": ["schema": schema]]),
+            ])
         ]
         for status in ["400", "401", "403", "404", "422", "429", "500", "503"] { answers[status] = problem }
         return .members([
@@ -210,6 +223,13 @@ public enum OpenAPI {
             ("parameters", parameters.isEmpty ? nil : .array(parameters)), ("responses", .object(answers)),
             ("x-permission", read.permission.map(JSON.string)),
         ])
+    }
+
+    private static func parameter(_ parameter: Read.Parameter) -> JSON {
+        [
+            "name": .string(parameter.name), "in": "query", "description": .string(parameter.summary),
+            "schema": parameter.schema, "required": false,
+        ]
     }
 
     private static func idParameter(_ name: String, prefix: String?) -> JSON {
@@ -228,9 +248,52 @@ public enum OpenAPI {
 
     private static let problem: JSON = ["$ref": "#/components/responses/Problem"]
 
+    private static func header(_ name: String) -> JSON { ["$ref": .string("#/components/headers/\(name)")] }
+
+    private static let limits: [String: JSON] = [
+        "RateLimit": header("RateLimit"), "RateLimit-Policy": header("RateLimitPolicy"),
+    ]
+
+    /// Adds the headers of the rate limit to every answer of an entry; those of problems are in their component.
+    private static func limited(_ entry: JSON) -> JSON {
+        guard case .object(var members) = entry, let responses = members["responses"]?.object else { return entry }
+        members["responses"] = .object(
+            responses.mapValues { response in
+                guard case .object(var answer) = response, answer["$ref"] == nil else { return response }
+                answer["headers"] = .object((answer["headers"]?.object ?? [:]).merging(limits) { own, _ in own })
+                return .object(answer)
+            })
+        return .object(members)
+    }
+
+    private static let headers: JSON = [
+        "ETag": [
+            "description": "The resource's version, to be sent back as If-Match.",
+            "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"],
+        ],
+        "Link": [
+            "description": "The next page, rel=\"next\"; absent on the last one.", "schema": ["type": "string"],
+        ],
+        "Location": ["description": "The path of what was made.", "schema": ["type": "string"]],
+        "IdempotencyReplayed": [
+            "description": "Present when a stored answer was given again.",
+            "schema": ["type": "string", "const": "true"],
+        ],
+        "RateLimit": [
+            "description": "What is left, by policy: r requests, t seconds until all are back. Absent without a limit.",
+            "schema": ["type": "string"],
+        ],
+        "RateLimitPolicy": [
+            "description": "How much there is, by policy: q requests in w seconds. Absent without a limit.",
+            "schema": ["type": "string"],
+        ],
+        "RetryAfter": ["description": "Seconds to wait, where waiting helps.", "schema": ["type": "string"]],
+    ]
+
     private static let responses: JSON = [
         "Problem": [
             "description": "Not carried out; the body says why (RFC 9457).",
+            "headers": .object(limits.merging(["Retry-After": header("RetryAfter")]) { own, _ in own }),
             "content": ["application/problem+json": ["schema": ["$ref": "#/components/schemas/Problem"]]],
         ]
     ]
@@ -308,10 +371,84 @@ public enum OpenAPI {
                 "roles": ["type": "array", "items": ["type": "string"]],
             ],
         ],
+        "Me": [
+            "type": "object", "required": ["staff", "permissions", "session"],
+            "properties": [
+                "staff": ["$ref": "#/components/schemas/Staff"],
+                "permissions": ["type": "array", "items": ["type": "string"]],
+                "session": [
+                    "type": "object", "required": ["id", "created_at", "expires_at", "mfa_at"],
+                    "properties": [
+                        "id": ["type": "string"], "created_at": time, "expires_at": time, "mfa_at": time,
+                    ],
+                ],
+            ],
+        ],
+        "Operation": [
+            "type": "object",
+            "required": [
+                "name", "title", "summary", "target", "method", "path", "permission", "risk", "reason_codes",
+                "requires_step_up", "requires_if_match", "ticket_required", "schema", "allowed",
+            ],
+            "properties": [
+                "name": ["type": "string"], "title": ["type": "string"], "summary": ["type": "string"],
+                "target": ["type": "string"], "method": ["const": "POST"], "path": ["type": "string"],
+                "permission": ["type": "string"],
+                "risk": ["type": "string", "enum": .array(Risk.allCases.map { .string($0.rawValue) })],
+                "reason_codes": [
+                    "type": "array",
+                    "items": [
+                        "type": "object", "required": ["code", "label"],
+                        "properties": ["code": ["type": "string"], "label": ["type": "string"]],
+                    ],
+                ],
+                "requires_step_up": ["type": "boolean"], "requires_if_match": ["type": "boolean"],
+                "ticket_required": ["type": "boolean"],
+                "schema": ["type": "object", "description": "JSON Schema of the request's body."],
+                "allowed": ["type": "boolean", "description": "Whether your grants carry the permission."],
+                "why_not": ["type": "string"],
+            ],
+        ],
+        "Receipt": [
+            "type": "object", "required": ["leaf", "index", "size", "proof", "checkpoint", "sealed"],
+            "properties": [
+                "leaf": [
+                    "type": "string", "contentEncoding": "base64", "description": "The exact bytes of the event.",
+                ],
+                "index": ["type": "integer", "minimum": 0], "size": ["type": "integer", "minimum": 1],
+                "proof": [
+                    "type": "array", "items": ["type": "string", "contentEncoding": "base64"],
+                    "description": "The inclusion proof (RFC 9162), from the leaf up.",
+                ],
+                "checkpoint": ["type": "string", "description": "A signed note (C2SP) of the tree of this size."],
+                "sealed": [
+                    "type": "object", "description": "The sealed members that still exist, by name.",
+                    "additionalProperties": [
+                        "type": "object", "required": ["salt", "value"],
+                        "properties": ["salt": ["type": "string", "contentEncoding": "base64"], "value": true],
+                    ],
+                ],
+                "erased": [
+                    "type": "object", "description": "Members that were erased, with the erasure's event.",
+                    "additionalProperties": ["type": "string"],
+                ],
+                "notice": ["type": "string"],
+            ],
+        ],
     ]
 
+    private static var time: JSON { ["type": "string", "format": "date-time"] }
+
+    /// The export takes the filters of the list.
+    static func exportParameters(_ catalog: Catalog) -> [Read.Parameter] {
+        guard catalog.eventFilter != nil else { return [] }
+        return catalog.reads.first { $0.name == "audit.list" }?.parameters.filter {
+            $0.name != "limit" && $0.name != "cursor"
+        } ?? []
+    }
+
     /// What is there in every deployment: signing in, the list of operations, what can be done with events.
-    private static var fixed: [(path: String, method: String, entry: JSON)] {
+    private static func fixed(_ catalog: Catalog) -> [(path: String, method: String, entry: JSON)] {
         func body(_ properties: [String: JSON]) -> JSON {
             [
                 "required": true,
@@ -391,7 +528,8 @@ public enum OpenAPI {
                 "/me", "get",
                 [
                     "operationId": "session.me", "summary": "Who I am and what I may do", "tags": ["session"],
-                    "responses": answers("200", "The answer.", ["type": "object"], ["401", "429", "500", "503"]),
+                    "responses": answers(
+                        "200", "The answer.", ["$ref": "#/components/schemas/Me"], ["401", "429", "500", "503"]),
                 ]
             ),
             (
@@ -399,7 +537,15 @@ public enum OpenAPI {
                 [
                     "operationId": "operations.list", "summary": "Every operation and whether I may use it",
                     "tags": ["operations"],
-                    "responses": answers("200", "The answer.", ["type": "object"], ["401", "429", "500", "503"]),
+                    "responses": answers(
+                        "200", "The answer.",
+                        [
+                            "type": "object", "required": ["items", "next_cursor"],
+                            "properties": [
+                                "items": ["type": "array", "items": ["$ref": "#/components/schemas/Operation"]],
+                                "next_cursor": ["type": "null"],
+                            ],
+                        ], ["401", "429", "500", "503"]),
                 ]
             ),
             (
@@ -418,8 +564,8 @@ public enum OpenAPI {
                                     "type": "object", "additionalProperties": false,
                                     "properties": [
                                         "reason_code": ["type": "string"],
-                                        "justification": ["type": "string", "maxLength": 4000],
-                                        "ticket": ["type": "string", "maxLength": 100],
+                                        "justification": ["type": "string", "maxLength": longestJustification],
+                                        "ticket": ["type": "string", "maxLength": longestTicket],
                                     ],
                                 ]
                             ]
@@ -428,6 +574,9 @@ public enum OpenAPI {
                     "responses": [
                         "200": [
                             "description": "Taken back, or the preview of it.",
+                            "headers": [
+                                "ETag": header("ETag"), "Idempotency-Replayed": header("IdempotencyReplayed"),
+                            ],
                             "content": [
                                 "application/json": [
                                     "schema": [
@@ -440,7 +589,10 @@ public enum OpenAPI {
                             ],
                         ],
                         "202": [
-                            "description": "Waits for other people.",
+                            "description": "Waits for other people; Location names the approval.",
+                            "headers": [
+                                "Location": header("Location"), "Idempotency-Replayed": header("IdempotencyReplayed"),
+                            ],
                             "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Pending"]]],
                         ],
                         "400": problem, "401": problem, "403": problem, "404": problem, "409": problem, "412": problem,
@@ -456,7 +608,8 @@ public enum OpenAPI {
                     "tags": ["audit"],
                     "parameters": [eventID],
                     "responses": answers(
-                        "200", "The receipt.", ["type": "object"], ["401", "403", "404", "429", "500", "503"]),
+                        "200", "The receipt.", ["$ref": "#/components/schemas/Receipt"],
+                        ["401", "403", "404", "429", "500", "503"]),
                     "x-permission": "audit.view",
                 ]
             ),
@@ -464,10 +617,7 @@ public enum OpenAPI {
                 "/audit-events/export", "get",
                 [
                     "operationId": "audit.export", "summary": "All events that match, one a line", "tags": ["audit"],
-                    "parameters": .array(
-                        ["action", "actor", "class", "from", "outcome", "target", "tenant", "until"].map {
-                            ["name": .string($0), "in": "query", "required": false, "schema": ["type": "string"]]
-                        }),
+                    "parameters": .array(exportParameters(catalog).map(parameter)),
                     "responses": [
                         "200": [
                             "description": "JSON Lines.",

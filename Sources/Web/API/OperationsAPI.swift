@@ -59,9 +59,9 @@ extension StaffAPI {
         let ifMatch = try ETag.version(ifMatch: exchange.headers[.ifMatch])
         var body = try await BodyReader(exchange)
         let input = body.object("input")
-        let reasonCode = body.text("reason_code", atMost: 64)
+        let reasonCode = body.text("reason_code")
         let justification = body.text("justification")
-        let ticket = body.text("ticket", atMost: 200)
+        let ticket = body.text("ticket")
         let request = OperationRequest(
             operation: operation.spec.name, target: operation.creates ? nil : exchange.parameters["id"],
             input: input ?? .object([:]), reasonCode: reasonCode, justification: justification, ticket: ticket,
@@ -101,6 +101,12 @@ extension StaffAPI {
             return response
         } catch {
             context.metrics.operation(operation.spec.name, outcome: Problem(error).kind.slug)
+            if case OperationError.preconditionRequired = error, exchange.headers[.ifMatch]?.trimmed == "*" {
+                // RFC 9110 lets * match whatever there is, which is what this operation must not be done to.
+                throw Problem(
+                    .versionRequired,
+                    "If-Match: * does not say which version you looked at. Send the ETag of the one you read.")
+            }
             throw error
         }
     }

@@ -33,9 +33,10 @@ extension StaffAPI {
                 var body = try await BodyReader(exchange)
                 let code = body.text("code", required: true, atMost: 64)
                 try body.finish()
-                try context.signIns.spend(exchange.client.source)
-                try await context.signIn.stepUp(signed.session, code: code ?? "", from: exchange.apiSource)
-                return .noContent()
+                return try await context.signIns.limiting(exchange.client.source) {
+                    try await context.signIn.stepUp(signed.session, code: code ?? "", from: exchange.apiSource)
+                    return .noContent()
+                }
             },
             signed(.delete, "/sessions/current") { exchange, signed in
                 try await context.signIn.end(signed.session, from: exchange.apiSource)
@@ -58,10 +59,7 @@ extension StaffAPI {
     /// A route of the sign-in itself: counted by source, since nobody is known yet.
     private func signingIn(_ path: String, _ handler: @escaping Route.Handler) -> Route {
         Route(.post, "/api/v1" + path, .api) { exchange in
-            let verdict = try context.signIns.spend(exchange.client.source)
-            var response = try await handler(exchange)
-            verdict?.mark(&response)
-            return response
+            try await context.signIns.limiting(exchange.client.source) { try await handler(exchange) }
         }
     }
 

@@ -16,10 +16,11 @@ struct StaffAPI: Sendable {
     func routes() -> [Route] {
         sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + [
             Route(.get, "/api/v1/openapi.json", .api) { exchange in
-                try context.requests.spend(exchange.client.source)
-                return Response(
-                    status: .ok, headers: [.contentType: "application/json", .cacheControl: "public, max-age=300"],
-                    body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))
+                try await context.requests.limiting(exchange.client.source) {
+                    Response(
+                        status: .ok, headers: [.contentType: "application/json", .cacheControl: "public, max-age=300"],
+                        body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))
+                }
             }
         ]
     }
@@ -39,11 +40,16 @@ struct StaffAPI: Sendable {
         _ method: HTTPRequest.Method, _ path: String, cookieDownload: Bool = false, _ handler: @escaping SignedHandler
     ) -> Route {
         Route(method, "/api/v1" + path, .api) { exchange in
-            let signed = try await authenticate(exchange, cookieDownload: cookieDownload)
-            let verdict = try context.requests.spend(signed.session.id)
-            var response = try await handler(exchange, signed)
-            verdict?.mark(&response)
-            return response
+            let signed: Signed
+            do {
+                signed = try await authenticate(exchange, cookieDownload: cookieDownload)
+            } catch {
+                // Who is nobody yet is counted by source.
+                var problem = Problem(error)
+                context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
+                throw problem
+            }
+            return try await context.requests.limiting(signed.session.id) { try await handler(exchange, signed) }
         }
     }
 
@@ -77,19 +83,8 @@ struct StaffAPI: Sendable {
 
     private func readRoutes() -> [Route] {
         context.catalog.reads.map { read in
-            let known = Set(read.parameters.map(\.name))
-            return signed(.get, read.path) { exchange, signed in
-                let unknown = exchange.query.keys.filter { !known.contains($0) }.sorted()
-                guard unknown.isEmpty else {
-                    let wanted = read.parameters.map(\.name).joined(separator: ", ")
-                    throw Problem.invalid(
-                        unknown.map {
-                            FieldError(
-                                pointer: "?\($0)",
-                                detail:
-                                    "\"\($0)\" is not a parameter here; known are \(wanted.isEmpty ? "none" : wanted).")
-                        })
-                }
+            signed(.get, read.path) { exchange, signed in
+                try Self.check(exchange, knows: read.parameters.map(\.name))
                 let call = ReadCall(
                     path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors)
                 let answer = try await context.pipeline.read(read.permission, by: signed.caller) { reader in
@@ -105,6 +100,21 @@ struct StaffAPI: Sendable {
                 }
                 return response
             }
+        }
+    }
+}
+
+extension StaffAPI {
+    /// Refuses query parameters that aren't there.
+    static func check(_ exchange: Exchange, knows names: [String]) throws {
+        let wanted = names.isEmpty ? "none" : names.joined(separator: ", ")
+        let unknown = exchange.query.keys.filter { !names.contains($0) }.sorted()
+        guard unknown.isEmpty else {
+            throw Problem.invalid(
+                unknown.map { name in
+                    FieldError(
+                        pointer: "?\(name)", detail: "\"\(name)\" is not a parameter here; known are \(wanted).")
+                })
         }
     }
 }

@@ -86,10 +86,10 @@ function startCounters() {
   }
 }
 
-// Leaving a form that was filled but not sent asks first. A preview is a send: what was typed comes back.
+// Leaving a form that was filled but not confirmed asks first: also beside a preview, whose fields are kept nowhere.
 function guardForms() {
   for (const form of document.querySelectorAll("form[data-guard]")) {
-    let touched = false;
+    let touched = form.dataset.guard === "filled";
     form.addEventListener("input", () => { touched = true; });
     form.addEventListener("submit", () => { touched = false; });
     addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });

@@ -12,13 +12,15 @@ struct LogRoutes: Sendable {
     func routes() -> [Route] {
         [
             Route(.get, "/log/checkpoint", .api) { exchange in
-                try context.requests.spend(exchange.client.source)
-                guard let note = try await context.log.checkpoint() else {
-                    throw Problem(.notFound, "No checkpoint has been published yet; the first follows the first event.")
+                try await context.requests.limiting(exchange.client.source) {
+                    guard let note = try await context.log.checkpoint() else {
+                        throw Problem(
+                            .notFound, "No checkpoint has been published yet; the first follows the first event.")
+                    }
+                    var response = Response.text(note)
+                    response.headers[.cacheControl] = "no-cache"
+                    return response
                 }
-                var response = Response.text(note)
-                response.headers[.cacheControl] = "no-cache"
-                return response
             },
             Route(.get, "/log/key", .api) { _ in .text(context.log.verifierKey + "\n") },
             Route(.get, "/log/tile/entries/{path...}", .api) { exchange in
@@ -37,11 +39,12 @@ struct LogRoutes: Sendable {
                 return try tile(try await context.log.entries(index: index, width: width), isPublic: false)
             },
             Route(.get, "/log/tile/{level}/{path...}", .api) { exchange in
-                try context.requests.spend(exchange.client.source)
-                let text = "\(exchange.parameters["level"] ?? "")/\(exchange.parameters["path"] ?? "")"
-                guard let path = TilePath(text), case .hashes(let level) = path.kind else { throw Self.noSuchTile }
-                return try tile(
-                    try await context.log.tile(level: level, index: path.index, width: path.width), isPublic: true)
+                try await context.requests.limiting(exchange.client.source) {
+                    let text = "\(exchange.parameters["level"] ?? "")/\(exchange.parameters["path"] ?? "")"
+                    guard let path = TilePath(text), case .hashes(let level) = path.kind else { throw Self.noSuchTile }
+                    return try tile(
+                        try await context.log.tile(level: level, index: path.index, width: path.width), isPublic: true)
+                }
             },
         ]
     }

@@ -140,7 +140,8 @@ extension Problem.Kind {
     static let versionRequired = Self(
         "version-required", 428, "If-Match is required",
         "This operation is only accepted with If-Match and the ETag of the version you looked at, so that "
-            + "nobody's change is overwritten unseen."
+            + "nobody's change is overwritten unseen. If-Match: * matches any version, which says nothing about what was "
+            + "looked at: where a version is required it is not taken, elsewhere it means what RFC 9110 says."
     )
     static let tooManyRequests = Self("too-many-requests", 429, "Too many requests", "Wait for Retry-After seconds.")
     static let internalError = Self(

@@ -1,5 +1,7 @@
+import HTTPTypes
 import Hummingbird
 import Kernel
+import NIOHTTP1
 import Synchronization
 
 /// Token buckets in memory, one for each session or source. Each server counts for itself.
@@ -13,9 +15,13 @@ final class RateLimiter: Sendable {
         /// `nil` when the request may go on.
         let retryAfter: Span?
 
-        func mark(_ response: inout Response) {
-            response.headers[.rateLimitPolicy] = "\"\(policy)\";q=\(limit);w=60"
-            response.headers[.rateLimit] = "\"\(policy)\";r=\(remaining);t=\(reset)"
+        /// Says in an answer what is left; behind what another limit has said already.
+        func mark(_ headers: inout HTTPFields) {
+            func add(_ name: HTTPField.Name, _ text: String) {
+                headers[name] = headers[name].map { "\($0), \(text)" } ?? text
+            }
+            add(.rateLimitPolicy, "\"\(policy)\";q=\(limit);w=60")
+            add(.rateLimit, "\"\(policy)\";r=\(remaining);t=\(reset)")
         }
     }
 
@@ -67,6 +73,24 @@ final class RateLimiter: Sendable {
             policy: policy, limit: perMinute, remaining: Int(tokens),
             reset: Int(((capacity - tokens) / rate).rounded(.up)),
             retryAfter: taken ? nil : Span(microseconds: Int64(missing * 1_000_000)))
+    }
+
+    /// Answers by `body` when a token is left. What is left stands on every answer: also on a refusal, whoever made it.
+    func limiting(_ key: String, _ body: () async throws -> Response) async throws -> Response {
+        guard let verdict = take(key) else { return try await body() }
+        do {
+            if let wait = verdict.retryAfter { throw OperationError.tooManyRequests(retryAfter: wait) }
+            var response = try await body()
+            verdict.mark(&response.headers)
+            return response
+        } catch let error as HTTPParserError {
+            // Nothing that could be answered.
+            throw error
+        } catch {
+            var problem = Problem(error)
+            verdict.mark(&problem.headers)
+            throw problem
+        }
     }
 
     /// As `take`, but throws when nothing is left.

@@ -15,6 +15,8 @@ struct OperationSheet: Sendable {
     let signed: StaffConsole.Signed
     /// Choices read with the target, by field.
     let choices: [String: [Field.Choice]]
+    /// The same operation on the same target, asked for already.
+    let waiting: WaitingRequest?
 }
 
 extension AnyOperation {
@@ -43,7 +45,7 @@ extension StaffConsole {
                 let sheet = try await self.sheet(undoing: request, url: exchange.path, signed)
                 // The inverse opens with its own preview.
                 let draft = Draft(
-                    request: request, values: Self.values(of: request, sheet.operation), errors: [])
+                    request: request, values: Self.values(of: request, sheet.operation), errors: [], isTyped: false)
                 return try await preview(draft, sheet, key: mintKey())
             },
         ]
@@ -54,12 +56,17 @@ extension StaffConsole {
                 signedPage(operation.pageTemplate) { exchange, signed in
                     let sheet = try await self.sheet(
                         operation, exchange.parameters["id"], url: exchange.path, signed)
-                    var values = sheet.entity.map { Self.values(operation.prefill($0), of: operation) } ?? [:]
+                    // What is left alone is sent as it stands, so defaults stand there too.
+                    var values = Self.defaults(of: operation)
+                    if let entity = sheet.entity {
+                        values.merge(Self.values(operation.prefill(entity), of: operation)) { _, own in own }
+                    }
                     // A link may bring values along, as from the search box.
                     for (name, given) in exchange.query where Self.isFormField(name) {
                         values[name] = given.joined(separator: "\n")
                     }
                     let refusal = sheet.entity.flatMap { operation.unavailable($0, context.clock.now) }
+                        .map { "This can’t be done now: \($0.reason)." + ($0.note.map { " \($0)" } ?? "") }
                     return render(sheet, values: values, refusal: refusal, key: mintKey())
                 })
         }
@@ -111,19 +118,27 @@ extension StaffConsole {
                 (try offered.mapValues { try $0(reader) }, nil)
             }
             return OperationSheet(
-                operation: operation, entity: nil, url: url, undoing: undoing, signed: signed, choices: choices)
+                operation: operation, entity: nil, url: url, undoing: undoing, signed: signed, choices: choices,
+                waiting: nil)
         }
-        let (entity, choices) = try await context.pipeline.read(permission, by: signed.caller) { reader in
+        let records = context.pipeline.records
+        let (entity, choices, waiting) = try await context.pipeline.read(permission, by: signed.caller) { reader in
             guard let entity = try type.load(id, false, reader) else {
                 throw OperationError.notFound("There is no \(type.type) \(id.prefix(60)).")
             }
             let shown = Disclosure(
                 "\(type.type).view", target: (type: type.type, id: entity.id), tenant: entity.tenantID, count: 1,
                 ids: [entity.id])
-            return ((entity, try offered.mapValues { try $0(reader) }), shown)
+            let twin = try reader.first(records.pendingApproval(operation: operation.spec.name, target: entity.id))
+                .map(records.approval)
+            let waiting = twin.flatMap { twin in
+                reader.now < twin.expiresAt ? WaitingRequest(twin, for: signed.caller) : nil
+            }
+            return ((entity, try offered.mapValues { try $0(reader) }, waiting), shown)
         }
         return OperationSheet(
-            operation: operation, entity: entity, url: url, undoing: undoing, signed: signed, choices: choices)
+            operation: operation, entity: entity, url: url, undoing: undoing, signed: signed, choices: choices,
+            waiting: waiting)
     }
 
     /// The run-time choices of an operation's fields, by field name.
@@ -173,6 +188,10 @@ extension StaffConsole {
         var request: OperationRequest
         var values: [String: String]
         var errors: [FieldError]
+        /// The person filled it in, so that leaving loses something.
+        var isTyped = true
+        /// All changes of the preview are asked for, however many.
+        var showsAll = false
     }
 
     private static func isFormField(_ name: String) -> Bool {
@@ -215,12 +234,21 @@ extension StaffConsole {
         let named = Set(errors.map(\.pointer))
         errors += operation.errors(in: request).filter { error in !named.contains(error.pointer) }
         if let key = posted.values["idempotency_key"], Self.isKey(key) { request.idempotencyKey = key }
-        return Draft(request: request, values: values, errors: errors)
+        return Draft(
+            request: request, values: values, errors: errors, showsAll: posted.text("action") == "preview-all")
     }
 
     /// A key minted by `mintKey`: what a browser sends back, and nothing else, may become one.
     private static func isKey(_ text: String) -> Bool { Identifier.isValid(text, prefix: "key") }
     private func mintKey() -> String { Identifier.mint("key", at: context.clock.now) }
+
+    private static func defaults(of operation: AnyOperation) -> [String: String] {
+        var out: [String: String] = [:]
+        for field in operation.fields() where !field.param.currentText.isEmpty {
+            out["input.\(field.name)"] = field.param.currentText
+        }
+        return out
+    }
 
     /// What form fields show for JSON values: each field's own text.
     private static func values(_ members: [String: JSON], of operation: AnyOperation) -> [String: String] {
@@ -251,7 +279,8 @@ extension StaffConsole {
         let key = draft.request.idempotencyKey ?? mintKey()
         if let notice = posted.notice {
             return render(
-                sheet, values: draft.values, notice: notice, version: Int64(posted.text("version")), key: key)
+                sheet, values: draft.values, notice: notice, version: Int64(posted.text("version")), draft: draft,
+                key: key)
         }
         guard posted.text("action") == "confirm" else { return try await preview(draft, sheet, key: key) }
 
@@ -288,7 +317,7 @@ extension StaffConsole {
             sheet = OperationSheet(
                 operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing,
                 signed: signed,
-                choices: sheet.choices)
+                choices: sheet.choices, waiting: sheet.waiting)
         }
         return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
     }
@@ -398,17 +427,22 @@ extension StaffConsole {
         }
         // A state that can't be judged because a field is missing is no refusal of its own.
         if preview?.allowed == false, shownErrors.contains(where: { $0.pointer == "/reason_code" }) { preview = nil }
+        // The codes stand in the field.
+        shownErrors = shownErrors.map { error in
+            error.pointer == "/reason_code" && draft.values["reason_code"]?.isEmpty ?? true
+                ? FieldError(pointer: error.pointer, detail: "Choose a reason.") : error
+        }
         // A conflict that the preview explains is not said twice.
         if let known = preview?.reasons, let text = refusal, known.contains(text) { refusal = nil }
         return render(
             sheet, values: draft.values, errors: shownErrors, refusal: refusal, notice: notice, preview: preview,
-            request: draft.request, version: preview?.version, asksCode: asksCode, key: key, status: status)
+            version: preview?.version, asksCode: asksCode, draft: draft, key: key, status: status)
     }
 
     private func render(
         _ sheet: OperationSheet, values: [String: String], errors: [FieldError] = [], refusal: String? = nil,
-        notice: String? = nil, preview: Preview? = nil, request: OperationRequest? = nil, version: Int64? = nil,
-        asksCode: Bool = false, key: String, status: HTTPResponse.Status = .ok
+        notice: String? = nil, preview: Preview? = nil, version: Int64? = nil,
+        asksCode: Bool = false, draft: Draft? = nil, key: String, status: HTTPResponse.Status = .ok
     ) -> Response {
         let operation = sheet.operation
         let age = context.clock.now - sheet.signed.session.mfaAt
@@ -422,9 +456,18 @@ extension StaffConsole {
             version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
         model.listTitle = listTitle(plural)
         model.author = context.forms.author(sheet.signed.session.staffID)
-        if let undone = sheet.undoing?.undoes { model.cancelURL = "/audit/\(undone)" }
-        if let request, preview != nil {
-            model.cli = RequestText.cli(request, spec: operation.spec)
+        if let undone = sheet.undoing?.undoes {
+            model.cancelURL = "/audit/\(undone)"
+            model.undoes = undone
+        }
+        model.isFilled = draft?.isTyped ?? false
+        model.showsAll = draft?.showsAll ?? false
+        model.waiting = sheet.waiting
+        if var request = draft?.request, let preview {
+            // What is typed into a terminal is what was previewed here: this version, by this key.
+            request.ifMatch = preview.version
+            request.idempotencyKey = key
+            model.cli = RequestText.cli(request, operation: operation)
             let path =
                 "/api/v1"
                 + (request.undoes.map { "/audit-events/\($0)/undo" }
@@ -445,7 +488,7 @@ extension StaffConsole {
                 return .seeOther("/audit/\(applied.eventID)")
             }
             let model = OperationResultModel(
-                applied: applied, spec: operation.spec,
+                applied: applied, spec: operation.spec, undo: undo(applied, signed),
                 target: link(operation, applied.target, applied.after ?? applied.before),
                 replayed: replayed, now: context.clock.now,
                 linksEvent: signed.caller.permissions.contains("audit.view"))
@@ -462,6 +505,14 @@ extension StaffConsole {
                 "\(operation.spec.title): waiting", OperationViews.pending(model), signed,
                 menuPath: "/\(operation.pluralPath)")
         }
+    }
+
+    /// The inverse this person may still run.
+    private func undo(_ applied: Applied, _ signed: Signed) -> OperationResultModel.Undo? {
+        guard let undo = applied.undo, let inverse = context.catalog[undo.operation]?.spec,
+            signed.caller.permissions.contains(inverse.permission), context.clock.now <= undo.until
+        else { return nil }
+        return .init(title: inverse.title, until: undo.until)
     }
 
     private func link(_ operation: AnyOperation, _ id: String?, _ document: JSON?) -> (name: String, path: String)? {

@@ -127,7 +127,9 @@ struct StaffConsole: Sendable {
             menu: FrameModel.menu(
                 of: context.consoles, permissions: signed.caller.permissions, current: menuPath,
                 due: signed.due),
-            person: FrameModel.Person(signed.session, roles: signed.caller.roles), query: query, now: context.clock.now,
+            person: FrameModel.Person(signed.session, roles: signed.caller.roles),
+            search: context.consoles.lazy.compactMap(\.search).first?(signed.caller.permissions, context.catalog),
+            query: query, now: context.clock.now,
             assets: assets.urls, theme: signed.theme)
         return html(Frame.render(model, body: body), status: status)
     }
