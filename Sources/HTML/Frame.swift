@@ -35,13 +35,10 @@ public enum Theme: String, Sendable {
 public struct SearchBox: Sendable {
     /// What can be found: "Search tenants, users, events and operations".
     public let label: String
-    /// What can be said, offered while one types: "suspend", "create tenant".
-    public let phrases: [String]
     /// "suspend acme"; `nil` for who can only look things up.
     public let example: String?
-    public init(label: String, phrases: [String] = [], example: String? = nil) {
+    public init(label: String, example: String? = nil) {
         self.label = label
-        self.phrases = phrases
         self.example = example
     }
 }
@@ -274,13 +271,7 @@ public enum Frame {
                 [
                     .id("q"), .name("q"), .type("search"), .value(query), Attribute("autocomplete", "off"),
                     Attribute("placeholder", box.example.map { "Search, or say what to do: “\($0)”" } ?? "Search"),
-                    .when(!box.phrases.isEmpty, Attribute("list", "q-phrases")),
                 ])
-            if !box.phrases.isEmpty {
-                el("datalist", .id("q-phrases")) {
-                    for phrase in box.phrases { void("option", .value(phrase)) }
-                }
-            }
             el("kbd", Attribute("aria-hidden", "true")) { "/" }
         }
     }

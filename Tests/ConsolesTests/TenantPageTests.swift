@@ -165,16 +165,21 @@ import Testing
         await world.close()
     }
 
-    @Test func `the search box is for who may search and offers what they may do`() {
+    @Test func `the search box is for who may search and says what they may do`() async throws {
         let catalog = Catalog(Consoles.all, kernelEntities: [])
         func box(_ permissions: [String]) -> SearchBox? {
             SearchPage.box(
                 Permissions(Dictionary(uniqueKeysWithValues: permissions.map { ($0, [Limit]?.none) })), catalog)
         }
         #expect(box(["audit.view", "tenant.suspend"]) == nil)
-        #expect(box(["tenant.view"])?.phrases == [] && box(["tenant.view"])?.example == nil)
-        let support = box(["tenant.view", "tenant.suspend", "staff.invite"])
-        #expect(support?.phrases == ["invite staff", "suspend"] && support?.example == "suspend acme")
+        #expect(box(["tenant.view"])?.label == "Search tenants" && box(["tenant.view"])?.example == nil)
+        let support = ["tenant.view", "user.view", "tenant.restore", "tenant.suspend", "staff.invite"]
+        #expect(box(support)?.label == "Search tenants, users, or say what to do")
+        #expect(box(support)?.example == "suspend acme")
+        let world = try await World.make(.sqlite, populated: false)
+        let prompt = try await render(SearchPage.page, world, permissions: support).body.text
+        #expect(prompt.contains("restore acme, suspend acme, invite staff."))
+        await world.close()
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)

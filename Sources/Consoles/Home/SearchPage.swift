@@ -4,21 +4,27 @@ import Kernel
 
 /// `/search?q=`: tenants, people, events and requests by id, and operations in words ("suspend acme").
 enum SearchPage {
-    /// The box of the frame; what it offers is what the person may do.
+    /// The box of the frame: what can be found there is what the person may see.
     static func box(_ permissions: Permissions, _ catalog: Catalog) -> SearchBox? {
         guard page.permission.map(permissions.contains) ?? true else { return nil }
-        let held = catalog.operations.filter { !$0.spec.systemOnly && permissions.contains($0.spec.permission) }
-        let onTenants = held.filter { $0.targetType == Tenant.type && !$0.creates }.map {
-            UI.shortTitle($0.spec).lowercased()
-        }
-        let making = held.filter(\.creates).map { $0.spec.title.lowercased() }
         let words =
             ["tenants"] + (permissions.contains("user.view") ? ["users"] : [])
             + (permissions.contains("audit.view") ? ["events"] : [])
-        let example = onTenants.first { $0 == "suspend" } ?? onTenants.first
+        let phrases = phrases(permissions, catalog)
+        let example = phrases.doing.first { $0 == "suspend" } ?? phrases.doing.first
         return SearchBox(
-            label: "Search \(words.joined(separator: ", "))" + (held.isEmpty ? "" : ", or say what to do"),
-            phrases: (onTenants + making).sorted(), example: example.map { "\($0) acme" })
+            label: "Search \(words.joined(separator: ", "))"
+                + (phrases.doing.isEmpty && phrases.making.isEmpty ? "" : ", or say what to do"),
+            example: example.map { "\($0) acme" } ?? phrases.making.first)
+    }
+
+    /// What the person may say: "suspend", to be followed by whom, and "create tenant".
+    static func phrases(_ permissions: Permissions, _ catalog: Catalog) -> (doing: [String], making: [String]) {
+        let held = catalog.operations.filter { !$0.spec.systemOnly && permissions.contains($0.spec.permission) }
+        return (
+            held.filter { $0.targetType == Tenant.type && !$0.creates }.map { UI.shortTitle($0.spec).lowercased() }
+                .sorted(), held.filter(\.creates).map { $0.spec.title.lowercased() }.sorted()
+        )
     }
 
     /// Something that can be done with what was typed.
@@ -33,7 +39,7 @@ enum SearchPage {
 
     static let page = Page("/search", permission: "tenant.view", menuPath: "") { call, reader in
         guard let query = call.first("q")?.trimmingCharacters(in: .whitespacesAndNewlines), !query.isEmpty else {
-            return PageAnswer(title: "Search", body: UI.title("Search") + prompt)
+            return PageAnswer(title: "Search", body: UI.title("Search") + prompt(call))
         }
         if let path = try path(ofID: query, call, in: reader) {
             return PageAnswer(
@@ -191,10 +197,16 @@ enum SearchPage {
         )
     }
 
-    private static var prompt: Node {
-        UI.empty(
-            "What are you looking for?",
-            "Type an id, a slug, an e-mail or the beginning of a name. Or say what to do: “suspend acme”.")
+    private static func prompt(_ call: PageCall) -> Node {
+        let (doing, making) = phrases(call.caller.permissions, call.catalog)
+        return UI.empty(
+            "What are you looking for?", "Type an id, a slug, an e-mail or the beginning of a name.",
+            action: doing.isEmpty && making.isEmpty
+                ? .none
+                : el("span") {
+                    "Or say what to do: "
+                    (doing.map { "\($0) acme" } + making).joined(separator: ", ") + "."
+                })
     }
 }
 
