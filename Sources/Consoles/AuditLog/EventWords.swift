@@ -45,6 +45,8 @@ enum EventWords {
         case "staff": return "/staff/\(id)"
         case "approval": return "/approvals/\(id)"
         case "event": return "/audit/\(id)"
+        case "delivery": return "/deliveries/\(id)"
+        case "webhook": return "/webhooks/\(id)"
         default: return nil
         }
     }
@@ -56,6 +58,7 @@ enum EventWords {
         "tenant.search": "Searched", "tenant.list": "Listed tenants", "user.view": "Viewed a user",
         "staff.view": "Viewed a colleague", "staff.list": "Listed staff", "approval.view": "Viewed a request",
         "signin.succeeded": "Signed in", "signin.failed": "Failed sign-in", "signin.ended": "Signed out",
+        "delivery.queued": "Queued a notice", "delivery.sent": "Sent a notice",
         "authz.denied": "Refused: permission missing", "authz.denial_burst": "Many refusals in a short time",
     ]
 
