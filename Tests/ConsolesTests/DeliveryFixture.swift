@@ -22,6 +22,14 @@ final class ScriptedCourier: Courier {
     }
 }
 
+/// Never answers, until it is told to stop.
+struct HangingCourier: Courier {
+    func deliver(_ parcel: Parcel) async -> SendOutcome {
+        try? await Task.sleep(for: .seconds(600))
+        return .interrupted
+    }
+}
+
 /// A pipeline with endpoints over a fresh database, and the outbox behind it.
 struct DeliveryFixture {
     let world: World

@@ -106,6 +106,64 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a worker that stops gives what it has under way back at once`(kind: TestDatabase.Kind) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            try await fixture.webhook()
+            try await fixture.world.tenant("acme")
+            let worker = OutboxWorker(outbox: fixture.outbox, courier: HangingCourier())
+            #expect(try await worker.turn() == 1)
+            #expect(try await fixture.outbox.claim(10, inFlight: [:]).isEmpty)
+            await worker.stop()
+            let again = try #require(try await fixture.outbox.claim(10, inFlight: [:]).first)
+            #expect(again.attempt == 2)
+            #expect(try await fixture.deliveries().map(\.state) == [.pending])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an endpoint disabled while an attempt is under way hears nothing more`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let webhook = try await fixture.webhook()
+            try await fixture.world.tenant("acme", then: [("tenant.suspend", "abuse")])
+            while try await fixture.outbox.distribute() {}
+            let underWay = try #require(try await fixture.outbox.claim(10, inFlight: [:]).first)
+            try await fixture.world.run("webhook.disable", on: webhook, reason: "maintenance")
+            try await fixture.world.run("webhook.enable", on: webhook)
+            // Its lease stands: there is no second one beside it.
+            #expect(try await fixture.outbox.claim(10, inFlight: [:]).isEmpty)
+            try await fixture.world.run("webhook.disable", on: webhook, reason: "maintenance")
+            #expect(try await fixture.outbox.settle(underWay, .delivered(status: 200), took: .milliseconds(1)))
+            let courier = ScriptedCourier()
+            try await fixture.send(by: courier)
+            #expect(courier.parcels.isEmpty)
+            await #expect(throws: OperationError.self) {
+                try await fixture.world.run("delivery.replay", on: underWay.delivery)
+            }
+            try await fixture.world.run("webhook.enable", on: webhook)
+            try await fixture.send(by: courier)
+            #expect(courier.bodies.map { $0["type"]?.string } == ["tenant.suspended"])
+        }
+    }
+
+    @Test func `an address is taken or refused with a sentence`() throws {
+        for good in [
+            "https://hooks.example.com/x?y=1", "https://h.example:8443", "http://localhost:9000/a",
+            "https://[2a00::1]/",
+        ] {
+            #expect(try WebhookURL.parse(text: good, .none).url == good)
+        }
+        for bad in [
+            "", "hooks.example.com", "ftp://h.example/", "https://", "https:///x", "https://u:p@h.example/",
+            "https://h.example/#a", "https://h.example:0/", "https://h.example:70000/", "https://h.example:x/",
+            "https://h.example/a b", "https://h\u{00F6}st.example/", "https://h.example\\@evil.example/",
+        ] {
+            #expect(throws: FieldError.Reason.self, "\(bad)") { try WebhookURL.parse(text: bad, .none) }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `a newer state supersedes one that waits, and never one that is under way`(
         kind: TestDatabase.Kind
     ) async throws {

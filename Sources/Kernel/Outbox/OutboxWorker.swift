@@ -11,6 +11,8 @@ public actor OutboxWorker {
         public var places = 32
         /// How often the outbox is looked at when nobody nudges.
         public var poll = Duration.seconds(1)
+        /// The least time between two rounds, so that one finds more than one thing to do.
+        public var pause = Duration.milliseconds(20)
         /// How long attempts under way may still report when the worker stops.
         public var grace = Duration.milliseconds(800)
         public init() {}
@@ -68,7 +70,7 @@ public actor OutboxWorker {
 
     private func run() async {
         let wake = wake
-        let poll = settings.poll
+        let (poll, pause) = (settings.poll, settings.pause)
         let ticker = Task {
             while !Task.isCancelled {
                 wake.signal()
@@ -80,6 +82,7 @@ public actor OutboxWorker {
             if Task.isCancelled { break }
             do {
                 try await turn()
+                try await Task.sleep(for: pause)
             } catch is CancellationError {
                 break
             } catch {
