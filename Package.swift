@@ -56,10 +56,18 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
+        .target(
+            name: "Connectors",
+            dependencies: [
+                "Kernel",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .executableTarget(
             name: "Server",
             dependencies: [
-                "CommandLine", "Consoles", "Credentials", "HTML", "Kernel", "Store", "StorePostgres",
+                "CommandLine", "Connectors", "Consoles", "Credentials", "HTML", "Kernel", "Store", "StorePostgres",
                 "StoreSQLite", "Web",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -76,6 +84,12 @@ let package = Package(
         .testTarget(name: "ConsolesTests", dependencies: ["Consoles", "HTML", "Kernel", "TestSupport"]),
         .testTarget(
             name: "WebTests", dependencies: ["CommandLine", "Consoles", "HTML", "Kernel", "TestSupport", "Web"]),
+        .testTarget(
+            name: "ConnectorsTests",
+            dependencies: [
+                "Connectors", "Kernel", "TestSupport", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .testTarget(name: "TamperTests", dependencies: ["Consoles", "Kernel", "TestSupport"]),
     ]
 )

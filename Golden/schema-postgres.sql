@@ -535,3 +535,101 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('me
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON memberships
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 2 deliveries
+
+CREATE TABLE outbox_pending (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    outbox_id TEXT COLLATE "C" NOT NULL UNIQUE REFERENCES outbox (id),
+    kind TEXT COLLATE "C" NOT NULL
+);
+
+CREATE INDEX outbox_pending_kind ON outbox_pending (kind, seq);
+
+INSERT INTO outbox_pending (outbox_id, kind)
+    SELECT id, kind FROM outbox WHERE state = 'pending' ORDER BY created_at, id;
+
+CREATE TABLE webhooks (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    url TEXT COLLATE "C" NOT NULL,
+    events TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    disabled_for TEXT COLLATE "C",
+    secret TEXT COLLATE "C" NOT NULL,
+    previous_secret TEXT COLLATE "C",
+    previous_until BIGINT,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE INDEX webhooks_status ON webhooks (status, id);
+
+CREATE TABLE deliveries (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    outbox_id TEXT COLLATE "C" NOT NULL,
+    webhook_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    tenant_id TEXT COLLATE "C",
+    tenant_version BIGINT,
+    state TEXT COLLATE "C" NOT NULL,
+    urgency BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    settled_at BIGINT
+);
+
+CREATE UNIQUE INDEX deliveries_pair ON deliveries (outbox_id, webhook_id);
+
+CREATE INDEX deliveries_urgency ON deliveries (urgency, created_at, id);
+
+CREATE INDEX deliveries_state ON deliveries (state, urgency, created_at, id);
+
+CREATE INDEX deliveries_webhook ON deliveries (webhook_id, urgency, created_at, id);
+
+CREATE INDEX deliveries_tenant ON deliveries (tenant_id, urgency, created_at, id);
+
+CREATE TABLE delivery_lanes (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    webhook_id TEXT COLLATE "C" NOT NULL,
+    
+    due_at BIGINT,
+    lease TEXT COLLATE "C"
+);
+
+CREATE INDEX delivery_lanes_due ON delivery_lanes (due_at, id);
+
+CREATE INDEX delivery_lanes_webhook ON delivery_lanes (webhook_id);
+
+CREATE TABLE delivery_queue (
+    delivery_id TEXT COLLATE "C" PRIMARY KEY,
+    lane TEXT COLLATE "C" NOT NULL,
+    position BIGINT NOT NULL,
+    failures BIGINT NOT NULL,
+    tried_at BIGINT
+);
+
+CREATE INDEX delivery_queue_lane ON delivery_queue (lane, position, delivery_id);
+
+CREATE TABLE delivery_attempts (
+    delivery_id TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    took BIGINT,
+    http_status BIGINT,
+    note TEXT COLLATE "C",
+    PRIMARY KEY (delivery_id, number)
+);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON webhooks
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('webhook');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON webhooks
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON deliveries
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('delivery');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON deliveries
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -537,3 +537,107 @@ BEGIN SELECT postern_governed('membership', OLD.id), postern_governed('membershi
 
 CREATE TRIGGER governed_memberships_delete AFTER DELETE ON memberships
 BEGIN SELECT postern_governed('membership', OLD.id); END;
+
+-- 2 deliveries
+
+CREATE TABLE outbox_pending (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    outbox_id TEXT NOT NULL UNIQUE REFERENCES outbox (id),
+    kind TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX outbox_pending_kind ON outbox_pending (kind, seq);
+
+INSERT INTO outbox_pending (outbox_id, kind)
+    SELECT id, kind FROM outbox WHERE state = 'pending' ORDER BY created_at, id;
+
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    events TEXT NOT NULL,
+    status TEXT NOT NULL,
+    disabled_for TEXT,
+    secret TEXT NOT NULL,
+    previous_secret TEXT,
+    previous_until INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX webhooks_status ON webhooks (status, id);
+
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    outbox_id TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    tenant_id TEXT,
+    tenant_version INTEGER,
+    state TEXT NOT NULL,
+    urgency INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    settled_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX deliveries_pair ON deliveries (outbox_id, webhook_id);
+
+CREATE INDEX deliveries_urgency ON deliveries (urgency, created_at, id);
+
+CREATE INDEX deliveries_state ON deliveries (state, urgency, created_at, id);
+
+CREATE INDEX deliveries_webhook ON deliveries (webhook_id, urgency, created_at, id);
+
+CREATE INDEX deliveries_tenant ON deliveries (tenant_id, urgency, created_at, id);
+
+CREATE TABLE delivery_lanes (
+    id TEXT PRIMARY KEY,
+    webhook_id TEXT NOT NULL,
+    
+    due_at INTEGER,
+    lease TEXT
+) STRICT;
+
+CREATE INDEX delivery_lanes_due ON delivery_lanes (due_at, id);
+
+CREATE INDEX delivery_lanes_webhook ON delivery_lanes (webhook_id);
+
+CREATE TABLE delivery_queue (
+    delivery_id TEXT PRIMARY KEY,
+    lane TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    tried_at INTEGER
+) STRICT;
+
+CREATE INDEX delivery_queue_lane ON delivery_queue (lane, position, delivery_id);
+
+CREATE TABLE delivery_attempts (
+    delivery_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    took INTEGER,
+    http_status INTEGER,
+    note TEXT,
+    PRIMARY KEY (delivery_id, number)
+) STRICT;
+
+CREATE TRIGGER governed_webhooks_insert AFTER INSERT ON webhooks
+BEGIN SELECT postern_governed('webhook', NEW.id); END;
+
+CREATE TRIGGER governed_webhooks_update AFTER UPDATE ON webhooks
+BEGIN SELECT postern_governed('webhook', OLD.id), postern_governed('webhook', NEW.id); END;
+
+CREATE TRIGGER governed_webhooks_delete AFTER DELETE ON webhooks
+BEGIN SELECT postern_governed('webhook', OLD.id); END;
+
+CREATE TRIGGER governed_deliveries_insert AFTER INSERT ON deliveries
+BEGIN SELECT postern_governed('delivery', NEW.id); END;
+
+CREATE TRIGGER governed_deliveries_update AFTER UPDATE ON deliveries
+BEGIN SELECT postern_governed('delivery', OLD.id), postern_governed('delivery', NEW.id); END;
+
+CREATE TRIGGER governed_deliveries_delete AFTER DELETE ON deliveries
+BEGIN SELECT postern_governed('delivery', OLD.id); END;

@@ -1,4 +1,5 @@
 import CommandLine
+import Connectors
 import Consoles
 import Credentials
 import Foundation
@@ -16,6 +17,8 @@ struct Running: Sendable {
     let pipeline: Pipeline
     let signIn: StaffSignIn
     let sequencer: Sequencer
+    /// Sends what operations leave in the outbox.
+    let outbox: OutboxWorker
     let log: PublishedLog
 
     /// Opens what `serve` and the verbs beside it work on.
@@ -64,7 +67,13 @@ struct Running: Sendable {
         let sequencer = Sequencer(
             database: database, store: store, leadership: leadership, key: keys.log,
             file: CheckpointFile(path: configuration.value("checkpoints_file")))
-        let hooks = Pipeline.Hooks(blocked: { sequencer.health.problem }, committed: { sequencer.nudge() })
+        let sending = Wake()
+        let hooks = Pipeline.Hooks(
+            blocked: { sequencer.health.problem },
+            committed: {
+                sequencer.nudge()
+                sending.signal()
+            })
         var settings = StaffSignIn.Settings()
         settings.network = configuration.flag("session_ip_binding") ? (v4: 24, v6: 48) : nil
         settings.issuer = deployment.isDemo ? "Postern demo" : "Postern"
@@ -76,9 +85,20 @@ struct Running: Sendable {
         self.sequencer = sequencer
         var rules = Pipeline.Settings()
         rules.consoleURL = deployment.staffURL
+        rules.masterKey = keys.master
         pipeline = Pipeline(
             database: database, records: records, catalog: Deployment.catalog, clock: clock, settings: rules,
             hooks: hooks)
+        let logger = ServerLog.make(configuration)
+        var courier = WebhookCourier.Settings()
+        courier.allowsPrivate = configuration.flag("webhook_allow_private")
+        outbox = OutboxWorker(
+            outbox: DeliveryOutbox(pipeline: pipeline, hooks: hooks),
+            courier: WebhookCourier(masterKey: keys.master, settings: courier),
+            wake: sending,
+            report: { error in
+                logger.warning("sending failed and is tried again", metadata: ["error": "\(error)"])
+            })
         signIn = StaffSignIn(
             database: database, records: records, hasher: try Argon2idHasher(), masterKey: keys.master,
             pepper: keys.pepper,
@@ -110,6 +130,7 @@ struct Running: Sendable {
     }
 
     func close() async {
+        await outbox.stop()
         await sequencer.stop()
         await database.close()
     }

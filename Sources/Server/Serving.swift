@@ -41,6 +41,7 @@ extension Running {
             throw error
         }
         await sequencer.start()
+        await outbox.start()
         var group = ServiceGroupConfiguration(
             services: (listeners.services() + [housekeeping]).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
@@ -49,6 +50,8 @@ extension Running {
         group.maximumGracefulShutdownDuration = .milliseconds(1700)
         do {
             try await ServiceGroup(configuration: group).run()
+            // Before the last turn of the log: what ends now is still recorded.
+            await outbox.stop()
             await housekeeping.finish()
             await close()
             logger.notice("stopped")

@@ -170,7 +170,9 @@ public struct SQLRecords: Records {
                 [
                     .text(id), .text(event), .text(operationID), .text(effect.kind), .text(effect.name),
                     Value(effect.tenant), Value(tenantVersion), Value(effect.payload), Value(at),
-                ])
+                ]),
+            Statement(
+                "INSERT INTO outbox_pending (outbox_id, kind) VALUES ($1, $2)", [.text(id), .text(effect.kind)]),
         ]
     }
 

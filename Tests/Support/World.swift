@@ -8,6 +8,7 @@ public final class World: Sendable {
     public let test: TestDatabase
     public let catalog: Catalog
     public let pipeline: Pipeline
+    public let masterKey: MasterKey
     private let counter = Atomic<Int>(0)
 
     /// A request that is allowed, and who may make it.
@@ -36,16 +37,20 @@ public final class World: Sendable {
         public let leaf: JSON
     }
 
-    private init(_ test: TestDatabase) {
+    private init(_ test: TestDatabase) throws {
         self.test = test
+        masterKey = try MasterKey(parsing: MasterKey.generate())
         catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+        var settings = Pipeline.Settings()
+        settings.masterKey = masterKey
         pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock)
+            database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock,
+            settings: settings)
     }
 
     /// - Parameter populated: false for the schema and the policy alone, without people or customers.
     public static func make(_ kind: TestDatabase.Kind, populated: Bool = true) async throws -> World {
-        let world = World(try await TestDatabase.make(kind))
+        let world = try World(try await TestDatabase.make(kind))
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         return world
@@ -162,7 +167,10 @@ public final class World: Sendable {
                     cursor = last.entity.id
                 }
             }
-            let tables = ["idempotency", "outbox", "tenant_status_history", "enrolments", "sessions"]
+            let tables = [
+                "idempotency", "outbox", "outbox_pending", "delivery_queue", "delivery_lanes", "delivery_attempts",
+                "tenant_status_history", "enrolments", "sessions",
+            ]
             var counts: [String: Int64] = [:]
             for table in tables { counts[table] = try TestQueries.count(table, reader) }
             return Snapshot(documents: documents, counts: counts, events: try TestQueries.count("events", reader))
@@ -205,6 +213,7 @@ public final class World: Sendable {
     private func populate() async throws {
         try await run(
             "staff.bootstrap", ["email": "first@example.test", "name": "First Person"], by: system)
+        try await webhooks()
         // Archived long enough ago to be deleted.
         try await tenant("departed", then: [("tenant.archive", "customer_departed")])
         test.clock.advance(.days(91))
@@ -215,6 +224,31 @@ public final class World: Sendable {
         for slug in ["failed-1", "failed-2", "failed-3"] {
             try await tenant(slug, status: "pending")
             try await force(.failed, of: slug)
+        }
+        try await loseDeliveries()
+    }
+
+    /// One endpoint that hears of everything, and disabled ones.
+    private func webhooks() async throws {
+        for number in 1...3 {
+            let made = try await run(
+                "webhook.create",
+                [
+                    "url": .string("https://hooks-\(number).example.com/postern"),
+                    "events": ["tenant.created", "tenant.suspended", "tenant.updated"],
+                ])
+            if number > 1 { try await run("webhook.disable", on: made.target, reason: "maintenance") }
+        }
+    }
+
+    /// Deliveries nobody took, given up at once.
+    private func loseDeliveries() async throws {
+        var settings = DeliveryOutbox.Settings()
+        settings.schedule.patience = .seconds(0)
+        let outbox = DeliveryOutbox(pipeline: pipeline, settings: settings, clock: test.clock.clock)
+        while try await outbox.distribute() {}
+        for parcel in try await outbox.claim(3, inFlight: [:]) {
+            try await outbox.settle(parcel, .failed(status: 500, note: "Answered 500"), took: .milliseconds(3))
         }
     }
 

@@ -50,15 +50,14 @@ import Testing
 
     static let ours: Set<String> = [
         "Kernel", "HTML", "Consoles", "Store", "StoreSQLite", "StorePostgres", "Credentials", "Web", "CommandLine",
-        "Server",
-        "TestSupport",
+        "Connectors", "Server", "TestSupport",
     ]
 
     /// Which of our targets a target may import. `Server`, the composition root, may import everything.
     static let allowed: [String: Set<String>] = [
         "Kernel": [], "HTML": ["Kernel"], "Consoles": ["HTML", "Kernel"], "Store": ["Kernel"],
         "StoreSQLite": ["Kernel", "Store"], "StorePostgres": ["Kernel", "Store"], "Credentials": ["Kernel"],
-        "Web": ["HTML", "Kernel"], "CommandLine": ["HTML", "Kernel"],
+        "Web": ["HTML", "Kernel"], "CommandLine": ["HTML", "Kernel"], "Connectors": ["Kernel"],
         "Server": ours.subtracting(["Server", "TestSupport"]),
     ]
 
@@ -97,8 +96,10 @@ import Testing
         let homes: [(module: Regex<Substring>, name: String, targets: Set<String>)] = [
             (/^Hummingbird\w*$/, "Hummingbird", ["Web", "Server"]), (/^GRDB\w*$/, "GRDB", ["StoreSQLite"]),
             (/^CPQ$/, "libpq", ["StorePostgres"]), (/^C(?:Argon2|QREncode)$/, "argon2 and qrencode", ["Credentials"]),
-            (/^CZlib$/, "zlib", ["Web"]), (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Server"]),
-            (/^(?:ArgumentParser|AsyncHTTPClient)$/, "command line libraries", ["CommandLine", "Server"]),
+            (/^CZlib$/, "zlib", ["Web"]),
+            (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Connectors", "Server"]),
+            (/^ArgumentParser$/, "the command line library", ["CommandLine", "Server"]),
+            (/^AsyncHTTPClient$/, "the HTTP client", ["CommandLine", "Connectors", "Server"]),
             (/^Yams$/, "YAML", ["Server"]),
         ]
         var wrong: [String] = []

@@ -95,6 +95,10 @@ public struct Setting: Sendable {
             "Every published checkpoint; proof against a rewound database. Keep it off the database's disk."),
         Setting("session_ip_binding", .flag, default: "true", "Ends a session that moves to another network."),
         Setting(
+            "webhook_allow_private", .flag, default: "false",
+            "Lets webhooks reach private addresses and plain HTTP. For trying things out; it opens your network to whoever may create webhooks."
+        ),
+        Setting(
             "log_format", .choice(["text", "json"]), default: "text",
             "How the server writes its own log to standard error."),
         Setting(

@@ -46,6 +46,8 @@ enum EventWords {
         case "staff": (place, permission) = ("staff", "staff.view")
         case "approval": (place, permission) = ("approvals", "approval.view")
         case "event": (place, permission) = ("audit", "audit.view")
+        case "delivery": (place, permission) = ("deliveries", "delivery.view")
+        case "webhook": (place, permission) = ("webhooks", "delivery.view")
         default: return nil
         }
         return caller.permissions.contains(permission) ? "/\(place)/\(id)" : nil
@@ -58,7 +60,9 @@ enum EventWords {
         "audit.export": "Exported events", "audit.list": "Looked through the audit log",
         "audit.receipt": "Fetched a receipt", "audit.undo": "Asked whether an event can be undone",
         "audit.view": "Read an event", "authz.denial_burst": "Many refusals in a short time",
-        "authz.denied": "Refused: permission missing", "enrolment.completed": "Enrolled",
+        "authz.denied": "Refused: permission missing", "delivery.queued": "Queued a notice",
+        "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery", "webhook.view": "Viewed a webhook",
+        "enrolment.completed": "Enrolled",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "recovery_code.used": "Used a recovery code", "signin.failed": "Failed sign-in",

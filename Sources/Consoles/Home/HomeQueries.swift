@@ -25,10 +25,15 @@ enum HomeQueries {
             """, [Value(start)])
     }
 
-    /// Effects that have not arrived yet.
+    /// Effects that have not arrived yet: not distributed, waiting, or given up.
     static let undelivered = Statement(
         """
-        SELECT COUNT(*) AS count FROM (SELECT id FROM outbox WHERE state IN ('pending', 'dead') LIMIT \(bound)) AS waiting
+        SELECT COUNT(*) AS count FROM (
+            SELECT one FROM (
+                SELECT 1 AS one FROM outbox_pending
+                UNION ALL SELECT 1 AS one FROM deliveries WHERE state IN ('pending', 'dead')
+            ) AS everything LIMIT \(bound)
+        ) AS waiting
         """)
 
     /// Events the log has not taken in yet.

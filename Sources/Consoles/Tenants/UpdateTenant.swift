@@ -43,7 +43,7 @@ public enum UpdateTenant: Operation {
         after.updatedAt = call.now
         let words = changed.count == 3 ? "name, slug and metadata" : changed.joined(separator: " and ")
         return Plan(
-            after, facts: ["fields": .array(changed.map(JSON.string))],
+            after, effects: [.webhook("updated", after)], facts: ["fields": .array(changed.map(JSON.string))],
             consequence: "\(after.name) gets another \(words).")
     }
 

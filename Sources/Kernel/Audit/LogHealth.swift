@@ -19,12 +19,12 @@ public enum LogHealth: Sendable, Hashable {
 }
 
 /// Wakes a loop. Signals that come while it works are folded into one.
-final class Wake: Sendable {
+public final class Wake: Sendable {
     private let stream: AsyncStream<Void>
     private let continuation: AsyncStream<Void>.Continuation
 
-    init() { (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
-    func signal() { continuation.yield() }
+    public init() { (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
+    public func signal() { continuation.yield() }
     func finish() { continuation.finish() }
     var signals: AsyncStream<Void> { stream }
 }

@@ -96,9 +96,18 @@ public struct NoFacts: Sendable {
 public struct Fresh: Sendable {
     private let seed: [UInt8]
     private let at: Instant
-    public init(seed: [UInt8] = SecureRandom.bytes(32), at: Instant) {
+    private let masterKey: MasterKey?
+    public init(seed: [UInt8] = SecureRandom.bytes(32), at: Instant, masterKey: MasterKey? = nil) {
         self.seed = seed
         self.at = at
+        self.masterKey = masterKey
+    }
+    /// A secret as it may be stored: sealed under the master key for `context`, another text each time.
+    public func sealed(_ secret: [UInt8], for context: String) throws(Refusal) -> String {
+        guard let masterKey else {
+            throw .conflict("This program runs without a master key, so it can't keep a secret.")
+        }
+        return masterKey.seal(secret, context: context)
     }
     /// 32 bytes nobody can guess, the same for the same `purpose` within one call.
     public func secret(_ purpose: String) -> [UInt8] { sha256(Array("secret:\(purpose):".utf8) + seed) }
@@ -155,6 +164,8 @@ public struct Effect: Sendable, Hashable {
 public enum Revealed: Sendable, Hashable {
     /// A page of the console, by its path; the pipeline puts the console's URL before it.
     case page(String)
+    /// A secret, as it is.
+    case text(String)
 }
 
 /// What an operation would do. Pure data: preview, approval, bulk rehearsal and execution look at the same value.

@@ -29,6 +29,8 @@ public struct Pipeline: Sendable {
         public var openRequests = 20
         /// How people reach the console, without a slash at the end; one-time links begin with it.
         public var consoleURL = "http://localhost:8080"
+        /// Seals the secrets that operations make; without it such operations are refused.
+        public var masterKey: MasterKey?
         public init() {}
     }
 
@@ -266,7 +268,7 @@ public struct Pipeline: Sendable {
         let rehearsed = try operation.rehearse(
             AnyOperation.Rehearsal(
                 input: admitted.input, targetID: operation.creates ? nil : request.target,
-                reasonCode: request.reasonCode, person: caller.person, eventID: eventID, fresh: Fresh(at: now),
+                reasonCode: request.reasonCode, person: caller.person, eventID: eventID, fresh: fresh(at: now),
                 lock: true, ifMatch: request.ifMatch), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
         // Once more now that the target is locked: somebody may have changed it while this waited for the lock.
@@ -386,8 +388,11 @@ public struct Pipeline: Sendable {
     private func shown(_ revealed: Revealed) -> String {
         switch revealed {
         case .page(let path): settings.consoleURL + path
+        case .text(let text): text
         }
     }
+
+    private func fresh(at now: Instant) -> Fresh { Fresh(at: now, masterKey: settings.masterKey) }
 
     /// e, first half: a rule matched, so the action is frozen and waits.
     private func storeRequest(
@@ -626,7 +631,7 @@ public struct Pipeline: Sendable {
             AnyOperation.Rehearsal(
                 input: admitted.input, targetID: operation.creates ? nil : request.target,
                 reasonCode: request.reasonCode, person: admitted.caller.person, eventID: eventID,
-                fresh: Fresh(at: reader.now), lock: false, ifMatch: request.ifMatch), reader)
+                fresh: fresh(at: reader.now), lock: false, ifMatch: request.ifMatch), reader)
         var reasons: [String] = []
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
         let rules = try reader.query(records.rules())

@@ -102,6 +102,8 @@ public enum Dialect: String, Sendable, CaseIterable {
 
     /// Appended to a `SELECT` that must lock its rows until commit. The embedded database has one writer and needs none.
     public var forUpdate: String { self == .postgres ? " FOR UPDATE" : "" }
+    /// As `forUpdate`, for work queues: rows another process has in hand are left out.
+    public var forUpdateSkippingLocked: String { self == .postgres ? " FOR UPDATE SKIP LOCKED" : "" }
 }
 
 /// Reads inside one transaction. The body of a transaction is synchronous and runs on the thread that owns the

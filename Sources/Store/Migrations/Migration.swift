@@ -24,7 +24,10 @@ public struct Migration: Sendable {
     public static let all: [Migration] = [
         Migration(
             number: 1, name: "foundation", tables: Migration001.tables, governed: Migration001.governed,
-            special: Guards.statements)
+            special: Guards.statements),
+        Migration(
+            number: 2, name: "deliveries", tables: Migration002.tables, governed: Migration002.governed,
+            special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

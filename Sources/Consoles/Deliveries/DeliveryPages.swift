@@ -1,0 +1,163 @@
+import HTML
+import Kernel
+
+/// `/deliveries`
+enum DeliveryPages {
+    static let list = Page("/deliveries", permission: "delivery.view", menuPath: "/deliveries") { call, reader in
+        let listing = try DeliveryListing.load(call.readCall, from: reader)
+        let now = reader.now
+        let body =
+            UI.title("Deliveries", lead: "What other systems were told")
+            + UI.views(label: "Deliveries by state", views(listing))
+            + UI.tools {
+                for (name, id, title) in [
+                    ("webhook", listing.webhook, "Endpoint"), ("tenant", listing.tenant, "Tenant"),
+                ] {
+                    if let id {
+                        UI.activeFilter(
+                            "\(title): \(listing.names[id] ?? id)", remove: address(listing, without: name).text)
+                    }
+                }
+            }
+            + UI.stack {
+                if listing.items.isEmpty {
+                    empty(listing)
+                } else {
+                    el("div", .class("panel sized")) { table(listing, now: now) }
+                    UI.pages(
+                        listing.items.count == 1 ? "1 delivery" : "\(listing.items.count) deliveries",
+                        first: call.first("cursor") == nil ? nil : address(listing).text,
+                        next: listing.next.map { address(listing).with("cursor", $0).text })
+                }
+            }
+        return PageAnswer(title: "Deliveries", body: body)
+    }
+
+    private static func views(_ listing: DeliveryListing) -> [(
+        title: String, href: String, count: Int64?, isCurrent: Bool
+    )] {
+        let states: [(String, Delivery.State?)] = [
+            ("All", nil), ("Dead letters", .dead), ("Waiting", .pending), ("Delivered", .delivered),
+            ("Superseded", .superseded),
+        ]
+        return states.map { title, state in
+            (title, address(listing, without: "state").with("state", state?.rawValue).text, nil, listing.state == state)
+        }
+    }
+
+    private static func address(_ listing: DeliveryListing, without left: String = "") -> PageAddress {
+        var address = PageAddress(path: "/deliveries")
+        for (name, value) in [
+            ("state", listing.state?.rawValue), ("webhook", listing.webhook), ("tenant", listing.tenant),
+        ] where name != left { address = address.with(name, value) }
+        return address
+    }
+
+    private static func empty(_ listing: DeliveryListing) -> Node {
+        if listing.state != nil || listing.webhook != nil || listing.tenant != nil {
+            return UI.empty(
+                "No delivery matches", "Take a filter away.",
+                action: UI.linkButton("Show all deliveries", href: "/deliveries"))
+        }
+        return UI.empty(
+            "Nothing was sent yet", "Notices appear here once an endpoint hears of events.",
+            action: UI.linkButton("Webhooks", href: "/webhooks"))
+    }
+
+    private static func table(_ listing: DeliveryListing, now: Instant) -> Node {
+        UI.table(
+            caption: "Deliveries, \(listing.items.count) on this page, dead letters first",
+            columns: [
+                Column("Event", isRowHeader: true) { delivery in
+                    el("a", .href("/deliveries/\(delivery.id)")) { UI.code(delivery.name) }
+                },
+                Column("State") { state($0.state, dense: true) },
+                Column("Endpoint", .clip) { delivery in
+                    el("a", .href("/webhooks/\(delivery.webhookID)")) {
+                        listing.names[delivery.webhookID] ?? delivery.webhookID
+                    }
+                },
+                Column("Tenant", .clip, priority: 2) { delivery in
+                    delivery.tenantID.map { UI.muted(listing.names[$0] ?? $0) } ?? UI.hint("none")
+                },
+                Column("Queued", .number, priority: 3) { UI.time($0.createdAt, now: now) },
+                Column("Settled", .number, priority: 4) { delivery in
+                    delivery.settledAt.map { UI.time($0, now: now) } ?? UI.hint("not yet")
+                },
+            ], rows: listing.items, stickyHead: true)
+    }
+
+    static func state(_ state: Delivery.State, dense: Bool) -> Node {
+        let (word, tone, mark): (String, Tone, Glyph) =
+            switch state {
+            case .pending: ("Waiting", .info, .ring)
+            case .dead: ("Dead letter", .danger, .x)
+            case .delivered: ("Delivered", .ok, .on)
+            case .superseded: ("Superseded", .plain, .box)
+            }
+        return dense ? UI.state(word, tone, mark) : UI.chip(word, tone, mark)
+    }
+
+    static let view = Page("/deliveries/{id}", permission: "delivery.view", menuPath: "/deliveries") { call, reader in
+        let detail = try DeliveryDetail.load(call.path["id"] ?? "", from: reader)
+        let delivery = detail.delivery
+        let now = reader.now
+        let seesLog = call.caller.permissions.contains("audit.view")
+        let seesTenants = call.caller.permissions.contains("tenant.view")
+        let tenant: Node =
+            delivery.tenantID.map { id in
+                let name = detail.names[id] ?? id
+                return seesTenants ? el("a", .href("/tenants/\(id)")) { name } : Node(name)
+            } ?? UI.hint("none")
+        let attempts: [Column<DeliveryAttempt>] = [
+            Column("Attempt", .tight, isRowHeader: true) { Node("\($0.number)") },
+            Column("At", .tight) { UI.clock($0.at, now: now) },
+            Column("Answer", .wide) { attempt in
+                attempt.note.map { Node($0) } ?? UI.muted("No answer yet, or the server ended before it came")
+            },
+            Column("HTTP", .number) { $0.status.map { Node("\($0)") } ?? UI.hint("none") },
+            Column("Took", .number, priority: 2) { attempt in
+                attempt.took.map { Node("\(Grouped.digits($0.microseconds / 1000)) ms") } ?? UI.hint("unknown")
+            },
+        ]
+        let body =
+            UI.crumbs([("Deliveries", "/deliveries")], here: delivery.id)
+            + UI.title(delivery.name) {
+                state(delivery.state, dense: false)
+                UI.id(delivery.id, copy: "delivery id")
+            }
+            + UI.keyFacts([
+                (
+                    "Endpoint",
+                    el("a", .href("/webhooks/\(delivery.webhookID)")) {
+                        detail.webhook?.displayName ?? delivery.webhookID
+                    }
+                ),
+                ("Tenant", tenant), ("Queued", UI.time(delivery.createdAt, now: now)),
+                ("Next attempt", nextAttempt(detail, now: now)),
+                (
+                    "Caused by",
+                    seesLog
+                        ? el("a", .href("/audit/\(delivery.eventID)")) { "the event" } : UI.id(delivery.eventID)
+                ),
+            ])
+            + UI.actionBar(
+                delivery, path: "/deliveries/\(delivery.id)", catalog: call.catalog, caller: call.caller, now: now)
+            + UI.panel("Attempts", id: "d-attempts", hint: "the newest first") {
+                if detail.attempts.isEmpty {
+                    UI.empty("Nothing was tried yet", "The first attempt follows within a second of its turn.")
+                } else {
+                    UI.table(caption: "Attempts", columns: attempts, rows: detail.attempts, density: .plain)
+                }
+            }
+        return PageAnswer(title: delivery.name, body: body)
+    }
+
+    private static func nextAttempt(_ detail: DeliveryDetail, now: Instant) -> Node {
+        guard detail.delivery.state == .pending else { return UI.hint("none") }
+        if detail.webhook?.status == .disabled { return Node("when the endpoint is enabled") }
+        if detail.isBehind { return Node("after an earlier one of this tenant") }
+        if detail.isUnderWay { return Node("under way") }
+        return detail.nextAt.map { $0 <= now ? Node("now") : UI.time($0, now: now) } ?? Node("now")
+    }
+}
