@@ -406,13 +406,13 @@ def report(tables, statements, debug):
     memory = int(re.search(r"MemTotal:\s+(\d+)", open("/proc/meminfo").read()).group(1)) / 2**20
     text = f"""# Benchmarks
 
-    bin/bench
+    TENANTS={TENANTS} bin/bench
 
 takes {RUNS} runs of {SECONDS} s for each line, server and peer in turns, with the load generator on the same {os.cpu_count()} cores;
 medians are shown, with the slowest and the fastest run. Requests per second depend on what else the machine does: the **ratio**
 (median over the paired runs of server rate / peer rate) and the CPU per request carry over, the rest does not.
 
-{"**Taken with a debug build: only a rehearsal.**" + chr(10) if debug else ""}Machine: {os.cpu_count()} cores, {memory:.0f} GiB memory, Linux {platform.release()};
+{"**Taken with a debug build: only a rehearsal.**" + chr(10) if debug else ""}Machine: {os.cpu_count()} cores, {memory:.0f} GiB memory, Linux {platform.release().split("-")[0]};
 {version("postgres" if shutil.which("postgres") else postern.postgres_tool("postgres"), "--version")}, SQLite {sqlite3.sqlite_version},
 {version("wrk", "-v").split(" Copyright")[0]}. {TENANTS:,} tenants.
 
@@ -432,7 +432,7 @@ sequence. The peer on SQLite is the same texts through Python's `sqlite3` (WAL, 
 {chr(10).join(tables)}
 
 For SQLite the peer's p50 and p99 are those of a commit. CPU is user and system time of the `postern` process, and of all PostgreSQL processes,
-per request.
+per request. "Not 200" are refusals (409) where a run came round to tenants it had changed before; they are not counted as work.
 
 ## Crashes
 
