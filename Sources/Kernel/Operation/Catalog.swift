@@ -45,7 +45,6 @@ public struct AnyOperation: Sendable {
         var reveal: [String: Revealed]
         var consequence: String
         var recordsDigests: Bool
-        var createdTarget: String?
     }
 
     struct UndoQuestion: Sendable {
@@ -105,7 +104,7 @@ public struct AnyOperation: Sendable {
                 rehearsed.plan = ErasedPlan(
                     changes: changes, alsoWrite: plan.alsoWrite, effects: plan.effects, facts: plan.facts,
                     details: plan.details, reveal: plan.reveal, consequence: plan.consequence,
-                    recordsDigests: plan.recordsDigests, createdTarget: Op.creates ? plan.after?.id : nil)
+                    recordsDigests: plan.recordsDigests)
             } catch {
                 rehearsed.refusal = error
             }
