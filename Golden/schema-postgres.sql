@@ -39,7 +39,7 @@ CREATE INDEX events_target ON events (target_id, at, id) WHERE target_id IS NOT 
 CREATE INDEX events_linked ON events (linked) WHERE linked IS NOT NULL;
 
 CREATE TABLE event_entity (
-    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    event_id TEXT COLLATE "C" NOT NULL,
     type TEXT COLLATE "C" NOT NULL,
     id TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (type, id, event_id)
@@ -48,7 +48,7 @@ CREATE TABLE event_entity (
 CREATE TABLE entity_head (
     type TEXT COLLATE "C" NOT NULL,
     id TEXT COLLATE "C" NOT NULL,
-    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    event_id TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (type, id)
 );
 
@@ -61,13 +61,15 @@ CREATE TABLE sealed_subject (
     subject TEXT COLLATE "C" NOT NULL,
     event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
     member TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (subject, event_id, member)
+    PRIMARY KEY (event_id, member, subject)
 );
 
+CREATE INDEX sealed_subject_subject ON sealed_subject (subject, event_id);
+
 CREATE TABLE sealed_erasure (
-    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    event_id TEXT COLLATE "C" NOT NULL,
     member TEXT COLLATE "C" NOT NULL,
-    erased_by TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    erased_by TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (event_id, member)
 );
 
@@ -78,8 +80,13 @@ CREATE TABLE log_pending (
 
 CREATE TABLE log_leaf (
     idx BIGINT PRIMARY KEY,
-    event_id TEXT COLLATE "C" NOT NULL UNIQUE REFERENCES events (id),
+    event_id TEXT COLLATE "C" NOT NULL UNIQUE,
     hash BYTEA NOT NULL
+);
+
+CREATE TABLE log_pruned (
+    idx BIGINT PRIMARY KEY,
+    pruned_by TEXT COLLATE "C" NOT NULL
 );
 
 CREATE TABLE log_tile (
@@ -119,7 +126,7 @@ CREATE INDEX idempotency_created ON idempotency (created_at);
 
 CREATE TABLE outbox (
     id TEXT COLLATE "C" PRIMARY KEY,
-    event_id TEXT COLLATE "C" NOT NULL REFERENCES events (id),
+    event_id TEXT COLLATE "C" NOT NULL,
     operation_id TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
@@ -410,6 +417,7 @@ CREATE TRIGGER stamp BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION poste
 
 CREATE FUNCTION postern_governed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
     ids text[];
     one text;
@@ -475,6 +483,66 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION postern_erase(text, text) FROM PUBLIC;
+
+CREATE FUNCTION postern_prune(prune_event text, pruned text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    ids text[] := ARRAY(SELECT DISTINCT jsonb_array_elements_text(pruned::jsonb));
+    moment bigint := (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint;
+    named text[];
+    kinds text[];
+    targets text[];
+    wrong text;
+    removed bigint;
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM public.events e WHERE e.id = prune_event AND e.action = 'retention.pruned'
+            AND e.tx = pg_current_xact_id() AND e.tx_at = transaction_timestamp())
+    THEN
+        RAISE EXCEPTION 'no event % of retention in this transaction', prune_event USING ERRCODE = 'PT002';
+    END IF;
+    SELECT w.id INTO wrong FROM unnest(ids) AS w (id)
+    LEFT JOIN public.events e ON e.id = w.id LEFT JOIN public.log_leaf l ON l.event_id = w.id
+    WHERE l.idx IS NULL OR e.action LIKE 'erasure.%' OR e.action = 'retention.pruned'
+        OR e.at >= moment - 86400000000 * CASE e.retention_class
+            WHEN 'operational_1y' THEN 366
+                    WHEN 'access_3y' THEN 1098
+                    WHEN 'soc2_iso_7y' THEN 2562
+                    WHEN 'hipaa_6y' THEN 2196
+                    WHEN 'financial_7y' THEN 2562
+                    WHEN 'erasure_proof_7y' THEN 2562
+                    WHEN 'eu_aia_10y' THEN 3660
+            ELSE NULL END IS NOT FALSE
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'event % must be kept', wrong USING ERRCODE = 'PT002';
+    END IF;
+    SELECT array_agg(n.event), array_agg(n.type), array_agg(n.id) INTO named, kinds, targets FROM (
+        SELECT e.id AS event, c ->> 'type' AS type, c ->> 'id' AS id
+        FROM unnest(ids) AS w (id) JOIN public.events e ON e.id = w.id,
+            jsonb_array_elements(convert_from(e.leaf, 'UTF8')::jsonb -> 'changes') AS c
+        UNION
+        SELECT s.event_id, c ->> 'type', c ->> 'id'
+        FROM unnest(ids) AS w (id) JOIN public.sealed s ON s.event_id = w.id,
+            jsonb_path_query(s.members::jsonb, 'strict $.details.value.rows[*]', '{}', true) AS c) AS n;
+    SELECT n.event INTO wrong FROM unnest(named, kinds, targets) AS n (event, type, id)
+    JOIN public.entity_head h ON h.type = n.type AND h.id = n.id AND h.event_id = n.event LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'event % is the last about a row', wrong USING ERRCODE = 'PT002';
+    END IF;
+    DELETE FROM public.event_entity x USING unnest(named, kinds, targets) AS n (event, type, id)
+    WHERE x.type = n.type AND x.id = n.id AND x.event_id = n.event;
+    DELETE FROM public.sealed_subject WHERE event_id = ANY (ids);
+    DELETE FROM public.sealed WHERE event_id = ANY (ids);
+    DELETE FROM public.events WHERE id = ANY (ids);
+    INSERT INTO public.log_pruned (idx, pruned_by)
+    SELECT l.idx, prune_event FROM public.log_leaf l WHERE l.event_id = ANY (ids);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END $$;
+
+REVOKE ALL ON FUNCTION postern_prune(text, text) FROM PUBLIC;
 
 CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON staff
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('staff');

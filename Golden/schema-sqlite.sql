@@ -37,7 +37,7 @@ CREATE INDEX events_target ON events (target_id, at, id) WHERE target_id IS NOT 
 CREATE INDEX events_linked ON events (linked) WHERE linked IS NOT NULL;
 
 CREATE TABLE event_entity (
-    event_id TEXT NOT NULL REFERENCES events (id),
+    event_id TEXT NOT NULL,
     type TEXT NOT NULL,
     id TEXT NOT NULL,
     PRIMARY KEY (type, id, event_id)
@@ -46,7 +46,7 @@ CREATE TABLE event_entity (
 CREATE TABLE entity_head (
     type TEXT NOT NULL,
     id TEXT NOT NULL,
-    event_id TEXT NOT NULL REFERENCES events (id),
+    event_id TEXT NOT NULL,
     PRIMARY KEY (type, id)
 ) STRICT;
 
@@ -59,13 +59,15 @@ CREATE TABLE sealed_subject (
     subject TEXT NOT NULL,
     event_id TEXT NOT NULL REFERENCES events (id),
     member TEXT NOT NULL,
-    PRIMARY KEY (subject, event_id, member)
+    PRIMARY KEY (event_id, member, subject)
 ) STRICT;
 
+CREATE INDEX sealed_subject_subject ON sealed_subject (subject, event_id);
+
 CREATE TABLE sealed_erasure (
-    event_id TEXT NOT NULL REFERENCES events (id),
+    event_id TEXT NOT NULL,
     member TEXT NOT NULL,
-    erased_by TEXT NOT NULL REFERENCES events (id),
+    erased_by TEXT NOT NULL,
     PRIMARY KEY (event_id, member)
 ) STRICT;
 
@@ -76,8 +78,13 @@ CREATE TABLE log_pending (
 
 CREATE TABLE log_leaf (
     idx INTEGER PRIMARY KEY,
-    event_id TEXT NOT NULL UNIQUE REFERENCES events (id),
+    event_id TEXT NOT NULL UNIQUE,
     hash BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE log_pruned (
+    idx INTEGER PRIMARY KEY,
+    pruned_by TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE log_tile (
@@ -117,7 +124,7 @@ CREATE INDEX idempotency_created ON idempotency (created_at);
 
 CREATE TABLE outbox (
     id TEXT PRIMARY KEY,
-    event_id TEXT NOT NULL REFERENCES events (id),
+    event_id TEXT NOT NULL,
     operation_id TEXT NOT NULL,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -389,19 +396,19 @@ CREATE INDEX memberships_user ON memberships (user_id);
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
 
-CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+CREATE TRIGGER events_no_delete BEFORE DELETE ON events WHEN postern_pruning() IS NOT 1
 BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
 
 CREATE TRIGGER event_entity_no_update BEFORE UPDATE ON event_entity
 BEGIN SELECT RAISE(ABORT, 'event_entity is append-only'); END;
 
-CREATE TRIGGER event_entity_no_delete BEFORE DELETE ON event_entity
+CREATE TRIGGER event_entity_no_delete BEFORE DELETE ON event_entity WHEN postern_pruning() IS NOT 1
 BEGIN SELECT RAISE(ABORT, 'event_entity is append-only'); END;
 
 CREATE TRIGGER sealed_subject_no_update BEFORE UPDATE ON sealed_subject
 BEGIN SELECT RAISE(ABORT, 'sealed_subject is append-only'); END;
 
-CREATE TRIGGER sealed_subject_no_delete BEFORE DELETE ON sealed_subject
+CREATE TRIGGER sealed_subject_no_delete BEFORE DELETE ON sealed_subject WHEN postern_pruning() IS NOT 1
 BEGIN SELECT RAISE(ABORT, 'sealed_subject is append-only'); END;
 
 CREATE TRIGGER sealed_erasure_no_update BEFORE UPDATE ON sealed_erasure
@@ -428,6 +435,12 @@ BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only'); END;
 CREATE TRIGGER log_checkpoint_no_delete BEFORE DELETE ON log_checkpoint
 BEGIN SELECT RAISE(ABORT, 'log_checkpoint is append-only'); END;
 
+CREATE TRIGGER log_pruned_no_update BEFORE UPDATE ON log_pruned
+BEGIN SELECT RAISE(ABORT, 'log_pruned is append-only'); END;
+
+CREATE TRIGGER log_pruned_no_delete BEFORE DELETE ON log_pruned
+BEGIN SELECT RAISE(ABORT, 'log_pruned is append-only'); END;
+
 CREATE TRIGGER tenant_status_history_no_update BEFORE UPDATE ON tenant_status_history
 BEGIN SELECT RAISE(ABORT, 'tenant_status_history is append-only'); END;
 
@@ -439,7 +452,7 @@ CREATE TRIGGER events_witness AFTER INSERT ON events BEGIN SELECT postern_event(
 CREATE TRIGGER event_entity_witness AFTER INSERT ON event_entity
 BEGIN SELECT postern_witness(NEW.event_id, NEW.type, NEW.id); END;
 
-CREATE TRIGGER sealed_no_delete BEFORE DELETE ON sealed
+CREATE TRIGGER sealed_no_delete BEFORE DELETE ON sealed WHEN postern_pruning() IS NOT 1
 BEGIN SELECT RAISE(ABORT, 'sealed is append-only'); END;
 
 CREATE TRIGGER sealed_no_update BEFORE UPDATE ON sealed WHEN postern_erasing() IS NOT 1
@@ -447,6 +460,9 @@ BEGIN SELECT RAISE(ABORT, 'sealed values are removed by an erasure only'); END;
 
 CREATE TRIGGER sealed_erasure_door BEFORE INSERT ON sealed_erasure WHEN postern_erasing() IS NOT 1
 BEGIN SELECT RAISE(ABORT, 'sealed values are removed by an erasure only'); END;
+
+CREATE TRIGGER log_pruned_door BEFORE INSERT ON log_pruned WHEN postern_pruning() IS NOT 1
+BEGIN SELECT RAISE(ABORT, 'events leave by retention only'); END;
 
 CREATE TRIGGER governed_staff_insert AFTER INSERT ON staff
 BEGIN SELECT postern_governed('staff', NEW.id); END;

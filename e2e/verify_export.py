@@ -5,7 +5,8 @@
 
 A full export must give the signed root (and that of every older checkpoint given); in a filtered one every event must
 carry its proof. Every sealed value is checked against its commitment, and in a full export every erased one against what
-its erasure committed to. Exit status 0 on success; 1 and the reason otherwise.
+its erasure committed to, and the entries that left for an archive against what the retention committed to. An archive is a
+filtered export without sealed values. Exit status 0 on success; 1 and the reason otherwise.
 """
 import base64
 import json
@@ -56,7 +57,32 @@ class Erasures:
                 raise Bad("the erasure %s did not remove just the values that are said to be erased by it" % erasure)
 
 
-def sealed_members(line, event, where):
+class Retentions:
+    """Which entries are said to have left for the archive under which event, and what those events say."""
+
+    def __init__(self):
+        self.claimed, self.said = {}, {}
+
+    def see(self, event):
+        if event["action"] == "retention.pruned":
+            self.said[event["id"]] = event["facts"]
+
+    def claim(self, line):
+        count, chain = self.claimed.get(line["pruned_by"], (0, bytes(32)))
+        hashed = base64.b64decode(line["hash"], validate=True)
+        chain = sha(chain, line["index"].to_bytes(8, "big"), hashed)
+        self.claimed[line["pruned_by"]] = (count + 1, chain)
+        return hashed
+
+    def check(self):
+        for id in {*self.claimed, *self.said}:
+            count, chain = self.claimed.get(id, (0, bytes(32)))
+            facts = self.said.get(id, {})
+            if (facts.get("pruned"), facts.get("pruned_sha256")) != (count, chain.hex()):
+                raise Bad("the retention %s did not let just the entries go that are said to have left under it" % id)
+
+
+def sealed_members(line, event, where, archive):
     commitments = dict(event.get("sealed", {}))
     for i, change in enumerate(event.get("changes", [])):
         for side in ("before", "after"):
@@ -72,7 +98,7 @@ def sealed_members(line, event, where):
             salt = base64.b64decode(member["salt"], validate=True)
             if base64.b64encode(sha(salt, jcs(member["value"]).encode())).decode() != commitment:
                 raise Bad("%s: the sealed member %s is not what the event commits to" % (where, name))
-        elif name not in erased:
+        elif name not in erased and not archive:
             raise Bad("%s: the sealed member %s is missing" % (where, name))
     return len(sealed)
 
@@ -88,7 +114,16 @@ def verify(lines, key, older):
         known.setdefault(at, []).append(other)
     if max(known) > size:
         raise Bad("an older checkpoint is larger than the export's")
-    tree, count, values, footer, erasures = Tree(), 0, 0, None, Erasures()
+    tree, count, values, footer, erasures, retentions = Tree(), 0, 0, None, Erasures(), Retentions()
+
+    def grow(line, hashed, where):
+        if line["index"] != tree.size:
+            raise Bad("%s: entry %d should stand here" % (where, tree.size))
+        tree.append(hashed)
+        for expected in known.get(tree.size, []):
+            if tree.root() != expected:
+                raise Bad("the entries do not give the signed root of %d" % tree.size)
+
     for number, text in enumerate(lines, 2):
         where = "line %d" % number
         if footer is not None:
@@ -97,24 +132,26 @@ def verify(lines, key, older):
         if "postern_export_end" in line:
             footer = line["count"]
             continue
+        if header["full"] and "pruned_by" in line:
+            grow(line, retentions.claim(line), where)
+            for member, erasure in line.get("erased", {}).items():
+                erasures.claimed.setdefault(erasure, []).append([line["id"], member])
+            count += 1
+            continue
         leaf = base64.b64decode(line["leaf"], validate=True)
         event = json.loads(leaf)
         if event.get("v") != 1 or event["id"] != line["id"]:
             raise Bad(where + ": not the event it says")
         hashed = sha(b"\x00", leaf)
         if header["full"]:
-            if line["index"] != tree.size:
-                raise Bad("%s: entry %d should stand here" % (where, tree.size))
-            tree.append(hashed)
-            for expected in known.get(tree.size, []):
-                if tree.root() != expected:
-                    raise Bad("the entries do not give the signed root of %d" % tree.size)
+            grow(line, hashed, where)
         else:
             proof = [base64.b64decode(p, validate=True) for p in line["proof"]]
             if root_from(hashed, line["index"], size, proof) != root:
                 raise Bad(where + ": the proof does not lead to the signed root")
-        values += sealed_members(line, event, where)
+        values += sealed_members(line, event, where, header.get("archive", False))
         erasures.see(line, event)
+        retentions.see(event)
         count += 1
     if footer != count:
         raise Bad("the export is cut off")
@@ -122,6 +159,7 @@ def verify(lines, key, older):
         raise Bad("the export holds %d of %d entries" % (tree.size, size))
     if header["full"]:
         erasures.check()
+        retentions.check()
     return count, values, size
 
 

@@ -120,6 +120,11 @@ extension ServerInstallation {
             \(report.checkpointsChecked) checkpoints and \(report.governedRowsChecked) governed rows were checked.
             """
         ]
+        if report.eventsArchived > 0 {
+            lines.append(
+                "\(report.eventsArchived) events left for the archive when their retention ended; their hashes are in the tree."
+            )
+        }
         if report.erasedValues > 0 { lines.append("\(report.erasedValues) sealed values were erased on request.") }
         lines += report.notes
         lines.append("The log has \(report.size) entries with the root \(report.root.base64).")

@@ -12,7 +12,7 @@ extension SQLLogStore {
         try reader.forEach(statement) { try body(try entry($0)) }
     }
 
-    private func entry(_ row: Row) throws -> StoredEntry {
+    func entry(_ row: Row) throws -> StoredEntry {
         StoredEntry(
             index: try row.int("idx"), eventID: try row.string("event_id"), hash: try row.bytes("hash"),
             event: row["id"] == .null ? nil : try StoredEvent(row), sealed: try row.optionalString("members"))

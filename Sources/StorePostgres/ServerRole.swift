@@ -8,7 +8,8 @@ public enum ServerRole {
         "events": "SELECT, INSERT", "event_entity": "SELECT, INSERT", "sealed": "SELECT, INSERT",
         "sealed_subject": "SELECT, INSERT", "sealed_erasure": "SELECT", "log_leaf": "SELECT, INSERT",
         "log_tile": "SELECT, INSERT", "log_checkpoint": "SELECT, INSERT", "log_pending": "SELECT, INSERT, DELETE",
-        "log_state": "SELECT, INSERT, UPDATE", "entity_head": "SELECT, INSERT, UPDATE", "schema_migrations": "SELECT",
+        "log_pruned": "SELECT", "log_state": "SELECT, INSERT, UPDATE", "entity_head": "SELECT, INSERT, UPDATE",
+        "schema_migrations": "SELECT",
         "tenant_status_history": "SELECT, INSERT",
     ]
 
@@ -89,7 +90,9 @@ public enum ServerRole {
             statements += tables.map {
                 "GRANT \(rights[$0] ?? "SELECT, INSERT, UPDATE, DELETE") ON public.\(quoted($0)) TO \(quotedRole)"
             }
-            statements.append("GRANT EXECUTE ON FUNCTION public.postern_erase(text, text) TO \(quotedRole)")
+            statements += ["postern_erase", "postern_prune"].map {
+                "GRANT EXECUTE ON FUNCTION public.\($0)(text, text) TO \(quotedRole)"
+            }
             writer.enqueue(statements.map { Statement($0) })
             return role
         }
@@ -125,7 +128,7 @@ public enum ServerRole {
                     """
                     SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                     WHERE n.nspname = 'public' AND c.relname IN ('events', 'event_entity', 'sealed', 'sealed_subject',
-                        'sealed_erasure', 'log_leaf', 'log_tile', 'log_checkpoint')
+                        'sealed_erasure', 'log_leaf', 'log_tile', 'log_checkpoint', 'log_pruned')
                         AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
                     ORDER BY c.relname
                     """))

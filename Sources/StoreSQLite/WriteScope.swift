@@ -16,6 +16,7 @@ final class WriteScope: Sendable {
         var touched: Set<Row> = []
         var named: Set<Row> = []
         var isErasing = false
+        var isPruning = false
     }
 
     private let state = Mutex(State())
@@ -72,6 +73,25 @@ final class WriteScope: Sendable {
         database.add(
             function: DatabaseFunction("postern_erasing", argumentCount: 0) { [self] _ in
                 state.withLock { $0.isErasing ? 1 : 0 }
+            })
+        // The other one, for events that retention lets go.
+        database.add(
+            function: DatabaseFunction("postern_prune_under", argumentCount: 1) { [self] values in
+                guard let event = String.fromDatabaseValue(values[0]) else {
+                    state.withLock { $0.isPruning = false }
+                    return 0
+                }
+                try state.withLock { state in
+                    guard state.isOpen, state.events[event] == "retention.pruned" else {
+                        throw Self.refusal("no event \(event) of retention in this transaction")
+                    }
+                    state.isPruning = true
+                }
+                return 1
+            })
+        database.add(
+            function: DatabaseFunction("postern_pruning", argumentCount: 0) { [self] _ in
+                state.withLock { $0.isPruning ? 1 : 0 }
             })
     }
 

@@ -83,6 +83,7 @@ private struct NoInstallation: Installation {
     func doctor(isJSON: Bool) async throws -> Bool { throw refuse() }
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String { throw refuse() }
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult { throw refuse() }
+    func prune(into folder: String?) async throws -> PruneResult { throw refuse() }
     func openSuccessor(origin: String) async throws -> String { throw refuse() }
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult { throw refuse() }
 }

@@ -1,7 +1,7 @@
 /// One thing an operator can set: by `POSTERN_…` in the environment, or by its key in the YAML file.
 public struct Setting: Sendable {
     public enum Kind: Sendable, Equatable {
-        case text, path, command, host, port, url, flag, networks, databaseURL
+        case text, path, command, host, port, url, flag, networks, databaseURL, retention
         case choice([String])
 
         /// What a right value looks like, after "expected".
@@ -16,6 +16,8 @@ public struct Setting: Sendable {
             case .flag: "true or false"
             case .networks: "addresses or networks by commas, such as 10.0.0.0/8, 2001:db8::/32"
             case .databaseURL: "sqlite:PATH or postgres://USER@HOST/DATABASE"
+            case .retention:
+                "classes and how long they are kept, never shorter than they say: access_3y=5y, operational_1y=730d"
             case .choice(let words): "one of " + words.joined(separator: ", ")
             }
         }
@@ -93,6 +95,10 @@ public struct Setting: Sendable {
         Setting(
             "checkpoints_file", .path, default: "DATA/checkpoints.log",
             "Every published checkpoint; proof against a rewound database. Keep it off the database's disk."),
+        Setting(
+            "retention", .retention,
+            "Keeps classes of events longer than they say, such as `access_3y=5y, operational_1y=2y`. Used by `postern audit prune`."
+        ),
         Setting("session_ip_binding", .flag, default: "true", "Ends a session that moves to another network."),
         Setting(
             "webhook_allow_private", .flag, default: "false",

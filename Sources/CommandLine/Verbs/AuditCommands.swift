@@ -5,7 +5,7 @@ import Kernel
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit", abstract: "What happened, and the proof of it.",
-        subcommands: [List.self, Show.self, Receipt.self, Export.self, Verify.self, Successor.self])
+        subcommands: [List.self, Show.self, Receipt.self, Export.self, Verify.self, Prune.self, Successor.self])
 
     /// Filters of the audit log, as the API names them.
     struct Filter: ParsableArguments {
@@ -111,6 +111,41 @@ struct AuditCommand: AsyncParsableCommand {
             commandName: "verify", abstract: "Prove that the log and the data agree.")
         @OptionGroup var options: VerifyOptions
         func run() async throws { try await options.run() }
+    }
+
+    struct Prune: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "prune", abstract: "Move events whose retention has ended to an archive.",
+            discussion: """
+                Each event is verified, written to a JSONL file with its proof, named by a retention.pruned event and only \
+                then removed; its hash and every proof stay valid. Sealed values are not archived: they end with their \
+                retention. An archive is checked with: postern verify --export FILE --key KEY. What was stopped goes on with \
+                the next run. Run it on the server's machine, from a timer if you like.
+                """)
+        @Option(help: "The folder the files go to; it must exist.") var archive: String?
+        @Flag(help: "Only say how many would go; write nothing.") var dryRun = false
+        @OptionGroup var output: OutputOption
+
+        func validate() throws {
+            if archive == nil, !dryRun { throw ValidationError("Say where the events go: --archive FOLDER") }
+        }
+
+        func run() async throws {
+            let invocation = Invocation.current
+            let result = try await invocation.installation.prune(into: dryRun ? nil : archive)
+            let terminal = invocation.terminal
+            guard !output.json else { return terminal.print(result.json(isDryRun: dryRun).pretty()) }
+            for (retention, count) in result.moved.sorted(by: { $0.key < $1.key }) {
+                terminal.print("\(retention): \(count)")
+            }
+            for file in result.files { terminal.print(file) }
+            let verb = dryRun ? "would leave" : "left"
+            terminal.print(result.total == 1 ? "1 event \(verb)." : "\(result.total) events \(verb).")
+            if result.kept > 0 {
+                terminal.print(
+                    "\(result.kept) are due and stay: the last about a row, or the reason why something else is gone.")
+            }
+        }
     }
 
     struct Successor: AsyncParsableCommand {

@@ -15,6 +15,8 @@ public protocol Installation: Sendable {
     /// - Parameter insteadOf: the address to correct.
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult
+    /// Moves events whose retention has ended to files in a folder; `nil` only counts.
+    func prune(into folder: String?) async throws -> PruneResult
     /// Opens a new log after one that can't be continued.
     func openSuccessor(origin: String) async throws -> String
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult
@@ -60,6 +62,26 @@ public struct VerifyResult: Sendable {
                 "clean": .bool(findings.isEmpty), "summary": .string(summary),
                 "findings": .array(findings.map { ["detail": .string($0)] }),
             ]
+    }
+}
+
+public struct PruneResult: Sendable {
+    /// Events that left, or would leave, by retention class.
+    public let moved: [String: Int64]
+    /// Due, and kept all the same.
+    public let kept: Int64
+    public let files: [String]
+    public init(moved: [String: Int64], kept: Int64, files: [String]) {
+        self.moved = moved
+        self.kept = kept
+        self.files = files
+    }
+    public var total: Int64 { moved.values.reduce(0, +) }
+    public func json(isDryRun: Bool) -> JSON {
+        [
+            "dry_run": .bool(isDryRun), "moved": .object(moved.mapValues(JSON.int)), "total": .int(total),
+            "kept": .int(kept), "files": .array(files.map(JSON.string)),
+        ]
     }
 }
 

@@ -24,8 +24,15 @@ struct EventDetail: Sendable {
 
     /// - Throws: `OperationError.notFound`.
     static func load(_ id: String, from reader: any Reader) throws -> EventDetail {
-        guard Identifier.isValid(id, prefix: "evt"), let stored = try reader.first(EventQueries.event(id)) else {
+        guard Identifier.isValid(id, prefix: "evt") else {
             throw OperationError.notFound("There is no event \(id.prefix(60)).")
+        }
+        guard let stored = try reader.first(EventQueries.event(id)) else {
+            guard let gone = try reader.first(EventQueries.archived(id)) else {
+                throw OperationError.notFound("There is no event \(id).")
+            }
+            throw OperationError.notFound(
+                LogExport.archived(id, (try gone.int("idx"), try gone.string("pruned_by"))))
         }
         let row = try EventRow(stored)
         let bytes = try stored.bytes("leaf")

@@ -49,6 +49,15 @@ enum EventQueries {
             """, [.text(id)])
     }
 
+    /// Where an event stands that left for the archive, and the event of retention that says so.
+    static func archived(_ id: String) -> Statement {
+        Statement(
+            """
+            SELECT l.idx AS idx, p.pruned_by AS pruned_by FROM log_leaf l JOIN log_pruned p ON p.idx = l.idx
+            WHERE l.event_id = $1
+            """, [.text(id)])
+    }
+
     static func sealed(_ id: String) -> Statement {
         Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(id)])
     }

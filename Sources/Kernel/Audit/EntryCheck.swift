@@ -41,6 +41,8 @@ struct NamingSum: Sendable, Equatable {
 
 /// What one portion of the log gave.
 struct PortionCheck: Sendable {
+    /// Per index: the event of retention that let the entry go.
+    var pruned: [Int64: String] = [:]
     /// Per index: the hash of the leaf's bytes and the stored hash, where there are any.
     var hashes: [(leaf: MerkleHash?, stored: MerkleHash?)] = []
     /// The events' ids, in the same order.
@@ -56,6 +58,8 @@ struct PortionCheck: Sendable {
     var values: Int64 = 0
     var erased: Int64 = 0
     var claims = ErasureClaims()
+    /// Only the events of retention that were met; what left is claimed in order when portions are joined.
+    var pruning = PruningClaims()
 }
 
 /// Checks one stored event against its own leaf: projections, commitments, named rows.
@@ -82,6 +86,7 @@ struct EntryCheck {
         }
         result.events += 1
         result.claims.meet(event.id, leaf.json)
+        result.pruning.meet(event.id, leaf.json)
         checkProjections(event, leaf.json, index)
 
         var members: [String: JSON] = [:]
@@ -118,16 +123,11 @@ struct EntryCheck {
                     "The event knows nothing of the sealed member \(name)."))
         }
 
-        var named: Set<EntityNaming> = []
-        for change in leaf.changes { named.insert(EntityNaming(type: change.type, id: change.id, eventID: event.id)) }
-        if let count = leaf.json["facts"]?["rows"]?.int, leaf.commitments["details"] != nil {
-            if let rows = DigestRows(members["details"]?["value"]) {
-                for row in rows.rows { named.insert(EntityNaming(type: row.type, id: row.id, eventID: event.id)) }
-            } else if members["details"] == nil {
-                digestsMissing[event.id] = count
-            }
+        let named = EntityNaming.named(in: leaf, event.id, details: members["details"])
+        for naming in named ?? [] { result.namings.add(naming.type, naming.id, naming.eventID, key: key) }
+        if named == nil, members["details"] == nil {
+            digestsMissing[event.id] = leaf.json["facts"]?["rows"]?.int ?? 0
         }
-        for naming in named { result.namings.add(naming.type, naming.id, naming.eventID, key: key) }
     }
 
     /// Types whose own id is the person or customer their documents are about.
@@ -221,6 +221,19 @@ struct EntryCheck {
                         "The sealed member \(naming.member) is not recorded as \(naming.subject)'s data."))
             }
         }
+    }
+}
+
+extension EntityNaming {
+    /// Every governed row an event names; `nil` when it recorded rows by digest and the digests can't be read.
+    /// - Parameter details: the sealed member with salt and value.
+    static func named(in leaf: LeafReader, _ event: String, details: JSON?) -> Set<EntityNaming>? {
+        var named: Set<EntityNaming> = []
+        for change in leaf.changes { named.insert(EntityNaming(type: change.type, id: change.id, eventID: event)) }
+        guard leaf.json["facts"]?["rows"]?.int != nil, leaf.commitments["details"] != nil else { return named }
+        guard let rows = DigestRows(details?["value"]) else { return nil }
+        for row in rows.rows { named.insert(EntityNaming(type: row.type, id: row.id, eventID: event)) }
+        return named
     }
 }
 

@@ -83,6 +83,8 @@ public struct VerificationReport: Sendable {
     /// Findings beyond the first ten thousand are counted only.
     public var more: Int64 = 0
     public var eventsChecked: Int64 = 0
+    /// Entries whose event left for the archive; their hashes were checked.
+    public var eventsArchived: Int64 = 0
     public var valuesChecked: Int64 = 0
     public var erasedValues: Int64 = 0
     public var checkpointsChecked: Int64 = 0
@@ -104,6 +106,7 @@ public struct VerificationReport: Sendable {
         .object([
             "size": .int(size), "root": .string(root.base64), "clean": .bool(isClean),
             "findings": .array(findings.map(\.json)), "more_findings": .int(more), "events": .int(eventsChecked),
+            "events_archived": .int(eventsArchived),
             "sealed_values": .int(valuesChecked), "erased_values": .int(erasedValues),
             "checkpoints": .int(checkpointsChecked), "governed_rows": .int(governedRowsChecked),
             "governed_rows_erased": .int(governedRowsErased), "notes": .array(notes.map(JSON.string)),

@@ -147,6 +147,29 @@ public protocol LogStore: Sendable {
     /// Walks everything that is said to be erased.
     func erasures(_ reader: any Reader, _ body: (_ event: String, _ member: String, _ erasedBy: String) throws -> Void)
         throws
+    // Retention
+    /// Entries of a range whose event is in the archive, and the event that let it go.
+    func pruned(_ range: Range<Int64>, _ reader: any Reader) throws -> [Int64: String]
+    /// Where an event stands that is in the archive, and the event that let it go.
+    func pruned(event id: String, _ reader: any Reader) throws -> (index: Int64, by: String)?
+    /// Walks the whole table.
+    func prunedCount(_ reader: any Reader) throws -> Int64
+    /// Events of a class, by time then id after `cursor`, that retention lets go and that are below `size` in the tree:
+    /// of each retention class those before its cutoff. Never an erasure or a `retention.pruned`, which say why something
+    /// else is gone.
+    func prunable(
+        _ eventClass: EventClass, before cutoffs: [RetentionClass: Instant], after cursor: (at: Int64, id: String)?,
+        limit: Int, below size: Int64, _ reader: any Reader
+    ) throws -> [StoredEntry]
+    /// Of the given rows those whose last event is the one of the naming.
+    func heads(_ wanted: [EntityNaming], _ reader: any Reader) throws -> Set<EntityNaming>
+    /// Inserts the event of a retention and removes what is stored of the given events; their leaf hashes stay. MUST fail
+    /// with `StoreError.ungoverned` and remove nothing when one of them is not due by its class, is the last about a
+    /// governed row, or is an erasure or a retention itself.
+    /// - Parameter names: every governed row that the events name.
+    func prune(_ events: [StoredEvent], naming names: [EntityNaming], by event: SealedEvent, _ writer: any Writer)
+        throws
+
     /// Of the given (subject, event, member) those that are stored.
     func subjects(_ wanted: [SubjectNaming], _ reader: any Reader) throws -> Set<SubjectNaming>
 

@@ -17,6 +17,7 @@ struct LogWalk: Sendable {
     let namingKey: [UInt8]
     var unknownRows: [String: Int64] = [:]
     var claims = ErasureClaims()
+    var pruning = PruningClaims()
     var checkpoints: Int64 = 0
     var report = VerificationReport()
 
@@ -35,16 +36,19 @@ struct LogWalk: Sendable {
 
     var isForked: Bool { trees.count == 3 }
 
+    /// - Parameter isPruned: the event is in the archive, and the stored hash stands for it.
     mutating func append(
-        leaf: MerkleHash?, stored: MerkleHash?, tile: MerkleHash?, event: String?, completed: inout [FullTile]
+        leaf: MerkleHash?, stored: MerkleHash?, tile: MerkleHash?, isPruned: Bool, event: String?,
+        completed: inout [FullTile]
     ) {
-        let same = leaf != nil && leaf == stored && (tile == nil || tile == leaf)
+        let known = isPruned ? stored : leaf
+        let same = known != nil && known == stored && (tile == nil || tile == known)
         if !same {
             if !isForked { trees = [trees[0], trees[0], trees[0]] }
             suspects.append(Suspect(index: trees[0].size, event: event, hashes: [leaf, stored, tile]))
         }
         if !isForked {
-            trees[0].append(leaf!) { completed.append($0) }
+            trees[0].append(known!) { completed.append($0) }
             return
         }
         // What one source does not have is taken from another, so that one gap does not spoil its whole tree.
@@ -143,7 +147,8 @@ struct LogWalk: Sendable {
                     })
             ),
             ("namings", namings.json), ("unknown_rows", .object(unknownRows.mapValues(JSON.int))),
-            ("claims", claims.json), ("checkpoints", .int(checkpoints)), ("report", report.json),
+            ("claims", claims.json), ("pruning", pruning.json), ("checkpoints", .int(checkpoints)),
+            ("report", report.json),
         ])
     }
 
@@ -154,7 +159,8 @@ struct LogWalk: Sendable {
             let agrees = json["agrees"]?.array?.compactMap(\.bool), agrees.count == 3,
             let lastAgreed = json["last_agreed"]?.int, let namings = json["namings"].flatMap({ NamingSum($0) }),
             let checkpoints = json["checkpoints"]?.int, let suspects = json["suspects"]?.array,
-            let claims = json["claims"].flatMap({ ErasureClaims($0) }), let report = json["report"],
+            let claims = json["claims"].flatMap({ ErasureClaims($0) }),
+            let pruning = json["pruning"].flatMap({ PruningClaims($0) }), let report = json["report"],
             let findings = report["findings"]?.array
         else { return nil }
         self.size = size
@@ -164,6 +170,7 @@ struct LogWalk: Sendable {
         self.lastAgreed = lastAgreed
         self.namings = namings
         self.claims = claims
+        self.pruning = pruning
         self.checkpoints = checkpoints
         self.trees = []
         for tree in trees {

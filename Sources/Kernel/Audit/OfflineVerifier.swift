@@ -41,6 +41,7 @@ private struct OfflineExport {
     private var known: [Int64: [Checkpoint]] = [:]
     private var checkpoint: Checkpoint?
     private var isFull = false
+    private var isArchive = false
     private var tree = TileFrontier()
     private var lastAgreed: Int64 = 0
     private var isBroken = false
@@ -48,6 +49,7 @@ private struct OfflineExport {
     private var number = 0
     private var seen: Set<Int64> = []
     private var claims = ErasureClaims()
+    private var pruning = PruningClaims()
 
     init(key: VerifierKey, against: [String]) {
         self.key = key
@@ -70,6 +72,7 @@ private struct OfflineExport {
                 let full = json["full"]?.bool
             else { throw NoteError("The file is not an export of an audit log.") }
             isFull = full
+            isArchive = json["archive"]?.bool == true
             do {
                 let signed = try Checkpoint(note: note, key: key)
                 checkpoint = signed
@@ -105,6 +108,10 @@ private struct OfflineExport {
     private mutating func entry(_ json: JSON) {
         events += 1
         let row = "line \(number)"
+        if let event = json["pruned_by"]?.string {
+            pruned(json, by: event, row)
+            return
+        }
         guard let index = json["index"]?.int, let leaf = json["leaf"]?.string.flatMap(Base64.decode) else {
             report.add(Finding(.leafMalformed, row: row, "The line has no index or no leaf."))
             return
@@ -112,14 +119,7 @@ private struct OfflineExport {
         let hash = MerkleTree.leafHash(leaf)
         let name = json["id"]?.string
         if isFull {
-            if index != tree.size {
-                report.add(
-                    Finding(
-                        index > tree.size ? .rowDeleted : .duplicate, index: tree.size, event: name, row: row,
-                        "The entry \(tree.size) should stand here, but it is \(index)."))
-            }
-            tree.append(hash) { _ in }
-            for older in known[tree.size] ?? [] { compare(older) }
+            grow(hash, index, name, row)
         } else if let checkpoint {
             if !seen.insert(index).inserted {
                 report.add(
@@ -147,7 +147,10 @@ private struct OfflineExport {
                 Finding(.projectionEdited, index: index, event: name, row: row, "The line's id is not the event's."))
         }
         report.eventsChecked += 1
-        if let name { claims.meet(name, event.json) }
+        if let name {
+            claims.meet(name, event.json)
+            pruning.meet(name, event.json)
+        }
         let sealed = json["sealed"]?.object ?? [:]
         let erased = json["erased"]?.object ?? [:]
         for (member, commitment) in event.commitments {
@@ -165,7 +168,7 @@ private struct OfflineExport {
             } else if let erasure = erased[member]?.string {
                 report.erasedValues += 1
                 claims.claim(name ?? "", member, by: erasure)
-            } else {
+            } else if !isArchive {
                 report.add(
                     Finding(
                         .valueDeleted, index: index, event: name, row: row,
@@ -177,6 +180,33 @@ private struct OfflineExport {
                 Finding(
                     .valueAdded, index: index, event: name, row: row,
                     "The event knows nothing of the sealed member \(member)."))
+        }
+    }
+
+    private mutating func grow(_ hash: MerkleHash, _ index: Int64, _ name: String?, _ row: String) {
+        if index != tree.size {
+            report.add(
+                Finding(
+                    index > tree.size ? .rowDeleted : .duplicate, index: tree.size, event: name, row: row,
+                    "The entry \(tree.size) should stand here, but it is \(index)."))
+        }
+        tree.append(hash) { _ in }
+        for older in known[tree.size] ?? [] { compare(older) }
+    }
+
+    /// An entry whose event is in the archive: its hash stands for it.
+    private mutating func pruned(_ json: JSON, by event: String, _ row: String) {
+        guard isFull, let index = json["index"]?.int, let name = json["id"]?.string,
+            let hash = json["hash"]?.string.flatMap({ MerkleHash(base64: $0) })
+        else {
+            report.add(Finding(.leafMalformed, row: row, "The line has no index or no hash, or does not belong here."))
+            return
+        }
+        grow(hash, index, name, row)
+        pruning.claim(index: index, hash: hash, by: event)
+        report.eventsArchived += 1
+        for (member, erasure) in json["erased"]?.object ?? [:] {
+            claims.claim(name, member, by: erasure.string ?? "")
         }
     }
 
@@ -217,7 +247,9 @@ private struct OfflineExport {
             }
         }
         if isFull {
-            for finding in claims.findings() { report.add(finding) }
+            for finding in claims.findings() + pruning.findings() { report.add(finding) }
+        } else if isArchive {
+            report.notes.append("An archive: events whose retention has ended, without their sealed values.")
         } else {
             report.notes.append("A filtered export: what it leaves out can't be seen from it.")
             if report.erasedValues > 0 {

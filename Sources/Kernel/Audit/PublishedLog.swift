@@ -74,7 +74,14 @@ public struct PublishedLog: TransparencyLog {
             }
             let first = index * Int64(Tiles.width)
             let leaves = try store.leaves(first..<first + Int64(wanted), reader)
-            guard leaves.count == wanted else { throw LogDamage("leaves of entries tile \(index) are missing") }
+            guard leaves.count == wanted else {
+                guard try store.pruned(first..<first + Int64(wanted), reader).isEmpty else {
+                    throw OperationError.notFound(
+                        "Leaves of this bundle are in the archive: their retention has ended. Their hashes are in the tiles."
+                    )
+                }
+                throw LogDamage("leaves of entries tile \(index) are missing")
+            }
             return try Tiles.bundle(leaves)
         }
     }
@@ -84,6 +91,9 @@ public struct PublishedLog: TransparencyLog {
         while true {
             let found: JSON? = try await database.read { reader in
                 guard let (event, index) = try store.find(event: id, reader) else {
+                    if let pruned = try store.pruned(event: id, reader) {
+                        throw OperationError.notFound(LogExport.archived(id, pruned))
+                    }
                     throw OperationError.notFound("There is no event \(id).")
                 }
                 guard let index, let checkpoint = try newest(reader), index < checkpoint.size else { return nil }
@@ -148,6 +158,13 @@ public struct PublishedLog: TransparencyLog {
                     entries = try store.page(
                         filter, after: after, limit: Int(LogExport.page), below: checkpoint.size, reader)
                 }
+                // An event of retention that is not in the file would leave its entries unexplained.
+                let pruned = isFull ? try store.pruned(from..<(entries.last?.index ?? from) + 1, reader) : [:]
+                for event in Set(pruned.values) {
+                    if let index = try store.find(event: event, reader)?.index, index < checkpoint.size { continue }
+                    throw OperationError.unavailable(
+                        "Events left for the archive while this was written. Export it again in a few seconds.")
+                }
                 var erased: [String: [String: String]] = [:]
                 for erasure in try store.erasures(entries.map(\.eventID), reader) {
                     erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
@@ -161,6 +178,10 @@ public struct PublishedLog: TransparencyLog {
                 var nodes = store.nodes(size: checkpoint.size, cache: known, reader)
                 var lines: [UInt8] = []
                 for entry in entries {
+                    if let event = pruned[entry.index], entry.event == nil {
+                        LogExport.append(pruned: entry, by: event, erased: erased[entry.eventID] ?? [:], to: &lines)
+                        continue
+                    }
                     var proof: [MerkleHash]?
                     if !isFull {
                         proof = try MerkleTree.inclusionProof(index: entry.index, size: checkpoint.size) {

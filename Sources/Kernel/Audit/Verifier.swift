@@ -86,6 +86,7 @@ public struct Verifier: Sendable {
             await progress(Progress(phase: .rows, done: done, total: 0, resume: nil))
         }
         walk.report.checkpointsChecked = known.count + walk.checkpoints
+        walk.report.eventsArchived = walk.pruning.count
         return walk.report
     }
 
@@ -129,6 +130,8 @@ public struct Verifier: Sendable {
         let first = range.lowerBound
         check.result.hashes = Array(repeating: (nil, nil), count: range.count)
         check.result.ids = Array(repeating: nil, count: range.count)
+        check.result.pruned = try store.pruned(range, reader)
+        var archived: [String] = []
         var seen = Array(repeating: false, count: range.count)
         try store.entries(range, reader) { entry in
             let place = Int(entry.index - first)
@@ -140,13 +143,25 @@ public struct Verifier: Sendable {
             seen[place] = true
             let stored = MerkleHash(entry.hash)
             check.result.ids[place] = entry.eventID
+            let isPruned = check.result.pruned[entry.index] != nil
             guard let event = entry.event else {
+                check.result.hashes[place] = (nil, stored)
+                if isPruned {
+                    archived.append(entry.eventID)
+                    return
+                }
                 check.result.findings.append(
                     Finding(
                         .rowDeleted, index: entry.index, event: entry.eventID, row: "events:\(entry.eventID)",
                         "The event is in the tree, but its row is gone."))
-                check.result.hashes[place] = (nil, stored)
                 return
+            }
+            if isPruned {
+                check.result.findings.append(
+                    Finding(
+                        .rowAdded, index: entry.index, event: entry.eventID, row: "events:\(entry.eventID)",
+                        "The event is said to be in the archive, and stands here."))
+                check.result.pruned[entry.index] = nil
             }
             let hash = MerkleTree.leafHash(event.leaf)
             check.result.hashes[place] = (hash, stored)
@@ -159,6 +174,11 @@ public struct Verifier: Sendable {
                 Finding(
                     .rowDeleted, index: first + Int64(place), row: "log_leaf:\(first + Int64(place))",
                     "The leaf with this index is gone."))
+            check.result.pruned[first + Int64(place)] = nil
+        }
+        // What an erasure removed of an event that has left since is still what that erasure committed to.
+        for erasure in try store.erasures(archived, reader) {
+            check.result.claims.claim(erasure.event, erasure.member, by: erasure.erasedBy)
         }
         try check.settle(store, reader)
         let width = Int64(Tiles.width)
@@ -177,6 +197,7 @@ public struct Verifier: Sendable {
         walk.namings.add(portion.namings)
         walk.unknownRows.merge(portion.unknownRows) { first, _ in first }
         walk.claims.add(portion.claims)
+        walk.pruning.meet(portion.pruning)
 
         var checkpoints: [Int64: [KnownCheckpoint]] = [:]
         for stored in portion.checkpoints {
@@ -200,9 +221,13 @@ public struct Verifier: Sendable {
             let inTile = tile.flatMap { bytes in
                 bytes.count == Tiles.width * 32 ? MerkleHash(bytes, at: Int(index % Int64(Tiles.width)) * 32) : nil
             }
+            let retention = portion.pruned[index]
+            if let retention, let stored = hashes.stored {
+                walk.pruning.claim(index: index, hash: stored, by: retention)
+            }
             walk.append(
-                leaf: hashes.leaf, stored: hashes.stored, tile: inTile, event: portion.ids[place], completed: &completed
-            )
+                leaf: hashes.leaf, stored: hashes.stored, tile: inTile, isPruned: retention != nil,
+                event: portion.ids[place], completed: &completed)
             let size = index + 1
             let here = (known.bySize[size] ?? []) + (checkpoints[size] ?? [])
             if !here.isEmpty { walk.compare(here, at: size) }
@@ -272,7 +297,8 @@ public struct Verifier: Sendable {
             let size = try store.state(reader)?.size ?? 0
             let events = try store.eventCount(reader)
             let waiting = try store.pendingCount(reader)
-            if events != size + waiting || !start.report.isClean {
+            let archived = try store.prunedCount(reader)
+            if events + archived != size + waiting || !start.report.isClean {
                 try store.unsequenced(reader) { id in
                     findings.append(
                         Finding(
@@ -280,11 +306,14 @@ public struct Verifier: Sendable {
                             "The event is neither in the tree nor waiting for it."))
                 }
             }
-            if events < size + waiting, start.report.isClean {
+            if events + archived < size + waiting, start.report.isClean {
                 findings.append(
                     Finding(
                         .rowDeleted, row: "events",
-                        "There are \(events) events, but \(size + waiting) are in the tree or wait."))
+                        """
+                        There are \(events) events and \(archived) in the archive, but \(size + waiting) are in the tree or \
+                        wait.
+                        """))
             }
             // Events that came since, or wait, name rows as well.
             var check = EntryCheck(key: start.namingKey)
@@ -302,6 +331,8 @@ public struct Verifier: Sendable {
             }
             try check.settle(store, reader)
             findings += check.result.findings
+            let retentions = check.result.pruning.met
+            findings += start.pruning.findings(leavingOut: { retentions[$0] != nil })
             let later = check.result.claims.met
             findings += start.claims.findings(leavingOut: { later[$0] != nil })
             // What is said to be erased and is still there: it would be taken for erased by everything that reads it.
@@ -346,16 +377,8 @@ public struct Verifier: Sendable {
     ) throws {
         func rows(_ event: StoredEvent, _ sealed: String?) -> Set<EntityNaming> {
             guard let leaf = try? LeafReader(event.leaf) else { return [] }
-            var named: Set<EntityNaming> = []
-            for change in leaf.changes {
-                named.insert(EntityNaming(type: change.type, id: change.id, eventID: event.id))
-            }
-            if leaf.json["facts"]?["rows"]?.int != nil,
-                let rows = DigestRows(sealed.flatMap { try? JSON(parsing: $0) }?["details"]?["value"])
-            {
-                for row in rows.rows { named.insert(EntityNaming(type: row.type, id: row.id, eventID: event.id)) }
-            }
-            return named
+            let details = sealed.flatMap { try? JSON(parsing: $0) }?["details"]
+            return EntityNaming.named(in: leaf, event.id, details: details) ?? []
         }
         // Named in the table, but not by the event.
         var portion: [EntityNaming] = []

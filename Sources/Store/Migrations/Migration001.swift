@@ -3,7 +3,9 @@
 /// `{text}` is byte-compared text, `{bytes}` raw bytes, `{serial}` an ever-growing integer key.
 enum Migration001 {
     static let tables = """
-        -- The log. Nothing here is ever updated or deleted by the server, except log_pending (a queue) and log_state.
+        -- The log. Nothing here is ever updated or deleted by the server, except log_pending (a queue), log_state, and
+        -- what retention lets go. Tables that outlive an event, or would have to be searched for it then, do not
+        -- reference it: verification compares them.
         CREATE TABLE events (
             id {text} PRIMARY KEY,
             at BIGINT NOT NULL,
@@ -33,7 +35,7 @@ enum Migration001 {
         CREATE INDEX events_linked ON events (linked) WHERE linked IS NOT NULL;
 
         CREATE TABLE event_entity (
-            event_id {text} NOT NULL REFERENCES events (id),
+            event_id {text} NOT NULL,
             type {text} NOT NULL,
             id {text} NOT NULL,
             PRIMARY KEY (type, id, event_id)
@@ -41,7 +43,7 @@ enum Migration001 {
         CREATE TABLE entity_head (
             type {text} NOT NULL,
             id {text} NOT NULL,
-            event_id {text} NOT NULL REFERENCES events (id),
+            event_id {text} NOT NULL,
             PRIMARY KEY (type, id)
         );
         CREATE TABLE sealed (
@@ -52,12 +54,13 @@ enum Migration001 {
             subject {text} NOT NULL,
             event_id {text} NOT NULL REFERENCES events (id),
             member {text} NOT NULL,
-            PRIMARY KEY (subject, event_id, member)
+            PRIMARY KEY (event_id, member, subject)
         );
+        CREATE INDEX sealed_subject_subject ON sealed_subject (subject, event_id);
         CREATE TABLE sealed_erasure (
-            event_id {text} NOT NULL REFERENCES events (id),
+            event_id {text} NOT NULL,
             member {text} NOT NULL,
-            erased_by {text} NOT NULL REFERENCES events (id),
+            erased_by {text} NOT NULL,
             PRIMARY KEY (event_id, member)
         );
         CREATE TABLE log_pending (
@@ -66,8 +69,13 @@ enum Migration001 {
         );
         CREATE TABLE log_leaf (
             idx BIGINT PRIMARY KEY,
-            event_id {text} NOT NULL UNIQUE REFERENCES events (id),
+            event_id {text} NOT NULL UNIQUE,
             hash {bytes} NOT NULL
+        );
+        -- Entries whose event is in the archive, and the event that says so.
+        CREATE TABLE log_pruned (
+            idx BIGINT PRIMARY KEY,
+            pruned_by {text} NOT NULL
         );
         -- Only full tiles (256 hashes, 8192 bytes); partial ones are computed from the leaves.
         CREATE TABLE log_tile (
@@ -104,7 +112,7 @@ enum Migration001 {
 
         CREATE TABLE outbox (
             id {text} PRIMARY KEY,
-            event_id {text} NOT NULL REFERENCES events (id),
+            event_id {text} NOT NULL,
             operation_id {text} NOT NULL,
             kind {text} NOT NULL,
             name {text} NOT NULL,
