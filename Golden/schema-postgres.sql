@@ -701,3 +701,29 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('de
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON deliveries
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 7 discrepancies
+
+CREATE TABLE discrepancies (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    row_type TEXT COLLATE "C" NOT NULL,
+    row_id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    urgency BIGINT NOT NULL,
+    found_at BIGINT NOT NULL,
+    settled_at BIGINT
+);
+
+CREATE UNIQUE INDEX discrepancies_open ON discrepancies (row_type, row_id) WHERE state = 'open';
+
+CREATE INDEX discrepancies_urgency ON discrepancies (urgency, found_at, id);
+
+CREATE INDEX discrepancies_state ON discrepancies (state, urgency, found_at, id);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON discrepancies
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('discrepancy');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON discrepancies
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -657,3 +657,32 @@ BEGIN SELECT postern_governed('delivery', OLD.id), postern_governed('delivery', 
 
 CREATE TRIGGER governed_deliveries_delete AFTER DELETE ON deliveries
 BEGIN SELECT postern_governed('delivery', OLD.id); END;
+
+-- 7 discrepancies
+
+CREATE TABLE discrepancies (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    row_type TEXT NOT NULL,
+    row_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    urgency INTEGER NOT NULL,
+    found_at INTEGER NOT NULL,
+    settled_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX discrepancies_open ON discrepancies (row_type, row_id) WHERE state = 'open';
+
+CREATE INDEX discrepancies_urgency ON discrepancies (urgency, found_at, id);
+
+CREATE INDEX discrepancies_state ON discrepancies (state, urgency, found_at, id);
+
+CREATE TRIGGER governed_discrepancies_insert AFTER INSERT ON discrepancies
+BEGIN SELECT postern_governed('discrepancy', NEW.id); END;
+
+CREATE TRIGGER governed_discrepancies_update AFTER UPDATE ON discrepancies
+BEGIN SELECT postern_governed('discrepancy', OLD.id), postern_governed('discrepancy', NEW.id); END;
+
+CREATE TRIGGER governed_discrepancies_delete AFTER DELETE ON discrepancies
+BEGIN SELECT postern_governed('discrepancy', OLD.id); END;

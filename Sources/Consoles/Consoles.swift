@@ -9,5 +9,6 @@ public enum Consoles {
         DeliveriesConsole.console,
         AuditLogConsole.console,
         StaffConsole.console,
+        IntegrityConsole.console,
     ]
 }

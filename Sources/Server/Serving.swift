@@ -43,7 +43,7 @@ extension Running {
         await sequencer.start()
         await outbox.start()
         var group = ServiceGroupConfiguration(
-            services: (listeners.services() + [housekeeping]).map { service in
+            services: (listeners.services() + [housekeeping] + sweeping(logger)).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
@@ -60,6 +60,12 @@ extension Running {
             if let error = error as? ListenError { throw CommandFailure(.unavailable, error.description) }
             throw CommandFailure(.unexpected, "The server stopped: \(error)")
         }
+    }
+
+    private func sweeping(_ logger: Logger) -> [any Service] {
+        let minutes = Int(deployment.configuration.value("sweep_minutes")) ?? 0
+        guard minutes > 0 else { return [] }
+        return [IntegritySweeping(running: self, interval: .seconds(minutes * 60), logger: logger)]
     }
 
     /// Connections are files to the system, and the usual soft limit is fewer than the listeners may hold.

@@ -182,7 +182,7 @@ import Testing
         _ kind: TestDatabase.Kind, people: Bool = false,
         _ law: (World, AnyOperation, World.Trial) async throws -> Void
     ) async throws {
-        let full = try await World.make(kind)
+        let full = try await World.make(kind, drifted: true)
         let empty = try await World.make(kind, populated: false)
         for operation in full.catalog.operations {
             if people, operation.spec.systemOnly { continue }

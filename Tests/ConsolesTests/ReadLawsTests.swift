@@ -74,7 +74,7 @@ import Testing
     private static let cursors = CursorCodec(key: [UInt8](repeating: 1, count: 32))
 
     private static func world(_ kind: TestDatabase.Kind) async throws -> World {
-        let world = try await World.make(kind)
+        let world = try await World.make(kind, drifted: true)
         let csv = NSTemporaryDirectory() + "looks-\(SecureRandom.bytes(6).hex).csv"
         try "external_id,name,slug,owner_email,member_emails\nc1,Customer,customer,o@c.example,m@c.example\n"
             .write(toFile: csv, atomically: true, encoding: .utf8)

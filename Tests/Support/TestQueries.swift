@@ -20,6 +20,11 @@ public enum TestQueries {
         try reader.query(Statement("SELECT type, id FROM event_entity WHERE event_id = $1", [.text(event)]))
     }
 
+    /// For somebody who writes beside the log.
+    public static func rename(tenant: String, to name: String) -> Statement {
+        Statement("UPDATE tenants SET name = $1 WHERE id = $2", [.text(name), .text(tenant)], expectedRows: 1)
+    }
+
     public static func tenant(slug: String) -> Statement {
         Statement("SELECT * FROM tenants WHERE slug = $1", [.text(slug)])
     }

@@ -48,11 +48,16 @@ public final class World: Sendable {
             settings: settings)
     }
 
-    /// - Parameter populated: false for the schema and the policy alone, without people or customers.
-    public static func make(_ kind: TestDatabase.Kind, populated: Bool = true) async throws -> World {
+    /// - Parameters:
+    ///   - populated: false for the schema and the policy alone, without people or customers.
+    ///   - drifted: with rows that somebody changed beside the log, and a case open about each.
+    public static func make(
+        _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false
+    ) async throws -> World {
         let world = try World(try await TestDatabase.make(kind))
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
+        if drifted { try await world.drift() }
         return world
     }
 
@@ -115,7 +120,8 @@ public final class World: Sendable {
             justification: "because the law must be tried", ticket: "LAW-\(number)",
             idempotencyKey: "law-\(number)")
         let codes: [String?] = operation.spec.reasonCodes.isEmpty ? [nil] : operation.spec.reasonCodes.map(\.code)
-        if operation.creates || operation.spec.systemOnly {
+        // The noun is the target's; what runs without one is named for something else.
+        if operation.creates || operation.spec.noun != operation.targetType {
             for code in codes {
                 request.reasonCode = code
                 if try await pipeline.preview(request, by: caller).allowed {
@@ -249,6 +255,16 @@ public final class World: Sendable {
         while try await outbox.distribute() {}
         for parcel in try await outbox.claim(3, inFlight: [:]) {
             try await outbox.settle(parcel, .failed(status: 500, note: "Answered 500"), took: .milliseconds(3))
+        }
+    }
+
+    /// Tenants that somebody renamed beside the log, and one that was put right by hand meanwhile.
+    private func drift() async throws {
+        for (slug, name) in [("edited-1", "Other"), ("edited-2", "Other"), ("edited-3", "Tenant edited-3")] {
+            let id = try await tenant(slug)
+            try await test.tamper([TestQueries.rename(tenant: id, to: name)])
+            try await run(
+                "discrepancy.report", ["row_type": "tenant", "row_id": .string(id), "kind": "edited"], by: system)
         }
     }
 

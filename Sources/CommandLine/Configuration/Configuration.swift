@@ -152,6 +152,7 @@ public struct Configuration: Sendable {
         case .databaseURL:
             text.hasPrefix("sqlite:") && text.count > 7 || text.hasPrefix("postgres://")
                 || text.hasPrefix("postgresql://")
+        case .count: Int(text).map { (0...100_000).contains($0) } ?? false
         case .retention: (try? RetentionPeriods(text)) != nil
         case .choice(let words): words.contains(text)
         }

@@ -1,7 +1,7 @@
 /// One thing an operator can set: by `POSTERN_…` in the environment, or by its key in the YAML file.
 public struct Setting: Sendable {
     public enum Kind: Sendable, Equatable {
-        case text, path, command, host, port, url, flag, networks, databaseURL, retention
+        case text, path, command, host, port, url, flag, networks, databaseURL, retention, count
         case choice([String])
 
         /// What a right value looks like, after "expected".
@@ -18,6 +18,7 @@ public struct Setting: Sendable {
             case .databaseURL: "sqlite:PATH or postgres://USER@HOST/DATABASE"
             case .retention:
                 "classes and how long they are kept, never shorter than they say: access_3y=5y, operational_1y=730d"
+            case .count: "a whole number from 0 to 100000"
             case .choice(let words): "one of " + words.joined(separator: ", ")
             }
         }
@@ -98,6 +99,10 @@ public struct Setting: Sendable {
         Setting(
             "retention", .retention,
             "Keeps classes of events longer than they say, such as `access_3y=5y, operational_1y=2y`. Used by `postern audit prune`."
+        ),
+        Setting(
+            "sweep_minutes", .count, default: "60",
+            "How often the server compares every governed row with the log and opens a case for each that differs; 0: never."
         ),
         Setting("session_ip_binding", .flag, default: "true", "Ends a session that moves to another network."),
         Setting(

@@ -48,6 +48,7 @@ enum EventWords {
         case "event": (place, permission) = ("audit", "audit.view")
         case "delivery": (place, permission) = ("deliveries", "delivery.view")
         case "webhook": (place, permission) = ("webhooks", "delivery.view")
+        case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
         default: return nil
         }
         return caller.permissions.contains(permission) ? "/\(place)/\(id)" : nil
@@ -61,7 +62,8 @@ enum EventWords {
         "audit.receipt": "Fetched a receipt", "audit.undo": "Asked whether an event can be undone",
         "audit.view": "Read an event", "authz.denial_burst": "Many refusals in a short time",
         "authz.denied": "Refused: permission missing", "delivery.queued": "Queued a notice",
-        "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery", "webhook.view": "Viewed a webhook",
+        "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery",
+        "discrepancy.view": "Viewed a row that differs", "webhook.view": "Viewed a webhook",
         "enrolment.completed": "Enrolled",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",

@@ -189,6 +189,8 @@ public enum PermissionCatalog {
                 ("approval.view", "View everybody's approval requests", .low),
                 ("audit.view", "Read the audit log", .low),
                 ("audit.export", "Export the audit log", .high),
+                ("integrity.view", "View rows that differ from the log", .low),
+                ("integrity.settle", "Settle rows that differ from the log", .critical),
                 ("staff.view", "View staff and their roles", .low),
                 ("access.view", "View the permission matrix", .low),
                 ("staff.invite", "Invite staff", .high),

@@ -85,7 +85,8 @@ public enum Seeds {
             "security",
             [
                 "tenant.view", "user.view", "user.force_logout", "user.revoke_sessions", "user.delete", "audit.view",
-                "audit.export", "approval.view", "staff.view", "access.view", "erasure.initiate", "erasure.cancel",
+                "audit.export", "integrity.view", "integrity.settle", "approval.view", "staff.view", "access.view",
+                "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
             ]
@@ -116,8 +117,8 @@ public enum Seeds {
             "compliance",
             [
                 "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
-                "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "approval.view", "staff.view",
-                "access.view",
+                "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "integrity.view", "approval.view",
+                "staff.view", "access.view",
             ]
         ),
         ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),

@@ -1,3 +1,20 @@
+/// Looks at every governed row now and then, as verification does, while the server runs (spec: audit-log §5).
+public struct GovernedSweep: Sendable {
+    private let check: GovernedCheck
+
+    public init(database: any Database, store: any LogStore, catalog: Catalog) {
+        check = GovernedCheck(database: database, store: store, catalog: catalog)
+    }
+
+    /// - Parameters:
+    ///   - pause: called after each page with the time it took, so that the sweep leaves room for others.
+    ///   - found: a row that is not what its last event says; a row once.
+    public func run(
+        pause: (Duration) async throws -> Void,
+        found: (_ type: String, _ id: String, _ kind: Finding.Kind) async throws -> Void
+    ) async throws { try await check.sweep(pause: pause, found: found) }
+}
+
 /// Compares every governed row with its last *after* in the log.
 struct GovernedCheck: Sendable {
     let database: any Database
@@ -27,6 +44,37 @@ struct GovernedCheck: Sendable {
         let types = try await database.read { try store.headTypes($0) }
         for type in types where catalog.entity(type) == nil {
             report.notes.append("Rows of the kind \(type) were not compared: this program does not know them.")
+        }
+    }
+
+    /// Looks at every governed row and says which are not what the log says, a row once.
+    /// - Parameter pause: called after each page with the time it took.
+    func sweep(
+        pause: (Duration) async throws -> Void,
+        found: (_ type: String, _ id: String, _ kind: Finding.Kind) async throws -> Void
+    ) async throws {
+        let store = store
+        for entity in catalog.entities.sorted(by: { $0.type < $1.type }) {
+            var cursor: String? = ""
+            var kept: [String: EventFacts] = [:]
+            while let after = cursor {
+                let start = ContinuousClock.now
+                let portion = try await database.read { [kept] in try Self.check(entity, after: after, kept, store, $0)
+                }
+                kept = portion.facts
+                cursor = portion.next
+                var said: Set<Substring> = []
+                for finding in portion.findings {
+                    // `table:id`, or `entity_head:type/id`.
+                    let separator: Character =
+                        finding.kind == .headEdited && finding.row?.hasPrefix("entity_head:") == true
+                        ? "/" : ":"
+                    guard let row = finding.row, let end = row.firstIndex(of: separator) else { continue }
+                    let id = row[row.index(after: end)...]
+                    if said.insert(id).inserted { try await found(entity.type, String(id), finding.kind) }
+                }
+                try await pause(ContinuousClock.now - start)
+            }
         }
     }
 

@@ -84,6 +84,10 @@ public struct AnyOperation: Sendable {
                     throw OperationError.preconditionFailed(current: found.version)
                 }
             }
+            // The noun is the target's; what runs without one is named for something else.
+            if target == nil, !Op.creates, Op.spec.noun == Op.Target.type {
+                throw OperationError.notFound("\(Op.spec.name) needs the \(Op.Target.type) it is done to.")
+            }
             let facts = try Op.gather(input, target, from: reader)
             let call = Call<Op>(
                 input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode, now: reader.now,
@@ -92,11 +96,7 @@ public struct AnyOperation: Sendable {
             do throws(Refusal) {
                 let plan = try Op.plan(call)
                 // Versions are raised here and nowhere else.
-                var changes = plan.also.map { change in
-                    var after = change.after
-                    after.version = (change.before?.version ?? 0) + 1
-                    return Change(before: change.before, after: after)
-                }
+                var changes = plan.also.map(\.versioned)
                 if var after = plan.after {
                     after.version = (target?.version ?? 0) + 1
                     changes.insert(Change(before: target, after: after), at: 0)
@@ -118,6 +118,15 @@ public struct AnyOperation: Sendable {
     }
 }
 
+/// A row as it stands in a governed table, readable or not.
+public struct StoredRow: Sendable {
+    public let row: Row
+    /// `nil` when the columns are none of an entity.
+    public let entity: (any Entity)?
+    /// Columns that are not as they would be stored.
+    public let edited: [String]
+}
+
 /// An entity type without its type: loading by id for verification and undo.
 public struct AnyEntityType: Sendable {
     public let type: String
@@ -128,7 +137,36 @@ public struct AnyEntityType: Sendable {
     public let page:
         @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [(entity: any Entity, edited: [String])]
 
+    /// One row, even when it can't be read as an entity.
+    public let stored: @Sendable (_ id: String, any Reader) throws -> StoredRow?
+    /// The entity whose document this is. Columns the document says nothing of, such as a secret, are taken from the
+    /// stored row. `nil` when the outcome would have another document.
+    public let restored: @Sendable (_ document: JSON, _ stored: Row?) -> (any Entity)?
+
     public init<E: Entity>(_ entity: E.Type) {
+        stored = { id, reader in
+            try reader.first(E.select([id], lock: false, reader.dialect)).map { row in
+                let entity = try? E(row)
+                return StoredRow(row: row, entity: entity, edited: entity?.columnsEdited(in: row) ?? [])
+            }
+        }
+        restored = { document, stored in
+            let names = E.columnNames
+            let values = names.map { name -> Value in
+                switch document[name] {
+                case nil: stored?[name] ?? .null
+                case .null: .null
+                case .bool(let value): Value(value)
+                case .int(let value): .int(value)
+                case .string(let text): Instant(exactly: text).map { .int($0.microseconds) } ?? .text(text)
+                case .decimal(let text): .text(text)
+                case .array, .object: .text(document[name]!.canonicalText)
+                }
+            }
+            guard let entity = try? E(Row(columns: ColumnIndex(names), values: values)), entity.document == document
+            else { return nil }
+            return entity
+        }
         type = E.type
         table = E.table
         idPrefix = E.idPrefix

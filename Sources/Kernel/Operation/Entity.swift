@@ -41,10 +41,36 @@ extension Entity {
 public struct Change: Sendable {
     public let before: (any Entity)?
     public let after: any Entity
+    /// Set where the row and the log disagree: the version the row really has.
+    private let stored: StoredVersion?
+
+    private enum StoredVersion: Sendable {
+        case absent
+        case version(Int64)
+    }
 
     public init(before: (any Entity)?, after: any Entity) {
         self.before = before
         self.after = after
+        stored = nil
+    }
+
+    /// Settles a row that is not what the log says: it is written with the version `after` has, whatever `before` was.
+    /// - Parameters:
+    ///   - before: what the event calls the state before: what the log said, or what the row was.
+    ///   - version: the version of the row that stands in the table; `nil` when there is none.
+    public init(settling before: (any Entity)?, after: any Entity, storedVersion version: Int64?) {
+        self.before = before
+        self.after = after
+        stored = version.map(StoredVersion.version) ?? .absent
+    }
+
+    /// The change with the next version, which is given here and nowhere else.
+    var versioned: Change {
+        guard stored == nil else { return self }
+        var after = after
+        after.version = (before?.version ?? 0) + 1
+        return Change(before: before, after: after)
     }
 
     public static func create(_ entity: any Entity) -> Change { Change(before: nil, after: entity) }
@@ -56,5 +82,11 @@ public struct Change: Sendable {
     public var id: String { after.id }
 
     /// The statements that carry this change out.
-    var statements: [Statement] { before.map { after.update(expecting: $0.version) } ?? after.insert() }
+    var statements: [Statement] {
+        switch stored {
+        case .version(let version): after.update(expecting: version)
+        case .absent: after.insert()
+        case nil: before.map { after.update(expecting: $0.version) } ?? after.insert()
+        }
+    }
 }

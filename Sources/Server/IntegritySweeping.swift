@@ -1,0 +1,45 @@
+import Consoles
+import Kernel
+import Logging
+import ServiceLifecycle
+import Store
+
+/// Compares the governed rows with the log while the server runs; of several servers one does.
+struct IntegritySweeping: Service {
+    let running: Running
+    let interval: Duration
+    let logger: Logger
+
+    func run() async {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await turn()
+                try? await Task.sleep(for: interval)
+            }
+        }
+    }
+
+    /// One sweep. What fails is tried again with the next.
+    func turn() async {
+        do {
+            guard let lease = try await running.leadership.acquire("integrity") else { return }
+            defer { Task { await lease.release() } }
+            // As long again as each page took: half of one core at most.
+            let sweep = DiscrepancySweep(store: SQLLogStore(), pipeline: running.pipeline)
+            let outcome = try await sweep.run { took in
+                try Task.checkCancellation()
+                try await Task.sleep(for: took)
+            }
+            if outcome.opened > 0 {
+                logger.error(
+                    "rows differ from the log", metadata: ["opened": "\(outcome.opened)", "page": "/discrepancies"])
+            }
+            if outcome.closed > 0 {
+                logger.notice("rows agree with the log again", metadata: ["closed": "\(outcome.closed)"])
+            }
+        } catch is CancellationError {
+        } catch {
+            logger.warning("the sweep of governed rows failed and is tried again", metadata: ["error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import Consoles
+import Kernel
+import Store
+import TestSupport
+import Testing
+
+/// Rows that somebody changes beside the log are found by the sweep, and settled through the pipeline.
+@Suite struct DiscrepancyTests {
+    private static func with(
+        _ kind: TestDatabase.Kind, _ body: (World, DiscrepancySweep) async throws -> Void
+    ) async throws {
+        let world = try await World.make(kind)
+        try await body(world, DiscrepancySweep(store: SQLLogStore(), pipeline: world.pipeline))
+        await world.close()
+    }
+
+    private static func open(_ world: World) async throws -> [Discrepancy] {
+        try await all(world).filter { $0.state == .open }
+    }
+
+    private static func all(_ world: World) async throws -> [Discrepancy] {
+        try await world.test.database.read {
+            try $0.query(Discrepancy.selectAll(after: "", limit: 100)).map(Discrepancy.init)
+        }
+    }
+
+    private static func settle(_ operation: String, _ id: String, _ reason: String, _ world: World) async throws {
+        try await world.run(operation, on: id, reason: reason)
+    }
+
+    private static func tenant(_ slug: String, _ world: World) async throws -> Tenant {
+        let row = try await world.test.database.read { try $0.first(TestQueries.tenant(slug: slug)) }
+        return try Tenant(try #require(row))
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a whole database has no case`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            let outcome = try await sweep.run()
+            #expect(outcome == .init())
+            #expect(try await Self.all(world).isEmpty)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an edit beside the log is named once, and put back`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            let before = try await Self.tenant("suspended", world)
+            try await world.test.tamper([
+                DiscrepancyTestQueries.set("status", "active", tenant: before.id),
+                DiscrepancyTestQueries.set("name_key", "somebody else", tenant: before.id),
+            ])
+            #expect(try await sweep.run() == .init(opened: 1))
+            #expect(try await sweep.run() == .init())
+            let found = try #require(try await Self.open(world).first)
+            #expect(found.rowType == "tenant" && found.rowID == before.id && found.kind == .edited)
+
+            try await Self.settle("discrepancy.restore", found.id, "unauthorised_change", world)
+            let after = try await Self.tenant("suspended", world)
+            #expect(after.status == .suspended && after.version == before.version + 1)
+            #expect(World.lasting(after.document) == World.lasting(before.document))
+            #expect(try await sweep.run() == .init())
+            #expect(try await Self.all(world).map(\.state) == [.restored])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an edit that was meant is adopted with the difference`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            let before = try await Self.tenant("active", world)
+            try await world.test.tamper([
+                DiscrepancyTestQueries.set("plan", "enterprise", tenant: before.id),
+                // Whoever edits by hand may set the version back, or ahead.
+                DiscrepancyTestQueries.set("version", 40, tenant: before.id),
+            ])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            let applied = try await world.run("discrepancy.adopt", on: found.id, reason: "authorised_maintenance")
+            let after = try await Self.tenant("active", world)
+            #expect(after.plan == "enterprise" && after.version == 41)
+            let event = try await world.test.database.read {
+                try $0.first(SQLRecords().sealedMembers(event: applied.eventID))?.json("members")
+            }
+            #expect(event?["changes.1.before"]?["value"]?["plan"] == "team")
+            #expect(event?["changes.1.after"]?["value"]?["plan"] == "enterprise")
+            #expect(try await sweep.run() == .init())
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a row that was removed is put back, and can't be adopted`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            let before = try await Self.tenant("archived", world)
+            try await world.test.tamper([DiscrepancyTestQueries.remove(tenant: before.id)])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            #expect(found.kind == .deleted)
+            await #expect(throws: OperationError.self) {
+                try await Self.settle("discrepancy.adopt", found.id, "emergency_fix", world)
+            }
+            try await Self.settle("discrepancy.restore", found.id, "mistake", world)
+            let after = try await Self.tenant("archived", world)
+            #expect(World.lasting(after.document) == World.lasting(before.document))
+            #expect(after.version == before.version + 1)
+            #expect(try await sweep.run() == .init())
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a row added beside the log has nothing to go back to`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            try await world.test.tamper([DiscrepancyTestQueries.grant("grt_forged", to: "stf_rogue")])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            #expect(found.rowType == "grant" && found.kind == .unlogged)
+            await #expect(throws: OperationError.self) {
+                try await Self.settle("discrepancy.restore", found.id, "unauthorised_change", world)
+            }
+            // Taken away by hand again.
+            try await world.test.tamper([DiscrepancyTestQueries.revoke("grt_forged")])
+            #expect(try await sweep.run() == .init(closed: 1))
+            #expect(try await Self.all(world).map(\.state) == [.vanished])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a secret that was changed can't be put back from a digest`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            try await world.test.tamper([DiscrepancyTestQueries.forgeWebhookSecrets])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            #expect(found.rowType == "webhook")
+            do {
+                try await Self.settle("discrepancy.restore", found.id, "unauthorised_change", world)
+                Issue.record("a secret came from nowhere")
+            } catch OperationError.conflict(let sentence, _) {
+                #expect(sentence.contains("secret"))
+            }
+        }
+    }
+
+    /// What makes putting back possible for every kind of row: a document is enough to write it again.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `every governed row can be made from its document and its secrets`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, _ in
+            for type in world.catalog.entities {
+                let rows = try await world.test.database.read { reader in
+                    try type.page("", 50, reader).map { ($0.entity, try type.stored($0.entity.id, reader)) }
+                }
+                for (entity, stored) in rows {
+                    let made = type.restored(entity.document, stored?.row)
+                    #expect(made?.values == entity.values, "\(type.type) \(entity.id)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a wrong pointer is found and set right by keeping the row`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            let tenant = try await Self.tenant("suspended", world)
+            try await world.test.tamper([DiscrepancyTestQueries.pointElsewhere(of: tenant.id)])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            #expect(found.rowID == tenant.id)
+            try await Self.settle("discrepancy.adopt", found.id, "data_repair", world)
+            #expect(try await sweep.run() == .init())
+        }
+    }
+}
