@@ -343,6 +343,13 @@ enum AuditPages {
                     el("p", .class("small muted")) {
                         "The receipt holds the path to a signed checkpoint; it can be checked without this server."
                     }
+                    el(
+                        "p", .class("row small"), Attribute("hidden"),
+                        Attribute("data-receipt", "/api/v1/audit-events/\(event.row.id)/receipt")
+                    ) {
+                        el("button", .class("btn btn--small"), .type("button")) { "Check it in this browser" }
+                        el("span", Attribute("role", "status"), Attribute("data-verdict")) { Node.none }
+                    }
                 } else {
                     el("p") { "Recorded; the log takes it in within a second. Load the page again to see its place." }
                 }

@@ -31,11 +31,16 @@ extension StaffAPI {
             signed(.get, "/audit-events/{id}/receipt", cookieDownload: true) { exchange, signed in
                 let id = exchange.parameters["id"] ?? ""
                 try await context.pipeline.read("audit.view", by: signed.caller) { reader in
+                    guard Identifier.isValid(id, prefix: "evt") else {
+                        throw OperationError.notFound("There is no event \(id.prefix(60)).")
+                    }
                     // What was typed into the address never reaches the log: only an event that exists is named there.
-                    guard Identifier.isValid(id, prefix: "evt"),
-                        try reader.first(context.pipeline.records.event(id)) != nil
-                    else { throw OperationError.notFound("There is no event \(id.prefix(60)).") }
-                    return ((), Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]))
+                    let isThere = try reader.first(context.pipeline.records.event(id)) != nil
+                    return (
+                        (),
+                        isThere
+                            ? Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]) : nil
+                    )
                 }
                 var response = Response.json(try await context.log.receipt(event: id, wait: .seconds(2)))
                 response.headers[.contentDisposition] = "attachment; filename=\"\(Self.fileName(id)).receipt.json\""

@@ -208,7 +208,139 @@ function startTimes() {
   if (moving.length > 0) setInterval(refresh, 15000);
 }
 
+// A receipt is checked here, with nothing but the log's public key: signature, path to the signed root, sealed values.
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+const base64Of = (bytes) => btoa(String.fromCharCode(...bytes));
+const textBytes = (text) => new TextEncoder().encode(text);
+const sameBytes = (a, b) => a.length === b.length && a.every((byte, index) => byte === b[index]);
+
+async function sha256(...parts) {
+  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let end = 0;
+  for (const part of parts) { all.set(part, end); end += part.length; }
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", all));
+}
+
+// RFC 8785: JSON.stringify writes numbers and strings as it demands; members are sorted by UTF-16 units.
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
+}
+
+// C2SP signed-note and tlog-checkpoint, Ed25519.
+async function openCheckpoint(note, key) {
+  const [name, id, ...rest] = key.trim().split("+");
+  // Base 64 has a plus too.
+  const encoded = rest.join("+");
+  const raw = bytesOf(encoded);
+  if (raw[0] !== 1 || raw.length !== 33) throw new Error("the log’s key is of another kind");
+  const end = note.indexOf("\n\n") + 1;
+  const text = note.slice(0, end);
+  const line = note.slice(end + 1).split("\n").find((signature) => signature.startsWith(`— ${name} `));
+  if (end === 0 || !line) throw new Error("the checkpoint is not signed by this log");
+  const signature = bytesOf(line.split(" ")[2]);
+  const hex = [...signature.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const imported = await crypto.subtle.importKey("raw", raw.slice(1), "Ed25519", false, ["verify"]);
+  if (hex !== id || !await crypto.subtle.verify("Ed25519", imported, signature.slice(4), textBytes(text))) {
+    throw new Error("the checkpoint’s signature is not the log’s");
+  }
+  const [origin, size, root] = text.split("\n");
+  if (origin !== name) throw new Error("the checkpoint is of another log");
+  return { size: Number(size), root: bytesOf(root) };
+}
+
+// RFC 9162, 2.1.3.2.
+async function rootOf(hash, index, size, proof) {
+  let [node, last, root] = [index, size - 1, hash];
+  for (const step of proof) {
+    if (last === 0) throw new Error("the path is too long");
+    if (node % 2 === 1 || node === last) {
+      root = await sha256([1], step, root);
+      while (node % 2 === 0 && node !== 0) { node = Math.floor(node / 2); last = Math.floor(last / 2); }
+    } else {
+      root = await sha256([1], root, step);
+    }
+    node = Math.floor(node / 2);
+    last = Math.floor(last / 2);
+  }
+  if (last !== 0) throw new Error("the path is too short");
+  return root;
+}
+
+async function checkReceipt(receipt, key) {
+  const leaf = bytesOf(receipt.leaf);
+  const signed = await openCheckpoint(receipt.checkpoint, key);
+  if (signed.size !== receipt.size) throw new Error("receipt and checkpoint are of different sizes");
+  const root = await rootOf(await sha256([0], leaf), receipt.index, receipt.size, receipt.proof.map(bytesOf));
+  if (!sameBytes(root, signed.root)) throw new Error("the path does not lead from the event to the signed root");
+  const event = JSON.parse(new TextDecoder().decode(leaf));
+  const commitments = { ...event.sealed };
+  (event.changes ?? []).forEach((change, index) => {
+    for (const side of ["before", "after"]) if (change[side]) commitments[`changes.${index}.${side}`] = change[side];
+  });
+  for (const [name, member] of Object.entries(receipt.sealed ?? {})) {
+    const commitment = base64Of(await sha256(bytesOf(member.salt), textBytes(canonical(member.value))));
+    if (commitment !== commitments[name]) throw new Error(`the sealed ${name} is not what the event commits to`);
+  }
+  return Object.keys(receipt.sealed ?? {}).length;
+}
+
+// The key comes from the server that is being checked: what this browser saw first is remembered, and another is said.
+function rememberedKey(key) {
+  const [name, id] = key.trim().split("+");
+  const known = JSON.parse(localStorage.getItem(`log ${name}`) ?? "null");
+  if (known && known.key !== key.trim()) return { changed: true, id };
+  if (!known) localStorage.setItem(`log ${name}`, JSON.stringify({ key: key.trim(), since: new Date().toISOString() }));
+  return { id, since: known?.since.slice(0, 10) };
+}
+
+function startProofs() {
+  for (const place of document.querySelectorAll("[data-receipt]")) {
+    if (!globalThis.crypto?.subtle) continue;
+    place.hidden = false;
+    const [button, verdict] = [place.querySelector("button"), place.querySelector("[data-verdict]")];
+    const show = (name, word, text) => {
+      const badge = document.createElement("span");
+      badge.className = name;
+      badge.textContent = word;
+      verdict.replaceChildren(badge, text ? ` ${text}` : "");
+    };
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      show("muted", "Checking");
+      try {
+        const [receipt, key] = await Promise.all(["", "/log/key"].map(async (path) => {
+          const answer = await fetch(path || place.dataset.receipt);
+          if (!answer.ok) throw new TypeError((await answer.json().catch(() => null))?.detail ?? `the server answered ${answer.status}`);
+          return path ? answer.text() : answer.json();
+        }));
+        const start = performance.now();
+        const values = await checkReceipt(receipt, key);
+        const took = Math.max(1, Math.round(performance.now() - start));
+        const known = rememberedKey(key);
+        if (known.changed) {
+          show("proof proof--bad", "Another key",
+            `The proof holds with the log’s key ${known.id}, which is not the one this browser knew. Ask why.`);
+        } else {
+          show("proof", "Proof holds", `#${receipt.index} of ${receipt.size}, ${values} sealed values, checked here in ${took} ms; `
+            + `key ${known.id}${known.since ? `, known since ${known.since}` : ", seen for the first time"}`);
+        }
+      } catch (error) {
+        // An answer that did not come says nothing about the proof.
+        if (error instanceof TypeError || error.name === "NotSupportedError") {
+          show("muted", "This could not be checked here:", error.message);
+        } else {
+          show("proof proof--bad", "Proof fails", error.message);
+        }
+      }
+      button.disabled = false;
+    });
+  }
+}
+
 startCopying();
+startProofs();
 startTheme();
 startMenus();
 startTimes();

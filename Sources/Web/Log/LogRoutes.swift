@@ -9,6 +9,9 @@ struct LogRoutes: Sendable {
     let context: WebContext
     init(_ context: WebContext) { self.context = context }
 
+    /// The public key, also on the staff listener: a browser there checks receipts by itself.
+    var key: Route { Route(.get, "/log/key", .api) { _ in .text(context.log.verifierKey + "\n") } }
+
     func routes() -> [Route] {
         [
             Route(.get, "/log/checkpoint", .api) { exchange in
@@ -22,7 +25,7 @@ struct LogRoutes: Sendable {
                     return response
                 }
             },
-            Route(.get, "/log/key", .api) { _ in .text(context.log.verifierKey + "\n") },
+            key,
             Route(.get, "/log/tile/entries/{path...}", .api) { exchange in
                 let signed = try await StaffAPI(context).authenticate(exchange, cookieDownload: false)
                 guard let path = TilePath("entries/" + (exchange.parameters["path"] ?? "")) else {

@@ -46,7 +46,7 @@ public struct Listeners: Sendable {
         case .staff:
             let api = StaffAPI(context)
             let console = StaffConsole(context)
-            routes += api.routes() + console.routes()
+            routes += api.routes() + console.routes() + [LogRoutes(context).key]
             errorPage = { await console.errorPage($0, $1) }
         case .auditor: routes += LogRoutes(context).routes()
         case .runtime: break
