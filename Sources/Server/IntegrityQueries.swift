@@ -10,4 +10,12 @@ enum IntegrityQueries {
                 .map { try $0.string("integrity_check") }.filter { $0 != "ok" }
         }
     }
+
+    /// How many tables a PostgreSQL database has.
+    static func tableCount(_ database: any Database) async throws -> Int64 {
+        try await database.read { reader in
+            try reader.first(Statement("SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'"))?.int("n")
+                ?? 0
+        }
+    }
 }

@@ -14,5 +14,5 @@ let status = await PosternCommand.run(
         catalog: Deployment.catalog,
         installation: ServerInstallation(
             environment: environment, terminal: terminal, program: Swift.CommandLine.arguments.first ?? "postern"),
-        environment: environment, terminal: terminal))
+        environment: environment, terminal: terminal, documents: Documents.all))
 exit(status.rawValue)

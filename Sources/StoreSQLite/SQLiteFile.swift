@@ -17,4 +17,32 @@ public enum SQLiteFile {
             throw StoreError.other("\(path) is not a database that can be read: \(error)")
         }
     }
+
+    /// Writes a copy of one moment to a new file, while others read and write.
+    /// - Throws: `StoreError`.
+    public static func copy(from path: String, to target: String) throws {
+        do {
+            // Outside a transaction, as VACUUM must be. A connection that only reads would not recover the WAL of a server
+            // that ended hard.
+            try DatabaseQueue(path: path).writeWithoutTransaction { connection in
+                try connection.execute(sql: "VACUUM INTO ?", arguments: [target])
+            }
+        } catch {
+            throw StoreError.other("\(path) can't be copied to \(target): \(error)")
+        }
+    }
+
+    /// What the database's own check finds wrong, a line each.
+    /// - Throws: `StoreError` when the file can't be read at all.
+    public static func damage(at path: String) throws -> [String] {
+        var configuration = Configuration()
+        configuration.readonly = true
+        do {
+            return try DatabaseQueue(path: path, configuration: configuration).read { connection in
+                try String.fetchAll(connection, sql: "PRAGMA integrity_check(20)").filter { $0 != "ok" }
+            }
+        } catch {
+            throw StoreError.other("\(path) can't be checked: \(error)")
+        }
+    }
 }

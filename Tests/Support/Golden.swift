@@ -1,14 +1,14 @@
 import Foundation
 import Testing
 
-/// Files under `Golden/`: what was reviewed, and what a test compares with.
+/// Files under `Golden/`, and documents that are made: what was reviewed, and what a test compares with.
 public enum Golden {
     /// Compares text with a file, or writes it when `POSTERN_GOLDEN=write`.
     public static func expect(
-        _ name: String, _ text: String, sourceLocation: SourceLocation = #_sourceLocation
+        _ name: String, _ text: String, in folder: String = "Golden", sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("Golden/\(name)")
+            .deletingLastPathComponent().appendingPathComponent("\(folder)/\(name)")
         if ProcessInfo.processInfo.environment["POSTERN_GOLDEN"] == "write" {
             try FileManager.default.createDirectory(
                 at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
@@ -22,7 +22,7 @@ public enum Golden {
         #expect(
             stored == text,
             """
-            Golden/\(name) differs:
+            \(folder)/\(name) differs:
             \(difference.joined(separator: "\n"))
             If this is meant, write it again with: POSTERN_GOLDEN=write swift test
             """, sourceLocation: sourceLocation)

@@ -84,6 +84,8 @@ private struct NoInstallation: Installation {
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String { throw refuse() }
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult { throw refuse() }
     func prune(into folder: String?) async throws -> PruneResult { throw refuse() }
+    func backUp(to path: String) async throws -> String { throw refuse() }
+    func restore(from path: String, replacing: Bool) async throws -> String { throw refuse() }
     func openSuccessor(origin: String) async throws -> String { throw refuse() }
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult { throw refuse() }
 }

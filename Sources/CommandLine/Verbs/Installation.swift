@@ -19,6 +19,10 @@ public protocol Installation: Sendable {
     func prune(into folder: String?) async throws -> PruneResult
     /// Opens a new log after one that can't be continued.
     func openSuccessor(origin: String) async throws -> String
+    /// Writes the database to a file that is not there yet; answers what was written.
+    func backUp(to path: String) async throws -> String
+    /// Puts a backup in the database's place; answers how its log stands to the published checkpoints.
+    func restore(from path: String, replacing: Bool) async throws -> String
     func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult
 }
 
@@ -118,17 +122,21 @@ public struct Invocation: Sendable {
     public let installation: any Installation
     public let environment: [String: String]
     public let terminal: Terminal
+    /// Documents made from the declarations, by name.
+    public let documents: [String: @Sendable (Catalog) -> String]
     public let transport: @Sendable (_ server: String) -> any Transport
     public var credentials: CredentialFile { CredentialFile(environment: environment) }
 
     public init(
         catalog: Catalog, installation: any Installation, environment: [String: String], terminal: Terminal,
+        documents: [String: @Sendable (Catalog) -> String] = [:],
         transport: (@Sendable (_ server: String) -> any Transport)? = nil
     ) {
         self.catalog = catalog
         self.installation = installation
         self.environment = environment
         self.terminal = terminal
+        self.documents = documents
         self.transport = transport ?? { HTTPTransport(server: $0) }
     }
 

@@ -17,7 +17,7 @@ public struct PosternCommand: AsyncParsableCommand {
                     subcommands: [
                         ServeCommand.self, DemoCommand.self, MigrateCommand.self, DoctorCommand.self,
                         ImportCommand.self,
-                        VerifyCommand.self, DocsCommand.self,
+                        VerifyCommand.self, BackupCommand.self, RestoreCommand.self, DocsCommand.self,
                     ]),
                 CommandGroup(
                     name: "Signing in", subcommands: [LoginCommand.self, LogoutCommand.self, WhoAmICommand.self]),

@@ -169,10 +169,66 @@ struct VerifyCommand: AsyncParsableCommand {
     func run() async throws { try await options.run() }
 }
 
+struct BackupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup", abstract: "Write the database to a file, while the server runs.",
+        discussion: """
+            An embedded database is copied as it is at one moment; PostgreSQL is dumped by pg_dump, as the owner. Keys and \
+            checkpoints.log are not in the file: keep them elsewhere.
+            """)
+    @Argument(help: "The file; it must not be there yet.") var file: String
+    func run() async throws {
+        Invocation.current.terminal.print(try await Invocation.current.installation.backUp(to: file))
+    }
+}
+
+struct RestoreCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore", abstract: "Put a backup in the database's place.",
+        discussion: """
+            Stop the server first. An embedded database that is there is moved aside with --replace; on PostgreSQL the database \
+            must be empty. Says how many entries of the log are lost when a newer checkpoint was published.
+            """)
+    @Argument(help: "A file that postern backup wrote.") var file: String
+    @Flag(help: "Move the embedded database that is there aside.") var replace = false
+    func run() async throws {
+        Invocation.current.terminal.print(
+            try await Invocation.current.installation.restore(from: file, replacing: replace))
+    }
+}
+
 struct DocsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "docs", abstract: "Print documents made from the declarations.",
-        subcommands: [SettingsReference.self, CommandsReference.self])
+        subcommands: [
+            SettingsReference.self, CommandsReference.self, BackofficeApp.self, RolesAndPermissions.self,
+            AuditLogSpec.self,
+        ])
+
+    /// One of those that the consoles make.
+    private static func print(_ name: String) {
+        let invocation = Invocation.current
+        invocation.terminal.write(invocation.documents[name]?(invocation.catalog) ?? "")
+    }
+
+    struct BackofficeApp: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "backoffice-app", abstract: "docs/saas/backoffice-app.md: every operation and read.")
+        func run() { DocsCommand.print("backoffice-app") }
+    }
+
+    struct RolesAndPermissions: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "roles-and-permissions",
+            abstract: "docs/saas/roles-and-permissions.md: who may do what, and who co-signs.")
+        func run() { DocsCommand.print("roles-and-permissions") }
+    }
+
+    struct AuditLogSpec: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "audit-log-spec", abstract: "docs/saas/audit-log-spec.md: the format of the log.")
+        func run() { DocsCommand.print("audit-log-spec") }
+    }
 
     struct SettingsReference: ParsableCommand {
         static let configuration = CommandConfiguration(
