@@ -23,6 +23,13 @@ extension Entity {
         ]
     }
 
+    /// Inserts all of them at once.
+    public static func load(_ entities: [Self]) -> RowLoad {
+        var rows = RowLoad(table, columns: columns, reserving: entities.count)
+        for entity in entities { rows.append(entity.values) }
+        return rows
+    }
+
     /// Writes this row over the one with version `expecting`.
     public func update(expecting version: Int64) -> [Statement] {
         let places = Self.columnNames.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
