@@ -49,8 +49,11 @@ public final class World: Sendable {
     }
 
     /// - Parameter populated: false for the schema and the policy alone, without people or customers.
-    public static func make(_ kind: TestDatabase.Kind, populated: Bool = true) async throws -> World {
-        let world = try World(try await TestDatabase.make(kind))
+    /// - Parameter recorder: hears of every statement.
+    public static func make(
+        _ kind: TestDatabase.Kind, populated: Bool = true, recorder: StatementRecorder? = nil
+    ) async throws -> World {
+        let world = try World(try await TestDatabase.make(kind, recorder: recorder))
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         return world

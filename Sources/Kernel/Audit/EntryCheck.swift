@@ -19,11 +19,14 @@ struct NamingSum: Sendable, Equatable {
 
     mutating func add(_ type: String, _ id: String, _ event: String, key: [UInt8]) {
         var hasher = SHA256()
-        hasher.update(data: key)
+        var text: [UInt8] = []
+        text.reserveCapacity(key.count + 128)
+        text += key
         for part in [type, id, event] {
-            hasher.update(data: Array(part.utf8))
-            hasher.update(data: [0])
+            text += part.utf8
+            text.append(0)
         }
+        text.withUnsafeBytes { hasher.update(bufferPointer: $0) }
         let (first, second) = hasher.finalize().withUnsafeBytes {
             ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         }
