@@ -25,7 +25,7 @@ function request()
 end
 
 function response(status, _, body)
-  if status ~= 200 then
+  if status ~= 200 and status ~= 303 then
     wrong = wrong + 1
     if example == "" then example = status .. " " .. string.sub(string.gsub(body, '[\\"\n]', "'"), 1, 300) end
   end

@@ -40,11 +40,19 @@ class Postern:
         self.server.start(seconds=300)
         # Any may read; of each as many sessions as make sixteen.
         able = [p for p in self.server.people() if {"security", "super_admin"} & set(p["roles"])][:3]
-        self.people = [self.server.sign_in(p) for p in able]
+        self.people = [self.sign_in(p) for p in able]
         while len(self.people) < SESSIONS:
             # A code works once, so that a person's next session takes half a minute: they share what there is.
             self.people.append(self.people[len(self.people) % len(able)])
         (HOME / "tokens.txt").write_text("\n".join(p.session["token"] for p in self.people) + "\n")
+
+    def sign_in(self, person):
+        """A part of the bench that ran just before may have used this half minute's code."""
+        try:
+            return self.server.sign_in(person)
+        except AssertionError:
+            time.sleep(31)
+            return self.server.sign_in(person)
 
     @property
     def person(self):
@@ -95,7 +103,8 @@ class Postern:
         headers = {"User-Agent": "postern-e2e", "Cookie": f"{COOKIE}={self.person.session['token']}"}
         for name, (pages, apis) in self.paths.items():
             page = httpx.get(f"http://127.0.0.1:{self.server.staff_port}{pages[0]}", headers=headers)
-            assert page.status_code == 200 and "</html>" in page.text, (name, pages[0], page.status_code, page.text[:300])
+            # A search that finds exactly one tenant leads to it.
+            assert page.status_code == 303 or page.status_code == 200 and "</html>" in page.text, (name, pages[0], page.status_code, page.text[:300])
             answer = self.person.get(apis[0])
             assert answer.status_code == 200, (name, answer.text)
             found = answer.json()

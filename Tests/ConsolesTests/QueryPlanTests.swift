@@ -150,7 +150,9 @@ import Testing
         let size = try Checkpoint(note: note, key: key.verifier).size
         _ = try await published.tile(level: 0, index: 0, width: Int(min(255, size)))
         _ = try await published.entries(index: 0, width: Int(min(255, size)))
-        let event = try await test.database.read { try $0.first(Statement("SELECT id FROM events ORDER BY id LIMIT 1")) }
+        let event = try await test.database.read { reader in
+            try reader.first(Statement("SELECT id FROM events ORDER BY id LIMIT 1"))
+        }
         _ = try await published.receipt(event: try event?.string("id") ?? "", wait: .seconds(1))
         var ofTenant = EventFilter()
         ofTenant.tenant = "ten_1"

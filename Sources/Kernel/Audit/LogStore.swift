@@ -128,6 +128,8 @@ public protocol LogStore: Sendable {
     /// Stored leaf hashes in order; fewer when some are missing.
     func leafHashes(_ range: Range<Int64>, _ reader: any Reader) throws -> [(index: Int64, hash: [UInt8])]
     func tiles(level: Int, _ range: Range<Int64>, _ reader: any Reader) throws -> [(index: Int64, hashes: [UInt8])]
+    /// Those of some tiles that are stored, in no order.
+    func tiles(level: Int, _ indexes: [Int64], _ reader: any Reader) throws -> [(index: Int64, hashes: [UInt8])]
     func tileCount(level: Int, _ reader: any Reader) throws -> Int64
     func leaves(_ range: Range<Int64>, _ reader: any Reader) throws -> [[UInt8]]
     /// An event and its index, `nil` index while it waits.

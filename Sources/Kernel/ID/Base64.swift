@@ -58,6 +58,28 @@ public enum Base64 {
     private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let url = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
+    /// Writes what `encode` answers to the end of `out`.
+    static func append(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
+        standard.withUnsafeBufferPointer { alphabet in
+            var index = 0
+            while index + 3 <= bytes.count {
+                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+                out.append(alphabet[Int(group >> 18)])
+                out.append(alphabet[Int(group >> 12 & 63)])
+                out.append(alphabet[Int(group >> 6 & 63)])
+                out.append(alphabet[Int(group & 63)])
+                index += 3
+            }
+            guard index < bytes.count else { return }
+            let second = index + 1 < bytes.count ? UInt32(bytes[index + 1]) << 8 : 0
+            let group = UInt32(bytes[index]) << 16 | second
+            out.append(alphabet[Int(group >> 18)])
+            out.append(alphabet[Int(group >> 12 & 63)])
+            out.append(index + 1 < bytes.count ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
+            out.append(UInt8(ascii: "="))
+        }
+    }
+
     private static func encode(_ bytes: [UInt8], _ alphabet: [UInt8], padding: Bool) -> String {
         String(unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { out in
             var end = 0
