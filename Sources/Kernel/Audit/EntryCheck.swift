@@ -170,8 +170,10 @@ struct EntryCheck {
             leaf["target"]?["id"]?.string, leaf["request_id"]?.string, leaf["operation_id"]?.string,
             leaf["approval_id"]?.string, leaf["linked"]?.string, leaf["retention_class"]?.string,
         ]
-        var wrong = zip(StoredEvent.projectionNames, zip(event.projections, expected))
-            .filter { differ($0.1.0, $0.1.1) }.map(\.0)
+        var wrong: [String] = []
+        for position in expected.indices where differ(event.projections[position], expected[position]) {
+            wrong.append(StoredEvent.projectionNames[position])
+        }
         if differ(event.id, leaf["id"]?.string) { wrong.append("id") }
         if leaf["at"]?.string.flatMap(Instant.init(exactly:))?.microseconds != event.at { wrong.append("at") }
         if !wrong.isEmpty {
