@@ -5,7 +5,6 @@ PostgreSQL: the statements are taken from the database's own log of one suspensi
 texts through Python's sqlite3. Server and peer run in turns on the same machine; what counts are the ratios."""
 import json
 import os
-import platform
 import re
 import shutil
 import sqlite3
@@ -17,43 +16,10 @@ import time
 import checker
 import postern
 import psycopg
+from machine import HERE, RUNS, SECONDS, machine, median, process_cpu, say, spread, tree_cpu, write_section
 
-HERE = postern.ROOT / "Benchmarks"
-RUNS = int(os.environ.get("RUNS", "3"))
-SECONDS = int(os.environ.get("SECONDS_PER_RUN", "8"))
 TENANTS = int(os.environ.get("TENANTS", "30000"))
 CLIENTS = (1, 16)
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def say(text):
-    print(time.strftime("%H:%M:%S ") + text, flush=True)
-
-
-# ---- CPU ---------------------------------------------------------------------------------------------------
-
-
-def process_cpu(pid):
-    """CPU seconds of one process."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def tree_cpu(pid):
-    """CPU seconds of a process, its children and those that ended."""
-    total, todo = 0, [pid]
-    while todo:
-        one = todo.pop()
-        try:
-            with open(f"/proc/{one}/stat") as f:
-                total += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
-            for task in os.listdir(f"/proc/{one}/task"):
-                with open(f"/proc/{one}/task/{task}/children") as f:
-                    todo += map(int, f.read().split())
-        except FileNotFoundError:
-            continue
-    return total / TICK
 
 
 # ---- the server under load -----------------------------------------------------------------------------------
@@ -372,15 +338,6 @@ def raw_sqlite(path, statements, bind, tenants, seconds, group):
 # ---- the report --------------------------------------------------------------------------------------------------
 
 
-def median(runs, name):
-    return statistics.median(run[name] for run in runs)
-
-
-def spread(runs):
-    rates = [run["rate"] for run in runs]
-    return f"{statistics.median(rates):,.0f} ({min(rates):,.0f}..{max(rates):,.0f})"
-
-
 def rows(title, peer_title, results, peers, has_database):
     out = []
     for clients in CLIENTS:
@@ -398,25 +355,11 @@ def rows(title, peer_title, results, peers, has_database):
     return out
 
 
-def version(*command):
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()[0]
+def report(tables, statements):
+    write_section("One audited mutation", f"""
+    TENANTS={TENANTS} bin/bench mutation
 
-
-def report(tables, statements, debug):
-    memory = int(re.search(r"MemTotal:\s+(\d+)", open("/proc/meminfo").read()).group(1)) / 2**20
-    text = f"""# Benchmarks
-
-    TENANTS={TENANTS} bin/bench
-
-takes {RUNS} runs of {SECONDS} s for each line, server and peer in turns, with the load generator on the same {os.cpu_count()} cores;
-medians are shown, with the slowest and the fastest run. Requests per second depend on what else the machine does: the **ratio**
-(median over the paired runs of server rate / peer rate) and the CPU per request carry over, the rest does not.
-
-{"**Taken with a debug build: only a rehearsal.**" + chr(10) if debug else ""}Machine: {os.cpu_count()} cores, {memory:.0f} GiB memory, Linux {platform.release().split("-")[0]};
-{version("postgres" if shutil.which("postgres") else postern.postgres_tool("postgres"), "--version")}, SQLite {sqlite3.sqlite_version},
-{version("wrk", "-v").split(" Copyright")[0]}. {TENANTS:,} tenants.
-
-## One audited mutation
+{RUNS} runs of {SECONDS} s for each line; medians, with the slowest and the fastest run. {machine()} {TENANTS:,} tenants.
 
 `POST /api/v1/tenants/ID/suspend` and, block by block, `/restore`, on tenants scattered over the table: session, permission, step-up,
 idempotency key, row lock, plan, approval rules, the change, the event with its sealed members, the pending leaf, the history, the outbox row
@@ -433,20 +376,11 @@ sequence. The peer on SQLite is the same texts through Python's `sqlite3` (WAL, 
 
 For SQLite the peer's p50 and p99 are those of a commit. CPU is user and system time of the `postern` process, and of all PostgreSQL processes,
 per request. "Not 200" are refusals (409) where a run came round to tenants it had changed before; they are not counted as work.
-
-## Crashes
-
-`bin/bench crash 200` kills the server 200 times under load on each database and has the independent checker look at the data
-(`e2e/checker.py`); `bin/test` does it 10 times.
-"""
-    path = postern.ROOT / "docs/benchmarks.md"
-    path.write_text(text)
-    say(f"wrote {path}")
+""")
 
 
 def main():
     home = postern.temporary_directory("bench")
-    debug = "debug" in str(postern.BINARY.resolve())
     tables, servers, clusters = [], [], []
     try:
         # PostgreSQL
@@ -503,7 +437,7 @@ def main():
         tables += rows("Postern on SQLite", "its statements alone", ours, theirs, False)
         bench.stop()
         servers.remove(bench)
-        report(tables, len(transaction), debug)
+        report(tables, len(transaction))
     finally:
         for bench in servers:
             bench.server.kill()

@@ -83,8 +83,10 @@ class Cluster:
         if os.geteuid() == 0:
             shutil.chown(self.home, "postgres")
             self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        self.run(postgres_tool("initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                 "--locale=C.UTF-8", "--no-sync")
+        # One that was kept is taken up again.
+        if not (self.data / "PG_VERSION").exists():
+            self.run(postgres_tool("initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                     "--locale=C.UTF-8", "--no-sync")
         self.options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.home} " \
                        "-c max_connections=200"
 

@@ -25,9 +25,10 @@ struct Running: Sendable {
     /// - Parameters:
     ///   - clock: what the database's `now` is instead of its own clock.
     ///   - makesKeys: makes missing keys, for a database without a log.
+    ///   - statementTimeout: how long one statement may take, instead of a request's limit.
     /// - Throws: `CommandFailure` with what to do, when the database is away, needs migrations, or must not be served.
     static func open(
-        _ deployment: Deployment, clock: Clock? = nil, makesKeys: Bool = false
+        _ deployment: Deployment, clock: Clock? = nil, makesKeys: Bool = false, statementTimeout: Span? = nil
     ) async throws(CommandFailure) -> Running {
         var storage = deployment.storage
         do {
@@ -35,7 +36,7 @@ struct Running: Sendable {
             if case .sqlite(let path) = storage, !FileManager.default.fileExists(atPath: path) {
                 throw CommandFailure(.refused, "There is no database at \(path) yet. Run: postern migrate")
             }
-            let (database, leadership) = try storage.open(clock: clock)
+            let (database, leadership) = try storage.open(clock: clock, statementTimeout: statementTimeout)
             do {
                 let pending = try await Migrator.pending(database)
                 guard pending.isEmpty else {

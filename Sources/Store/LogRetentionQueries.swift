@@ -45,7 +45,8 @@ extension SQLLogStore {
                 AND (e.at, e.id) > ($\(values.count - 2), $\(values.count - 1))
             ORDER BY e.at, e.id LIMIT $\(values.count)
             """, values)
-        return try reader.query(statement).map(entry)
+        var places: StoredEvent.Places?
+        return try reader.query(statement).map { try entry($0, &places) }
     }
 
     public func heads(_ wanted: [EntityNaming], _ reader: any Reader) throws -> Set<EntityNaming> {

@@ -121,6 +121,13 @@ public struct SQLLogStore: LogStore {
         ).map { (try $0.int("n"), try $0.bytes("hashes")) }
     }
 
+    public func tiles(
+        level: Int, _ indexes: [Int64], _ reader: any Reader
+    ) throws -> [(index: Int64, hashes: [UInt8])] {
+        let sql = "SELECT n, hashes FROM log_tile WHERE level = \(level) AND n IN ({list})"
+        return try Self.rows(sql, indexes, reader) { [.int($0)] }.map { (try $0.int("n"), try $0.bytes("hashes")) }
+    }
+
     public func tileCount(level: Int, _ reader: any Reader) throws -> Int64 {
         try reader.first(Statement("SELECT count(*) AS n FROM log_tile WHERE level = $1", [.int(Int64(level))]))?.int(
             "n") ?? 0

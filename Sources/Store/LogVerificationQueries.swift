@@ -9,13 +9,17 @@ extension SQLLogStore {
             FROM log_leaf l LEFT JOIN events e ON e.id = l.event_id LEFT JOIN sealed s ON s.event_id = l.event_id
             WHERE l.idx >= $1 AND l.idx < $2 ORDER BY l.idx
             """, [.int(range.lowerBound), .int(range.upperBound)])
-        try reader.forEach(statement) { try body(try entry($0)) }
+        var places: StoredEvent.Places?
+        try reader.forEach(statement) { try body(try entry($0, &places)) }
     }
 
-    func entry(_ row: Row) throws -> StoredEntry {
-        StoredEntry(
+    /// - Parameter places: those of the row before; they are the same for all rows of an answer.
+    func entry(_ row: Row, _ places: inout StoredEvent.Places?) throws -> StoredEntry {
+        let known = try places.flatMap { $0.columns === row.columns ? $0 : nil } ?? StoredEvent.Places(row.columns)
+        places = known
+        return StoredEntry(
             index: try row.int("idx"), eventID: try row.string("event_id"), hash: try row.bytes("hash"),
-            event: row["id"] == .null ? nil : try StoredEvent(row), sealed: try row.optionalString("members"))
+            event: row["id"] == .null ? nil : try StoredEvent(row, known), sealed: try row.optionalString("members"))
     }
 
     public func events(_ ids: [String], _ reader: any Reader) throws -> [String: StoredEvent] {
@@ -129,6 +133,7 @@ extension SQLLogStore {
             conditions.append("(e.at, e.id) > ($\(values.count - 1), $\(values.count))")
         }
         values.append(.int(Int64(limit)))
+        var places: StoredEvent.Places?
         return try reader.query(
             Statement(
                 """
@@ -136,6 +141,6 @@ extension SQLLogStore {
                 FROM events e JOIN log_leaf l ON l.event_id = e.id LEFT JOIN sealed s ON s.event_id = e.id
                 WHERE \(conditions.joined(separator: " AND ")) ORDER BY e.at, e.id LIMIT $\(values.count)
                 """, values)
-        ).map(entry)
+        ).map { try entry($0, &places) }
     }
 }

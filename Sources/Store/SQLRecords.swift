@@ -7,24 +7,15 @@ public struct SQLRecords: Records {
     // MARK: Events
 
     public func insert(_ event: SealedEvent) -> [Statement] {
-        let draft = event.draft
         var statements = [
             Statement(
                 """
                 INSERT INTO events (id, at, class, action, outcome, actor_type, actor_id, tenant_id, target_type,
                     target_id, request_id, operation_id, approval_id, linked, retention_class, leaf)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-                """,
-                [
-                    .text(event.id), .int(draft.at.microseconds), .text(draft.eventClass.rawValue), .text(draft.action),
-                    .text(draft.outcome.rawValue), .text(draft.actor.kind.rawValue), .text(draft.actor.id),
-                    Value(draft.tenant), Value(draft.target?.type), Value(draft.target?.id), Value(draft.requestID),
-                    Value(draft.operationID), Value(draft.approvalID), Value(draft.linked),
-                    .text(draft.retention.rawValue), .bytes(event.leaf),
-                ])
+                """, Self.values(of: event))
         ]
-        // Sorted, so that two events about the same rows take their locks in the same order.
-        let rows = Set(event.entities.map { EntityName(type: $0.type, id: $0.id) }).sorted()
+        let rows = Self.names(of: event)
         statements += Self.insert(
             "event_entity (event_id, type, id)", rows.map { [.text(event.id), .text($0.type), .text($0.id)] })
         statements += Self.insert(
@@ -43,6 +34,24 @@ public struct SQLRecords: Records {
             })
         statements.append(Statement("INSERT INTO log_pending (event_id) VALUES ($1)", [.text(event.id)]))
         return statements
+    }
+
+    /// The values of the event's own row.
+    static func values(of event: SealedEvent) -> [Value] {
+        let draft = event.draft
+        return [
+            .text(event.id), .int(draft.at.microseconds), .text(draft.eventClass.rawValue), .text(draft.action),
+            .text(draft.outcome.rawValue), .text(draft.actor.kind.rawValue), .text(draft.actor.id),
+            Value(draft.tenant), Value(draft.target?.type), Value(draft.target?.id), Value(draft.requestID),
+            Value(draft.operationID), Value(draft.approvalID), Value(draft.linked),
+            .text(draft.retention.rawValue), .bytes(event.leaf),
+        ]
+    }
+
+    /// The governed rows an event names, each once; sorted, so that two events about the same rows take their locks in the
+    /// same order.
+    static func names(of event: SealedEvent) -> [EntityName] {
+        Set(event.entities.map { EntityName(type: $0.type, id: $0.id) }).sorted()
     }
 
     public func event(_ id: String) -> Statement {
@@ -178,7 +187,7 @@ public struct SQLRecords: Records {
 
     // MARK: Many rows in one statement
 
-    private struct EntityName: Hashable, Comparable {
+    struct EntityName: Hashable, Comparable {
         let type: String
         let id: String
         static func < (a: EntityName, b: EntityName) -> Bool { (a.type, a.id) < (b.type, b.id) }

@@ -252,6 +252,90 @@ final class PostgresConnection {
         _ = try batch([Statement("CLOSE \(name)")])
     }
 
+    // MARK: COPY
+
+    /// How much is handed to libpq at a time.
+    private static let copyPiece = 1 << 18
+
+    /// Sends rows by COPY. It does not travel in pipeline mode, which can be left because nothing is under way between two
+    /// exchanges.
+    func copy(_ rows: RowLoad) throws {
+        guard let handle else { throw PostgresFailure(lost: "not connected") }
+        guard PQexitPipelineMode(handle) == 1 else { throw lose(handle) }
+        guard PQsendQuery(handle, "COPY \(rows.table) (\(rows.columns)) FROM STDIN (FORMAT binary)") == 1 else {
+            throw lose(handle)
+        }
+        let begun = try answer(handle)
+        let isOpen = PQresultStatus(begun) == PGRES_COPY_IN
+        let refusal = isOpen ? nil : PostgresFailure(begun)
+        PQclear(begun)
+        if isOpen {
+            var encoder = CopyRows(rows)
+            while let piece = encoder.next(Self.copyPiece) { try put(piece, handle) }
+            while PQputCopyEnd(handle, nil) == 0 { try flush(handle) }
+        }
+        let failure = try end(handle) ?? refusal
+        guard PQenterPipelineMode(handle) == 1 else { throw lose(handle) }
+        if let failure {
+            if failure.isConnectionLost { disconnect() }
+            throw failure
+        }
+    }
+
+    private func put(_ piece: [UInt8], _ handle: OpaquePointer) throws {
+        try piece.withUnsafeBytes { bytes in
+            let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+            while true {
+                let taken = PQputCopyData(handle, start, Int32(bytes.count))
+                guard taken >= 0 else { throw lose(handle) }
+                try flush(handle)
+                if taken == 1 { return }
+            }
+        }
+    }
+
+    /// Waits until the server has taken everything.
+    private func flush(_ handle: OpaquePointer) throws {
+        let deadline = Deadline(after: settings.answerTimeout)
+        while true {
+            let unsent = PQflush(handle)
+            guard unsent >= 0 else { throw lose(handle) }
+            if unsent == 0 { return }
+            guard wait(PQsocket(handle), Int32(POLLIN | POLLOUT), until: deadline) else {
+                throw lose(handle, "The database did not take the rows in time.")
+            }
+            guard PQconsumeInput(handle) == 1 else { throw lose(handle) }
+        }
+    }
+
+    /// The next result outside of pipeline mode.
+    private func answer(_ handle: OpaquePointer) throws -> OpaquePointer {
+        guard let result = try nextAnswer(handle) else { throw lose(handle) }
+        return result
+    }
+
+    private func nextAnswer(_ handle: OpaquePointer) throws -> OpaquePointer? {
+        try flush(handle)
+        let deadline = Deadline(after: settings.answerTimeout)
+        while PQisBusy(handle) == 1 {
+            guard wait(PQsocket(handle), Int32(POLLIN), until: deadline) else {
+                throw lose(handle, "The database did not answer in time.")
+            }
+            guard PQconsumeInput(handle) == 1 else { throw lose(handle) }
+        }
+        return PQgetResult(handle)
+    }
+
+    /// Takes what is left of a command; answers its failure.
+    private func end(_ handle: OpaquePointer) throws -> PostgresFailure? {
+        var failure: PostgresFailure?
+        while let result = try nextAnswer(handle) {
+            if PQresultStatus(result) != PGRES_COMMAND_OK, failure == nil { failure = PostgresFailure(result) }
+            PQclear(result)
+        }
+        return failure
+    }
+
     private func lose(_ handle: OpaquePointer, _ message: String? = nil) -> PostgresFailure {
         let text = message ?? String(cString: PQerrorMessage(handle))
         disconnect()

@@ -72,9 +72,9 @@ struct PostgresLease: Lease {
 extension PostgresDatabase {
     /// Runs statements that allow no transaction around them, such as `CREATE DATABASE`, on a connection of their own.
     /// - Throws: `StoreError`.
-    public static func administer(url: String, _ statements: [String]) async throws {
+    public static func administer(url: String, _ statements: [String], timeout: Span = .seconds(60)) async throws {
         var settings = Settings(url: url)
-        settings.statementTimeout = .seconds(60)
+        settings.statementTimeout = timeout
         let session = PostgresSession(settings)
         do {
             for statement in statements {

@@ -90,6 +90,14 @@ final class PostgresTransaction: Writer {
 
     func enqueue(_ statements: [Statement]) { waiting += statements }
 
+    func load(_ rows: RowLoad) throws {
+        // Begins the transaction and sends what was enqueued before.
+        _ = try query([])
+        known = [:]
+        guard rows.count > 0 else { return }
+        do { try connection.copy(rows) } catch { throw fail(error, committing: false) }
+    }
+
     func lock(_ names: [String]) throws {
         try rethrow()
         // Sent with the next query, before it; each statement sees what was committed before it began, so what is

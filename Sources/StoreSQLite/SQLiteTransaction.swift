@@ -114,30 +114,62 @@ final class SQLiteTransaction: Kernel.Writer {
         let values = statement.values
         for (index, number) in try ParameterOrder.of(statement.text, handle).enumerated() {
             guard number <= values.count else { throw .other("The statement has no value for $\(number).") }
-            let position = Int32(index + 1)
-            let code: Int32
-            switch values[number - 1] {
-            case .null: code = sqlite3_bind_null(handle, position)
-            case .int(let value): code = sqlite3_bind_int64(handle, position, value)
-            case .text(var text):
-                if text.utf8.contains(0) { throw .constraint("Text can't hold the character U+0000.") }
-                code = text.withUTF8 { bytes in
-                    bytes.withMemoryRebound(to: CChar.self) { characters in
-                        characters.isEmpty
-                            ? sqlite3_bind_text(handle, position, "", 0, Self.transient)
-                            : sqlite3_bind_text(
-                                handle, position, characters.baseAddress, Int32(characters.count), Self.transient)
-                    }
+            try Self.bind(values[number - 1], to: handle, at: Int32(index + 1))
+        }
+    }
+
+    private static func bind(_ value: Value, to handle: OpaquePointer, at position: Int32) throws(StoreError) {
+        let code: Int32
+        switch value {
+        case .null: code = sqlite3_bind_null(handle, position)
+        case .int(let value): code = sqlite3_bind_int64(handle, position, value)
+        case .text(var text):
+            if text.utf8.contains(0) { throw .constraint("Text can't hold the character U+0000.") }
+            code = text.withUTF8 { bytes in
+                bytes.withMemoryRebound(to: CChar.self) { characters in
+                    characters.isEmpty
+                        ? sqlite3_bind_text(handle, position, "", 0, transient)
+                        : sqlite3_bind_text(
+                            handle, position, characters.baseAddress, Int32(characters.count), transient)
                 }
-            case .bytes(let bytes):
-                code =
-                    bytes.isEmpty
-                    ? sqlite3_bind_zeroblob(handle, position, 0)
-                    : bytes.withUnsafeBytes {
-                        sqlite3_bind_blob(handle, position, $0.baseAddress, Int32($0.count), Self.transient)
-                    }
             }
-            if code != SQLITE_OK { throw .other("A value can't be bound: code \(code).") }
+        case .bytes(let bytes):
+            code =
+                bytes.isEmpty
+                ? sqlite3_bind_zeroblob(handle, position, 0)
+                : bytes.withUnsafeBytes {
+                    sqlite3_bind_blob(handle, position, $0.baseAddress, Int32($0.count), transient)
+                }
+        }
+        if code != SQLITE_OK { throw .other("A value can't be bound: code \(code).") }
+    }
+
+    /// One statement, prepared once and run for each row.
+    func load(_ rows: RowLoad) throws {
+        try flush()
+        guard !isReadOnly else { throw fail(.other("A read transaction can't write.")) }
+        let text = "INSERT INTO \(rows.table) (\(rows.columns)) VALUES (\(placeholders(rows.width)))"
+        let handle: OpaquePointer
+        do {
+            handle = try database.cachedStatement(sql: text).sqliteStatement
+        } catch {
+            throw fail(SQLiteFailure.storeError(error, database, isReadOnly: false))
+        }
+        defer {
+            sqlite3_reset(handle)
+            sqlite3_clear_bindings(handle)
+        }
+        let values = rows.values
+        for start in stride(from: 0, to: values.count, by: rows.width) {
+            for column in 0..<rows.width {
+                do { try Self.bind(values[start + column], to: handle, at: Int32(column + 1)) } catch {
+                    throw fail(error)
+                }
+            }
+            guard sqlite3_step(handle) == SQLITE_DONE else {
+                throw fail(SQLiteFailure.storeError(database.sqliteConnection, isReadOnly: false))
+            }
+            sqlite3_reset(handle)
         }
     }
 

@@ -47,6 +47,13 @@ import Testing
     @Test func `base 64 is read only as it is written`() {
         #expect(Base64.decode("AQI=") == [1, 2])
         for text in ["AQI", "AQJ=", "A QI=", "AQI=\n", "AQ-="] { #expect(Base64.decode(text) == nil, "\(text)") }
+        for text in ["=", "====", "A===", "AQ=I", "AQ==AQ==", "AQIé", "AQI\u{0}", "AR=="] {
+            #expect(Base64.decode(text) == nil, "\(text)")
+        }
+        for count in 0..<70 {
+            let bytes = SecureRandom.bytes(count)
+            #expect(Base64.decode(Base64.encode(bytes)) == bytes)
+        }
         #expect(Base64.decodeURL(Base64.encodeURL([0xFB, 0xFF, 0xFE])) == [0xFB, 0xFF, 0xFE])
         #expect(Base64.decodeURL("-_8=") == nil)
     }

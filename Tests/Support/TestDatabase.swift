@@ -36,7 +36,16 @@ public final class TestDatabase: Sendable {
     public static let start = Instant(rfc3339: "2026-11-17T09:00:00Z")!
 
     /// Makes a database; `drop()` removes it.
-    public static func make(_ kind: Kind) async throws -> TestDatabase {
+    /// - Parameter recorder: hears of every statement.
+    public static func make(_ kind: Kind, recorder: StatementRecorder? = nil) async throws -> TestDatabase {
+        let made = try await make(kind)
+        guard let recorder else { return made }
+        return TestDatabase(
+            kind: kind, database: RecordingDatabase(made.database, recorder), clock: made.clock,
+            location: made.location, url: made.url)
+    }
+
+    private static func make(_ kind: Kind) async throws -> TestDatabase {
         let clock = ManualClock(start)
         switch kind {
         case .sqlite:

@@ -51,10 +51,11 @@ public final class World: Sendable {
     /// - Parameters:
     ///   - populated: false for the schema and the policy alone, without people or customers.
     ///   - drifted: with rows that somebody changed beside the log, and a case open about each.
+    ///   - recorder: hears of every statement.
     public static func make(
-        _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false
+        _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false, recorder: StatementRecorder? = nil
     ) async throws -> World {
-        let world = try World(try await TestDatabase.make(kind))
+        let world = try World(try await TestDatabase.make(kind, recorder: recorder))
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         if drifted { try await world.drift() }

@@ -77,7 +77,7 @@ private struct ScriptedTransport: Transport {
 private struct NoInstallation: Installation {
     private func refuse() -> CommandFailure { CommandFailure(.unexpected, "no installation here") }
     func serve(listeners: [String]) async throws { throw refuse() }
-    func demo() async throws { throw refuse() }
+    func demo(size: DemoSize?, serves: Bool) async throws { throw refuse() }
     func demoCode(email: String) async throws -> String { throw refuse() }
     func migrate() async throws { throw refuse() }
     func doctor(isJSON: Bool) async throws -> Bool { throw refuse() }

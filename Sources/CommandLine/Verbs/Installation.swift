@@ -5,7 +5,8 @@ public protocol Installation: Sendable {
     /// Runs listeners until a signal ends it; all of them when `listeners` is empty.
     func serve(listeners: [String]) async throws
     /// Prepares the demo company once and serves it.
-    func demo() async throws
+    /// - Parameter size: large data to be made beside the company; `nil` leaves it at what there is.
+    func demo(size: DemoSize?, serves: Bool) async throws
     /// The current six digits of one of the demo's people.
     func demoCode(email: String) async throws -> String
     func migrate() async throws

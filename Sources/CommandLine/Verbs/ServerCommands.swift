@@ -21,6 +21,19 @@ struct ServeCommand: AsyncParsableCommand {
     }
 }
 
+/// How much large data the demo is to have.
+public struct DemoSize: Sendable, Hashable {
+    public static let mostTenants = 5_000_000
+    public static let mostEvents = 50_000_000
+
+    public let tenants: Int
+    public let events: Int
+    public init(tenants: Int, events: Int) {
+        self.tenants = tenants
+        self.events = events
+    }
+}
+
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo", abstract: "Run the demo company on this machine, with an embedded database.",
@@ -28,8 +41,38 @@ struct DemoCommand: AsyncParsableCommand {
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "run", abstract: "Prepare the demo once, then serve it until Ctrl-C.", shouldDisplay: false)
-        func run() async throws { try await Invocation.current.installation.demo() }
+            commandName: "run", abstract: "Prepare the demo once, then serve it until Ctrl-C.",
+            discussion: """
+                With --tenants, large data is made beside the company: always the same for the same numbers, three users to each \
+                tenant, and the events spread over two years. Ctrl-C stops the making; the same command goes on with it.
+                """, shouldDisplay: false)
+        @Option(help: "Make this many more tenants, at most \(DemoSize.mostTenants).") var tenants: Int?
+        @Option(help: "With this many events about them, at most \(DemoSize.mostEvents); five to a tenant by default.")
+        var events: Int?
+        @Flag(help: "Make the data and end, instead of serving it.") var noServe = false
+
+        func validate() throws { _ = try size() }
+
+        private func size() throws -> DemoSize? {
+            guard let tenants else {
+                if events != nil {
+                    throw ValidationError("--events goes with --tenants: say how many tenants they are about.")
+                }
+                return nil
+            }
+            let events = events ?? min(tenants.multipliedReportingOverflow(by: 5).partialValue, DemoSize.mostEvents)
+            guard (1...DemoSize.mostTenants).contains(tenants) else {
+                throw ValidationError("--tenants takes a number from 1 to \(DemoSize.mostTenants).")
+            }
+            guard (0...DemoSize.mostEvents).contains(events) else {
+                throw ValidationError("--events takes a number from 0 to \(DemoSize.mostEvents).")
+            }
+            return DemoSize(tenants: tenants, events: events)
+        }
+
+        func run() async throws {
+            try await Invocation.current.installation.demo(size: try size(), serves: !noServe)
+        }
     }
 
     struct Code: AsyncParsableCommand {

@@ -24,9 +24,12 @@ enum MembershipQueries {
     /// The memberships of exactly these pairs. `pairs` MUST NOT be empty.
     static func memberships(of pairs: [(tenant: String, user: String)]) -> Statement {
         let list = pairs.indices.map { "($\(2 * $0 + 1), $\(2 * $0 + 2))" }.joined(separator: ", ")
+        // A join: for a pair that is IN a list of pairs the embedded database would read the whole table.
         return Statement(
-            "SELECT \(Membership.columns) FROM memberships WHERE (tenant_id, user_id) IN (VALUES \(list))",
-            pairs.flatMap { [.text($0.tenant), .text($0.user)] })
+            """
+            WITH wanted (tenant, member) AS (VALUES \(list)) SELECT \(Membership.columns) FROM wanted \
+            JOIN memberships ON tenant_id = wanted.tenant AND user_id = wanted.member
+            """, pairs.flatMap { [.text($0.tenant), .text($0.user)] })
     }
 
     /// A tenant's members with their users, in user id order after `cursor`.

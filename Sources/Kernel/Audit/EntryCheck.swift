@@ -19,11 +19,14 @@ struct NamingSum: Sendable, Equatable {
 
     mutating func add(_ type: String, _ id: String, _ event: String, key: [UInt8]) {
         var hasher = SHA256()
-        hasher.update(data: key)
+        var text: [UInt8] = []
+        text.reserveCapacity(key.count + 128)
+        text += key
         for part in [type, id, event] {
-            hasher.update(data: Array(part.utf8))
-            hasher.update(data: [0])
+            text += part.utf8
+            text.append(0)
         }
+        text.withUnsafeBytes { hasher.update(bufferPointer: $0) }
         let (first, second) = hasher.finalize().withUnsafeBytes {
             ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         }
@@ -167,8 +170,10 @@ struct EntryCheck {
             leaf["target"]?["id"]?.string, leaf["request_id"]?.string, leaf["operation_id"]?.string,
             leaf["approval_id"]?.string, leaf["linked"]?.string, leaf["retention_class"]?.string,
         ]
-        var wrong = zip(StoredEvent.projectionNames, zip(event.projections, expected))
-            .filter { differ($0.1.0, $0.1.1) }.map(\.0)
+        var wrong: [String] = []
+        for position in expected.indices where differ(event.projections[position], expected[position]) {
+            wrong.append(StoredEvent.projectionNames[position])
+        }
         if differ(event.id, leaf["id"]?.string) { wrong.append("id") }
         if leaf["at"]?.string.flatMap(Instant.init(exactly:))?.microseconds != event.at { wrong.append("at") }
         if !wrong.isEmpty {

@@ -124,6 +124,22 @@ public struct EventDraft: Sendable {
     }
 }
 
+extension EventDraft {
+    /// Names governed rows by the digest of what they are written as, instead of by their whole documents.
+    /// - Returns: what the sealed details MUST hold under `rows`.
+    public mutating func nameByDigest(_ rows: [any Entity]) -> JSON {
+        facts["rows"] = .int(Int64(rows.count))
+        digestEntities = rows.map { (type(of: $0).type, $0.id) }
+        return .array(
+            rows.map { row in
+                [
+                    "type": .string(type(of: row).type), "id": .string(row.id), "version": .int(row.version),
+                    "sha256": .string(sha256(row.document.canonical).hex),
+                ]
+            })
+    }
+}
+
 /// A sealed member as stored: erasing it deletes salt and value, and the commitment in the leaf stays.
 public struct SealedMember: Sendable, Hashable {
     /// `justification`, `details`, … or `changes.0.before`.

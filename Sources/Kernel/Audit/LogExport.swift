@@ -63,20 +63,20 @@ public enum LogExport {
         out.append(contentsOf: "\"id\":".utf8)
         out.append(contentsOf: JSON.string(event.id).canonical)
         out.append(contentsOf: ",\"index\":\(entry.index),\"leaf\":\"".utf8)
-        out.append(contentsOf: Base64.encode(event.leaf).utf8)
+        event.leaf.withUnsafeBytes { Base64.append($0, to: &out) }
         out.append(contentsOf: "\"".utf8)
         if let proof {
             out.append(contentsOf: ",\"proof\":[".utf8)
             for (position, step) in proof.enumerated() {
                 out.append(contentsOf: (position == 0 ? "\"" : ",\"").utf8)
-                out.append(contentsOf: step.base64.utf8)
+                withUnsafeBytes(of: step) { Base64.append($0, to: &out) }
                 out.append(contentsOf: "\"".utf8)
             }
             out.append(contentsOf: "]".utf8)
         }
-        if !isArchive, let sealed = entry.sealed {
+        if !isArchive, var sealed = entry.sealed {
             out.append(contentsOf: ",\"sealed\":".utf8)
-            if erased.isEmpty, !sealed.utf8.contains(0x0A) {
+            if erased.isEmpty, !sealed.withUTF8({ $0.contains(0x0A) }) {
                 // As stored: canonical already, and not worth parsing.
                 out.append(contentsOf: sealed.utf8)
             } else {

@@ -144,63 +144,120 @@ public struct PublishedLog: TransparencyLog {
         var cursor: (at: Int64, id: String)?
         var next: Int64 = 0
         var count: Int64 = 0
+        // A page is worked out while the next one is read.
+        var writing: Task<[UInt8], any Error>?
+        defer { writing?.cancel() }
         while true {
             let (from, after, known) = (next, cursor, cache)
-            let page: (lines: [UInt8], last: StoredEntry?, count: Int64, cache: TileCache) = try await database.read {
-                reader in
-                var entries: [StoredEntry] = []
-                if isFull {
-                    let range = from..<min(from + LogExport.page, checkpoint.size)
-                    entries.reserveCapacity(range.count)
-                    try store.entries(range, reader) { entries.append($0) }
-                    guard entries.count == range.count else { throw LogDamage("entries \(range) are not all there") }
-                } else {
-                    entries = try store.page(
-                        filter, after: after, limit: Int(LogExport.page), below: checkpoint.size, reader)
-                }
-                // An event of retention that is not in the file would leave its entries unexplained.
-                let pruned = isFull ? try store.pruned(from..<(entries.last?.index ?? from) + 1, reader) : [:]
-                for event in Set(pruned.values) {
-                    if let index = try store.find(event: event, reader)?.index, index < checkpoint.size { continue }
-                    throw OperationError.unavailable(
-                        "Events left for the archive while this was written. Export it again in a few seconds.")
-                }
-                var erased: [String: [String: String]] = [:]
-                for erasure in try store.erasures(entries.map(\.eventID), reader) {
-                    erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
-                    // The erasure's own event would not be in the file, and nobody could tell it from a theft.
-                    if let index = try store.find(event: erasure.erasedBy, reader)?.index, index < checkpoint.size {
-                        continue
-                    }
-                    throw OperationError.unavailable(
-                        "Somebody was erased while this was written. Export it again in a few seconds.")
-                }
-                var nodes = store.nodes(size: checkpoint.size, cache: known, reader)
-                var lines: [UInt8] = []
-                for entry in entries {
-                    if let event = pruned[entry.index], entry.event == nil {
-                        LogExport.append(pruned: entry, by: event, erased: erased[entry.eventID] ?? [:], to: &lines)
-                        continue
-                    }
-                    var proof: [MerkleHash]?
-                    if !isFull {
-                        proof = try MerkleTree.inclusionProof(index: entry.index, size: checkpoint.size) {
-                            try nodes.hash($0)
-                        }
-                    }
-                    try LogExport.append(entry, proof: proof, erased: erased[entry.eventID] ?? [:], to: &lines)
-                }
-                return (lines, entries.last, Int64(entries.count), nodes.cache)
+            let page = try await database.read { reader in
+                isFull
+                    ? try self.page(from..<min(from + LogExport.page, checkpoint.size), size: checkpoint.size, reader)
+                    : try self.page(filter, after: after, size: checkpoint.size, known, reader)
             }
-            guard let last = page.last else { break }
-            count += page.count
+            if let done = writing { try await deliver(done.value, to: sink) }
+            writing = nil
+            guard let last = page.entries.last else { break }
+            count += Int64(page.entries.count)
             next = last.index + 1
             cursor = last.event.map { ($0.at, $0.id) }
             cache = page.cache
-            try await deliver(page.lines, to: sink)
-            if isFull ? next >= checkpoint.size : page.count < LogExport.page { break }
+            writing = Task { try await self.lines(page, size: checkpoint.size, hasProofs: !isFull) }
+            if isFull ? next >= checkpoint.size : page.entries.count < LogExport.page { break }
         }
+        if let done = writing { try await deliver(done.value, to: sink) }
         try await deliver(LogExport.footer(count: count), to: sink)
+    }
+
+    private struct ExportPage: Sendable {
+        var entries: [StoredEntry] = []
+        /// Event → member → the erasure's event.
+        var erased: [String: [String: String]] = [:]
+        /// Index → the event of retention, of entries whose event is in the archive.
+        var pruned: [Int64: String] = [:]
+        /// Tiles the proofs need.
+        var cache = TileCache()
+    }
+
+    private func page(_ range: Range<Int64>, size: Int64, _ reader: any Reader) throws -> ExportPage {
+        var page = ExportPage()
+        page.entries.reserveCapacity(range.count)
+        try store.entries(range, reader) { page.entries.append($0) }
+        guard page.entries.count == range.count else { throw LogDamage("entries \(range) are not all there") }
+        page.erased = try erased(page.entries, below: size, reader)
+        // An event of retention that is not in the file would leave its entries unexplained.
+        page.pruned = try store.pruned(range, reader)
+        for event in Set(page.pruned.values) {
+            if let index = try store.find(event: event, reader)?.index, index < size { continue }
+            throw OperationError.unavailable(
+                "Events left for the archive while this was written. Export it again in a few seconds.")
+        }
+        return page
+    }
+
+    private func page(
+        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, size: Int64, _ known: TileCache,
+        _ reader: any Reader
+    ) throws -> ExportPage {
+        var page = ExportPage()
+        page.entries = try store.page(filter, after: cursor, limit: Int(LogExport.page), below: size, reader)
+        page.erased = try erased(page.entries, below: size, reader)
+        // Together, and not each when its proof is worked out.
+        var nodes = store.nodes(size: size, cache: known, reader)
+        for tile in try store.tiles(level: 0, nodes.unknownTiles(of: page.entries.map(\.index)), reader) {
+            try nodes.take(level: 0, index: tile.index, tile.hashes)
+        }
+        // What lies above them and at the right edge is nearly the same for all.
+        for entry in [page.entries.first, page.entries.last].compactMap(\.self) {
+            _ = try MerkleTree.inclusionProof(index: entry.index, size: size) { try nodes.hash($0) }
+        }
+        page.cache = nodes.cache
+        return page
+    }
+
+    private func erased(
+        _ entries: [StoredEntry], below size: Int64, _ reader: any Reader
+    ) throws -> [String: [String: String]] {
+        var erased: [String: [String: String]] = [:]
+        for erasure in try store.erasures(entries.map(\.eventID), reader) {
+            erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
+            // The erasure's own event would not be in the file, and nobody could tell it from a theft.
+            if let index = try store.find(event: erasure.erasedBy, reader)?.index, index < size { continue }
+            throw OperationError.unavailable(
+                "Somebody was erased while this was written. Export it again in a few seconds.")
+        }
+        return erased
+    }
+
+    /// The lines of a page. What it was not read with is read now.
+    private func lines(_ page: ExportPage, size: Int64, hasProofs: Bool) async throws -> [UInt8] {
+        struct TileMissing: Error {}
+        do {
+            var nodes = TileNodes(size: size, cache: page.cache) { _, _, _ in throw TileMissing() }
+            return try Self.lines(page, size: size, hasProofs: hasProofs, &nodes)
+        } catch is TileMissing {
+            return try await database.read { reader in
+                var nodes = store.nodes(size: size, cache: page.cache, reader)
+                return try Self.lines(page, size: size, hasProofs: hasProofs, &nodes)
+            }
+        }
+    }
+
+    private static func lines(
+        _ page: ExportPage, size: Int64, hasProofs: Bool, _ nodes: inout TileNodes
+    ) throws -> [UInt8] {
+        var lines: [UInt8] = []
+        lines.reserveCapacity(page.entries.count * 2800)
+        for entry in page.entries {
+            if let event = page.pruned[entry.index], entry.event == nil {
+                LogExport.append(pruned: entry, by: event, erased: page.erased[entry.eventID] ?? [:], to: &lines)
+                continue
+            }
+            let proof =
+                hasProofs
+                ? try MerkleTree.inclusionProof(index: entry.index, size: size) { try nodes.hash($0) } : nil
+            try LogExport.append(entry, proof: proof, erased: page.erased[entry.eventID] ?? [:], to: &lines)
+        }
+        return lines
     }
 
     private func deliver(_ bytes: [UInt8], to sink: @Sendable ([UInt8]) async throws -> Void) async throws {

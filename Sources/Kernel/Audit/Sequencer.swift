@@ -120,6 +120,7 @@ public actor Sequencer {
     public func turn() async throws {
         // An actor lets others in while it waits: a second round beside this one would race it to the same state.
         guard !isTurning else { return wake.signal() }
+        guard ahead == nil else { return }
         isTurning = true
         do {
             try await round()
@@ -352,6 +353,70 @@ public actor Sequencer {
         state = after
         frontier = edge
         return Int(after.size - before.size)
+    }
+
+    // MARK: Large data
+
+    /// Leaves on their way into the tree, written by the transaction that also writes their events.
+    public struct Reservation: Sendable {
+        /// The state that the transaction MUST find, and the one it leaves.
+        public let before: LogState
+        public let after: LogState
+        /// In the order of the log.
+        public let leaves: [SequencedLeaf]
+        public let tiles: [FullTile]
+        fileprivate let edge: TileFrontier
+    }
+
+    /// What was reserved last and is not settled yet.
+    private var ahead: Reservation?
+
+    /// Gives events their places behind everything that is in the tree or reserved, for a writer of large data that takes
+    /// them there itself: its transactions write the events with their leaves, tiles and state, one state after the other,
+    /// and no queue.
+    ///
+    /// Only for a process that writes alone: the first call takes the lead and everything that waits into the tree, and
+    /// until all is settled no other event is taken.
+    /// - Throws: `SequencerRefusal` when the log can't be continued, `LogDamage` when another process leads.
+    public func reserve(_ leaves: [(eventID: String, hash: MerkleHash)]) async throws -> Reservation {
+        if ahead == nil {
+            nextAttempt = Instant(microseconds: .min)
+            try await turn()
+            if let refusal = shared.withLock({ $0.refusal }) { throw SequencerRefusal(refusal) }
+        }
+        guard let before = ahead?.after ?? state, lease != nil else {
+            throw LogDamage("another process continues the log; stop it first")
+        }
+        var edge = ahead?.edge ?? frontier
+        var tiles: [FullTile] = []
+        let sequenced = leaves.map { leaf in
+            let index = edge.size
+            edge.append(leaf.hash) { tiles.append($0) }
+            return SequencedLeaf(index: index, eventID: leaf.eventID, hash: leaf.hash)
+        }
+        let reservation = Reservation(
+            before: before,
+            after: LogState(origin: before.origin, size: edge.size, root: edge.root, epoch: before.epoch),
+            leaves: sequenced, tiles: tiles, edge: edge)
+        ahead = reservation
+        return reservation
+    }
+
+    /// Signs and publishes what a transaction committed. Reservations are settled in their order.
+    public func settle(_ reservation: Reservation) async throws {
+        guard state == reservation.before else { throw LogDamage("reserved leaves are settled in their order") }
+        state = reservation.after
+        frontier = reservation.edge
+        // Only the newest committed state is signed: what is reserved beyond it may be committed at any moment.
+        guard ahead?.after == reservation.after else { return }
+        ahead = nil
+        try await publish()
+    }
+
+    /// Forgets what was reserved and not committed, and gives the lead up.
+    public func abandonReservations() async {
+        ahead = nil
+        await stepDown()
     }
 
     // MARK: Publishing

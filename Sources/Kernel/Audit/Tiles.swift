@@ -225,6 +225,38 @@ public struct TileNodes {
         self.load = load
     }
 
+    /// The full level 0 tiles that hold these leaves and are not known yet.
+    func unknownTiles(of leaves: some Sequence<Int64>) -> [Int64] {
+        let full = size / Int64(Tiles.width)
+        let wanted = Set(leaves.map { $0 / Int64(Tiles.width) }.filter { $0 < full })
+        return wanted.filter { cache.tiles[MerkleNode(level: 0, index: $0)] == nil }.sorted()
+    }
+
+    /// Takes a full tile that was read beforehand.
+    mutating func take(level: Int, index: Int64, _ bytes: [UInt8]) throws {
+        guard let hashes = MerkleHash.split(bytes), hashes.count == Tiles.width else {
+            throw LogDamage("tile \(TilePath(.hashes(level: level), index: index).text) is not 8192 bytes long")
+        }
+        keep(hashes, MerkleNode(level: level, index: index))
+    }
+
+    @discardableResult
+    private mutating func keep(_ hashes: [MerkleHash], _ key: MerkleNode) -> [[MerkleHash]] {
+        var rows = [hashes]
+        while rows[rows.count - 1].count > 1 {
+            let below = rows[rows.count - 1]
+            rows.append(
+                stride(from: 0, to: below.count - 1, by: 2).map { MerkleTree.nodeHash(below[$0], below[$0 + 1]) })
+        }
+        // A bound on memory for long exports; what is dropped is loaded again.
+        if cache.tiles.count >= Self.most { cache.tiles.removeAll(keepingCapacity: true) }
+        cache.tiles[key] = rows
+        return rows
+    }
+
+    /// 16 KiB each.
+    private static let most = 2048
+
     public mutating func hash(_ node: MerkleNode) throws -> MerkleHash {
         let level = node.level / Tiles.height
         let inner = node.level % Tiles.height
@@ -235,15 +267,7 @@ public struct TileNodes {
             return rows[inner][position]
         }
         let filled = Tiles.filled(level: level, index: key.index, size: size)
-        var rows = [try load(level, key.index, filled)]
-        while rows[rows.count - 1].count > 1 {
-            let below = rows[rows.count - 1]
-            rows.append(
-                stride(from: 0, to: below.count - 1, by: 2).map { MerkleTree.nodeHash(below[$0], below[$0 + 1]) })
-        }
-        // A bound on memory for long exports; what is dropped is loaded again.
-        if cache.tiles.count >= 2048 { cache.tiles.removeAll(keepingCapacity: true) }
-        cache.tiles[key] = rows
+        let rows = keep(try load(level, key.index, filled), key)
         guard inner < rows.count, position < rows[inner].count else {
             throw LogDamage("tile \(TilePath(.hashes(level: key.level), index: key.index).text) is incomplete")
         }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// RFC 4648 base 64, with and without the URL alphabet.
 public enum Base64 {
     public static func encode(_ bytes: some Sequence<UInt8>) -> String {
@@ -7,8 +5,8 @@ public enum Base64 {
     }
     /// `nil` unless the text is exactly what `encode` would write.
     public static func decode(_ text: String) -> [UInt8]? {
-        guard let data = Data(base64Encoded: text), data.base64EncodedString() == text else { return nil }
-        return Array(data)
+        var text = text
+        return text.withUTF8(decode)
     }
     /// The URL alphabet without padding.
     public static func encodeURL(_ bytes: some Sequence<UInt8>) -> String {
@@ -20,8 +18,67 @@ public enum Base64 {
         return decode(padded + String(repeating: "=", count: (4 - padded.utf8.count % 4) % 4))
     }
 
+    /// The value of each character of the standard alphabet; 255 for every other byte.
+    private static let values: [UInt8] = {
+        var values = [UInt8](repeating: 255, count: 256)
+        for (value, character) in standard.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
+
+    private static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+        guard text.count % 4 == 0 else { return nil }
+        guard !text.isEmpty else { return [] }
+        let padding = text[text.count - 1] != UInt8(ascii: "=") ? 0 : text[text.count - 2] != UInt8(ascii: "=") ? 1 : 2
+        let count = text.count / 4 * 3 - padding
+        var isExact = true
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { out, initialized in
+            values.withUnsafeBufferPointer { values in
+                var end = 0
+                for start in stride(from: 0, to: text.count, by: 4) {
+                    let taken = start + 4 == text.count ? 4 - padding : 4
+                    var group: UInt32 = 0
+                    for place in 0..<4 {
+                        let value = place < taken ? values[Int(text[start + place])] : 0
+                        if value > 63 { isExact = false }
+                        group = group << 6 | UInt32(value & 63)
+                    }
+                    for place in 0..<taken - 1 {
+                        out[end] = UInt8(truncatingIfNeeded: group >> UInt32(16 - 8 * place))
+                        end += 1
+                    }
+                    // Bits beyond the last byte are zero in what `encode` writes.
+                    if taken < 4, group & (taken == 3 ? 0xFF : 0xFFFF) != 0 { isExact = false }
+                }
+                initialized = end
+            }
+        }
+        return isExact ? bytes : nil
+    }
+
     private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let url = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    /// Writes what `encode` answers to the end of `out`.
+    static func append(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
+        standard.withUnsafeBufferPointer { alphabet in
+            var index = 0
+            while index + 3 <= bytes.count {
+                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+                out.append(alphabet[Int(group >> 18)])
+                out.append(alphabet[Int(group >> 12 & 63)])
+                out.append(alphabet[Int(group >> 6 & 63)])
+                out.append(alphabet[Int(group & 63)])
+                index += 3
+            }
+            guard index < bytes.count else { return }
+            let second = index + 1 < bytes.count ? UInt32(bytes[index + 1]) << 8 : 0
+            let group = UInt32(bytes[index]) << 16 | second
+            out.append(alphabet[Int(group >> 18)])
+            out.append(alphabet[Int(group >> 12 & 63)])
+            out.append(index + 1 < bytes.count ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
+            out.append(UInt8(ascii: "="))
+        }
+    }
 
     private static func encode(_ bytes: [UInt8], _ alphabet: [UInt8], padding: Bool) -> String {
         String(unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { out in

@@ -171,10 +171,11 @@ public struct AnyEntityType: Sendable {
         table = E.table
         idPrefix = E.idPrefix
         load = { id, lock, reader in try E.load(id, lock: lock, from: reader) }
+        let names = E.columnNames
         page = { cursor, limit, reader in
             try reader.query(E.selectAll(after: cursor, limit: limit)).map { row in
                 let entity = try E(row)
-                return (entity, entity.columnsEdited(in: row))
+                return (entity, entity.columnsEdited(in: row, names))
             }
         }
     }

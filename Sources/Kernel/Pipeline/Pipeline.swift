@@ -326,15 +326,7 @@ public struct Pipeline: Sendable {
         var details: [String: JSON] = ["consequence": .string(plan.consequence)]
         if case .object(let members) = plan.details?.value { details.merge(members) { _, own in own } }
         if plan.recordsDigests {
-            details["rows"] = .array(
-                plan.changes.map { change in
-                    [
-                        "type": .string(change.type), "id": .string(change.id), "version": .int(change.after.version),
-                        "sha256": .string(sha256(change.after.document.canonical).hex),
-                    ]
-                })
-            draft.facts["rows"] = .int(Int64(plan.changes.count))
-            draft.digestEntities = plan.changes.map { ($0.type, $0.id) }
+            details["rows"] = draft.nameByDigest(plan.changes.map(\.after))
         } else {
             draft.changes = plan.changes.enumerated().map { index, change in
                 index == 0

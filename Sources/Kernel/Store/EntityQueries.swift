@@ -23,6 +23,13 @@ extension Entity {
         ]
     }
 
+    /// Inserts all of them at once.
+    public static func load(_ entities: [Self]) -> RowLoad {
+        var rows = RowLoad(table, columns: columns, reserving: entities.count)
+        for entity in entities { rows.append(entity.values) }
+        return rows
+    }
+
     /// Writes this row over the one with version `expecting`.
     public func update(expecting version: Int64) -> [Statement] {
         let places = Self.columnNames.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
@@ -38,14 +45,19 @@ extension Entity {
     }
 
     /// Columns of the stored row that are not what this row would be stored as.
-    func columnsEdited(in row: Row) -> [String] {
-        zip(Self.columnNames, values).filter { name, value in
+    /// - Parameter names: `columnNames`, worked out once for many rows.
+    func columnsEdited(in row: Row, _ names: [String]) -> [String] {
+        var edited: [String] = []
+        for (name, value) in zip(names, values) {
+            let stored = row[name]
             // Byte for byte: text that only looks the same is another text.
-            if case (.text(let stored), .text(let expected)) = (row[name], value) {
-                return !stored.utf8.elementsEqual(expected.utf8)
+            if case (.text(let stored), .text(let expected)) = (stored, value) {
+                if !stored.utf8.elementsEqual(expected.utf8) { edited.append(name) }
+            } else if stored != value {
+                edited.append(name)
             }
-            return row[name] != value
-        }.map(\.0)
+        }
+        return edited
     }
 }
 

@@ -133,6 +133,9 @@ public protocol Writer: Reader {
     /// Adds statements that MUST run before the transaction commits, in order. They travel with the next `query` or with
     /// the commit itself. An error in any of them, or an unmet `expectedRows`, MUST roll the whole transaction back.
     func enqueue(_ statements: [Statement])
+    /// Inserts many rows into one table by the fastest way the database has, behind what is enqueued. Triggers, constraints
+    /// and rights MUST hold for them as for every other insert.
+    func load(_ rows: RowLoad) throws
     /// Takes named locks until the end of the transaction, in the order given (callers sort them).
     func lock(_ names: [String]) throws
     /// Takes a named lock without waiting; false when another transaction holds it.
@@ -143,6 +146,32 @@ extension Writer {
     public func enqueue(_ statement: Statement) { enqueue([statement]) }
     /// Runs a statement now and returns its rows.
     @discardableResult public func execute(_ statement: Statement) throws -> [Row] { try query(statement) }
+}
+
+/// Many rows for one table, to be inserted at once.
+public struct RowLoad: Sendable {
+    public let table: String
+    /// By commas.
+    public let columns: String
+    /// How many columns there are.
+    public let width: Int
+    /// Row after row.
+    public private(set) var values: [Value] = []
+
+    public init(_ table: String, columns: String, reserving rows: Int = 0) {
+        self.table = table
+        self.columns = columns
+        width = columns.utf8.count { $0 == UInt8(ascii: ",") } + 1
+        values.reserveCapacity(rows * width)
+    }
+
+    public var count: Int { values.count / width }
+
+    /// `row` MUST have a value for every column.
+    public mutating func append(_ row: [Value]) {
+        precondition(row.count == width, "a row of \(table) has \(width) values")
+        values.append(contentsOf: row)
+    }
 }
 
 /// What a store can refuse or fail with.

@@ -5,7 +5,7 @@ import Store
 import StoreSQLite
 
 extension ServerInstallation {
-    func demo() async throws {
+    func demo(size: DemoSize?, serves: Bool) async throws {
         var environment = environment
         if environment["POSTERN_ENVIRONMENT", default: "demo"] != "demo" {
             throw CommandFailure(
@@ -17,10 +17,23 @@ extension ServerInstallation {
         try PrivateFile.makeDirectory(data)
         var accounts = try DemoAccount.load(from: data)
         try await refuseForeign(deployment, isMade: accounts != nil)
+        let large = try LargeDemoFile.load(from: data)
+        if let size, let large, size != large.size {
+            throw CommandFailure(
+                .refused,
+                """
+                The demo in \(data) was made with --tenants \(large.size.tenants) --events \(large.size.events). Its data is made once; \
+                remove the directory and its database to make another.
+                """)
+        }
         if accounts == nil {
             terminal.note("Making the demo company in \(data).")
-            accounts = try await make(deployment, in: data)
+            accounts = try await make(deployment, in: data, isLarge: size != nil)
         }
+        if let size = size ?? large?.size, large?.isDone != true {
+            try await makeLarge(LargeDemoFile(size: size, isDone: false), deployment, accounts ?? [])
+        }
+        guard serves else { return }
         let running = try await Running.open(deployment)
         let welcome = welcome(accounts ?? [], at: deployment.staffURL, of: deployment.configuration)
         try await running.serve(listeners: []) { [terminal] in terminal.write(welcome) }
@@ -133,14 +146,57 @@ extension ServerInstallation {
         }
     }
 
-    private func make(_ deployment: Deployment, in data: String) async throws -> [DemoAccount] {
+    /// Makes the large data, or what is left of it.
+    private func makeLarge(_ file: LargeDemoFile, _ deployment: Deployment, _ accounts: [DemoAccount]) async throws {
+        let place = deployment.configuration.value("data")
+        try file.save(in: place)
+        // Statements about thousands of rows take longer than those of a request.
+        let running = try await Running.open(deployment, statementTimeout: .minutes(10))
+        StopRequest.listen()
+        defer { StopRequest.end() }
+        do {
+            let staff = try await running.database.read { try LargeDemoQueries.staff($0) }
+            func ids(_ accounts: [DemoAccount]) -> [String] { accounts.compactMap { staff[$0.email] } }
+            let policy = try await running.database.read { try $0.first(SQLRecords().policyVersion())?.int("version") }
+            let editors = ids(accounts.filter { $0.roles.contains("super_admin") })
+            guard !editors.isEmpty else {
+                throw CommandFailure(.refused, "The people of the demo in \(place) are not in its database.")
+            }
+            let data = LargeData(
+                size: file.size, seed: LargeDemoFile.seed, staff: ids(accounts), editors: editors,
+                policyVersion: policy ?? 0)
+            let large = LargeDemo(
+                running: running, owner: deployment.ownerStorage, data: data, terminal: terminal)
+            let outcome = try await large.make()
+            await running.close()
+            guard outcome == .done else {
+                throw CommandFailure(
+                    .refused,
+                    "Stopped; what is in stays in. The same command goes on: \(program) demo --tenants \(file.size.tenants) --events \(file.size.events)"
+                )
+            }
+            try LargeDemoFile(size: file.size, isDone: true).save(in: place)
+            terminal.note(
+                "\(file.size.tenants) tenants and \(file.size.events) events are in. To check them: \(program) verify")
+        } catch {
+            terminal.endProgress()
+            await running.close()
+            throw CommandFailure(error, running.storage)
+        }
+    }
+
+    /// - Parameter isLarge: the people join before the two years of the large data.
+    private func make(_ deployment: Deployment, in data: String, isLarge: Bool) async throws -> [DemoAccount] {
         let end = Clock.system.now
-        let clock = ManualClock(end - DemoStory.length - .days(1))
+        let length = isLarge ? max(DemoStory.length, end - LargeData.start) : DemoStory.length
+        let clock = ManualClock(end - length - .days(1))
         _ = try await deployment.migrate(clock: clock.clock)
         let running = try await Running.open(deployment, clock: clock.clock)
         await running.sequencer.start()
         do {
-            let accounts = try await DemoStory(running: running, clock: clock, end: end).tell()
+            let accounts = try await DemoStory(
+                running: running, clock: clock, end: end, length: length
+            ).tell()
             try await running.sequencer.turn()
             await running.close()
             let token = "rtk_" + Base64.encodeURL(running.keys.derived("demo runtime token"))

@@ -10,7 +10,10 @@ struct DemoStory: Sendable {
     /// When the demo is made: where the story ends.
     let end: Instant
 
-    /// How long before its end the story begins.
+    /// How long before its end the people join.
+    let length: Span
+
+    /// How long before its end the rest begins.
     static let length = Span.days(118)
 
     /// - Returns: how its people sign in.
@@ -19,7 +22,7 @@ struct DemoStory: Sendable {
         var accounts: [DemoAccount] = []
         // The people, one a few minutes after the other.
         for (index, person) in DemoPerson.all.enumerated() {
-            at(118, hour: 9, minute: Int64(index) * 7)
+            at(length.seconds / 86_400, hour: 9, minute: Int64(index) * 7)
             let link =
                 index == 0
                 ? try await running.applied(

@@ -30,44 +30,46 @@ struct StaffConsole: Sendable {
         let token: String
         /// The colours this browser asked for.
         let theme: Theme?
-        /// What waits for this person, by the menu's paths.
-        let due: [String: Int64]
+        /// What waits for this person, by the menu's paths; `nil` when the page counts it in its own transaction.
+        var due: [String: Int64]?
     }
 
     /// `nil` without a session, or with one that is over.
-    func session(_ exchange: Exchange) async throws -> Signed? {
+    /// - Parameter counts: false when whoever answers counts what is due.
+    func session(_ exchange: Exchange, counts: Bool = true) async throws -> Signed? {
         guard let token = exchange.cookie(context.configuration.sessionCookie) else { return nil }
-        return try await session(token: token, exchange)
+        return try await session(token: token, exchange, counts: counts)
     }
 
-    func session(token: String, _ exchange: Exchange) async throws -> Signed? {
+    func session(token: String, _ exchange: Exchange, counts: Bool = true) async throws -> Signed? {
         guard let (caller, session) = try await context.authenticate(token, exchange, exchange.source(.console)) else {
             return nil
         }
         return Signed(
-            caller: caller, session: session, token: token, theme: Self.theme(exchange), due: await due(caller))
+            caller: caller, session: session, token: token, theme: Self.theme(exchange),
+            due: counts ? await due(caller) : nil)
     }
 
-    /// The counts of the menu. A count that can't be had is no reason to refuse the page.
+    /// The counts of the menu. A count that can't be had is no reason to refuse what was done.
     private func due(_ caller: Caller) async -> [String: Int64] {
-        let counted = context.consoles.flatMap(\.menu).filter { item in
-            item.due != nil && item.permission.map(caller.permissions.contains) ?? true
+        (try? await context.pipeline.read(nil, by: caller) { reader in (try due(caller, reader), nil) }) ?? [:]
+    }
+
+    private func due(_ caller: Caller, _ reader: any Reader) throws -> [String: Int64] {
+        var counts: [String: Int64] = [:]
+        for item in context.consoles.lazy.flatMap(\.menu)
+        where item.due != nil && item.permission.map(caller.permissions.contains) ?? true {
+            counts[item.path] = try item.due?(caller, reader)
         }
-        guard !counted.isEmpty else { return [:] }
-        let found = try? await context.pipeline.read(nil, by: caller) { reader in
-            var counts: [String: Int64] = [:]
-            for item in counted { counts[item.path] = try item.due?(caller, reader) }
-            return (counts, nil)
-        }
-        return found ?? [:]
+        return counts
     }
 
     /// A page that needs a session; without one the person signs in first and comes back.
     func signedPage(
-        _ path: String, _ handler: @escaping @Sendable (Exchange, Signed) async throws -> Response
+        _ path: String, counts: Bool = true, _ handler: @escaping @Sendable (Exchange, Signed) async throws -> Response
     ) -> Route {
         Route(.get, path, .page) { exchange in
-            guard let signed = try await session(exchange) else {
+            guard let signed = try await session(exchange, counts: counts) else {
                 let target = exchange.request.head.path ?? "/"
                 return .seeOther(target == "/" ? "/signin" : "/signin?next=\(URLText.encode(target))")
             }
@@ -80,7 +82,7 @@ struct StaffConsole: Sendable {
 
     private func pageRoutes() -> [Route] {
         context.consoles.flatMap(\.pages).map { page in
-            signedPage(page.path) { exchange, signed in try await show(page, exchange, signed) }
+            signedPage(page.path, counts: false) { exchange, signed in try await show(page, exchange, signed) }
         }
     }
 
@@ -93,10 +95,13 @@ struct StaffConsole: Sendable {
             catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors,
             isFactorFresh: signed.caller.authentication.map { $0.factorAge <= context.pipeline.settings.stepUpAge }
                 ?? false)
-        let answer = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
+        // The menu's counts come along: a transaction of their own would cost every page as much as itself.
+        let (answer, due) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
             let answer = try page.render(call, reader)
-            return (answer, answer.disclosure)
+            return ((answer, try signed.due ?? self.due(signed.caller, reader)), answer.disclosure)
         }
+        var signed = signed
+        signed.due = due
         if let redirect = answer.redirect { return .seeOther(redirect) }
         return framed(
             answer.title, answer.body, signed, menuPath: page.menuPath, query: exchange.first("q") ?? "",
@@ -126,7 +131,7 @@ struct StaffConsole: Sendable {
             title: title, environment: environment, deployment: context.configuration.deployment,
             menu: FrameModel.menu(
                 of: context.consoles, permissions: signed.caller.permissions, current: menuPath,
-                due: signed.due),
+                due: signed.due ?? [:]),
             person: FrameModel.Person(signed.session, roles: signed.caller.roles),
             search: context.consoles.lazy.compactMap(\.search).first?(signed.caller.permissions, context.catalog),
             query: query, now: context.clock.now,
