@@ -98,7 +98,7 @@ import Testing
         let inner = try await Receiver(answer("200 OK"))
         let outer = try await Receiver(
             answer("302 Found", "location: http://127.0.0.1:\(inner.port)/\r\n"))
-        guard case .failed(302, _) = try await deliver(to: "http://127.0.0.1:\(outer.port)/") else {
+        guard case .failed(302, _, _) = try await deliver(to: "http://127.0.0.1:\(outer.port)/") else {
             Issue.record("a redirect counted as something else")
             return
         }
@@ -142,7 +142,7 @@ import Testing
 
     @Test func `one that speaks no HTTP is a failure`() async throws {
         let receiver = try await Receiver("220 mail.example.com ESMTP\r\n")
-        guard case .failed(nil, _) = try await deliver(to: "http://127.0.0.1:\(receiver.port)/") else {
+        guard case .failed(nil, _, _) = try await deliver(to: "http://127.0.0.1:\(receiver.port)/") else {
             Issue.record("nonsense counted as an answer")
             return
         }
@@ -153,7 +153,7 @@ import Testing
         let receiver = try await Receiver(answer("200 OK"))
         for host in ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "127.1"] {
             let outcome = try await deliver(to: "https://\(host):\(receiver.port)/", allowsPrivate: false)
-            guard case .failed(nil, let note) = outcome, note.contains("not a public address") else {
+            guard case .failed(nil, let note, _) = outcome, note.contains("not a public address") else {
                 Issue.record("\(host): \(outcome)")
                 continue
             }

@@ -142,7 +142,7 @@ public struct Call<Op: Operation>: Sendable {
 
 /// A side effect to perform after commit, as data.
 public struct Effect: Sendable, Hashable {
-    /// `webhook`, `email`, `slack`, `billing`.
+    /// `webhook`, `mail`, `billing`.
     public let kind: String
     /// `tenant.suspended`
     public let name: String

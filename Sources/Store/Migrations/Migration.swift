@@ -28,6 +28,8 @@ public struct Migration: Sendable {
         Migration(
             number: 2, name: "deliveries", tables: Migration002.tables, governed: Migration002.governed,
             special: { _ in [] }),
+        Migration(
+            number: 6, name: "channels", tables: Migration006.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
