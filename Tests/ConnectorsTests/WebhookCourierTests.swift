@@ -10,7 +10,7 @@ import Testing
     private static let secret = [UInt8](repeating: 7, count: 32)
 
     /// Answers each connection with `reply` and keeps what it was sent; without a reply it hangs.
-    private final class Receiver: Sendable {
+    final class Receiver: Sendable {
         let port: Int
         private let channel: any Channel
         private let log: Log
@@ -115,6 +115,15 @@ import Testing
         #expect(
             try await deliver(to: "http://127.0.0.1:\(receiver.port)/")
                 == .failed(status: status, note: "Answered \(status)"))
+        try await receiver.close()
+    }
+
+    @Test(arguments: [("120", Span.seconds(120)), ("999999999999999", .hours(8))])
+    func `a receiver may say when to come again, within bounds`(said: String, wait: Span) async throws {
+        let receiver = try await Receiver(answer("503 Service Unavailable", "retry-after: \(said)\r\n"))
+        #expect(
+            try await deliver(to: "http://127.0.0.1:\(receiver.port)/")
+                == .failed(status: 503, note: "Answered 503", retryAfter: wait))
         try await receiver.close()
     }
 

@@ -37,20 +37,23 @@ public final class World: Sendable {
         public let leaf: JSON
     }
 
-    private init(_ test: TestDatabase) throws {
+    private init(_ test: TestDatabase, sendsMail: Bool) throws {
         self.test = test
         masterKey = try MasterKey(parsing: MasterKey.generate())
         catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
         var settings = Pipeline.Settings()
         settings.masterKey = masterKey
+        settings.sendsMail = sendsMail
         pipeline = Pipeline(
             database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock,
             settings: settings)
     }
 
     /// - Parameter populated: false for the schema and the policy alone, without people or customers.
-    public static func make(_ kind: TestDatabase.Kind, populated: Bool = true) async throws -> World {
-        let world = try World(try await TestDatabase.make(kind))
+    public static func make(
+        _ kind: TestDatabase.Kind, populated: Bool = true, sendsMail: Bool = false
+    ) async throws -> World {
+        let world = try World(try await TestDatabase.make(kind), sendsMail: sendsMail)
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         return world
@@ -169,7 +172,7 @@ public final class World: Sendable {
             }
             let tables = [
                 "idempotency", "outbox", "outbox_pending", "delivery_queue", "delivery_lanes", "delivery_attempts",
-                "tenant_status_history", "enrolments", "sessions",
+                "delivery_channels", "tenant_status_history", "enrolments", "sessions",
             ]
             var counts: [String: Int64] = [:]
             for table in tables { counts[table] = try TestQueries.count(table, reader) }
@@ -226,6 +229,7 @@ public final class World: Sendable {
             try await force(.failed, of: slug)
         }
         try await loseDeliveries()
+        try await DeliveryChannels.announce([.slack, .mail], in: test.database)
     }
 
     /// One endpoint that hears of everything, and disabled ones.

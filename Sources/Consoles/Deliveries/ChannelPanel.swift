@@ -15,13 +15,14 @@ enum ChannelPanel {
                 state.sentAt.map { UI.time($0, now: now) } ?? UI.hint("never")
             },
             Column("Behind", .number, priority: 3) { state in
-                state.lag.map { Node($0 == 0 ? "nothing" : "\(Grouped.digits($0)) entries") } ?? UI.hint("–")
+                state.lag.map { Node($0 == 0 ? "nothing" : $0 == 1 ? "1 entry" : "\(Grouped.digits($0)) entries") }
+                    ?? UI.hint("–")
             },
             Column("Last problem", .wide, priority: 2) { problem($0, now: now) },
-            Column("", .actions) { state in
+            Column("Test", .actions) { state in
                 maySend && state.isOn
                     ? UI.linkButton(
-                        "Send test…", href: "/deliveries/new?channel=\(state.channel.rawValue)", size: .small,
+                        "Send test…", href: "/deliveries/new?input.channel=\(state.channel.rawValue)", size: .small,
                         attributes: [.label("Send test to \(title(state.channel))…")])
                     : .none
             },

@@ -12,8 +12,10 @@ enum DeliveryPages {
         let channels = isWhole ? try ChannelState.all(from: reader) : []
         let body =
             UI.title("Deliveries", lead: "What other systems, the staff channel and mailboxes were told")
-            + (isWhole ? ChannelPanel.panel(channels, for: call.caller, now: now) : .none)
-            + UI.views(label: "Deliveries by state", views(listing))
+            + UI.stack {
+                if isWhole { ChannelPanel.panel(channels, for: call.caller, now: now) }
+                UI.views(label: "Deliveries by state", views(listing))
+            }
             + UI.tools {
                 for (name, id, title) in [
                     ("webhook", listing.webhook, "Endpoint"), ("tenant", listing.tenant, "Tenant"),

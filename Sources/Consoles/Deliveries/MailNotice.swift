@@ -118,7 +118,7 @@ enum MailNotice: String, CaseIterable {
         guard let notice = MailNotice(rawValue: name) else { return nil }
         let rows = try reader.query([ChannelQueries.person(staff), ChannelQueries.event(event)])
         guard let person = rows[0].first, let status = Staff.Status(rawValue: try person.string("status")),
-            status == .active || status == .invited && notice == .invitation
+            status == (notice == .invitation ? .invited : .active)
         else { return nil }
         var facts = Facts(at: reader.now, console: console, event: event)
         if let row = rows[1].first {
@@ -159,7 +159,7 @@ enum MailNotice: String, CaseIterable {
         return "<!doctype html>\n"
             + el("html", Attribute("lang", "en")) {
                 el("head") {
-                    el("meta", Attribute("charset", "utf-8"))
+                    void("meta", Attribute("charset", "utf-8"))
                     el("title") { words.subject }
                 }
                 body

@@ -51,7 +51,9 @@ struct SlackMessage {
             let title = total == 1 ? kinds[0].title(in: catalog) : "\(total) events"
             return message(title, [section(lines.joined(separator: "\n"))])
         }
-        let span = "\(clock(first)) to \(clock(last)) UTC"
+        let span =
+            (first.microseconds / 1_000_000 == last.microseconds / 1_000_000 ? "" : "\(clock(first)) to ")
+            + "\(clock(last)) UTC"
         var counts = kinds.prefix(Self.kinds).map {
             "\(Grouped.digits($0.count)) × \(escape($0.title(in: catalog))), \($0.outcome)"
         }
