@@ -701,3 +701,17 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('de
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON deliveries
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 6 channels
+
+CREATE TABLE delivery_channels (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    is_on BIGINT NOT NULL,
+    
+    next_idx BIGINT NOT NULL,
+    
+    root_day BIGINT NOT NULL,
+    sent_at BIGINT,
+    failed_at BIGINT,
+    error TEXT COLLATE "C"
+);

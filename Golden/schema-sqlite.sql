@@ -657,3 +657,17 @@ BEGIN SELECT postern_governed('delivery', OLD.id), postern_governed('delivery', 
 
 CREATE TRIGGER governed_deliveries_delete AFTER DELETE ON deliveries
 BEGIN SELECT postern_governed('delivery', OLD.id); END;
+
+-- 6 channels
+
+CREATE TABLE delivery_channels (
+    id TEXT PRIMARY KEY,
+    is_on INTEGER NOT NULL,
+    
+    next_idx INTEGER NOT NULL,
+    
+    root_day INTEGER NOT NULL,
+    sent_at INTEGER,
+    failed_at INTEGER,
+    error TEXT
+) STRICT;
