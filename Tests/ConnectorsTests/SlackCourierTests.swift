@@ -68,7 +68,7 @@ import Testing
                 .failed(status: 200, note: "Slack answered channel_not_found")
             ),
             (answer("404 Not Found", "no_service"), false, .failed(status: 404, note: "Slack answered no_service")),
-            (answer("500 Internal Server Error", "<html>"), true, .failed(status: 500, note: "Slack answered 500")),
+            (answer("500 Internal Server Error", "oops"), true, .failed(status: 500, note: "Slack answered 500")),
             // Words of nobody's are not repeated.
             (
                 answer("200 OK", "{\"ok\":false,\"error\":\"\(Self.token)\"}"), true,

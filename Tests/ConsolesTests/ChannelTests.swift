@@ -154,7 +154,11 @@ import Testing
         try await DeliveryFixture.with(kind) { fixture in
             let world = fixture.world
             try await DeliveryChannels.announce([.slack], in: world.test.database)
+            let preview = try await world.pipeline.preview(
+                OperationRequest(operation: "delivery.send_test", input: ["channel": "slack"]), by: world.everybody)
+            #expect(preview.effects.map(\.kind) == ["slack"])
             try await world.run("delivery.send_test", ["channel": "slack"])
+            #expect(try await fixture.count("outbox_pending") == 0)
             let refusing = ScriptedCourier(.refused(status: 200, note: "Slack refused the message: invalid_blocks"))
             try await fixture.send(by: refusing)
             let dead = try #require(try await fixture.deliveries().first)
@@ -276,6 +280,7 @@ import Testing
             let courier = ScriptedCourier()
             try await fixture.send(by: courier)
             let messages = mails(courier)
+            // Those who have enrolled need no invitation any more.
             #expect(Set(messages.map(\.to)) == ["new@example.test", guardian.email] && messages.count == 2)
             let invitation = try #require(messages.first { $0.to == "new@example.test" })
             let token = try StaffFixture.token(invited)

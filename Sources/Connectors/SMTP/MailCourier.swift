@@ -1,4 +1,3 @@
-import CCurl
 import Foundation
 import Kernel
 import Synchronization

@@ -105,6 +105,15 @@ public struct SlackCourier: Courier {
         "invalid_json", "json_not_object", "msg_too_long", "msg_blocks_too_long", "no_text", "too_many_attachments",
     ]
 
+    /// What Slack says when the operator, or time, may make it right.
+    private static let mendable: Set<String> = [
+        "account_inactive", "action_prohibited", "channel_is_archived", "channel_not_found", "fatal_error",
+        "internal_error", "invalid_auth", "invalid_token", "is_archived", "missing_scope", "no_active_hooks",
+        "no_permission", "no_service", "no_service_id", "no_team", "not_authed", "not_in_channel", "request_timeout",
+        "restricted_action", "service_unavailable", "team_access_not_granted", "team_disabled", "token_expired",
+        "token_revoked",
+    ]
+
     private func outcome(_ answer: Answer) -> SendOutcome {
         let status = answer.status
         if status == 429 {
@@ -121,9 +130,9 @@ public struct SlackCourier: Courier {
             case .bot: break
             }
         }
-        // Only a word of Slack's own form is repeated.
-        let said = json?["error"]?.string ?? answer.text
-        guard let word = said.wholeMatch(of: /[a-z_]{2,40}/).map({ String($0.0) }) else {
+        // Only words of Slack's are repeated.
+        let word = json?["error"]?.string ?? answer.text
+        guard Self.final.contains(word) || Self.mendable.contains(word) else {
             return .failed(status: status, note: "Slack answered \(status)", retryAfter: answer.retryAfter)
         }
         if Self.final.contains(word) { return .refused(status: status, note: "Slack refused the message: \(word)") }

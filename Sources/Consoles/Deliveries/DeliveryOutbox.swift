@@ -163,9 +163,12 @@ public struct DeliveryOutbox: Outbox {
             createdAt = try row.instant("created_at")
         }
 
-        /// Who holds the role now.
+        /// Who holds the role now. What came too late for somebody (they enrolled, they left) is not sent.
         func recipients(_ reader: any Reader) throws -> [String] {
-            if let to { return [to] }
+            if let to {
+                let status = try reader.first(ChannelQueries.person(to))?.string("status")
+                return MailNotice(rawValue: name)?.isFor(status.flatMap(Staff.Status.init)) == true ? [to] : []
+            }
             guard let role else { return [] }
             return try reader.query(ChannelQueries.holders(of: role, at: reader.now)).map { try $0.string("id") }
         }

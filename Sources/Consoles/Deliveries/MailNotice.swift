@@ -111,14 +111,16 @@ enum MailNotice: String, CaseIterable {
         }
     }
 
+    /// An invitation is for who has not enrolled yet, everything else for who works here.
+    func isFor(_ status: Staff.Status?) -> Bool { status == (self == .invitation ? .invited : .active) }
+
     /// The mail to one person; `nil` when they are not to be written to any more.
     static func message(
         _ name: String, to staff: String, event: String, console: String, from reader: any Reader
     ) throws -> MailMessage? {
         guard let notice = MailNotice(rawValue: name) else { return nil }
         let rows = try reader.query([ChannelQueries.person(staff), ChannelQueries.event(event)])
-        guard let person = rows[0].first, let status = Staff.Status(rawValue: try person.string("status")),
-            status == (notice == .invitation ? .invited : .active)
+        guard let person = rows[0].first, notice.isFor(Staff.Status(rawValue: try person.string("status")))
         else { return nil }
         var facts = Facts(at: reader.now, console: console, event: event)
         if let row = rows[1].first {

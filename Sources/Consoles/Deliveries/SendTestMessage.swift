@@ -55,6 +55,12 @@ public enum SendTestMessage: Operation {
                 ),
                 OutboxQueries.openLane(delivery.lane, webhook: endpoint, at: call.now),
                 OutboxQueries.enqueueLast(delivery.id, lane: delivery.lane),
+            ],
+            effects: [
+                Effect(
+                    kind: call.input.channel, name: name,
+                    summary: isMail ? "A mail to your own address" : "A message in the staff channel",
+                    payload: .object([:]), tenant: nil, isWritten: true)
             ], facts: ["channel": .string(call.input.channel)],
             consequence: isMail
                 ? "A test is mailed to you; what the mail server said stands under Deliveries in a moment."

@@ -151,7 +151,12 @@ public struct Effect: Sendable, Hashable {
     /// Never a secret; ids only, no personal data.
     public let payload: JSON
     public let tenant: String?
-    public init(kind: String, name: String, summary: String, payload: JSON, tenant: String?) {
+    /// The plan itself writes what is sent: the effect is announced and not queued once more.
+    public let isWritten: Bool
+    public init(
+        kind: String, name: String, summary: String, payload: JSON, tenant: String?, isWritten: Bool = false
+    ) {
+        self.isWritten = isWritten
         self.kind = kind
         self.name = name
         self.summary = summary

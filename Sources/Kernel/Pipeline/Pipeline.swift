@@ -351,7 +351,7 @@ public struct Pipeline: Sendable {
         tx.enqueue(plan.alsoWrite)
 
         let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version
-        for (slot, effect) in plan.effects.enumerated() where isPerformed(effect) {
+        for (slot, effect) in plan.effects.enumerated() where isPerformed(effect) && !effect.isWritten {
             let id = Identifier.make(
                 "out", milliseconds: UInt64(now.microseconds / 1000),
                 random: Array(sha256(Array("\(event.id):\(slot)".utf8)).prefix(10)))
@@ -395,7 +395,9 @@ public struct Pipeline: Sendable {
     }
 
     /// Mail where none is sent is no effect.
-    private func isPerformed(_ effect: Effect) -> Bool { effect.kind != "mail" || settings.sendsMail }
+    private func isPerformed(_ effect: Effect) -> Bool {
+        effect.kind != "mail" || settings.sendsMail || effect.isWritten
+    }
 
     private func fresh(at now: Instant) -> Fresh { Fresh(at: now, masterKey: settings.masterKey) }
 
