@@ -1,4 +1,5 @@
 import CommandLine
+import Connectors
 import Foundation
 import Kernel
 import Store
@@ -69,6 +70,7 @@ struct Doctor: Sendable {
         names(deployment, &report)
         let keys = files(deployment, &report)
         await database(deployment, keys, &report)
+        await channels(deployment, &report)
         return report
     }
 
@@ -86,6 +88,7 @@ struct Doctor: Sendable {
             var shown = entry.text
             // A database's URL may hold a password: what matters is where it leads.
             if setting.kind == .databaseURL { shown = Storage(url: entry.text).description }
+            if setting.isSecret, setting.kind != .databaseURL { shown = "set, not shown" }
             // So may a command.
             if setting.kind == .command { shown = "a command, not shown" }
             report.add(.ok, setting.key, "\(shown) (\(origin))")
@@ -164,6 +167,23 @@ struct Doctor: Sendable {
                 "\(checkpoints) can't be written: its directory is missing or belongs to somebody else.")
         }
         return keys
+    }
+
+    // MARK: Channels
+
+    /// Asks Slack whether it knows the token, and the mail server whether it takes user and password. Sends nothing.
+    private func channels(_ deployment: Deployment, _ report: inout Report) async {
+        if let door = deployment.slack {
+            let problem = await SlackCourier(door).problem()
+            report.add(problem == nil ? .ok : .problem, "slack", problem ?? "Slack answers and knows this deployment.")
+        }
+        do throws(CommandFailure) {
+            guard let mail = try deployment.mail() else { return }
+            let problem = await MailCourier(mail).problem()
+            report.add(problem == nil ? .ok : .problem, "mail", problem ?? "The mail server answers over TLS.")
+        } catch {
+            report.add(.problem, "mail_from", error.message)
+        }
     }
 
     // MARK: Database

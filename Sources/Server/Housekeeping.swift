@@ -1,10 +1,11 @@
+import Consoles
 import Kernel
 import Logging
 import ServiceLifecycle
 import Store
 
 /// What is due every half minute while the server runs: failed sign-ins that were only counted become events, and what
-/// has run out is removed (challenges, delays, stored outcomes).
+/// has run out is removed (challenges, delays, stored outcomes, what was needed to send).
 struct Housekeeping: Service {
     static let interval = Duration.seconds(30)
     /// Outcomes are kept for replay at least a day.
@@ -27,6 +28,8 @@ struct Housekeeping: Service {
         do {
             try await running.signIn.sweep()
             try await Self.forgetOutcomes(in: running.database)
+            let kept = Int64(running.deployment.configuration.value("deliveries_kept")) ?? 30
+            try await DeliveryPruner(database: running.database, kept: .days(kept)).run()
         } catch {
             logger.warning("housekeeping failed and is tried again", metadata: ["error": "\(error)"])
         }

@@ -19,6 +19,8 @@ struct Running: Sendable {
     let sequencer: Sequencer
     /// Sends what operations leave in the outbox.
     let outbox: OutboxWorker
+    /// What this server can send.
+    let channels: Set<DeliveryChannel>
     let log: PublishedLog
 
     /// Opens what `serve` and the verbs beside it work on.
@@ -68,14 +70,21 @@ struct Running: Sendable {
         let sequencer = Sequencer(
             database: database, store: store, leadership: leadership, key: keys.log,
             file: CheckpointFile(path: configuration.value("checkpoints_file")))
-        let sending = Wake()
+        let wake = Wake()
         let hooks = Pipeline.Hooks(
             blocked: { sequencer.health.problem },
             committed: {
                 sequencer.nudge()
-                sending.signal()
+                wake.signal()
             })
+        let mail = try deployment.mail()
+        let slack = deployment.slack
+        var channels: Set<DeliveryChannel> = [.webhook]
+        if mail != nil { channels.insert(.mail) }
+        if slack != nil { channels.insert(.slack) }
+        self.channels = channels
         var settings = StaffSignIn.Settings()
+        settings.sendsMail = mail != nil
         settings.network = configuration.flag("session_ip_binding") ? (v4: 24, v6: 48) : nil
         settings.issuer = deployment.isDemo ? "Postern demo" : "Postern"
         self.deployment = deployment
@@ -87,16 +96,21 @@ struct Running: Sendable {
         var rules = Pipeline.Settings()
         rules.consoleURL = deployment.staffURL
         rules.masterKey = keys.master
+        rules.sendsMail = mail != nil
         pipeline = Pipeline(
             database: database, records: records, catalog: Deployment.catalog, clock: clock, settings: rules,
             hooks: hooks)
         let logger = ServerLog.make(configuration)
         var courier = WebhookCourier.Settings()
         courier.allowsPrivate = configuration.flag("webhook_allow_private")
+        var sending = DeliveryOutbox.Settings()
+        sending.channels = channels
         outbox = OutboxWorker(
-            outbox: DeliveryOutbox(pipeline: pipeline, hooks: hooks),
-            courier: WebhookCourier(masterKey: keys.master, settings: courier),
-            wake: sending,
+            outbox: DeliveryOutbox(pipeline: pipeline, hooks: hooks, settings: sending),
+            courier: Couriers(
+                webhooks: WebhookCourier(masterKey: keys.master, settings: courier),
+                slack: slack.map { SlackCourier($0) }, mail: mail.map { MailCourier($0) }),
+            wake: wake,
             report: { error in
                 logger.warning("sending failed and is tried again", metadata: ["error": "\(error)"])
             })

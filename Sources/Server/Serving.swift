@@ -40,6 +40,12 @@ extension Running {
             await close()
             throw error
         }
+        do {
+            try await DeliveryChannels.announce(channels, in: database)
+        } catch {
+            await close()
+            throw CommandFailure(error, storage)
+        }
         await sequencer.start()
         await outbox.start()
         var group = ServiceGroupConfiguration(

@@ -10,7 +10,7 @@ import Testing
     private static let secret = [UInt8](repeating: 7, count: 32)
 
     /// Answers each connection with `reply` and keeps what it was sent; without a reply it hangs.
-    private final class Receiver: Sendable {
+    final class Receiver: Sendable {
         let port: Int
         private let channel: any Channel
         private let log: Log
@@ -98,7 +98,7 @@ import Testing
         let inner = try await Receiver(answer("200 OK"))
         let outer = try await Receiver(
             answer("302 Found", "location: http://127.0.0.1:\(inner.port)/\r\n"))
-        guard case .failed(302, _) = try await deliver(to: "http://127.0.0.1:\(outer.port)/") else {
+        guard case .failed(302, _, _) = try await deliver(to: "http://127.0.0.1:\(outer.port)/") else {
             Issue.record("a redirect counted as something else")
             return
         }
@@ -115,6 +115,15 @@ import Testing
         #expect(
             try await deliver(to: "http://127.0.0.1:\(receiver.port)/")
                 == .failed(status: status, note: "Answered \(status)"))
+        try await receiver.close()
+    }
+
+    @Test(arguments: [("120", Span.seconds(120)), ("999999999999999", .hours(8))])
+    func `a receiver may say when to come again, within bounds`(said: String, wait: Span) async throws {
+        let receiver = try await Receiver(answer("503 Service Unavailable", "retry-after: \(said)\r\n"))
+        #expect(
+            try await deliver(to: "http://127.0.0.1:\(receiver.port)/")
+                == .failed(status: 503, note: "Answered 503", retryAfter: wait))
         try await receiver.close()
     }
 
@@ -142,7 +151,7 @@ import Testing
 
     @Test func `one that speaks no HTTP is a failure`() async throws {
         let receiver = try await Receiver("220 mail.example.com ESMTP\r\n")
-        guard case .failed(nil, _) = try await deliver(to: "http://127.0.0.1:\(receiver.port)/") else {
+        guard case .failed(nil, _, _) = try await deliver(to: "http://127.0.0.1:\(receiver.port)/") else {
             Issue.record("nonsense counted as an answer")
             return
         }
@@ -153,7 +162,7 @@ import Testing
         let receiver = try await Receiver(answer("200 OK"))
         for host in ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "127.1"] {
             let outcome = try await deliver(to: "https://\(host):\(receiver.port)/", allowsPrivate: false)
-            guard case .failed(nil, let note) = outcome, note.contains("not a public address") else {
+            guard case .failed(nil, let note, _) = outcome, note.contains("not a public address") else {
                 Issue.record("\(host): \(outcome)")
                 continue
             }

@@ -35,12 +35,14 @@ struct DeliveryFixture {
     let world: World
     var settings = DeliveryOutbox.Settings()
 
-    static func make(_ kind: TestDatabase.Kind) async throws -> DeliveryFixture {
-        DeliveryFixture(world: try await World.make(kind, populated: false))
+    static func make(_ kind: TestDatabase.Kind, sendsMail: Bool = false) async throws -> DeliveryFixture {
+        DeliveryFixture(world: try await World.make(kind, populated: false, sendsMail: sendsMail))
     }
 
-    static func with(_ kind: TestDatabase.Kind, _ body: (DeliveryFixture) async throws -> Void) async throws {
-        let fixture = try await make(kind)
+    static func with(
+        _ kind: TestDatabase.Kind, sendsMail: Bool = false, _ body: (DeliveryFixture) async throws -> Void
+    ) async throws {
+        let fixture = try await make(kind, sendsMail: sendsMail)
         do {
             try await body(fixture)
             await fixture.world.close()

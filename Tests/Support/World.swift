@@ -37,12 +37,13 @@ public final class World: Sendable {
         public let leaf: JSON
     }
 
-    private init(_ test: TestDatabase) throws {
+    private init(_ test: TestDatabase, sendsMail: Bool) throws {
         self.test = test
         masterKey = try MasterKey(parsing: MasterKey.generate())
         catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
         var settings = Pipeline.Settings()
         settings.masterKey = masterKey
+        settings.sendsMail = sendsMail
         pipeline = Pipeline(
             database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock,
             settings: settings)
@@ -53,9 +54,10 @@ public final class World: Sendable {
     ///   - drifted: with rows that somebody changed beside the log, and a case open about each.
     ///   - recorder: hears of every statement.
     public static func make(
-        _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false, recorder: StatementRecorder? = nil
+        _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false, sendsMail: Bool = false,
+        recorder: StatementRecorder? = nil
     ) async throws -> World {
-        let world = try World(try await TestDatabase.make(kind, recorder: recorder))
+        let world = try World(try await TestDatabase.make(kind, recorder: recorder), sendsMail: sendsMail)
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         if drifted { try await world.drift() }
@@ -176,7 +178,7 @@ public final class World: Sendable {
             }
             let tables = [
                 "idempotency", "outbox", "outbox_pending", "delivery_queue", "delivery_lanes", "delivery_attempts",
-                "tenant_status_history", "enrolments", "sessions",
+                "delivery_channels", "tenant_status_history", "enrolments", "sessions",
             ]
             var counts: [String: Int64] = [:]
             for table in tables { counts[table] = try TestQueries.count(table, reader) }
@@ -233,6 +235,7 @@ public final class World: Sendable {
             try await force(.failed, of: slug)
         }
         try await loseDeliveries()
+        try await DeliveryChannels.announce([.slack, .mail], in: test.database)
     }
 
     /// One endpoint that hears of everything, and disabled ones.

@@ -96,7 +96,7 @@ import Testing
         let homes: [(module: Regex<Substring>, name: String, targets: Set<String>)] = [
             (/^Hummingbird\w*$/, "Hummingbird", ["Web", "Server"]), (/^GRDB\w*$/, "GRDB", ["StoreSQLite"]),
             (/^CPQ$/, "libpq", ["StorePostgres"]), (/^C(?:Argon2|QREncode)$/, "argon2 and qrencode", ["Credentials"]),
-            (/^CZlib$/, "zlib", ["Web"]),
+            (/^CZlib$/, "zlib", ["Web"]), (/^CCurl$/, "libcurl", ["Connectors"]),
             (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Connectors", "Server"]),
             (/^ArgumentParser$/, "the command line library", ["CommandLine", "Server"]),
             (/^AsyncHTTPClient$/, "the HTTP client", ["CommandLine", "Connectors", "Server"]),

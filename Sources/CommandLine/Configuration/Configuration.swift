@@ -83,6 +83,24 @@ public struct Configuration: Sendable {
         where entries[one] != nil && entries[other] == nil {
             problems.append("\(one) is set but \(other) is not; TLS needs both.")
         }
+        for (one, other, what) in [
+            ("slack_token", "slack_channel", "the bot must know where to post"),
+            ("slack_channel", "slack_token", "only a bot is told where to post"),
+            ("smtp_url", "mail_from", "mail needs a sender"),
+            ("smtp_user", "smtp_password", "signing in needs both"),
+            ("smtp_password", "smtp_user", "signing in needs both"),
+        ] where entries[one] != nil && entries[other] == nil {
+            problems.append("\(one) is set but \(other) is not; \(what).")
+        }
+        if entries["slack_webhook_url"] != nil, entries["slack_token"] != nil {
+            problems.append("slack_webhook_url and slack_token are both set; keep one.")
+        }
+        for key in ["slack_webhook_url", "slack_api"] {
+            guard let text = entries[key]?.text, !text.hasPrefix("https://"), let host = URL(string: text)?.host(),
+                !["127.0.0.1", "::1", "localhost"].contains(host)
+            else { continue }
+            problems.append("\(key) must begin with https://.")
+        }
         for key in ["log_key", "master_key", "pepper"]
         where entries["\(key)_file"] != nil && entries["\(key)_command"] != nil {
             problems.append("\(key)_file and \(key)_command are both set; keep one.")
@@ -154,8 +172,20 @@ public struct Configuration: Sendable {
                 || text.hasPrefix("postgresql://")
         case .count: Int(text).map { (0...100_000).contains($0) } ?? false
         case .retention: (try? RetentionPeriods(text)) != nil
+        case .smtpURL: isMailServer(text)
+        // A look at the form; the courier parses it.
+        case .mailbox:
+            text.wholeMatch(of: /[^\p{Cc}<>]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+/) != nil
+        case .days: Int(text).map { (1...36_500).contains($0) } ?? false
         case .choice(let words): words.contains(text)
         }
+    }
+
+    private static func isMailServer(_ text: String) -> Bool {
+        guard let url = URL(string: text), ["smtp", "smtps"].contains(url.scheme ?? ""), let host = url.host(),
+            !host.isEmpty, url.user() == nil, url.query() == nil, url.fragment() == nil
+        else { return false }
+        return url.port.map { (1...65535).contains($0) } ?? true
     }
 
     private static func isNetwork(_ text: String) -> Bool {

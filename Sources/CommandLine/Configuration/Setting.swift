@@ -1,7 +1,7 @@
 /// One thing an operator can set: by `POSTERN_…` in the environment, or by its key in the YAML file.
 public struct Setting: Sendable {
     public enum Kind: Sendable, Equatable {
-        case text, path, command, host, port, url, flag, networks, databaseURL, retention, count
+        case text, path, command, host, port, url, flag, networks, databaseURL, retention, count, smtpURL, mailbox, days
         case choice([String])
 
         /// What a right value looks like, after "expected".
@@ -19,6 +19,9 @@ public struct Setting: Sendable {
             case .retention:
                 "classes and how long they are kept, never shorter than they say: access_3y=5y, operational_1y=730d"
             case .count: "a whole number from 0 to 100000"
+            case .smtpURL: "smtp://HOST:587 (STARTTLS) or smtps://HOST:465, without a user name"
+            case .mailbox: "an address such as Postern <postern@example.com>"
+            case .days: "a whole number of days, at least 1"
             case .choice(let words): "one of " + words.joined(separator: ", ")
             }
         }
@@ -109,6 +112,27 @@ public struct Setting: Sendable {
             "webhook_allow_private", .flag, default: "false",
             "Lets webhooks reach private addresses and plain HTTP. For trying things out; it opens your network to whoever may create webhooks."
         ),
+        Setting(
+            "deliveries_kept", .days, default: "30",
+            "For how many days attempts and bodies of deliveries that ended are kept. The deliveries themselves stay."),
+        Setting(
+            "slack_webhook_url", .url, isSecret: true,
+            "An incoming webhook of Slack: what happens is mirrored into its channel. The address is a secret."),
+        Setting(
+            "slack_token", .text, isSecret: true,
+            "A Slack bot's token with `chat:write`, in place of an incoming webhook."),
+        Setting("slack_channel", .text, "The channel the bot posts into, by its id."),
+        Setting("slack_api", .url, default: "https://slack.com/api", "Where Slack's methods are."),
+        Setting(
+            "smtp_url", .smtpURL,
+            "The mail server: `smtp://` demands STARTTLS, `smtps://` speaks TLS from the first byte. Without it no mail is queued."
+        ),
+        Setting("smtp_user", .text, "Whom Postern signs in as at the mail server."),
+        Setting("smtp_password", .text, isSecret: true, "With this password."),
+        Setting(
+            "smtp_ca_file", .path, "PEM file of the authorities to trust for the mail server, in place of the system's."
+        ),
+        Setting("mail_from", .mailbox, "The sender of mail, such as `Postern <postern@example.com>`."),
         Setting(
             "log_format", .choice(["text", "json"]), default: "text",
             "How the server writes its own log to standard error."),

@@ -4,7 +4,7 @@ import Kernel
 import NIOCore
 
 /// Posts notices after Standard Webhooks 1.0. It follows no redirect, connects only to an address it has checked, and reads
-/// nothing of the answer but its status.
+/// nothing of the answer but its status and when to try again.
 public struct WebhookCourier: Courier {
     public struct Settings: Sendable {
         /// From the look-up of the name to the answer's head.
@@ -69,20 +69,24 @@ public struct WebhookCourier: Courier {
             value: WebhookSignature.header(
                 id: parcel.delivery, timestamp: timestamp, body: parcel.body, secrets: secrets))
         request.body = .bytes(parcel.body)
-        let result: Result<Int64, any Error>
+        let result: Result<(status: Int64, retryAfter: String?), any Error>
         do {
-            result = .success(Int64(try await client.execute(request, timeout: timeout).status.code))
+            let response = try await client.execute(request, timeout: timeout)
+            result = .success((Int64(response.status.code), response.headers.first(name: "retry-after")))
         } catch {
             result = .failure(error)
         }
         // Closes the connection with whatever else the receiver would send.
         try? await client.shutdown()
-        switch try result.get() {
+        let (status, retryAfter) = try result.get()
+        switch status {
         case let status where (200..<300).contains(status): return .delivered(status: status)
         case 410: return .gone
         case let status where (300..<400).contains(status):
             return .failed(status: status, note: "Answered with a redirect, which is not followed")
-        case let status: return .failed(status: status, note: "Answered \(status)")
+        case let status:
+            return .failed(
+                status: status, note: "Answered \(status)", retryAfter: RetryAfter.span(retryAfter, at: clock.now))
         }
     }
 

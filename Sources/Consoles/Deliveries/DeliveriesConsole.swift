@@ -12,11 +12,15 @@ public enum DeliveriesConsole {
         operations: [
             AnyOperation(CreateWebhook.self), AnyOperation(RotateWebhook.self), AnyOperation(DisableWebhook.self),
             AnyOperation(EnableWebhook.self), AnyOperation(SendTestWebhook.self), AnyOperation(ReplayDelivery.self),
+            AnyOperation(DismissDelivery.self), AnyOperation(SendTestMessage.self),
         ],
-        reads: [listDeliveries, viewDelivery, listWebhooks, viewWebhook],
+        reads: [listDeliveries, viewDelivery, listChannels, listWebhooks, viewWebhook],
         entities: [AnyEntityType(Webhook.self), AnyEntityType(Delivery.self)],
         pages: [DeliveryPages.list, DeliveryPages.view, WebhookPages.list, WebhookPages.view],
-        choices: ["webhook.create/events": { _ in WebhookEvent.choices }])
+        choices: [
+            "webhook.create/events": { _ in WebhookEvent.choices },
+            "delivery.send_test/channel": { _ in SendTestMessage.choices },
+        ])
 
     private static let listDeliveries = Read(
         "delivery.list", summary: "Deliveries, dead letters first, then what waits, each the newest first.",
@@ -24,7 +28,7 @@ public enum DeliveriesConsole {
         schema: Delivery.schema, isList: true
     ) { call, reader in
         let listing = try DeliveryListing.load(call, from: reader)
-        return .list(listing.items.map(\.document), next: listing.next)
+        return .list(listing.items.map(\.answer), next: listing.next)
     }
 
     private static let viewDelivery = Read(
@@ -33,6 +37,13 @@ public enum DeliveriesConsole {
     ) { call, reader in
         let detail = try DeliveryDetail.load(call.path["id"] ?? "", from: reader)
         return ReadAnswer(detail.json, version: detail.delivery.version)
+    }
+
+    private static let listChannels = Read(
+        "delivery.channels", summary: "How the staff channel and mail fare.", path: "/delivery-channels",
+        permission: "delivery.view", schema: ChannelState.schema, isList: true
+    ) { call, reader in
+        .list(try ChannelState.all(from: reader).map(\.json), next: nil)
     }
 
     private static let listWebhooks = Read(

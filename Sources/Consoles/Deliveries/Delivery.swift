@@ -1,6 +1,6 @@
 import Kernel
 
-/// One event on its way to one endpoint.
+/// One event on its way to one endpoint: a webhook, the staff channel or somebody's mailbox.
 public struct Delivery: Entity, Hashable {
     public static let type = "delivery"
     public static let idPrefix = "dlv"
@@ -15,13 +15,15 @@ public struct Delivery: Entity, Hashable {
         case delivered
         /// A later one of the same kind tells the newer state; this one was not sent.
         case superseded
+        /// Given up, and somebody decided that it need not be sent.
+        case dismissed
 
         /// What needs somebody comes first in lists.
         var urgency: Int64 {
             switch self {
             case .dead: 2
             case .pending: 1
-            case .delivered, .superseded: 0
+            case .delivered, .superseded, .dismissed: 0
             }
         }
     }
@@ -29,6 +31,7 @@ public struct Delivery: Entity, Hashable {
     public var id: String
     public var version: Int64
     public var outboxID: String
+    /// `whk_…`, `slack`, or `mail:stf_…`.
     public var webhookID: String
     /// The mutation's event.
     public var eventID: String
@@ -40,6 +43,9 @@ public struct Delivery: Entity, Hashable {
     public var createdAt: Instant
     /// When it was delivered, given up or superseded.
     public var settledAt: Instant?
+
+    /// How it travels.
+    var channel: DeliveryChannel { Endpoint.channel(webhookID) }
 
     /// Ids only; a tenant's id stays when the tenant is erased.
     public var subjects: [String] { [] }
@@ -58,11 +64,22 @@ public struct Delivery: Entity, Hashable {
         ]
     }
 
+    /// As the API answers it: the channel is said, and a webhook's id stands only where there is one.
+    var answer: JSON {
+        guard case .object(var members) = document else { return .null }
+        members["channel"] = .string(channel.rawValue)
+        members["recipient"] = JSON(Endpoint.recipient(webhookID))
+        if channel != .webhook { members["webhook_id"] = .null }
+        return .object(members)
+    }
+
     static let schema: JSON = [
-        "type": "object", "required": ["id", "version", "webhook_id", "event_id", "name", "state", "created_at"],
+        "type": "object", "required": ["id", "version", "channel", "event_id", "name", "state", "created_at"],
         "properties": [
             "id": ["type": "string"], "version": ["type": "integer"], "outbox_id": ["type": "string"],
-            "webhook_id": ["type": "string"], "event_id": ["type": "string"], "name": ["type": "string"],
+            "channel": ["type": "string", "enum": .array(DeliveryChannel.allCases.map { .string($0.rawValue) })],
+            "webhook_id": ["type": ["string", "null"]], "recipient": ["type": ["string", "null"]],
+            "event_id": ["type": "string"], "name": ["type": "string"],
             "tenant_id": ["type": ["string", "null"]], "tenant_version": ["type": ["integer", "null"]],
             "state": ["type": "string", "enum": .array(State.allCases.map { .string($0.rawValue) })],
             "created_at": ["type": "string", "format": "date-time"],
@@ -70,6 +87,23 @@ public struct Delivery: Entity, Hashable {
             "attempts": ["type": "array", "items": ["type": "object"]],
         ],
     ]
+}
+
+/// Where deliveries go that are no webhooks.
+enum Endpoint {
+    static let slack = "slack"
+    static let mailPrefix = "mail:"
+
+    static func mail(to staff: String) -> String { mailPrefix + staff }
+
+    static func channel(_ endpoint: String) -> DeliveryChannel {
+        endpoint == slack ? .slack : endpoint.hasPrefix(mailPrefix) ? .mail : .webhook
+    }
+
+    /// The person a mail is for.
+    static func recipient(_ endpoint: String) -> String? {
+        endpoint.hasPrefix(mailPrefix) ? String(endpoint.dropFirst(mailPrefix.count)) : nil
+    }
 }
 
 /// One attempt, as it is kept.

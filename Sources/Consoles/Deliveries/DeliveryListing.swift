@@ -15,7 +15,8 @@ struct DeliveryListing {
         .init(
             "state", "Where it stands.",
             schema: ["type": "string", "enum": .array(Delivery.State.allCases.map { .string($0.rawValue) })]),
-        .init("webhook", "The endpoint's id."), .init("tenant", "The tenant it is about: an id or a slug."),
+        .init("webhook", "The endpoint: the id of a webhook, slack, or mail:STAFF."),
+        .init("tenant", "The tenant it is about: an id or a slug."),
     ]
 
     static func load(_ call: ReadCall, from reader: any Reader) throws -> DeliveryListing {
@@ -74,6 +75,13 @@ struct DeliveryListing {
             let url = try row.string("url")
             names[try row.string("id")] = WebhookURL.host(url) ?? url
         }
+        for endpoint in Set(items.map(\.webhookID) + webhooks) {
+            switch Endpoint.channel(endpoint) {
+            case .slack: names[endpoint] = "Slack"
+            case .mail: names[endpoint] = "Mail"
+            case .webhook: break
+            }
+        }
         for row in rows[1] { names[try row.string("id")] = try row.string("name") }
         return names
     }
@@ -108,7 +116,7 @@ struct DeliveryDetail {
     }
 
     var json: JSON {
-        guard case .object(var members) = delivery.document else { return .null }
+        guard case .object(var members) = delivery.answer else { return .null }
         members["attempts"] = .array(attempts.map(\.json))
         members["next_attempt_at"] = JSON(nextAt)
         return .object(members)

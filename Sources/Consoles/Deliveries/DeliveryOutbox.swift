@@ -1,8 +1,9 @@
 import Kernel
 
-/// The outbox of webhooks over the database (docs/deliveries.md).
+/// The outbox of webhooks, mail and the staff channel over the database (docs/deliveries.md).
 ///
 ///     outbox_pending ─ distribute (one process at a time) ─► deliveries + delivery_queue, one lane per endpoint and tenant
+///     the log ─ SlackMirror (one process at a time) ─► deliveries in the lane of Slack
 ///     delivery_lanes.due_at ≤ now ─ claim: due_at = when the lease runs out ─ send ─ settle: due_at = next time or NULL
 ///
 /// A lane's row is locked first in every transaction that touches what waits in it.
@@ -11,7 +12,15 @@ public struct DeliveryOutbox: Outbox {
         /// How long an attempt may go without reporting before another process takes it over.
         public var lease = Span.seconds(60)
         public var schedule = RetrySchedule()
-        /// Attempts one process has under way with one endpoint.
+        /// The staff channel is told soon after Slack is back: only one message waits, whatever happened meanwhile.
+        public var slackSchedule = {
+            var schedule = RetrySchedule()
+            schedule.longest = .minutes(5)
+            return schedule
+        }()
+        /// What this process can send.
+        public var channels = Set(DeliveryChannel.allCases)
+        /// Attempts one process has under way with one endpoint; all mail goes to one.
         public var placesPerEndpoint = 4
         /// Effects distributed in one transaction.
         public var batch = 50
@@ -22,6 +31,7 @@ public struct DeliveryOutbox: Outbox {
     private let hooks: Pipeline.Hooks
     private let settings: Settings
     private let clock: Clock
+    private let mirror: SlackMirror
     private var database: any Database { pipeline.database }
     private var records: any Records { pipeline.records }
 
@@ -32,6 +42,7 @@ public struct DeliveryOutbox: Outbox {
         self.hooks = hooks
         self.settings = settings
         self.clock = clock
+        mirror = SlackMirror(pipeline: pipeline, clock: clock)
     }
 
     /// Who acts in the log.
@@ -42,18 +53,30 @@ public struct DeliveryOutbox: Outbox {
     public func distribute() async throws -> Bool {
         // What can't be logged isn't done.
         guard hooks.blocked() == nil else { return false }
-        guard try await database.read({ try $0.first(OutboxQueries.isWaiting) }) != nil else { return false }
+        if settings.channels.contains(.slack), try await mirror.turn() { hooks.committed() }
+        var isMore = false
+        for channel in [DeliveryChannel.webhook, .mail] where settings.channels.contains(channel) {
+            if try await distribute(channel) { isMore = true }
+        }
+        return isMore
+    }
+
+    private func distribute(_ channel: DeliveryChannel) async throws -> Bool {
+        guard try await database.read({ try $0.first(OutboxQueries.isWaiting(channel)) }) != nil else { return false }
         let at = clock.now
         let (count, isLogged) = try await database.write { tx in
             // One at a time: two would mix the order of a lane.
             guard try tx.tryLock("outbox.distribution") else { return (0, false) }
-            let effects = try tx.query(OutboxQueries.waiting(limit: settings.batch)).map(WaitingEffect.init)
+            let effects = try tx.query(OutboxQueries.waiting(channel, limit: settings.batch)).map(WaitingEffect.init)
                 .sorted { $0.seq < $1.seq }
             guard !effects.isEmpty else { return (0, false) }
-            let webhooks = try tx.query(Webhook.active).map(Webhook.init)
+            let webhooks = channel == .webhook ? try tx.query(Webhook.active).map(Webhook.init) : []
             var isLogged = false
             for effect in effects {
-                let receivers = webhooks.filter { effect.isFor($0) }
+                let receivers =
+                    channel == .webhook
+                    ? webhooks.filter { effect.isFor($0) }.map(\.id)
+                    : try effect.recipients(tx).map(Endpoint.mail(to:))
                 guard !receivers.isEmpty else { continue }
                 try distribute(effect, to: receivers, at: at, tx)
                 isLogged = true
@@ -65,15 +88,15 @@ public struct DeliveryOutbox: Outbox {
         return count == settings.batch
     }
 
-    private func distribute(_ effect: WaitingEffect, to receivers: [Webhook], at: Instant, _ tx: any Writer) throws {
+    private func distribute(_ effect: WaitingEffect, to receivers: [String], at: Instant, _ tx: any Writer) throws {
         var changes: [Change] = []
         var statements: [Statement] = []
-        for webhook in receivers {
+        for endpoint in receivers {
             let delivery = Delivery(
-                id: Identifier.mint("dlv", at: tx.now), version: 1, outboxID: effect.id, webhookID: webhook.id,
+                id: Identifier.mint("dlv", at: tx.now), version: 1, outboxID: effect.id, webhookID: endpoint,
                 eventID: effect.event, name: effect.name, tenantID: effect.tenant, tenantVersion: effect.tenantVersion,
                 state: .pending, createdAt: tx.now, settledAt: nil)
-            let lane = try tx.first(OutboxQueries.openLane(delivery.lane, webhook: webhook.id, at: tx.now))
+            let lane = try tx.first(OutboxQueries.openLane(delivery.lane, webhook: endpoint, at: tx.now))
             if WebhookEvent.states.contains(effect.name), effect.tenant != nil {
                 var earlier = try tx.query(OutboxQueries.waiting(in: delivery.lane, named: effect.name)).map(
                     Delivery.init)
@@ -100,7 +123,7 @@ public struct DeliveryOutbox: Outbox {
         draft.client = .worker
         draft.tenant = effect.tenant
         draft.linked = effect.event
-        draft.operationID = effect.operation
+        draft.operationID = effect.operation.isEmpty ? nil : effect.operation
         draft.facts = ["name": .string(effect.name), "endpoints": .int(Int64(receivers.count))]
         let superseded = changes.count - receivers.count
         if superseded > 0 { draft.facts["superseded"] = .int(Int64(superseded)) }
@@ -120,9 +143,13 @@ public struct DeliveryOutbox: Outbox {
         let tenantVersion: Int64?
         /// The one endpoint it is for, whatever that hears.
         let only: String?
+        /// Of a mail: the person it is for, or the role whose holders it is for.
+        let to: String?
+        let role: String?
         let createdAt: Instant
 
         init(_ row: Row) throws {
+            let payload = try row.json("payload")
             seq = try row.int("seq")
             id = try row.string("id")
             event = try row.string("event_id")
@@ -130,8 +157,20 @@ public struct DeliveryOutbox: Outbox {
             name = try row.string("name")
             tenant = try row.optionalString("tenant_id")
             tenantVersion = try row.optionalInt("tenant_version")
-            only = try row.json("payload")["webhook"]?.string
+            only = payload["webhook"]?.string
+            to = payload["to"]?.string
+            role = payload["role"]?.string
             createdAt = try row.instant("created_at")
+        }
+
+        /// Who holds the role now. What came too late for somebody (they enrolled, they left) is not sent.
+        func recipients(_ reader: any Reader) throws -> [String] {
+            if let to {
+                let status = try reader.first(ChannelQueries.person(to))?.string("status")
+                return MailNotice(rawValue: name)?.isFor(status.flatMap(Staff.Status.init)) == true ? [to] : []
+            }
+            guard let role else { return [] }
+            return try reader.query(ChannelQueries.holders(of: role, at: reader.now)).map { try $0.string("id") }
         }
 
         /// An endpoint hears of what happened since it was made.
@@ -145,33 +184,83 @@ public struct DeliveryOutbox: Outbox {
 
     public func claim(_ limit: Int, inFlight: [String: Int]) async throws -> [Parcel] {
         guard hooks.blocked() == nil else { return [] }
-        guard try await database.read({ try $0.first(OutboxQueries.isDue(at: $0.now)) }) != nil else { return [] }
-        let busy = inFlight.filter { $0.value >= settings.placesPerEndpoint }.keys.sorted()
-        return try await database.write { tx in
+        var others = Set(DeliveryChannel.allCases).subtracting(settings.channels)
+        guard
+            try await database.read({ [others] in try $0.first(OutboxQueries.isDue(at: $0.now, without: others)) })
+                != nil
+        else { return [] }
+        var busy = inFlight.filter { $0.value >= settings.placesPerEndpoint }.keys.sorted()
+        if busy.contains(Self.mailPlace) {
+            others.insert(.mail)
+            busy.removeAll { $0 == Self.mailPlace }
+        }
+        return try await database.write { [busy, others] tx in
             // More than there are places, so that the lanes of one endpoint don't hide the others'.
             let lanes = try tx.query(
-                OutboxQueries.dueLanes(at: tx.now, leavingOut: busy, limit: limit * 4, tx.dialect))
+                OutboxQueries.dueLanes(at: tx.now, leavingOut: busy, without: others, limit: limit * 4, tx.dialect))
             var taken = inFlight
             var webhooks: [String: Webhook] = [:]
             var parcels: [Parcel] = []
             for row in lanes where parcels.count < limit {
                 let (lane, endpoint) = (try row.string("id"), try row.string("webhook_id"))
-                guard taken[endpoint, default: 0] < settings.placesPerEndpoint else { continue }
-                let webhook = try webhooks[endpoint] ?? Webhook.load(endpoint, from: tx)
-                webhooks[endpoint] = webhook
-                guard let webhook, webhook.status == .active, let first = try tx.first(OutboxQueries.first(of: lane))
-                else {
+                let channel = Endpoint.channel(endpoint)
+                let place = channel == .mail ? Self.mailPlace : endpoint
+                guard taken[place, default: 0] < settings.placesPerEndpoint else { continue }
+                var isOpen = true
+                if channel == .webhook {
+                    webhooks[endpoint] = try webhooks[endpoint] ?? Webhook.load(endpoint, from: tx)
+                    isOpen = webhooks[endpoint]?.status == .active
+                }
+                guard isOpen, let first = try tx.first(OutboxQueries.first(of: lane)) else {
                     tx.enqueue(OutboxQueries.rest(lane))
                     continue
                 }
-                let parcel = try parcel(lane, first, to: webhook, at: tx.now)
+                let parcel =
+                    switch channel {
+                    case .webhook: try webhooks[endpoint].map { try self.parcel(lane, first, to: $0, at: tx.now) }
+                    case .slack: try slackParcel(lane, first, tx)
+                    case .mail: try mailParcel(lane, first, to: endpoint, tx)
+                    }
+                guard let parcel else { continue }
                 tx.enqueue(OutboxQueries.lease(lane, parcel.lease, until: tx.now + settings.lease))
                 tx.enqueue(OutboxQueries.begin(parcel.delivery, attempt: parcel.attempt, at: tx.now))
                 parcels.append(parcel)
-                taken[endpoint, default: 0] += 1
+                taken[place, default: 0] += 1
             }
             return parcels
         }
+    }
+
+    /// All mail goes through one server: it takes the places of one endpoint.
+    private static let mailPlace = "mail"
+
+    private func slackParcel(_ lane: String, _ row: Row, _ reader: any Reader) throws -> Parcel {
+        let message = SlackMessage(catalog: pipeline.catalog, console: pipeline.settings.consoleURL)
+        let payload = try row.json("payload")
+        let body: [UInt8]?
+        switch try row.string("name") {
+        case "slack.events":
+            guard let from = payload["from"]?.int, let to = payload["to"]?.int, from < to else {
+                throw StoreError.shape(column: "payload")
+            }
+            body = try message.events(in: from..<to, from: reader)
+        case "slack.root": body = message.root(payload)
+        default: body = message.test(try row.string("event_id"))
+        }
+        return Parcel(
+            channel: .slack, delivery: try row.string("delivery_id"), lane: lane, lease: SecureRandom.bytes(16).hex,
+            attempt: try row.int("attempt"), operation: try row.string("operation_id"), endpoint: Endpoint.slack,
+            body: body ?? [])
+    }
+
+    private func mailParcel(_ lane: String, _ row: Row, to endpoint: String, _ reader: any Reader) throws -> Parcel {
+        let message = try MailNotice.message(
+            try row.string("name"), to: Endpoint.recipient(endpoint) ?? "", event: try row.string("event_id"),
+            console: pipeline.settings.consoleURL, from: reader)
+        return Parcel(
+            channel: .mail, delivery: try row.string("delivery_id"), lane: lane, lease: SecureRandom.bytes(16).hex,
+            attempt: try row.int("attempt"), operation: try row.string("operation_id"), endpoint: Self.mailPlace,
+            body: message?.body ?? [])
     }
 
     private func parcel(_ lane: String, _ row: Row, to webhook: Webhook, at now: Instant) throws -> Parcel {
@@ -197,7 +286,7 @@ public struct DeliveryOutbox: Outbox {
     @discardableResult
     public func settle(_ parcel: Parcel, _ outcome: SendOutcome, took: Span) async throws -> Bool {
         // First: should this process end in between, the endpoint is not asked again.
-        if outcome == .gone { try await disable(parcel.endpoint) }
+        if outcome == .gone, parcel.channel == .webhook { try await disable(parcel.endpoint) }
         let at = clock.now
         let jitter = Double.random(in: 0...1)
         let isHeld = try await database.write { tx in
@@ -206,30 +295,47 @@ public struct DeliveryOutbox: Outbox {
             tx.enqueue(
                 OutboxQueries.finish(
                     parcel.delivery, attempt: parcel.attempt, took: took, status: status, note: note))
+            let rest = parcel.channel == .slack ? SlackMirror.pace : Span.seconds(0)
+            func end(as state: Delivery.State) throws {
+                try self.end(parcel, as: state, status: status, at: at, tx)
+                tx.enqueue(
+                    parcel.channel == .slack
+                        // Due also when nothing waits: what comes within the second finds the lane taken.
+                        ? OutboxQueries.due(parcel.lane, at: tx.now + rest)
+                        : OutboxQueries.advance(parcel.lane, at: tx.now))
+            }
             switch outcome {
-            case .delivered:
-                try end(parcel, as: .delivered, status: status, at: at, tx)
-                tx.enqueue(OutboxQueries.advance(parcel.lane, at: tx.now))
-            case .gone:
-                try end(parcel, as: .dead, status: status, at: at, tx)
-                tx.enqueue(OutboxQueries.advance(parcel.lane, at: tx.now))
-            case .interrupted:
-                tx.enqueue(OutboxQueries.due(parcel.lane, at: tx.now))
-            case .failed:
+            case .delivered: try end(as: .delivered)
+            case .gone, .refused: try end(as: .dead)
+            case .interrupted: tx.enqueue(OutboxQueries.due(parcel.lane, at: tx.now))
+            case .failed(_, _, let retryAfter):
                 let row = try tx.first(OutboxQueries.tries(of: parcel.delivery))
                 let failures = try row?.int("failures") ?? 0
                 let elapsed = tx.now - (try row?.optionalInstant("tried_at") ?? tx.now)
-                if let pause = settings.schedule.pause(after: failures + 1, elapsed: elapsed, jitter: jitter) {
-                    tx.enqueue(OutboxQueries.failed(parcel.delivery, lane: parcel.lane, retryAt: tx.now + pause))
+                let schedule = parcel.channel == .slack ? settings.slackSchedule : settings.schedule
+                if let pause = schedule.pause(after: failures + 1, elapsed: elapsed, jitter: jitter) {
+                    let wait = max(pause, retryAfter ?? rest)
+                    tx.enqueue(OutboxQueries.failed(parcel.delivery, lane: parcel.lane, retryAt: tx.now + wait))
                 } else {
-                    try end(parcel, as: .dead, status: status, at: at, tx)
-                    tx.enqueue(OutboxQueries.advance(parcel.lane, at: tx.now))
+                    try end(as: .dead)
                 }
             }
+            if parcel.channel != .webhook { tx.enqueue(Self.report(outcome, of: parcel.channel, note, at: tx.now)) }
             return true
         }
         hooks.committed()
         return isHeld
+    }
+
+    /// How the channel fares, as its page shows it.
+    private static func report(
+        _ outcome: SendOutcome, of channel: DeliveryChannel, _ note: String, at now: Instant
+    ) -> [Statement] {
+        switch outcome {
+        case .delivered: [ChannelQueries.sent(channel.rawValue, at: now)]
+        case .failed, .refused, .gone: [ChannelQueries.failed(channel.rawValue, at: now, note: note)]
+        case .interrupted: []
+        }
     }
 
     /// The delivery's end, with the event that says so.
@@ -247,11 +353,11 @@ public struct DeliveryOutbox: Outbox {
         draft.tenant = before.tenantID
         draft.target = (Delivery.type, before.id)
         draft.linked = before.eventID
-        draft.operationID = parcel.operation
+        draft.operationID = parcel.operation.isEmpty ? nil : parcel.operation
         draft.facts =
             JSON.members([
                 ("name", .string(before.name)), ("attempts", .int(parcel.attempt)),
-                ("http_status", status.map(JSON.int)),
+                (parcel.channel == .mail ? "smtp_status" : "http_status", status.map(JSON.int)),
             ]).object ?? [:]
         draft.changes = [EventDraft.ChangeRecord(.update(before, to: after))]
         tx.enqueue(records.insert(SealedEvent(draft)))
@@ -274,7 +380,7 @@ public struct DeliveryOutbox: Outbox {
     private static func words(_ outcome: SendOutcome) -> (status: Int64?, note: String) {
         switch outcome {
         case .delivered(let status): (status, "Taken")
-        case .failed(let status, let note): (status, note)
+        case .failed(let status, let note, _), .refused(let status, let note): (status, note)
         case .gone: (410, "Gone: the endpoint was disabled")
         case .interrupted: (nil, "The server stopped before an answer came")
         }

@@ -6,9 +6,16 @@ enum DeliveryPages {
     static let list = Page("/deliveries", permission: "delivery.view", menuPath: "/deliveries") { call, reader in
         let listing = try DeliveryListing.load(call.readCall, from: reader)
         let now = reader.now
+        // Beside the whole list only: a filter asks for something else.
+        let isWhole =
+            listing.state == nil && listing.webhook == nil && listing.tenant == nil && call.first("cursor") == nil
+        let channels = isWhole ? try ChannelState.all(from: reader) : []
         let body =
-            UI.title("Deliveries", lead: "What other systems were told")
-            + UI.views(label: "Deliveries by state", views(listing))
+            UI.title("Deliveries", lead: "What other systems, the staff channel and mailboxes were told")
+            + UI.stack {
+                if isWhole { ChannelPanel.panel(channels, for: call.caller, now: now) }
+                UI.views(label: "Deliveries by state", views(listing))
+            }
             + UI.tools {
                 for (name, id, title) in [
                     ("webhook", listing.webhook, "Endpoint"), ("tenant", listing.tenant, "Tenant"),
@@ -38,7 +45,7 @@ enum DeliveryPages {
     )] {
         let states: [(String, Delivery.State?)] = [
             ("All", nil), ("Dead letters", .dead), ("Waiting", .pending), ("Delivered", .delivered),
-            ("Superseded", .superseded),
+            ("Superseded", .superseded), ("Dismissed", .dismissed),
         ]
         return states.map { title, state in
             (title, address(listing, without: "state").with("state", state?.rawValue).text, nil, listing.state == state)
@@ -73,9 +80,9 @@ enum DeliveryPages {
                 },
                 Column("State") { state($0.state, dense: true) },
                 Column("Endpoint", .clip) { delivery in
-                    el("a", .href("/webhooks/\(delivery.webhookID)")) {
-                        listing.names[delivery.webhookID] ?? delivery.webhookID
-                    }
+                    let name = listing.names[delivery.webhookID] ?? delivery.webhookID
+                    return delivery.channel == .webhook
+                        ? el("a", .href("/webhooks/\(delivery.webhookID)")) { name } : Node(name)
                 },
                 Column("Tenant", .clip, priority: 2) { delivery in
                     delivery.tenantID.map { UI.muted(listing.names[$0] ?? $0) } ?? UI.hint("none")
@@ -94,6 +101,7 @@ enum DeliveryPages {
             case .dead: ("Dead letter", .danger, .x)
             case .delivered: ("Delivered", .ok, .on)
             case .superseded: ("Superseded", .plain, .box)
+            case .dismissed: ("Dismissed", .plain, .stop)
             }
         return dense ? UI.state(word, tone, mark) : UI.chip(word, tone, mark)
     }
@@ -115,7 +123,7 @@ enum DeliveryPages {
             Column("Answer", .wide) { attempt in
                 attempt.note.map { Node($0) } ?? UI.muted("No answer yet, or the server ended before it came")
             },
-            Column("HTTP", .number) { $0.status.map { Node("\($0)") } ?? UI.hint("none") },
+            Column("Code", .number) { $0.status.map { Node("\($0)") } ?? UI.hint("none") },
             Column("Took", .number, priority: 2) { attempt in
                 attempt.took.map { Node("\(Grouped.digits($0.microseconds / 1000)) ms") } ?? UI.hint("unknown")
             },
@@ -127,12 +135,7 @@ enum DeliveryPages {
                 UI.id(delivery.id, copy: "delivery id")
             }
             + UI.keyFacts([
-                (
-                    "Endpoint",
-                    el("a", .href("/webhooks/\(delivery.webhookID)")) {
-                        detail.webhook?.displayName ?? delivery.webhookID
-                    }
-                ),
+                ("Endpoint", endpoint(detail, for: call.caller)),
                 ("Tenant", tenant), ("Queued", UI.time(delivery.createdAt, now: now)),
                 ("Next attempt", nextAttempt(detail, now: now)),
                 (
@@ -144,7 +147,9 @@ enum DeliveryPages {
             + UI.actionBar(
                 delivery, path: "/deliveries/\(delivery.id)", catalog: call.catalog, caller: call.caller, now: now)
             + UI.panel("Attempts", id: "d-attempts", hint: "the newest first") {
-                if detail.attempts.isEmpty {
+                if detail.attempts.isEmpty, delivery.state != .pending {
+                    UI.empty("No attempt is kept", "Attempts are forgotten some time after a delivery has ended.")
+                } else if detail.attempts.isEmpty {
                     UI.empty("Nothing was tried yet", "The first attempt follows within a second of its turn.")
                 } else {
                     UI.table(caption: "Attempts", columns: attempts, rows: detail.attempts, density: .plain)
@@ -153,10 +158,26 @@ enum DeliveryPages {
         return PageAnswer(title: delivery.name, body: body)
     }
 
+    private static func endpoint(_ detail: DeliveryDetail, for caller: Caller) -> Node {
+        let id = detail.delivery.webhookID
+        switch detail.delivery.channel {
+        case .webhook: return el("a", .href("/webhooks/\(id)")) { detail.webhook?.displayName ?? id }
+        case .slack: return Node("Slack, the staff channel")
+        case .mail:
+            let person = Endpoint.recipient(id) ?? ""
+            return Node("Mail to ")
+                + (caller.permissions.contains("staff.view")
+                    ? el("a", .href("/staff/\(person)")) { "a colleague" } : Node("a colleague"))
+        }
+    }
+
     private static func nextAttempt(_ detail: DeliveryDetail, now: Instant) -> Node {
         guard detail.delivery.state == .pending else { return UI.hint("none") }
         if detail.webhook?.status == .disabled { return Node("when the endpoint is enabled") }
-        if detail.isBehind { return Node("after an earlier one of this tenant") }
+        if detail.isBehind {
+            return Node(
+                detail.delivery.channel == .webhook ? "after an earlier one of this tenant" : "after an earlier one")
+        }
         if detail.isUnderWay { return Node("under way") }
         return detail.nextAt.map { $0 <= now ? Node("now") : UI.time($0, now: now) } ?? Node("now")
     }

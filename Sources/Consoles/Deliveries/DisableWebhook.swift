@@ -29,7 +29,7 @@ public enum DisableWebhook: Operation {
 
     public static func undo(_ done: Done<Self>) -> Undo { .run("webhook.enable") }
 
-    public static func unavailable(_ target: Webhook, now: Instant) -> String? {
-        target.status == .disabled ? "it is disabled already" : nil
+    public static func unavailable(_ target: Webhook, now: Instant) -> Unavailable? {
+        target.status == .disabled ? Unavailable("it is disabled already") : nil
     }
 }

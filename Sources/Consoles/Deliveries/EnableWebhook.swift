@@ -32,7 +32,7 @@ public enum EnableWebhook: Operation {
         .run("webhook.disable", reasonCode: done.before?["disabled_for"]?.string ?? "maintenance")
     }
 
-    public static func unavailable(_ target: Webhook, now: Instant) -> String? {
-        target.status == .active ? "it is active already" : nil
+    public static func unavailable(_ target: Webhook, now: Instant) -> Unavailable? {
+        target.status == .active ? Unavailable("it is active already") : nil
     }
 }

@@ -4,18 +4,20 @@ import Kernel
 enum OutboxQueries {
     // MARK: Distributing
 
-    static let isWaiting = Statement("SELECT seq FROM outbox_pending WHERE kind = 'webhook' ORDER BY seq LIMIT 1")
+    static func isWaiting(_ channel: DeliveryChannel) -> Statement {
+        Statement(
+            "SELECT seq FROM outbox_pending WHERE kind = $1 ORDER BY seq LIMIT 1", [.text(channel.rawValue)])
+    }
 
-    /// The oldest webhooks whose deliveries are not there yet; `seq` is the order of their commits. Effects of other kinds are
-    /// not for this worker.
-    static func waiting(limit: Int) -> Statement {
+    /// The oldest effects of a channel whose deliveries are not there yet; `seq` is the order of their commits.
+    static func waiting(_ channel: DeliveryChannel, limit: Int) -> Statement {
         Statement(
             """
             SELECT p.seq, o.id, o.event_id, o.operation_id, o.name, o.tenant_id, o.tenant_version, o.payload,
                 o.created_at
-            FROM (SELECT seq, outbox_id FROM outbox_pending WHERE kind = 'webhook' ORDER BY seq LIMIT \(limit)) AS p
+            FROM (SELECT seq, outbox_id FROM outbox_pending WHERE kind = $1 ORDER BY seq LIMIT \(limit)) AS p
             JOIN outbox o ON o.id = p.outbox_id
-            """)
+            """, [.text(channel.rawValue)])
     }
 
     static func distributed(_ ids: [String]) -> [Statement] {
@@ -69,19 +71,36 @@ enum OutboxQueries {
 
     // MARK: Claiming
 
-    static func isDue(at now: Instant) -> Statement {
-        Statement("SELECT id FROM delivery_lanes WHERE due_at <= $1 ORDER BY due_at LIMIT 1", [Value(now)])
+    static func isDue(at now: Instant, without channels: Set<DeliveryChannel> = []) -> Statement {
+        Statement(
+            """
+            SELECT id FROM delivery_lanes WHERE due_at <= $1 \(leavingOut(channels)) ORDER BY due_at LIMIT 1
+            """, [Value(now)])
     }
 
-    /// Lanes whose first delivery may be tried, those of these endpoints left out; locked, and those others hold skipped.
-    static func dueLanes(at now: Instant, leavingOut endpoints: [String], limit: Int, _ dialect: Dialect) -> Statement {
+    /// Lanes whose first delivery may be tried, those of these endpoints and channels left out; locked, and those others hold
+    /// skipped.
+    static func dueLanes(
+        at now: Instant, leavingOut endpoints: [String], without channels: Set<DeliveryChannel> = [], limit: Int,
+        _ dialect: Dialect
+    ) -> Statement {
         let others =
             endpoints.isEmpty ? "" : "AND webhook_id NOT IN (\(placeholders(endpoints.count, from: 2)))"
         return Statement(
             """
-            SELECT id, webhook_id FROM delivery_lanes WHERE due_at <= $1 \(others)
+            SELECT id, webhook_id FROM delivery_lanes WHERE due_at <= $1 \(others) \(leavingOut(channels))
             ORDER BY due_at, id LIMIT \(limit)\(dialect.forUpdateSkippingLocked)
             """, [Value(now)] + endpoints.map(Value.text))
+    }
+
+    private static func leavingOut(_ channels: Set<DeliveryChannel>) -> String {
+        channels.sorted { $0.rawValue < $1.rawValue }.map { channel in
+            switch channel {
+            case .slack: "AND webhook_id <> 'slack'"
+            case .mail: "AND webhook_id NOT LIKE 'mail:%'"
+            case .webhook: "AND webhook_id NOT LIKE 'whk%'"
+            }
+        }.joined(separator: " ")
     }
 
     /// The first delivery of a lane with everything a notice is made of.

@@ -8,16 +8,41 @@ public enum ReplayDelivery: Operation {
         summary: "Sends the notice to its endpoint once more, behind everything that already waits for it.",
         permission: "delivery.replay", risk: .medium)
 
-    /// The endpoint.
-    public static func gather(_ input: NoInput, _ target: Delivery?, from reader: any Reader) throws -> Webhook? {
-        try target.flatMap { try Webhook.load($0.webhookID, from: reader) }
+    public struct Facts: Sendable {
+        /// How the endpoint is called.
+        let receiver: String
+        let isOn: Bool
+        /// What it tells is still there.
+        let isKept: Bool
     }
 
-    public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Delivery> {
-        if let reason = unavailable(call.before, now: call.now) {
-            throw .conflict("This delivery can't be replayed: \(reason).")
+    public static func gather(_ input: NoInput, _ target: Delivery?, from reader: any Reader) throws -> Facts {
+        guard let target else { return Facts(receiver: "", isOn: false, isKept: false) }
+        let isKept = try reader.first(ChannelQueries.outboxRow(target.outboxID)) != nil
+        guard target.channel == .webhook else {
+            return Facts(
+                receiver: target.channel == .slack ? "the staff channel" : "the same mailbox",
+                isOn: try ChannelState.isOn(target.channel, reader), isKept: isKept)
         }
-        guard let webhook = call.facts, webhook.status == .active else {
+        let webhook = try Webhook.load(target.webhookID, from: reader)
+        return Facts(
+            receiver: webhook?.displayName ?? "", isOn: webhook?.status == .active, isKept: isKept)
+    }
+
+    /// What it tells is not forgotten meanwhile.
+    public static func guards(_ input: NoInput, _ target: String?) -> [Guard] { [.outboxPruning] }
+
+    public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Delivery> {
+        if let unavailable = unavailable(call.before, now: call.now) {
+            throw .conflict("This delivery can't be replayed: \(unavailable.reason).")
+        }
+        guard call.facts.isKept else {
+            throw .conflict("This delivery can't be replayed: what it tells is not kept any more.")
+        }
+        guard call.facts.isOn else {
+            guard call.before.channel == .webhook else {
+                throw .conflict("No server is set up for \(call.before.channel == .slack ? "Slack" : "mail") any more.")
+            }
             throw .conflict("The endpoint is disabled. Enable it first.", legal: ["webhook.enable"])
         }
         var after = call.before
@@ -29,18 +54,18 @@ public enum ReplayDelivery: Operation {
                 OutboxQueries.openLane(after.lane, webhook: after.webhookID, at: call.now),
                 OutboxQueries.enqueueLast(after.id, lane: after.lane),
             ], facts: ["name": .string(after.name), "from": .string(call.before.state.rawValue)],
-            consequence:
-                "\(after.name) is sent to \(webhook.displayName) again under the same id, so that a receiver which took it can tell."
-        )
+            consequence: "\(after.name) is sent to \(call.facts.receiver) again"
+                + (after.channel == .slack
+                    ? "." : " under the same id, so that a receiver which took it can tell."))
     }
 
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("What was sent can't be taken back.") }
 
-    public static func unavailable(_ target: Delivery, now: Instant) -> String? {
+    public static func unavailable(_ target: Delivery, now: Instant) -> Unavailable? {
         switch target.state {
-        case .pending: "it is still being sent"
-        case .superseded: "a later one told the newer state"
-        case .dead, .delivered: nil
+        case .pending: Unavailable("it is still being sent")
+        case .superseded: Unavailable("a later one told the newer state")
+        case .dead, .delivered, .dismissed: nil
         }
     }
 }

@@ -25,7 +25,7 @@ public enum SendTestWebhook: Operation {
 
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("What was sent can't be taken back.") }
 
-    public static func unavailable(_ target: Webhook, now: Instant) -> String? {
-        target.status == .disabled ? "it is disabled" : nil
+    public static func unavailable(_ target: Webhook, now: Instant) -> Unavailable? {
+        target.status == .disabled ? Unavailable("it is disabled", lifting: ["webhook.enable"]) : nil
     }
 }

@@ -79,13 +79,15 @@ public enum InviteStaff: Operation {
         let link = Enrolment.Link(call.fresh, staff: id, at: call.now, lasting: .hours(24))
         let facts: [String: JSON] = ["roles": .array(roles.map(JSON.string))]
         let list = roles.joined(separator: ", ")
+        // The link is a secret: the mail only says that an invitation waits, and whom to ask for it.
+        let effects = [MailNotice.invitation.effect(to: id)]
 
         guard let before = call.facts.holder else {
             let staff = Staff(
                 id: id, email: call.input.email, name: call.input.name, status: .invited, invitedBy: call.person,
                 createdAt: call.now, updatedAt: call.now)
             return Plan(
-                staff, also: changes, alsoWrite: link.statements, facts: facts, reveal: link.reveal,
+                staff, also: changes, alsoWrite: link.statements, effects: effects, facts: facts, reveal: link.reveal,
                 consequence: "\(staff.name) can enrol with the link within 24 hours and then holds \(list).")
         }
         var after = before
@@ -94,7 +96,7 @@ public enum InviteStaff: Operation {
         after.invitedBy = call.person
         after.updatedAt = call.now
         return Plan(
-            nil, also: [.update(before, to: after)] + changes, alsoWrite: link.statements,
+            nil, also: [.update(before, to: after)] + changes, alsoWrite: link.statements, effects: effects,
             facts: facts.merging(["renewed": true]) { _, new in new }, reveal: link.reveal,
             consequence:
                 "\(after.name) can enrol with the new link within 24 hours and then holds \(list); no earlier link works."

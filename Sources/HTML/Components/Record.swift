@@ -63,7 +63,7 @@ extension UI {
 
     static func effectIcon(_ kind: String) -> String {
         switch kind {
-        case "email": "mail"
+        case "mail": "mail"
         case "webhook": "hook"
         case "billing": "billing"
         default: "send"

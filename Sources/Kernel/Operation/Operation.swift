@@ -142,7 +142,7 @@ public struct Call<Op: Operation>: Sendable {
 
 /// A side effect to perform after commit, as data.
 public struct Effect: Sendable, Hashable {
-    /// `webhook`, `email`, `slack`, `billing`.
+    /// `webhook`, `mail`, `billing`.
     public let kind: String
     /// `tenant.suspended`
     public let name: String
@@ -151,7 +151,12 @@ public struct Effect: Sendable, Hashable {
     /// Never a secret; ids only, no personal data.
     public let payload: JSON
     public let tenant: String?
-    public init(kind: String, name: String, summary: String, payload: JSON, tenant: String?) {
+    /// The plan itself writes what is sent: the effect is announced and not queued once more.
+    public let isWritten: Bool
+    public init(
+        kind: String, name: String, summary: String, payload: JSON, tenant: String?, isWritten: Bool = false
+    ) {
+        self.isWritten = isWritten
         self.kind = kind
         self.name = name
         self.summary = summary

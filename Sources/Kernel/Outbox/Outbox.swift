@@ -1,5 +1,11 @@
+/// How something travels.
+public enum DeliveryChannel: String, Sendable, CaseIterable {
+    case webhook, slack, mail
+}
+
 /// One attempt to deliver something, as leased from the outbox.
 public struct Parcel: Sendable {
+    public let channel: DeliveryChannel
     /// The delivery's id: the same at every attempt, so that a receiver can tell a repetition.
     public let delivery: String
     /// What is sent in order, one at a time: an endpoint's deliveries of one tenant.
@@ -15,12 +21,15 @@ public struct Parcel: Sendable {
     public let sealedSecrets: [String]
     /// What the secrets are sealed for.
     public let sealContext: String
+    /// A webhook's body, a message for Slack, or a `MailMessage`; empty when there is nobody to tell any more.
     public let body: [UInt8]
 
     public init(
-        delivery: String, lane: String, lease: String, attempt: Int64, operation: String, endpoint: String, url: String,
-        sealedSecrets: [String], sealContext: String, body: [UInt8]
+        channel: DeliveryChannel = .webhook, delivery: String, lane: String, lease: String, attempt: Int64,
+        operation: String, endpoint: String, url: String = "", sealedSecrets: [String] = [], sealContext: String = "",
+        body: [UInt8]
     ) {
+        self.channel = channel
         self.delivery = delivery
         self.lane = lane
         self.lease = lease
@@ -38,7 +47,10 @@ public struct Parcel: Sendable {
 public enum SendOutcome: Sendable, Equatable {
     case delivered(status: Int64)
     /// It will be tried again; `note` says why in words of ours, never in the receiver's.
-    case failed(status: Int64?, note: String)
+    /// - Parameter retryAfter: what the receiver asked for: not before that.
+    case failed(status: Int64?, note: String, retryAfter: Span? = nil)
+    /// The receiver will never take this one: given up at once.
+    case refused(status: Int64?, note: String)
     /// The receiver says that it is gone for good.
     case gone
     /// The server stopped before an answer came: tried again at once by the next one.

@@ -31,6 +31,8 @@ public struct Pipeline: Sendable {
         public var consoleURL = "http://localhost:8080"
         /// Seals the secrets that operations make; without it such operations are refused.
         public var masterKey: MasterKey?
+        /// Whether mail is sent; otherwise none is queued, and none announced.
+        public var sendsMail = false
         public init() {}
     }
 
@@ -341,7 +343,7 @@ public struct Pipeline: Sendable {
         tx.enqueue(plan.alsoWrite)
 
         let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version
-        for (slot, effect) in plan.effects.enumerated() {
+        for (slot, effect) in plan.effects.enumerated() where isPerformed(effect) && !effect.isWritten {
             let id = Identifier.make(
                 "out", milliseconds: UInt64(now.microseconds / 1000),
                 random: Array(sha256(Array("\(event.id):\(slot)".utf8)).prefix(10)))
@@ -382,6 +384,11 @@ public struct Pipeline: Sendable {
         case .page(let path): settings.consoleURL + path
         case .text(let text): text
         }
+    }
+
+    /// Mail where none is sent is no effect.
+    private func isPerformed(_ effect: Effect) -> Bool {
+        effect.kind != "mail" || settings.sendsMail || effect.isWritten
     }
 
     private func fresh(at now: Instant) -> Fresh { Fresh(at: now, masterKey: settings.masterKey) }
@@ -647,7 +654,8 @@ public struct Pipeline: Sendable {
                 operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty,
                 reasons: reasons,
                 consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
-                effects: rehearsed.plan?.effects ?? [], approvals: needs, reversibility: reversibility,
+                effects: (rehearsed.plan?.effects ?? []).filter(isPerformed), approvals: needs,
+                reversibility: reversibility,
                 undoOperation: undoOperation, version: rehearsed.target?.version),
             rehearsed.target?.tenantID
         )
@@ -907,6 +915,15 @@ public struct Pipeline: Sendable {
                     burst.facts = ["count": .int(count), "minutes": 10]
                     burst.linked = draft.id
                     tx.enqueue(records.insert(SealedEvent(burst)))
+                    if settings.sendsMail {
+                        let notice = Effect(
+                            kind: "mail", name: "mail.denial_burst", summary: "Mail to those who look after security",
+                            payload: ["role": "security"], tenant: nil)
+                        tx.enqueue(
+                            records.enqueue(
+                                notice, id: Identifier.mint("out", at: tx.now), event: burst.id, operationID: "",
+                                tenantVersion: nil, at: tx.now))
+                    }
                 }
             }
         } catch {

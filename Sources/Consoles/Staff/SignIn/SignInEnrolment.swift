@@ -57,7 +57,8 @@ extension StaffSignIn {
             after.updatedAt = now
             var changes: [Change] = [.update(before, to: after)]
             // A link that replaces lost factors takes the old ones away.
-            for row in try tx.query(Factor.active(of: before.id)) { changes.append(Self.revoked(try Factor(row))) }
+            let lost = try tx.query(Factor.active(of: before.id)).map(Factor.init)
+            changes += lost.map(Self.revoked)
             let totp = factor(.totp, "Authenticator app", of: after.id, sealing: secret, at: now)
             changes += [
                 .create(factor(.password, "Password", of: after.id, sealing: Array(encoded.utf8), at: now)),
@@ -68,8 +69,9 @@ extension StaffSignIn {
             let opened = open(after, [.password, .totp], from: source, tx)
             // Whoever was signed in with the factors before is not any more.
             try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
-            record(
+            let event = record(
                 "enrolment.completed", of: opened.info, with: [.password, .totp], from: source, changes: changes, tx)
+            if !lost.isEmpty { notify(.factorsReplaced, after.id, of: event, tx) }
             return opened
         }
         return (codes, session)
@@ -106,7 +108,9 @@ extension StaffSignIn {
             let changes: [Change] =
                 (try old.map { [Self.revoked(try Factor($0))] } ?? [])
                 + [.create(recoveryFactor(codes, of: session.staffID, at: now))]
-            record("factor.renew_recovery", of: session, from: source, changes: changes, class: .mutation, tx)
+            let event = record(
+                "factor.renew_recovery", of: session, from: source, changes: changes, class: .mutation, tx)
+            notify(.recoveryRenewed, session.staffID, of: event, tx)
         }
         return codes
     }
@@ -147,7 +151,7 @@ extension StaffSignIn {
         }
         guard isRight else {
             try await write { tx in
-                record(
+                _ = record(
                     "factor.change_password", .denied, of: session, from: source, facts: ["refusal": "wrong_password"],
                     class: .mutation, tx)
             }
@@ -170,9 +174,10 @@ extension StaffSignIn {
             ]
             let others = try tx.execute(SignInQueries.endOthers(than: session.id, of: session.staffID, at: now))
             tx.enqueue(SignInQueries.forgetThrottle(key))
-            record(
+            let event = record(
                 "factor.change_password", of: session, with: [.password], from: source, changes: changes,
                 facts: ["sessions_ended": .int(Int64(others.count))], class: .mutation, tx)
+            notify(.passwordChanged, session.staffID, of: event, tx)
         }
     }
 

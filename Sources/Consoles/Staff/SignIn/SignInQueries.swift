@@ -72,6 +72,11 @@ enum SignInQueries {
 
     // MARK: Sessions
 
+    /// Addresses somebody signed in from.
+    static func addresses(of staff: String) -> Statement {
+        Statement("SELECT DISTINCT ip FROM sessions WHERE staff_id = $1 LIMIT 500", [.text(staff)])
+    }
+
     static func insertSession(
         id: String, tokenHash: [UInt8], staff: String, source: Source, factors: [FactorKind], userAgentHash: [UInt8],
         at now: Instant, expires: Instant

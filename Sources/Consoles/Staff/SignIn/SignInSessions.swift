@@ -137,12 +137,12 @@ extension StaffSignIn {
         tx.enqueue(SignInQueries.setThrottle(key, .init(failures: 0, blockedUntil: now, updatedAt: now)))
     }
 
-    /// An `authn` event of a person, with the governed rows it changes.
-    func record(
+    /// An `authn` event of a person, with the governed rows it changes. Answers its id.
+    @discardableResult func record(
         _ action: String, _ outcome: EventOutcome = .applied, of session: SessionInfo, with factors: [FactorKind] = [],
         from source: Source, changes: [Change] = [], facts: [String: JSON] = [:],
         class eventClass: EventClass = .authn, _ tx: any Writer
-    ) {
+    ) -> String {
         let staff = session.staffID
         var draft = EventDraft(at: tx.now, eventClass, action, outcome, actor: Actor(.staff, staff))
         draft.target = (Staff.type, staff)
@@ -161,7 +161,27 @@ extension StaffSignIn {
         for change in changes {
             tx.enqueue(change.before.map { change.after.update(expecting: $0.version) } ?? change.after.insert())
         }
+        return draft.id
     }
+
+    /// Queues a notice to the person, with what it tells of.
+    func notify(_ notice: MailNotice, _ staff: String, of event: String, _ tx: any Writer) {
+        guard settings.sendsMail else { return }
+        tx.enqueue(
+            records.enqueue(
+                notice.effect(to: staff), id: Identifier.mint("out", at: tx.now), event: event, operationID: "",
+                tenantVersion: nil, at: tx.now))
+    }
+
+    /// Whether the person has signed in before, and never from this network.
+    func isNewNetwork(_ ip: String, of staff: String, _ tx: any Writer) throws -> Bool {
+        guard settings.sendsMail else { return false }
+        let known = try tx.query(SignInQueries.addresses(of: staff)).map { try Self.network(of: $0.string("ip")) }
+        return !known.isEmpty && !known.contains(Self.network(of: ip))
+    }
+
+    /// The same net for everybody, also where sessions are not bound to theirs.
+    private static func network(of ip: String) -> String { NetworkPrefix.of(ip, v4: 24, v6: 48) }
 
     // MARK: The database
 

@@ -21,6 +21,8 @@ public struct StaffSignIn: SignIn {
         public var network: (v4: Int, v6: Int)?
         /// What authenticator apps show.
         public var issuer = "Postern"
+        /// Whether mail is sent: then people hear of what was done to their account.
+        public var sendsMail = false
         public init() {}
     }
 
@@ -189,16 +191,20 @@ public struct StaffSignIn: SignIn {
 
             let second = try check(staff, tx)
             if isOpen == true, let staff, staff.status == .active, let second {
+                let isFromNewNetwork = try isNewNetwork(source.ip, of: staff.id, tx)
                 let opened = open(staff, [.password, second.kind], from: source, tx)
                 tx.enqueue(SignInQueries.deleteChallenge(tokenHash: hash))
                 tx.enqueue(SignInQueries.forgetThrottle(asking.rungs[0].key))
                 for rung in asking.rungs.dropFirst() { tx.enqueue(SignInQueries.forgiveThrottle(rung.key)) }
                 if second.kind == .recovery {
-                    record(
+                    let event = record(
                         "recovery_code.used", of: opened.info, with: [.recovery], from: source, changes: second.changes,
                         tx)
+                    notify(.recoveryUsed, staff.id, of: event, tx)
                 }
-                record("signin.succeeded", of: opened.info, with: [.password, second.kind], from: source, tx)
+                let event = record(
+                    "signin.succeeded", of: opened.info, with: [.password, second.kind], from: source, tx)
+                if isFromNewNetwork { notify(.newNetwork, staff.id, of: event, tx) }
                 return opened
             }
             // A used code stays used even when the challenge was not worth anything.
