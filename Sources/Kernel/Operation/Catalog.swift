@@ -144,14 +144,14 @@ public struct AnyEntityType: Sendable {
     public let restored: @Sendable (_ document: JSON, _ stored: Row?) -> (any Entity)?
 
     public init<E: Entity>(_ entity: E.Type) {
+        let names = E.columnNames
         stored = { id, reader in
             try reader.first(E.select([id], lock: false, reader.dialect)).map { row in
                 let entity = try? E(row)
-                return StoredRow(row: row, entity: entity, edited: entity?.columnsEdited(in: row) ?? [])
+                return StoredRow(row: row, entity: entity, edited: entity?.columnsEdited(in: row, names) ?? [])
             }
         }
         restored = { document, stored in
-            let names = E.columnNames
             let values = names.map { name -> Value in
                 switch document[name] {
                 case nil: stored?[name] ?? .null
@@ -171,7 +171,6 @@ public struct AnyEntityType: Sendable {
         table = E.table
         idPrefix = E.idPrefix
         load = { id, lock, reader in try E.load(id, lock: lock, from: reader) }
-        let names = E.columnNames
         page = { cursor, limit, reader in
             try reader.query(E.selectAll(after: cursor, limit: limit)).map { row in
                 let entity = try E(row)
