@@ -633,3 +633,113 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('de
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON deliveries
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 3 registry
+
+CREATE TABLE import_runs (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    
+    digest TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    bytes_total BIGINT NOT NULL,
+    
+    bytes_done BIGINT NOT NULL,
+    line BIGINT NOT NULL,
+    staged BIGINT NOT NULL,
+    rejected BIGINT NOT NULL,
+    problems BIGINT NOT NULL,
+    
+    applied BIGINT NOT NULL,
+    created BIGINT NOT NULL,
+    updated BIGINT NOT NULL,
+    unchanged BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX import_runs_digest ON import_runs (digest);
+
+CREATE INDEX import_runs_updated ON import_runs (updated_at, id);
+
+CREATE TABLE import_rows (
+    run_id TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL,
+    line BIGINT NOT NULL,
+    external_id TEXT COLLATE "C" NOT NULL,
+    slug TEXT COLLATE "C" NOT NULL,
+    content TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (run_id, seq)
+);
+
+CREATE UNIQUE INDEX import_rows_external_id ON import_rows (run_id, external_id);
+
+CREATE UNIQUE INDEX import_rows_slug ON import_rows (run_id, slug);
+
+CREATE TABLE import_problems (
+    run_id TEXT COLLATE "C" NOT NULL,
+    line BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    field TEXT COLLATE "C",
+    reason TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (run_id, line, number)
+);
+
+CREATE TABLE drifts (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    field TEXT COLLATE "C" NOT NULL,
+    ours TEXT COLLATE "C" NOT NULL,
+    theirs TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    opened_at BIGINT NOT NULL,
+    settled_at BIGINT,
+    settled_by TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX drifts_pair ON drifts (tenant_id, field);
+
+CREATE INDEX drifts_opened ON drifts (opened_at, id);
+
+CREATE INDEX drifts_state ON drifts (state, opened_at, id);
+
+CREATE INDEX drifts_field ON drifts (field, opened_at, id);
+
+CREATE INDEX drifts_state_field ON drifts (state, field, opened_at, id);
+
+CREATE INDEX drifts_tenant ON drifts (tenant_id, opened_at, id);
+
+CREATE TABLE runtime_tokens (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    prefix TEXT COLLATE "C" NOT NULL,
+    token_sha256 TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    revoked_for TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX runtime_tokens_token ON runtime_tokens (token_sha256);
+
+CREATE TABLE runtime_token_use (
+    token_id TEXT COLLATE "C" PRIMARY KEY,
+    used_at BIGINT NOT NULL
+);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON drifts
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('drift');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON drifts
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON runtime_tokens
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('runtime_token');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON runtime_tokens
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -84,5 +84,5 @@ private struct NoInstallation: Installation {
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String { throw refuse() }
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult { throw refuse() }
     func openSuccessor(origin: String) async throws -> String { throw refuse() }
-    func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult { throw refuse() }
+    func importFile(_ question: ImportQuestion) async throws -> ImportResult { throw refuse() }
 }

@@ -1,4 +1,5 @@
 import CommandLine
+import Consoles
 import Foundation
 import Kernel
 import Store
@@ -141,9 +142,13 @@ extension ServerInstallation {
         await running.sequencer.start()
         do {
             let accounts = try await DemoStory(running: running, clock: clock, end: end).tell()
+            let made = try await running.applied(
+                CreateRuntimeToken.spec.name,
+                ["name": "Northwind Cloud", "scopes": .array(RuntimeScope.allCases.map { .string($0.rawValue) })],
+                by: .system("demo"))
+            let token = made.reveal["token"] ?? ""
             try await running.sequencer.turn()
             await running.close()
-            let token = "rtk_" + Base64.encodeURL(running.keys.derived("demo runtime token"))
             try DemoAccount.save(accounts, runtimeToken: token, in: data)
             return accounts
         } catch {

@@ -28,6 +28,9 @@ public struct Migration: Sendable {
         Migration(
             number: 2, name: "deliveries", tables: Migration002.tables, governed: Migration002.governed,
             special: { _ in [] }),
+        Migration(
+            number: 3, name: "registry", tables: Migration003.tables, governed: Migration003.governed,
+            special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
