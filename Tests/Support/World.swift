@@ -259,7 +259,7 @@ public final class World: Sendable {
         let drifts = try await test.database.read { reader in
             try reader.query(TestQueries.drifts).map { try $0.string("id") }
         }
-        try await run("drift.dismiss", on: drifts[0], reason: "decided_here")
+        for drift in drifts.prefix(2) { try await run("drift.dismiss", on: drift, reason: "decided_here") }
     }
 
     /// One endpoint that hears of everything, and disabled ones.

@@ -194,7 +194,7 @@ public struct RegistrySource: Sendable {
         }
         guard known.contains(where: isField) else {
             throw problem(
-                nil, "must name the columns: \(ImportMapping.fields.joined(separator: ", ")). It names none of them.\(hint)")
+                nil, "must name the columns: \(ImportMapping.fields.joined(separator: ", ")). It names none of them.\(hint.isEmpty ? " Where they are called otherwise, say how in a mapping (--mapping)." : hint)")
         }
         if let name = known.first(where: { !isField($0) }) {
             throw problem(
@@ -292,16 +292,23 @@ public struct RegistrySource: Sendable {
             do throws(FieldError.Reason) {
                 guard let value = try ImportMapping.apply(rule, to: text) else { return }
                 if let key = ImportMapping.metadataKey(name) {
-                    metadata[key] = .string(value)
+                    metadata[key] = .string(Self.oneLine(value))
                 } else if name == "member_emails" {
                     let addresses = value.split(whereSeparator: { $0 == ";" || $0.isWhitespace })
                     members["members"] = .array(addresses.map { ["email": .string(String($0))] })
                 } else {
-                    members[name] = .string(value)
+                    members[name] = .string(name == "name" ? Self.oneLine(value) : value)
                 }
             } catch {
                 note(name, error.text)
             }
+        }
+
+        /// A cell of a spreadsheet may be broken into lines; a name is not.
+        private static func oneLine(_ text: String) -> String {
+            guard text.utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return text }
+            return text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+                .joined(separator: " ")
         }
 
         mutating func set(_ name: String, _ rule: ImportMapping.Rule, _ json: JSON?) {
