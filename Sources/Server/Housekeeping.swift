@@ -1,10 +1,11 @@
+import Consoles
 import Kernel
 import Logging
 import ServiceLifecycle
 import Store
 
 /// What is due every half minute while the server runs: failed sign-ins that were only counted become events, and what
-/// has run out is removed (challenges, delays, stored outcomes).
+/// has run out is removed (challenges, delays, stored outcomes, abandoned imports).
 struct Housekeeping: Service {
     static let interval = Duration.seconds(30)
     /// Outcomes are kept for replay at least a day.
@@ -27,6 +28,7 @@ struct Housekeeping: Service {
         do {
             try await running.signIn.sweep()
             try await Self.forgetOutcomes(in: running.database)
+            try await ImportRun.forgetAbandoned(in: running.database)
         } catch {
             logger.warning("housekeeping failed and is tried again", metadata: ["error": "\(error)"])
         }

@@ -1,6 +1,6 @@
 import CommandLine
 import Consoles
-import Dispatch
+@preconcurrency import Dispatch
 import Foundation
 import Kernel
 import Synchronization
@@ -19,10 +19,10 @@ extension ServerInstallation {
                 // Takes the batches into the log where no server does; a log that is behind would stop the import.
                 await running.sequencer.start()
             }
-            let run = ImportRun(source, through: running.pipeline)
-            let result = try await Interruption.stopping { [terminal] in
-                try await Self.carryOut(run, question, terminal)
-            }
+            let interruption = Interruption()
+            defer { interruption.end() }
+            let run = ImportRun(source, through: running.pipeline, isStopping: { interruption.isAsked })
+            let result = try await Self.carryOut(run, question, terminal)
             if !question.isDryRun {
                 // Beside a running loop a turn may be none.
                 await running.sequencer.stop()
@@ -107,23 +107,27 @@ extension ServerInstallation {
 }
 
 /// Ctrl-C ends what runs between two transactions instead of in the middle of one.
-private enum Interruption {
-    static func stopping<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
-        let task = Task { try await body() }
-        signal(SIGINT, SIG_IGN)
-        signal(SIGTERM, SIG_IGN)
-        let sources = [SIGINT, SIGTERM].map { number in
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { task.cancel() }
+private final class Interruption: Sendable {
+    private let asked = Mutex(false)
+    private let sources: [any DispatchSourceSignal]
+
+    init() {
+        sources = [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            return DispatchSource.makeSignalSource(signal: number, queue: .global())
+        }
+        for source in sources {
+            source.setEventHandler { [weak self] in self?.asked.withLock { $0 = true } }
             source.resume()
-            return source
         }
-        defer {
-            for source in sources { source.cancel() }
-            signal(SIGINT, SIG_DFL)
-            signal(SIGTERM, SIG_DFL)
-        }
-        return try await task.value
+    }
+
+    var isAsked: Bool { asked.withLock { $0 } }
+
+    func end() {
+        for source in sources { source.cancel() }
+        signal(SIGINT, SIG_DFL)
+        signal(SIGTERM, SIG_DFL)
     }
 }
 

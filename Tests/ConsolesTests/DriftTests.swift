@@ -40,7 +40,9 @@ import Testing
         return try #require(tenant)
     }
 
-    @Test func `one item opens for each field, follows the product, and closes when the difference vanishes`() async throws {
+    @Test func `one item opens for each field, follows the product, and closes when the difference vanishes`()
+        async throws
+    {
         let opened = try await tell(["plan": "business", "region": "us-east", "status": "active"])
         #expect(opened.map(\.field) == [.plan, .region] && opened.allSatisfy { $0.state == .open })
         #expect(opened[0].ours == "team" && opened[0].theirs == "business")
@@ -104,7 +106,9 @@ import Testing
     }
 
     @Test func `an owner is taken over with the memberships`() async throws {
-        try await tell(["members": [["email": "ada@acme.test"], ["email": "bo@acme.test"]], "owner_email": "ada@acme.test"])
+        try await tell([
+            "members": [["email": "ada@acme.test"], ["email": "bo@acme.test"]], "owner_email": "ada@acme.test",
+        ])
         let first = try await drifts()[0]
         #expect(first.field == .owner && first.ours.isEmpty && first.theirs.hasPrefix("usr_"))
         try await world.run("drift.accept", on: first.id)

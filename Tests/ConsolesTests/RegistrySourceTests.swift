@@ -105,7 +105,8 @@ private func reading(
     }
 
     @Test func `members of JSON lines without a mapping are ours`() {
-        let text = #"{"external_id":"a","name":"A","slug":"a","members":[{"email":"x@a.example","role":"admin"}],"plan":"pro"}"#
+        let text =
+            #"{"external_id":"a","name":"A","slug":"a","members":[{"email":"x@a.example","role":"admin"}],"plan":"pro"}"#
         #expect(reading(Array(text.utf8), .jsonl).rows.first?.members.first?.role == .admin)
         let wrong = reading(Array(#"{"external_id":"a","name":"A","slug":"a","colour":"red"}"#.utf8), .jsonl)
         #expect(wrong.problems.first?.sentence == "Line 1, column colour: the row has an unknown member \"colour\".")
@@ -135,9 +136,15 @@ private func reading(
         ("[]", "fields"), (#"{"fields":{"name":"a"}}"#, "external_id"), (#"{"fields":{"colour":"a"}}"#, "colour"),
         (#"{"fields":{"external_id":{"from":"a","constant":"b"},"name":"n","slug":"s"}}"#, "either"),
         (#"{"fields":{"external_id":"a","name":"n","slug":{"from":"s","as":"loud"}}}"#, "as of slug"),
-        (#"{"fields":{"external_id":"a","name":"n","slug":"s"},"members":{"from":"p","fields":{"name":"n"}}}"#, "email"),
+        (
+            #"{"fields":{"external_id":"a","name":"n","slug":"s"},"members":{"from":"p","fields":{"name":"n"}}}"#,
+            "email"
+        ),
         (#"{"fields":{"external_id":"a","name":"n","slug":{"from":"s","otherwise":"x"}}}"#, "otherwise"),
-        (#"{"fields":{"external_id":"a","name":"n","slug":"s","member_emails":"m"},"members":{"from":"p","fields":{"email":"n"}}}"#, "keep one"),
+        (
+            #"{"fields":{"external_id":"a","name":"n","slug":"s","member_emails":"m"},"members":{"from":"p","fields":{"email":"n"}}}"#,
+            "keep one"
+        ),
         (#"{"files":{}}"#, "files"),
     ])
     func `a mapping that can't be used says what is wrong`(text: String, word: String) throws {
@@ -150,7 +157,8 @@ private func reading(
 
     @Test func `a column the mapping wants is missed by name`() throws {
         let read = reading(Array("Account No,Firm,Edition,Owner,Sector\n".utf8), .csv, try ImportMapping(Self.mapping))
-        #expect(read.fault?.sentence.contains("names no column \"Company\"") == true, "\(String(describing: read.fault))")
+        #expect(
+            read.fault?.sentence.contains("names no column \"Company\"") == true, "\(String(describing: read.fault))")
     }
 
     // MARK: Fuzz

@@ -42,10 +42,14 @@ import Testing
         try await Loopback.run(kind) { loopback in
             let token = try await Self.token(loopback).text
             let made = try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme)
-            #expect(made.status == 201 && made["ETag"] == "\"1\"" && made.json["outcome"]?.string == "created", "\(made.text)")
+            #expect(
+                made.status == 201 && made["ETag"] == "\"1\"" && made.json["outcome"]?.string == "created",
+                "\(made.text)")
             let before = try await Self.events(loopback)
             let again = try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme)
-            #expect(again.status == 200 && again.json["outcome"]?.string == "unchanged" && again.json["event_id"]?.isNull == true)
+            #expect(
+                again.status == 200 && again.json["outcome"]?.string == "unchanged"
+                    && again.json["event_id"]?.isNull == true)
             #expect(try await Self.events(loopback) == before)
 
             var renamed = Self.acme.object ?? [:]
@@ -122,7 +126,10 @@ import Testing
             // An owner is not removed by the product.
             _ = try await Self.send(
                 loopback, "PUT", "/tenants/a-3", token,
-                ["name": "B", "slug": "b", "owner_email": "o@b.test", "members": [["email": "o@b.test", "external_id": "u-o"]]])
+                [
+                    "name": "B", "slug": "b", "owner_email": "o@b.test",
+                    "members": [["email": "o@b.test", "external_id": "u-o"]],
+                ])
             let owner = try await Self.send(loopback, "DELETE", "/tenants/a-3/members/u-o", token)
             #expect(owner.status == 422 && owner.json["detail"]?.string?.contains("owns") == true, "\(owner.text)")
         }
@@ -142,7 +149,9 @@ import Testing
                 {"type":"member","tenant":"b-2","user":"u-1"}
                 {"type":"planet","external_id":"x"}
                 """
-            func batch(_ text: String, type: String = "application/x-ndjson", key: String? = nil) async throws -> Loopback.Answer {
+            func batch(_ text: String, type: String = "application/x-ndjson", key: String? = nil) async throws
+                -> Loopback.Answer
+            {
                 try await loopback.send(
                     "POST", "/runtime/v1/batches", on: .runtime,
                     headers: [("Authorization", "Bearer \(token)"), ("Content-Type", type)]
@@ -155,14 +164,17 @@ import Testing
             #expect(rows.map { $0["row"]?.int } == [1, 2, 3, 4, 5, 6, 7])
             #expect(
                 rows.map { $0["outcome"]?.string }
-                    == ["created", "created", "created", "rejected", "rejected", "rejected", "rejected"], "\(answer.text)")
-            #expect(rows[0]["id"]?.string?.hasPrefix("ten_") == true && rows[2]["id"]?.string?.hasPrefix("mem_") == true)
+                    == ["created", "created", "created", "rejected", "rejected", "rejected", "rejected"],
+                "\(answer.text)")
+            #expect(
+                rows[0]["id"]?.string?.hasPrefix("ten_") == true && rows[2]["id"]?.string?.hasPrefix("mem_") == true)
             #expect(rows[4]["errors"]?.array?.first?["pointer"]?.string == "/slug")
             #expect(try await Self.events(loopback) == before + 1, "one event")
             let again = try await batch(lines, key: "k-1")
             #expect(again["Idempotency-Replayed"] == "true" && again.status == 200)
             #expect(try await Self.events(loopback) == before + 1)
-            let reused = try await batch("{\"type\":\"tenant\",\"external_id\":\"b-3\",\"name\":\"Three\",\"slug\":\"three\"}", key: "k-1")
+            let reused = try await batch(
+                "{\"type\":\"tenant\",\"external_id\":\"b-3\",\"name\":\"Three\",\"slug\":\"three\"}", key: "k-1")
             #expect(reused.status == 422 && reused.problem == "idempotency-key-reused", "\(reused.text)")
             #expect(try await batch("", key: nil).status == 422)
             #expect(try await batch(lines, type: "application/json").status == 415)

@@ -78,7 +78,8 @@ struct ImportCommand: AsyncParsableCommand {
 
     struct JSONL: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "jsonl", abstract: "Import tenants with their members from a file of JSON objects, one a line.",
+            commandName: "jsonl",
+            abstract: "Import tenants with their members from a file of JSON objects, one a line.",
             discussion: """
                 Members are called external_id, name, slug, plan, tier, region, status, owner_email, members (a list of \
                 objects with email, name, external_id, role, last_login_at), created_at, last_activity_at and metadata; \

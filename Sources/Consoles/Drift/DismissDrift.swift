@@ -57,6 +57,6 @@ public enum ReopenDrift: Operation {
     }
 
     public static func unavailable(_ target: Drift, now: Instant) -> Unavailable? {
-        target.state == .dismissed ? nil : Unavailable("only one where ours was kept can be opened again")
+        target.state == .dismissed ? nil : Unavailable("ours was not kept")
     }
 }

@@ -85,7 +85,9 @@ struct DriftListing {
     }
 
     /// Names of the people that owners are, for who may see users.
-    static func people(_ items: [Drift], _ tenants: [String: Tenant], from reader: any Reader) throws -> [String: String] {
+    static func people(_ items: [Drift], _ tenants: [String: Tenant], from reader: any Reader) throws -> [String:
+        String]
+    {
         let owners = items.filter { $0.field == .owner }
         let ids = Set(owners.flatMap { [$0.ours, $0.theirs, tenants[$0.tenant]?.ownerID ?? ""] }).subtracting([""])
             .sorted()

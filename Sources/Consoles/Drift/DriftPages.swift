@@ -18,6 +18,7 @@ enum DriftPages {
             + UI.views(label: "Differences by state", views(listing))
             + UI.tools {
                 el("span", .class("row")) {
+                    UI.hint(listing.field == nil ? "Field" : "Or")
                     for field in Drift.Field.allCases where field != listing.field {
                         el("a", .class("small"), .href(address(listing, field: field).text)) { titled(field.rawValue) }
                     }
@@ -86,7 +87,8 @@ enum DriftPages {
     private static func empty(_ listing: DriftListing) -> Node {
         if listing.state == .open, listing.field == nil, listing.tenant == nil {
             return UI.empty(
-                "Nothing to settle", "What your product says of plans, tiers, regions, owners and states is as it is here.")
+                "Nothing to settle",
+                "What your product says of plans, tiers, regions, owners and states is as it is here.")
         }
         return UI.empty(
             "No difference matches", "Take a filter away.",
@@ -158,11 +160,12 @@ enum DriftPages {
                 state(drift, agrees: here == drift.theirs, dense: false)
                 UI.id(drift.id, copy: "drift id")
             }
-            + UI.keyFacts([
-                ("Tenant", el("a", .href("/tenants/\(drift.tenant)")) { name }),
-                ("Told by", Node(source(drift.source))), ("Since", UI.time(drift.openedAt, now: now)),
-                ("Settled", drift.settledAt.map { UI.time($0, now: now) } ?? UI.hint("not yet")),
-            ] + (settler.map { [("Settled by", $0)] } ?? []))
+            + UI.keyFacts(
+                [
+                    ("Tenant", el("a", .href("/tenants/\(drift.tenant)")) { name }),
+                    ("Told by", try teller(drift.source, from: reader)), ("Since", UI.time(drift.openedAt, now: now)),
+                    ("Settled", drift.settledAt.map { UI.time($0, now: now) } ?? UI.hint("not yet")),
+                ] + (settler.map { [("Settled by", $0)] } ?? []))
             + UI.actionBar(
                 drift, path: "/drifts/\(drift.id)", catalog: call.catalog, caller: call.caller, now: now,
                 waiting: try ApprovalList.waiting(on: drift.id, for: call.caller, from: reader))
@@ -189,7 +192,12 @@ enum DriftPages {
             disclosure: disclosure("drift.list", [drift], people, tenant: drift.tenant))
     }
 
-    private static func source(_ id: String) -> String {
-        id.hasPrefix("rtk_") ? "Your product (\(id))" : titled(id)
+    /// Who told the product's value: the token by its name.
+    private static func teller(_ id: String, from reader: any Reader) throws -> Node {
+        guard id.hasPrefix("rtk_") else { return Node(source(id)) }
+        let name = try RuntimeToken.load(id, from: reader)?.name
+        return Node("Your product, by \(name.map { "“\($0)”" } ?? id)")
     }
+
+    private static func source(_ id: String) -> String { id.hasPrefix("rtk_") ? "Your product" : titled(id) }
 }

@@ -51,7 +51,9 @@ public struct ImportMapping: Sendable, Hashable {
 
     public init(_ json: JSON) throws(Problem) {
         self.json = json
-        guard let root = json.object else { throw Problem("The mapping must have \"fields\": our field, then where it comes from.") }
+        guard let root = json.object else {
+            throw Problem("The mapping must have \"fields\": our field, then where it comes from.")
+        }
         if let unknown = root.keys.sorted().first(where: { !["fields", "members"].contains($0) }) {
             throw Problem("The mapping has an unknown \"\(unknown.prefix(60))\"; known are fields and members.")
         }
@@ -78,7 +80,9 @@ public struct ImportMapping: Sendable, Hashable {
                 }
                 members[name] = try Self.rule(value, "members.\(name)")
             }
-            guard members["email"] != nil else { throw Problem("In the mapping, members must say where email comes from.") }
+            guard members["email"] != nil else {
+                throw Problem("In the mapping, members must say where email comes from.")
+            }
             guard fields["member_emails"] == nil else {
                 throw Problem("The mapping fills member_emails and members; keep one.")
             }
@@ -97,7 +101,8 @@ public struct ImportMapping: Sendable, Hashable {
         let known: Set = ["from", "constant", "values", "otherwise", "default", "as"]
         if let unknown = object.keys.sorted().first(where: { !known.contains($0) }) {
             throw Problem(
-                "In the mapping, \(name) has an unknown \"\(unknown.prefix(60))\"; known are \(known.sorted().joined(separator: ", ")).")
+                "In the mapping, \(name) has an unknown \"\(unknown.prefix(60))\"; known are \(known.sorted().joined(separator: ", "))."
+            )
         }
         func text(_ key: String) throws(Problem) -> String? {
             guard let value = object[key], !value.isNull else { return nil }
@@ -117,7 +122,8 @@ public struct ImportMapping: Sendable, Hashable {
             var words: [String: String] = [:]
             for (word, ours) in table {
                 guard let ours = scalar(ours) else {
-                    throw Problem("In the mapping, values of \(name) has something else than a text for \"\(word.prefix(60))\".")
+                    throw Problem(
+                        "In the mapping, values of \(name) has something else than a text for \"\(word.prefix(60))\".")
                 }
                 words[word] = ours
             }
@@ -130,7 +136,8 @@ public struct ImportMapping: Sendable, Hashable {
             rule.form = Rule.Form(rawValue: form)
             guard rule.form != nil else {
                 throw Problem(
-                    "In the mapping, as of \(name) must be one of \(Rule.Form.allCases.map(\.rawValue).joined(separator: ", ")).")
+                    "In the mapping, as of \(name) must be one of \(Rule.Form.allCases.map(\.rawValue).joined(separator: ", "))."
+                )
             }
         }
         return rule

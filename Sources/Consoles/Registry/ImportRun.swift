@@ -103,10 +103,17 @@ public struct ImportRun: Sendable {
     let pipeline: Pipeline
     let source: Source
     let caller: Caller
+    private let isStopping: @Sendable () -> Bool
     private var database: any Database { pipeline.database }
 
-    /// - Parameter caller: whoever imports; an actor of the system, `import` by default.
-    public init(_ source: Source, through pipeline: Pipeline, as caller: Caller? = nil) {
+    /// - Parameters:
+    ///   - caller: whoever imports; an actor of the system, `import` by default.
+    ///   - isStopping: asked between two transactions; a true answer ends what runs with `.stopped`.
+    public init(
+        _ source: Source, through pipeline: Pipeline, as caller: Caller? = nil,
+        isStopping: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.isStopping = isStopping
         self.source = source
         self.pipeline = pipeline
         self.caller =
@@ -124,7 +131,7 @@ public struct ImportRun: Sendable {
 
     /// Reads the whole file into the staging table, compares it with what is here, and finds every problem.
     public func validate(progress: @Sendable (Step) -> Void = { _ in }) async throws -> Report {
-        try await forgetAbandoned()
+        try await Self.forgetAbandoned(in: database)
         let (digest, bytes) = try digest(progress)
         var state = try await open(digest, bytes: bytes)
         if state.state == "staging" {
@@ -473,7 +480,7 @@ public struct ImportRun: Sendable {
     }
 
     private func stopIfAsked(_ state: RunState) throws {
-        if Task.isCancelled { throw Failure.stopped(Self.progress(state)) }
+        if isStopping() { throw Failure.stopped(Self.progress(state)) }
     }
 
     // MARK: What was rejected
@@ -526,18 +533,23 @@ public struct ImportRun: Sendable {
     // MARK: Forgetting
 
     private func forget(_ run: String, andRun: Bool) async throws {
+        try await Self.forget(run, andRun: andRun, in: database)
+    }
+
+    private static func forget(_ run: String, andRun: Bool, in database: any Database) async throws {
         for statement in [ImportQueries.forgetRows(run), ImportQueries.forgetProblems(run)] {
             while try await database.write({ tx in try !tx.execute(statement).isEmpty }) {}
         }
         if andRun { try await database.write { tx in tx.enqueue(ImportQueries.forgetRun(run)) } }
     }
 
-    private func forgetAbandoned() async throws {
-        let kept = Self.kept
+    /// Forgets what was staged of files that nobody has gone on with for a week.
+    public static func forgetAbandoned(in database: any Database) async throws {
+        let kept = kept
         let runs = try await database.read { reader in
             try reader.query(ImportQueries.abandoned(before: reader.now - kept)).map { try $0.string("id") }
         }
-        for run in runs { try await forget(run, andRun: true) }
+        for run in runs { try await forget(run, andRun: true, in: database) }
     }
 
     // MARK: The file
@@ -550,7 +562,7 @@ public struct ImportRun: Sendable {
         var hash = RunningDigest()
         var bytes: Int64 = 0
         while let piece = try read(file) {
-            if Task.isCancelled { throw Failure.stopped(Progress(done: 0, total: 0, unchanged: 0)) }
+            if isStopping() { throw Failure.stopped(Progress(done: 0, total: 0, unchanged: 0)) }
             hash.update(piece)
             bytes += Int64(piece.count)
             progress(Step(phase: .reading, done: bytes, total: max(total, bytes)))

@@ -186,7 +186,19 @@ extension RegistryField {
 public struct TenantRecord: RegistryField {
     public let record: RegistryRow
     public init(record: RegistryRow) { self.record = record }
-    public static func read(_ reader: inout RecordReader) -> RegistryRow { RegistryRow(&reader) }
+    /// Each change is recorded with its before and after, and an entry of the log has a bound.
+    public static let mostMembers = 100
+
+    public static func read(_ reader: inout RecordReader) -> RegistryRow {
+        let row = RegistryRow(&reader)
+        if row.members.count > mostMembers {
+            reader.note(
+                "members",
+                "has \(row.members.count) members, and by itself may have \(mostMembers); send it as a batch, or the others as memberships."
+            )
+        }
+        return row
+    }
     public static func json(_ record: RegistryRow) -> JSON { record.json }
     public static var example: JSON {
         [

@@ -6,23 +6,35 @@ import Kernel
 /// the write another word may come, and then both are taken again.
 enum RegistryRuntime {
     static let endpoints: [RuntimeEndpoint] = [
-        RuntimeEndpoint(.get, "/tenants/{external_id}", scope: .registry) { call throws(OperationError) in
+        RuntimeEndpoint(
+            .get, "/tenants/{external_id}", name: "getTenant", summary: "A tenant as it is here.", scope: .registry,
+            answerSchema: Tenant.schema
+        ) { call throws(OperationError) in
             try await tenant(call)
         },
-        RuntimeEndpoint(.put, "/tenants/{external_id}", scope: .registry, body: .object) {
-            call throws(OperationError) in
+        RuntimeEndpoint(
+            .put, "/tenants/{external_id}", name: "putTenant",
+            summary: "Registers a tenant, or changes what the product says of it.", scope: .registry, body: .object,
+            bodySchema: RegistrySchema.tenant, answerSchema: RegistrySchema.put("tenant", Tenant.schema)
+        ) { call throws(OperationError) in
             let id = call.path["external_id"] ?? ""
-            let row: RegistryRow = try record(call.body, naming: ("external_id", id)) { RegistryRow(&$0) }
+            let row: RegistryRow = try record(call.body, naming: ("external_id", id)) { TenantRecord.read(&$0) }
             let input = JSON.members([("tenant", row.json), ("version", call.ifMatch.map(JSON.int))])
             let put = try await put(.tenant(row), PutTenant.spec.name, input, call)
             await RegistrySignals.follow([.tenant(row)], by: call.caller, through: call.pipeline)
             return try await RegistryRuntime.tenant(call, put)
         },
-        RuntimeEndpoint(.get, "/users/{external_id}", scope: .registry) { call throws(OperationError) in
+        RuntimeEndpoint(
+            .get, "/users/{external_id}", name: "getUser", summary: "A user as they are here.", scope: .registry,
+            answerSchema: User.schema
+        ) { call throws(OperationError) in
             try await user(call)
         },
-        RuntimeEndpoint(.put, "/users/{external_id}", scope: .registry, body: .object) {
-            call throws(OperationError) in
+        RuntimeEndpoint(
+            .put, "/users/{external_id}", name: "putUser",
+            summary: "Registers a user, or changes what the product says of them.", scope: .registry, body: .object,
+            bodySchema: RegistrySchema.user, answerSchema: RegistrySchema.put("user", User.schema)
+        ) { call throws(OperationError) in
             let id = call.path["external_id"] ?? ""
             let user: RegistryUser = try record(call.body, naming: ("external_id", id)) { RegistryUser(&$0) }
             let input = JSON.members([("user", user.json), ("version", call.ifMatch.map(JSON.int))])
@@ -30,8 +42,11 @@ enum RegistryRuntime {
             await RegistrySignals.follow([.user(user)], by: call.caller, through: call.pipeline)
             return try await RegistryRuntime.user(call, put)
         },
-        RuntimeEndpoint(.put, "/tenants/{external_id}/members/{user}", scope: .registry, body: .object) {
-            call throws(OperationError) in
+        RuntimeEndpoint(
+            .put, "/tenants/{external_id}/members/{user}", name: "putMember",
+            summary: "Makes a user a member of a tenant, or changes their role.", scope: .registry, body: .object,
+            bodySchema: RegistrySchema.member, answerSchema: RegistrySchema.memberPut
+        ) { call throws(OperationError) in
             let member = try member(call, call.body)
             let put = try await put(.member(member), PutMember.spec.name, ["member": member.json], call)
             return RuntimeAnswer(
@@ -40,16 +55,22 @@ enum RegistryRuntime {
                     "user": .string(member.user), "event_id": JSON(put.event),
                 ]), isCreated: put.result == .created, isReplayed: put.isReplayed)
         },
-        RuntimeEndpoint(.delete, "/tenants/{external_id}/members/{user}", scope: .registry) {
-            call throws(OperationError) in
+        RuntimeEndpoint(
+            .delete, "/tenants/{external_id}/members/{user}", name: "removeMember",
+            summary: "Ends a membership; one that has ended stays so.", scope: .registry
+        ) { call throws(OperationError) in
             var member = try member(call, [:])
             member.status = .revoked
             let input: JSON = ["member": ["tenant": .string(member.tenant), "user": .string(member.user)]]
             let put = try await put(.member(member), RemoveMember.spec.name, input, call)
             return RuntimeAnswer(.nothing, isReplayed: put.isReplayed)
         },
-        RuntimeEndpoint(.post, "/batches", scope: .registry, body: .lines(atMost: 8 << 20)) {
-            call throws(OperationError) in
+        RuntimeEndpoint(
+            .post, "/batches", name: "putBatch",
+            summary: "Takes up to 1,000 tenants, users and memberships in their order, and answers for each.",
+            scope: .registry, body: .lines(atMost: 8 << 20), bodySchema: RegistrySchema.record,
+            answerSchema: RegistrySchema.outcome
+        ) { call throws(OperationError) in
             try await batch(call)
         },
     ]
@@ -243,7 +264,9 @@ enum RegistryRuntime {
             throw .invalid([
                 FieldError(
                     pointer: "",
-                    detail: "A batch has 1 to \(RegistryRecords.most) records, one JSON object a line; this has \(call.lines.count).")
+                    detail:
+                        "A batch has 1 to \(RegistryRecords.most) records, one JSON object a line; this has \(call.lines.count)."
+                )
             ])
         }
         var answers: [JSON] = []
@@ -252,6 +275,18 @@ enum RegistryRuntime {
             let (record, errors) = read(line)
             answers.append(rejection(place, record?.externalID, errors))
             if let record { sound.append((place, record)) }
+        }
+        let people = sound.reduce(0) { sum, item in
+            if case .tenant(let row) = item.record { sum + row.members.count } else { sum }
+        }
+        guard people <= ImportRun.mostPeople else {
+            throw .invalid([
+                FieldError(
+                    pointer: "",
+                    detail:
+                        "The customers of a batch have at most \(ImportRun.mostPeople) members together; these have \(people). Send less at once."
+                )
+            ])
         }
         var tried = 0
         while true {
@@ -307,7 +342,8 @@ enum RegistryRuntime {
             json = try JSON(parsing: line)
         } catch {
             return (
-                nil, [FieldError(pointer: "", detail: "The line is not JSON: \(error.reason), at byte \(error.offset).")]
+                nil,
+                [FieldError(pointer: "", detail: "The line is not JSON: \(error.reason), at byte \(error.offset).")]
             )
         }
         guard let members = json.object else {

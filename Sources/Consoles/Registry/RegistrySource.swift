@@ -164,11 +164,16 @@ public struct RegistrySource: Sendable {
         let hint =
             names.count == 1 && names[0].contains(where: { ";\t|".contains($0) })
             ? " Values are separated by commas." : ""
-        var seen: Set<String> = []
-        for name in names where !seen.insert(mapping == nil ? name.lowercased() : name).inserted {
-            throw problem(name, "names the column \(name) twice.")
+        func refuseTwins(_ names: [String]) throws {
+            var seen: Set<String> = []
+            for name in names where !seen.insert(name).inserted {
+                throw problem(name, "names the column \(name) twice.")
+            }
         }
         if let mapping {
+            // Columns that aren't looked at may be called as they like.
+            let wanted = Set(mapping.fields.values.compactMap(\.from))
+            try refuseTwins(names.filter(wanted.contains))
             var fields: [(name: String, rule: ImportMapping.Rule, place: Int?)] = []
             for (name, rule) in mapping.fields.sorted(by: { $0.key < $1.key }) {
                 guard let from = rule.from else {
@@ -194,7 +199,9 @@ public struct RegistrySource: Sendable {
         }
         guard known.contains(where: isField) else {
             throw problem(
-                nil, "must name the columns: \(ImportMapping.fields.joined(separator: ", ")). It names none of them.\(hint.isEmpty ? " Where they are called otherwise, say how in a mapping (--mapping)." : hint)")
+                nil,
+                "must name the columns: \(ImportMapping.fields.joined(separator: ", ")). It names none of them.\(hint.isEmpty ? " Where they are called otherwise, say how in a mapping (--mapping)." : hint)"
+            )
         }
         if let name = known.first(where: { !isField($0) }) {
             throw problem(
@@ -202,6 +209,7 @@ public struct RegistrySource: Sendable {
                 "names a column \"\(name)\" that is not known. Known are \(ImportMapping.fields.joined(separator: ", ")) and metadata.…; other names need a mapping (--mapping)."
             )
         }
+        try refuseTwins(known)
         let missing = ImportMapping.needed.filter { !known.contains($0) }
         guard missing.isEmpty else {
             throw problem(missing[0], "names no column \(missing.joined(separator: ", ")); it is needed.")
@@ -225,7 +233,8 @@ public struct RegistrySource: Sendable {
         func item(_ content: Item.Content) -> Item {
             var text = ""
             if case .problems = content {
-                text = String(decoding: encoding.decoded(Array((line.bytes ?? []).prefix(Self.mostText))), as: UTF8.self)
+                text = String(
+                    decoding: encoding.decoded(Array((line.bytes ?? []).prefix(Self.mostText))), as: UTF8.self)
             }
             return Item(line: line.number, content: content, end: line.end, nextLine: line.number + 1, text: text)
         }

@@ -17,7 +17,9 @@ public enum CreateRuntimeToken: Operation {
             "Scopes", .choices(RuntimeScope.allCases.map(\.rawValue)),
             help: "What it may be used for; give no more than the program needs.")
         public var scopes: [String]
-        @Param("Expires on", help: "The last day it works, UTC. Leave empty for a token that is only ended by revoking it.")
+        @Param(
+            "Expires on", help: "The last day it works, UTC. Leave empty for a token that is only ended by revoking it."
+        )
         public var expiresOn: Day?
         public init() {}
     }
@@ -57,7 +59,8 @@ public enum CreateRuntimeToken: Operation {
 public enum RevokeRuntimeToken: Operation {
     public typealias Target = RuntimeToken
     public static let spec = OperationSpec(
-        "runtime_token.revoke", "Revoke token", summary: "Ends the token for good; the next request with it is refused.",
+        "runtime_token.revoke", "Revoke token",
+        summary: "Ends the token for good; the next request with it is refused.",
         permission: "runtime_token.manage", risk: .medium,
         reasonCodes: [
             ReasonCode("rotated", "Another token has taken its place"),

@@ -50,7 +50,8 @@ public struct RuntimeTokenDoor: RuntimeDoor {
                         Dictionary(permissions.map { ($0, nil) }, uniquingKeysWith: { first, _ in first })),
                     client: .api, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID),
                 scopes: Set(token.scopes))
-        case .none(_, _, let wait?): throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000)))
+        case .none(_, _, let wait?):
+            throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000)))
         case .none(let token, let state, nil):
             try await count(key, token, state, source)
             throw .unauthenticated

@@ -43,7 +43,9 @@ struct RuntimeTokenListing {
 
     static func find(_ id: String, from reader: any Reader) throws -> RuntimeToken {
         guard Identifier.isValid(id, prefix: RuntimeToken.idPrefix), let token = try RuntimeToken.load(id, from: reader)
-        else { throw OperationError.notFound("There is no runtime token \(id.prefix(60)). The list is at /runtime-tokens.") }
+        else {
+            throw OperationError.notFound("There is no runtime token \(id.prefix(60)). The list is at /runtime-tokens.")
+        }
         return token
     }
 }

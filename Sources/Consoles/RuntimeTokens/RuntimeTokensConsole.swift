@@ -22,7 +22,8 @@ public enum RuntimeTokensConsole {
         ])
 
     private static let list = Read(
-        "runtime_token.list", summary: "Tokens of the runtime listener, the newest first. The tokens themselves are never shown.",
+        "runtime_token.list",
+        summary: "Tokens of the runtime listener, the newest first. The tokens themselves are never shown.",
         path: "/runtime-tokens", permission: "runtime_token.view", parameters: [.limit, .cursor],
         schema: RuntimeToken.schema, isList: true
     ) { call, reader in

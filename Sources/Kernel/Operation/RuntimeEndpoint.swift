@@ -91,6 +91,14 @@ public struct RuntimeEndpoint: Sendable {
     }
 
     public let verb: Verb
+    /// `putTenant`: the OpenAPI `operationId`.
+    public let name: String
+    /// One sentence.
+    public let summary: String
+    /// JSON Schema of the body, of one line where it takes lines; `nil` without a body.
+    public let bodySchema: JSON?
+    /// JSON Schema of the answer, of one line where it answers lines; `nil` without one.
+    public let answerSchema: JSON?
     /// `/tenants/{external_id}`
     public let path: String
     public let scope: RuntimeScope
@@ -98,10 +106,15 @@ public struct RuntimeEndpoint: Sendable {
     public let run: @Sendable (RuntimeCall) async throws(OperationError) -> RuntimeAnswer
 
     public init(
-        _ verb: Verb, _ path: String, scope: RuntimeScope, body: Body = .none,
+        _ verb: Verb, _ path: String, name: String, summary: String, scope: RuntimeScope, body: Body = .none,
+        bodySchema: JSON? = nil, answerSchema: JSON? = nil,
         run: @escaping @Sendable (RuntimeCall) async throws(OperationError) -> RuntimeAnswer
     ) {
         self.verb = verb
+        self.name = name
+        self.summary = summary
+        self.bodySchema = bodySchema
+        self.answerSchema = answerSchema
         self.path = path
         self.scope = scope
         self.body = body

@@ -138,7 +138,9 @@ public struct Pipeline: Sendable {
     ) async throws(OperationError) -> Admitted {
         guard let operation = catalog[request.operation] else { throw .unknownOperation(request.operation) }
         let spec = operation.spec
-        if spec.systemOnly ? !caller.isSystem && !caller.isRuntime : caller.isRuntime { throw .unknownOperation(request.operation) }
+        if spec.systemOnly ? !caller.isSystem && !caller.isRuntime : caller.isRuntime {
+            throw .unknownOperation(request.operation)
+        }
         if let reason = hooks.blocked() { throw .unavailable(reason) }
 
         var errors: [FieldError] = []

@@ -14,22 +14,32 @@ struct RuntimeAPI: Sendable {
     }
 
     func routes() -> [Route] {
-        context.consoles.flatMap(\.runtime).map { endpoint in
-            Route(Self.method(endpoint.verb), "/runtime/v1" + endpoint.path, .api) { exchange in
-                let known: RuntimeCaller
-                do {
-                    known = try await authenticate(exchange)
-                } catch {
-                    // Who is nobody yet is counted by source.
-                    var problem = Problem(error)
-                    context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
-                    throw problem
-                }
-                return try await context.requests.limiting(known.caller.person) {
-                    try await answer(endpoint, exchange, known)
-                }
+        let endpoints = context.consoles.flatMap(\.runtime)
+        let document = RuntimeOpenAPI.document(endpoints).prettyBytes
+        let openAPI = Route(.get, "/runtime/v1/openapi.json", .api) { exchange in
+            try await context.requests.limiting(exchange.client.source) {
+                Response(
+                    status: .ok, headers: [.contentType: "application/json", .cacheControl: "public, max-age=300"],
+                    body: .init(byteBuffer: ByteBuffer(bytes: document)))
             }
         }
+        return [openAPI]
+            + endpoints.map { endpoint in
+                Route(Self.method(endpoint.verb), "/runtime/v1" + endpoint.path, .api) { exchange in
+                    let known: RuntimeCaller
+                    do {
+                        known = try await authenticate(exchange)
+                    } catch {
+                        // Who is nobody yet is counted by source.
+                        var problem = Problem(error)
+                        context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
+                        throw problem
+                    }
+                    return try await context.requests.limiting(known.caller.person) {
+                        try await answer(endpoint, exchange, known)
+                    }
+                }
+            }
     }
 
     private static func method(_ verb: RuntimeEndpoint.Verb) -> HTTPRequest.Method {
@@ -110,7 +120,8 @@ struct RuntimeAPI: Sendable {
         guard type == "application/json" || type.hasSuffix("+json") else {
             var problem = Problem(
                 .unsupportedMediaType,
-                type.isEmpty ? "Send Content-Type: application/json." : "\(type) is not taken here; send application/json.")
+                type.isEmpty
+                    ? "Send Content-Type: application/json." : "\(type) is not taken here; send application/json.")
             problem.headers[.accept] = "application/json"
             throw problem
         }
@@ -135,7 +146,8 @@ struct RuntimeAPI: Sendable {
         guard lineTypes.contains(type) else {
             var problem = Problem(
                 .unsupportedMediaType,
-                "\(type.isEmpty ? "A body without a type" : type) is not taken here; send application/x-ndjson, one JSON object a line.")
+                "\(type.isEmpty ? "A body without a type" : type) is not taken here; send application/x-ndjson, one JSON object a line."
+            )
             problem.headers[.accept] = "application/x-ndjson"
             throw problem
         }

@@ -19,7 +19,8 @@ public struct Listeners: Sendable {
     public init(
         pipeline: Pipeline, signIn: any SignIn, log: any TransparencyLog, consoles: [Console], cursors: CursorCodec,
         configuration: WebConfiguration, health: Health, metrics: Metrics = Metrics(), formKey: [UInt8],
-        runtimeDoor: (any RuntimeDoor)? = nil, qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system, logger: Logger,
+        runtimeDoor: (any RuntimeDoor)? = nil, qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system,
+        logger: Logger,
         onListening: @escaping @Sendable (ListenerName, Int) async -> Void = { _, _ in }
     ) {
         context = WebContext(
