@@ -1,4 +1,12 @@
 """A file of customers is brought in and worked on, as its first users will."""
+import csv
+import json
+import os
+import resource
+import secrets
+import signal
+import subprocess
+
 import checker
 import postern
 import pytest
@@ -44,32 +52,192 @@ def test_ten_thousand_customers_with_their_members_are_imported_and_worked_on(se
 
 @pytest.mark.parametrize("name, content, words", [
     ("empty", b"", ["empty"]),
-    ("no header", b"crm-1,One,one\n", ["external_id"]),
+    ("no header", b"crm-1,One,one\n", ["external_id", "--mapping"]),
     ("unknown column", b"external_id,name,slug,colour\nx,One,one,red\n", ["colour"]),
     ("missing column", b"external_id,name\nx,One\n", ["slug"]),
     ("bad slug", b"external_id,name,slug\nx,One,Not A Slug\n", ["2", "slug"]),
     ("too few values", b"external_id,name,slug\nx,One\n", ["2"]),
-    ("twice", b"external_id,name,slug\nx,One,one\nx,Two,two\n", ["3", "external_id"]),
     ("bad mail", b"external_id,name,slug,owner_email\nx,One,one,nobody\n", ["2", "owner_email"]),
-    ("not UTF-8", b"external_id,name,slug\nx,\xff\xfe,one\n", ["2", "UTF-8"]),
+    ("not UTF-8", b"external_id,name,slug\nx,\xff\xfe,one\n", ["2", "UTF-8", "--encoding latin1"]),
     ("bidi", "external_id,name,slug\nx,One \u202e,one\n".encode(), ["2", "name"]),
     ("open quote", b'external_id,name,slug\nx,"One,one\n', ["2"]),
-    ("good and bad", b"external_id,name,slug\ngood-1,Good,good-one\nx,,\n", ["3"]),
+    ("UTF-16", "external_id,name,slug\nx,One,one\n".encode("utf-16"), ["UTF-16"]),
+    ("good, then an open quote", b'external_id,name,slug\ngood-1,Good,good-one\nx,"One,one\n', ["3"]),
 ])
-def test_a_file_with_a_mistake_is_refused_whole_and_the_line_named(server, tmp_path, name, content, words):
+def test_a_file_with_a_mistake_brings_nothing_and_the_line_is_named(server, tmp_path, name, content, words):
     path = tmp_path / "customers.csv"
     path.write_bytes(content)
-
-    def count():
-        with checker.Database.of(server) as database:
-            return database.one("SELECT count(*) FROM tenants"), database.one("SELECT count(*) FROM users")
-
-    before = count()
+    before = counts(server)
     done = server.run("import", "csv", str(path))
     assert done.returncode == 2, f"{done.returncode}: {done.stdout}{done.stderr}"
     for word in words:
         assert word in done.stderr, done.stderr
-    assert count() == before
+    assert counts(server) == before
+
+
+def counts(server):
+    with checker.Database.of(server) as database:
+        return database.one("SELECT count(*) FROM tenants"), database.one("SELECT count(*) FROM users")
+
+
+UGLY = ("\ufeffAccount No,Company,Edition,Owner,People,Sector\r\n"
+        'A-1,"Bäcker & Söhne ""Nord"" KG",Gold,Jo@ugly-a.example,"x@ugly-a.example; y@ugly-a.example","food,\r\nfresh"\r\n'
+        "A-2,Zweiter,Silver,,,\r\n"
+        "A-3,Dritter,Bronze,,,\r\n"
+        "A-2,Doppelt,Gold,,,\r\n"
+        "\r\n"
+        "A-4,Vierter,Gold,not-an-address,,\r\n")
+MAPPING = """
+fields:
+  external_id: Account No
+  name: Company
+  slug: {from: Company, as: slug}
+  plan: {from: Edition, values: {Gold: business, Silver: team}, default: free}
+  owner_email: Owner
+  member_emails: People
+  region: {constant: eu-west}
+  metadata.sector: Sector
+"""
+
+
+def test_an_export_of_another_program_is_mapped_and_what_is_wrong_is_listed(serving, tmp_path):
+    path, mapping = tmp_path / "crm.csv", tmp_path / "mapping.yaml"
+    path.write_bytes(UGLY.encode())
+    mapping.write_text(MAPPING)
+    before = counts(serving)
+    arguments = ["import", "csv", str(path), "--mapping", str(mapping)]
+    rehearsed = serving.run(*arguments, "--dry-run", "--json")
+    told = json.loads(rehearsed.stdout)
+    assert (told["created"], told["rejected"], told["applied"]) == (2, 3, False), told
+    strict = serving.run(*arguments, "--strict")
+    assert strict.returncode == 2 and "Nothing was imported" in strict.stderr
+    assert counts(serving) == before
+    done = serving.run(*arguments)
+    assert done.returncode == 2 and "3 rows can't be taken" in done.stderr, done.stderr
+    assert "2 new" in done.stdout
+    assert counts(serving)[0] == before[0] + 2
+    with open(f"{path}.rejected.csv", newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [(row["line"], row["column"]) for row in rows] == [("5", "Edition"), ("6", "external_id"), ("8", "Owner")]
+    assert "stands in line 4 already" in rows[1]["reason"]
+    assert os.stat(f"{path}.rejected.csv").st_mode & 0o777 == 0o600
+
+    person = serving.sign_in(serving.person("support_l2"))
+    (tenant,) = [item for item in person.get("search", params={"q": "backer-sohne-nord-kg"}).json()["items"]
+                 if item["type"] == "tenant"]
+    found = person.tenant(tenant["id"])
+    assert found["name"] == 'Bäcker & Söhne "Nord" KG' and found["plan"] == "business"
+    assert found["metadata"] == {"sector": "food, fresh"} and found["region"] == "eu-west"
+
+    # The same again changes nothing, a changed name changes the name, another plan is told and not taken over.
+    with checker.Database.of(serving) as database:
+        events = database.one("SELECT count(*) FROM events WHERE action LIKE 'registry.%'")
+        again = serving.run(*arguments)
+        assert "0 new, 0 changed, 2 as they were" in again.stdout
+        assert database.one("SELECT count(*) FROM events WHERE action LIKE 'registry.%'") == events
+    path.write_bytes(UGLY.replace("Zweiter,Silver", "Zweiter AG,Gold").encode())
+    mapping.write_text(MAPPING.replace("{from: Company, as: slug}", "Account No").replace(
+        "slug: Account No", "slug: {from: Account No, as: lower}"))
+    changed = serving.run(*arguments)
+    assert "2 changed" in changed.stdout and "1 field differs" in changed.stdout, changed.stdout + changed.stderr
+    (item,) = person.get("drifts", params={"field": "plan", "tenant": "a-2"}).json()["items"]
+    assert (item["ours"], item["theirs"], item["state"]) == ("team", "business", "open")
+    person.close()
+
+
+def test_json_lines_in_latin1_with_members(server, tmp_path):
+    path, mapping = tmp_path / "export.jsonl", tmp_path / "mapping.json"
+    path.write_bytes(b'{"id": 4711, "org": {"title": "Caf\xe9 Zo\xeb", "key": "cafe-zoe-%s"}, '
+                     b'"people": [{"mail": "zoe@cafe.example", "kind": "A"}]}\nnonsense\n'
+                     % secrets.token_hex(3).encode())
+    mapping.write_text(json.dumps({
+        "fields": {"external_id": "id", "name": "org.title", "slug": "org.key"},
+        "members": {"from": "people", "fields": {
+            "email": "mail", "role": {"from": "kind", "values": {"A": "admin"}, "otherwise": "member"}}}}))
+    refused = server.run("import", "jsonl", str(path), "--mapping", str(mapping))
+    assert refused.returncode == 2 and "--encoding latin1" in refused.stderr
+    done = server.run("import", "jsonl", str(path), "--mapping", str(mapping), "--encoding", "latin1", "--json")
+    told = json.loads(done.stdout)
+    assert (told["created"], told["rejected"]) == (1, 1), done.stdout + done.stderr
+    with checker.Database.of(server) as database:
+        assert database.one("SELECT name FROM tenants WHERE external_id = '4711'") == "Café Zoë"
+        assert database.one("SELECT m.role FROM memberships m JOIN users u ON u.id = m.user_id "
+                            "WHERE u.email = 'zoe@cafe.example'") == "admin"
+
+
+@pytest.mark.parametrize("text, words", [
+    ("fields: {name: a}", ["external_id"]), ("fields: [", ["YAML"]), ("fields: {colour: a}", ["colour"]), ("", ["empty"]),
+])
+def test_a_mapping_that_cannot_be_used_says_what_is_wrong(server, tmp_path, text, words):
+    path, mapping = tmp_path / "a.csv", tmp_path / "m.yaml"
+    path.write_text("a,b\n")
+    mapping.write_text(text)
+    done = server.run("import", "csv", str(path), "--mapping", str(mapping))
+    assert done.returncode == 2 and str(mapping) in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_an_import_of_100000_rows_is_killed_twice_and_goes_on(serving, tmp_path):
+    path = tmp_path / "customers.csv"
+    postern.write_customers(path, 100_000, members=0)
+    rows = 100_000
+
+    def launch():
+        return subprocess.Popen([str(serving.binary), "import", "csv", str(path)], cwd=serving.home,
+                                env=serving.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    with checker.Database.of(serving) as database:
+        before = database.one("SELECT count(*) FROM tenants")
+
+        def staged():
+            return database.one("SELECT coalesce(sum(staged), 0) FROM import_runs WHERE state = 'staging'")
+
+        def applied():
+            return database.one("SELECT count(*) FROM tenants") - before
+
+        # Killed while the file is read: nothing of it is visible, and what was read is kept.
+        process = launch()
+        postern.wait_until(lambda: staged() > 5_000, 120, "rows to be staged")
+        process.kill()
+        process.communicate()
+        kept = staged()
+        assert kept > 5_000 and applied() == 0
+        # Killed while it is applied: whole customers, as many as the run says.
+        process = launch()
+        postern.wait_until(lambda: applied() > 5_000 or process.poll() is not None, 300, "rows to be applied")
+        assert process.poll() is None, process.communicate()
+        process.kill()
+        process.communicate()
+        some = applied()
+        run = database.one("SELECT created FROM import_runs WHERE state = 'applying'")
+        assert some == run and some % 1_000 == 0 and some < rows
+        # Ctrl-C stops between two batches and says how many are in.
+        process = launch()
+        postern.wait_until(lambda: applied() > some or process.poll() is not None, 300, "it to go on")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 1 and f"Going on: {some} of {rows} are in." in err, err
+        assert f"Stopped after {applied()} of {rows} rows." in err, err
+        done = serving.run("import", "csv", str(path), seconds=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"Imported {rows} tenants: {rows} new" in done.stdout
+        assert applied() == rows
+        assert database.one("SELECT count(*) FROM import_rows") == 0
+        assert database.one("SELECT count(*) FROM outbox WHERE name = 'registry.imported'") == 1
+        assert checker.Checker(database).run() == []
+
+
+def test_two_gigabytes_are_not_held_in_memory(sqlite_server, tmp_path):
+    path = tmp_path / "large.csv"
+    with open(path, "wb") as f:
+        f.write(b"external_id,name,slug\nx,One,one\n")
+        f.truncate(2 << 30)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    done = sqlite_server.run("import", "csv", str(path), seconds=300)
+    assert done.returncode == 2 and "Line 3 holds a zero byte" in done.stderr, done.stderr
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert peak == before or peak < 300 << 10, f"{peak} KiB"
 
 
 def test_a_file_that_is_not_there_is_named(server):

@@ -6,9 +6,12 @@ public enum Consoles {
     public static let all: [Console] = [
         HomeConsole.console,
         TenantsConsole.console,
+        RegistryConsole.console,
+        DriftConsole.console,
         DeliveriesConsole.console,
         AuditLogConsole.console,
         StaffConsole.console,
+        RuntimeTokensConsole.console,
         IntegrityConsole.console,
     ]
 }

@@ -46,6 +46,8 @@ public struct Console: Sendable {
     public let choices: [String: @Sendable (any Reader) throws -> [Field.Choice]]
     /// The search box of the frame for somebody with these permissions; `nil` for who may not search.
     public let search: (@Sendable (Permissions, Catalog) -> SearchBox?)?
+    /// What products may ask of the runtime listener.
+    public let runtime: [RuntimeEndpoint]
     /// Reads the filters of the audit log as people type them.
     public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
 
@@ -53,10 +55,11 @@ public struct Console: Sendable {
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
         entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:],
         choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:],
-        search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil,
+        search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil, runtime: [RuntimeEndpoint] = [],
         eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil
     ) {
         self.eventFilter = eventFilter
+        self.runtime = runtime
         self.search = search
         self.choices = choices
         self.name = name

@@ -5,7 +5,7 @@ import ServiceLifecycle
 import Store
 
 /// What is due every half minute while the server runs: failed sign-ins that were only counted become events, and what
-/// has run out is removed (challenges, delays, stored outcomes, what was needed to send).
+/// has run out is removed (challenges, delays, stored outcomes, abandoned imports, what was needed to send).
 struct Housekeeping: Service {
     static let interval = Duration.seconds(30)
     /// Outcomes are kept for replay at least a day.
@@ -28,6 +28,7 @@ struct Housekeeping: Service {
         do {
             try await running.signIn.sweep()
             try await Self.forgetOutcomes(in: running.database)
+            try await ImportRun.forgetAbandoned(in: running.database)
             let kept = Int64(running.deployment.configuration.value("deliveries_kept")) ?? 30
             try await DeliveryPruner(database: running.database, kept: .days(kept)).run()
         } catch {

@@ -16,6 +16,7 @@ struct Running: Sendable {
     let keys: SecretKeys
     let pipeline: Pipeline
     let signIn: StaffSignIn
+    let runtimeDoor: RuntimeTokenDoor
     let sequencer: Sequencer
     /// Sends what operations leave in the outbox.
     let outbox: OutboxWorker
@@ -100,6 +101,7 @@ struct Running: Sendable {
         pipeline = Pipeline(
             database: database, records: records, catalog: Deployment.catalog, clock: clock, settings: rules,
             hooks: hooks)
+        runtimeDoor = RuntimeTokenDoor(pipeline: pipeline, hooks: hooks)
         let logger = ServerLog.make(configuration)
         var courier = WebhookCourier.Settings()
         courier.allowsPrivate = configuration.flag("webhook_allow_private")

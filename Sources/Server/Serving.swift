@@ -31,7 +31,7 @@ extension Running {
                 .database(database),
                 .init("log") { [sequencer] in sequencer.health.problem },
             ]),
-            formKey: keys.derived("forms"), qrSVG: Self.qrCode, logger: logger,
+            formKey: keys.derived("forms"), runtimeDoor: runtimeDoor, qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
         let housekeeping = Housekeeping(running: self, logger: logger)
         do throws(CommandFailure) {

@@ -60,7 +60,9 @@ import Testing
             let text: String
             do { text = try await Self.show(page, world, caller) } catch OperationError.forbidden { continue }
             for operation in world.catalog.operations where !operation.spec.systemOnly {
-                let path = operation.creates ? "/\(operation.targetPlural)/new" : "/\(operation.spec.verbPath)\""
+                let path =
+                    operation.creates
+                    ? "/\(operation.targetPlural.replacing("_", with: "-"))/new" : "/\(operation.spec.verbPath)\""
                 #expect(
                     !text.contains("href=\"\(path)") && (operation.creates || !text.contains(path)),
                     "\(page.path) offers \(operation.spec.name)")
@@ -90,8 +92,8 @@ import Testing
     /// An id for a path such as `/tenants/{id}/users`.
     private static func path(_ template: String, _ world: World) async throws -> [String: String] {
         guard template.contains("{id}") else { return [:] }
-        let segment = template.split(separator: "/").first.map(String.init) ?? ""
-        let table = ["audit-events": "events", "audit": "events"][segment] ?? segment
+        let segment = template.split(separator: "/").first.map { $0.replacing("-", with: "_") } ?? ""
+        let table = ["audit_events": "events", "audit": "events"][segment] ?? segment
         let filter =
             ["tenants": "WHERE slug = 'customer'", "events": "WHERE action = 'registry.import_batch'"][table] ?? ""
         let id = try await world.test.database.read {

@@ -61,7 +61,8 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
         #expect(after.documents.keys.count { $0.hasPrefix("user ") } == 7_500)
         #expect(after.documents.keys.count { $0.hasPrefix("membership ") } == 7_500)
         #expect(after.counts["tenant_status_history"] == 2_500)
-        #expect(after.events - before.events == 3, "one event for each batch")
+        #expect(after.events - before.events == 4, "one event for each batch, and one for the end")
+        #expect(after.counts["outbox"] == 1, "webhooks are told once")
 
         let again = try await run.validate()
         #expect(again.unchanged == 2_500 && again.created == 0 && again.updated == 0)
@@ -114,21 +115,35 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
         #expect(
             report.problems[0].sentence == "Line 3, column slug: \"taken\" is taken by \"Here\" (external id here-1).")
         #expect(report.problems[1].sentence == "Line 4, column external_id: \"ext-1\" stands in line 2 already.")
-        #expect(!report.isApplicable)
-        await #expect(throws: ImportRun.Failure.self) { try await run.apply(report) }
+        #expect(report.rows == 1 && report.rejected == 4)
+        await #expect(throws: ImportRun.Failure.self) { try await run.apply(report, strict: true) }
         let after = try await world.snapshot()
         #expect(after == before)
+        // Without --strict the sound rows come in, and the rest is listed.
+        let list = file.path + ".rejected.csv"
+        defer { try? FileManager.default.removeItem(atPath: list) }
+        try await run.writeRejected(report, to: list)
+        let lines = try String(contentsOfFile: list, encoding: .utf8).components(separatedBy: "\r\n")
+        #expect(lines[0] == "line,column,reason,row" && lines.count == 7, "\(lines)")
+        #expect(lines[1].hasPrefix("3,slug,\"Line 3, column slug: \"\"taken\"\" is taken by"), "\(lines[1])")
+        let mode = try FileManager.default.attributesOfItem(atPath: list)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        let progress = try await run.apply(report)
+        #expect(progress.done == 1)
+        let tenants = try await world.snapshot().documents.keys.count { $0.hasPrefix("tenant ") }
+        #expect(tenants == 2)
         await world.close()
     }
 
-    @Test func `only the file that was validated is applied`() async throws {
+    @Test func `what was checked is what is applied, whatever becomes of the file`() async throws {
         let world = try await World.make(.sqlite, populated: false)
         let file = try File(File.lines(3))
         defer { file.remove() }
         let run = ImportRun(file.path, through: world.pipeline)
         let report = try await run.validate()
         try File.lines(4).joined(separator: "\n").write(toFile: file.path, atomically: true, encoding: .utf8)
-        await #expect(throws: ImportRun.Failure.self) { try await run.apply(report) }
+        let progress = try await run.apply(report)
+        #expect(progress.done == 3)
         let missing = ImportRun("/nowhere/at/all.csv", through: world.pipeline)
         await #expect(throws: ImportRun.Failure.self) { try await missing.validate() }
         await world.close()

@@ -2,6 +2,10 @@ import Kernel
 
 /// What tests look at that the product has no reason to.
 public enum TestQueries {
+    /// Open differences that can be taken over, the first of them first.
+    public static let drifts = Statement(
+        "SELECT id FROM drifts WHERE state = 'open' AND field <> 'status' ORDER BY field, tenant_id LIMIT 100")
+
     public static func count(_ table: String, _ reader: any Reader) throws -> Int64 {
         try reader.query(Statement("SELECT count(*) AS count FROM \(table)"))[0].int("count")
     }

@@ -236,6 +236,40 @@ public final class World: Sendable {
         }
         try await loseDeliveries()
         try await DeliveryChannels.announce([.slack, .mail], in: test.database)
+        try await sync()
+        for name in ["nightly sync", "old sync"] {
+            try await run("runtime_token.create", ["name": .string(name), "scopes": ["registry"]])
+        }
+    }
+
+    /// What the product told: people, and control fields that are different here.
+    private func sync() async throws {
+        for id in ["u-law", "u-law-gone"] {
+            try await run(
+                "registry.put_user", ["user": ["external_id": .string(id), "email": .string("\(id)@c.example")]],
+                by: system)
+        }
+        try await run(
+            "registry.put_member", ["member": ["tenant": "ext-active", "user": "u-law-gone", "role": "member"]],
+            by: system)
+        for (slug, fields) in [
+            ("active", ["plan": "business", "tier": "gold", "region": "us-east"]),
+            ("suspended", ["plan": "enterprise", "status": "active"]),
+        ] as [(String, [String: JSON])] {
+            try await run(
+                "registry.put_tenant",
+                [
+                    "tenant": .object(
+                        fields.merging([
+                            "external_id": .string("ext-\(slug)"), "name": .string("Tenant \(slug)"),
+                            "slug": .string(slug),
+                        ]) { first, _ in first })
+                ], by: system)
+        }
+        let drifts = try await test.database.read { reader in
+            try reader.query(TestQueries.drifts).map { try $0.string("id") }
+        }
+        for drift in drifts.prefix(2) { try await run("drift.dismiss", on: drift, reason: "decided_here") }
     }
 
     /// One endpoint that hears of everything, and disabled ones.

@@ -87,5 +87,5 @@ private struct NoInstallation: Installation {
     func backUp(to path: String) async throws -> String { throw refuse() }
     func restore(from path: String, replacing: Bool) async throws -> String { throw refuse() }
     func openSuccessor(origin: String) async throws -> String { throw refuse() }
-    func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult { throw refuse() }
+    func importFile(_ question: ImportQuestion) async throws -> ImportResult { throw refuse() }
 }

@@ -57,7 +57,9 @@ final class Loopback: Sendable {
             health: Health([
                 .database(test.database, clock: test.clock.clock),
                 .init("log") { [weak self] in self?.isReady.withLock { $0 } == true ? nil : "The log is behind." },
-            ]), metrics: metrics, formKey: Self.formKey, qrSVG: { _ in "<svg></svg>" }, clock: test.clock.clock,
+            ]), metrics: metrics, formKey: Self.formKey,
+            runtimeDoor: RuntimeTokenDoor(pipeline: pipeline, clock: test.clock.clock), qrSVG: { _ in "<svg></svg>" },
+            clock: test.clock.clock,
             logger: logger,
             onListening: onListening)
     }

@@ -1,6 +1,8 @@
 import Consoles
 import Foundation
+import HTML
 import Kernel
+import TestSupport
 import Testing
 
 @testable import Web
@@ -21,6 +23,20 @@ import Testing
             text == golden,
             "Golden/openapi.json differs, first at \(String(describing: differing)); write it with POSTERN_GOLDEN=write."
         )
+    }
+
+    /// With POSTERN_GOLDEN=write the file is written instead.
+    @Test func `the runtime listener's document is the committed one`() throws {
+        let endpoints = Consoles.all.flatMap(\.runtime)
+        try Golden.expect("runtime-openapi.json", RuntimeOpenAPI.text(endpoints))
+        #expect(Set(endpoints.map(\.name)).count == endpoints.count)
+        let document = RuntimeOpenAPI.document(endpoints)
+        for endpoint in endpoints {
+            #expect(endpoint.summary.hasSuffix("."), "\(endpoint.name)")
+            let entry = document["paths"]?[endpoint.path]?[endpoint.verb.rawValue]
+            #expect(entry?["operationId"]?.string == endpoint.name)
+            #expect(entry?["tags"]?.array == [.string(endpoint.scope.rawValue)])
+        }
     }
 
     @Test func `every operation and every read is in the document, and only once`() throws {

@@ -24,7 +24,7 @@ public protocol Installation: Sendable {
     func backUp(to path: String) async throws -> String
     /// Puts a backup in the database's place; answers how its log stands to the published checkpoints.
     func restore(from path: String, replacing: Bool) async throws -> String
-    func importCSV(_ path: String, isDryRun: Bool) async throws -> ImportResult
+    func importFile(_ question: ImportQuestion) async throws -> ImportResult
 }
 
 /// What `postern verify` is asked.
@@ -90,27 +90,71 @@ public struct PruneResult: Sendable {
     }
 }
 
+/// What `postern import csv|jsonl` is asked.
+public struct ImportQuestion: Sendable {
+    public var file: String
+    /// `csv` or `jsonl`
+    public var format: String
+    /// A YAML or JSON file that says which column becomes which field.
+    public var mapping: String?
+    /// `utf8` or `latin1`
+    public var encoding: String
+    public var isDryRun: Bool
+    /// Apply nothing when a row was rejected.
+    public var isStrict: Bool
+    /// Where rejected rows are listed; beside the file by default.
+    public var rejected: String?
+
+    public init(
+        file: String, format: String, mapping: String?, encoding: String, isDryRun: Bool, isStrict: Bool,
+        rejected: String?
+    ) {
+        self.file = file
+        self.format = format
+        self.mapping = mapping
+        self.encoding = encoding
+        self.isDryRun = isDryRun
+        self.isStrict = isStrict
+        self.rejected = rejected
+    }
+}
+
 public struct ImportResult: Sendable {
     public let rows: Int
     public let created: Int
     public let updated: Int
     public let unchanged: Int
+    /// Control fields that are different here and stay as they are.
+    public let drifted: Int
+    public let rejected: Int
+    /// Where the rejected rows are listed.
+    public let rejectedFile: String?
     /// Sentences that name line and column; the first few hundred.
     public let problems: [String]
     /// How many there are in all.
     public let problemCount: Int
-    public init(rows: Int, created: Int, updated: Int, unchanged: Int, problems: [String], problemCount: Int) {
+    /// Whether rows were applied.
+    public let isApplied: Bool
+    public init(
+        rows: Int, created: Int, updated: Int, unchanged: Int, drifted: Int, rejected: Int, rejectedFile: String?,
+        problems: [String], problemCount: Int, isApplied: Bool
+    ) {
         self.rows = rows
         self.created = created
         self.updated = updated
         self.unchanged = unchanged
+        self.drifted = drifted
+        self.rejected = rejected
+        self.rejectedFile = rejectedFile
         self.problems = problems
         self.problemCount = problemCount
+        self.isApplied = isApplied
     }
     public func json(isDryRun: Bool) -> JSON {
         [
-            "dry_run": .bool(isDryRun), "rows": .int(Int64(rows)), "created": .int(Int64(created)),
-            "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)),
+            "dry_run": .bool(isDryRun), "applied": .bool(isApplied), "rows": .int(Int64(rows)),
+            "created": .int(Int64(created)), "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)),
+            "drifted": .int(Int64(drifted)), "rejected": .int(Int64(rejected)), "rejected_file": JSON(rejectedFile),
             "problem_count": .int(Int64(problemCount)),
             "problems": .array(problems.map(JSON.string)),
         ]

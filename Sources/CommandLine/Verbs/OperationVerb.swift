@@ -258,7 +258,8 @@ struct OperationVerb: Sendable {
         var client = try APIClient.make(server: request.options["server"])
         client.code = request.options["code"]
         var sending = Submission(
-            title: operation.spec.title, path: "/api/v1/\(operation.targetPlural)", request: request,
+            title: operation.spec.title, path: "/api/v1/\(operation.targetPlural.replacing("_", with: "-"))",
+            request: request,
             confirmByTyping: operation.spec.confirmByTyping)
         try sending.checkCanConfirm(client.terminal)
         if let target = request.target {

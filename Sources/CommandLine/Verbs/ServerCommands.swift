@@ -105,38 +105,78 @@ struct DoctorCommand: AsyncParsableCommand {
 
 struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Bring your customers in.", subcommands: [CSV.self])
+        commandName: "import", abstract: "Bring your customers in.", subcommands: [CSV.self, JSONL.self])
 
     struct CSV: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "csv", abstract: "Import tenants with their members from a CSV file.",
             discussion: """
-                The first line names the columns: external_id, name and slug, and if you like plan, owner_email and \
-                member_emails (by semicolons). The file is checked whole before anything is written; an import that was stopped \
-                goes on when run again. Run it on the server's machine.
+                The first line names the columns: external_id, name and slug, and if you like plan, tier, region, status, \
+                owner_email, member_emails (by semicolons), created_at, last_activity_at and metadata.…; other names need a \
+                mapping. \(ImportOptions.discussion)
                 """)
-        @Argument(help: "The file.") var file: String
-        @Flag(help: "Check only; write nothing.") var dryRun = false
-        @OptionGroup var output: OutputOption
+        @OptionGroup var options: ImportOptions
+        func run() async throws { try await options.run("csv") }
+    }
 
-        func run() async throws {
-            let invocation = Invocation.current
-            let result = try await invocation.installation.importCSV(file, isDryRun: dryRun)
-            let terminal = invocation.terminal
-            if output.json {
-                terminal.print(result.json(isDryRun: dryRun).pretty())
-            } else {
-                for problem in result.problems.prefix(50) { terminal.note(problem.printable) }
+    struct JSONL: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "jsonl",
+            abstract: "Import tenants with their members from a file of JSON objects, one a line.",
+            discussion: """
+                Members are called external_id, name, slug, plan, tier, region, status, owner_email, members (a list of \
+                objects with email, name, external_id, role, last_login_at), created_at, last_activity_at and metadata; \
+                other names need a mapping. \(ImportOptions.discussion)
+                """)
+        @OptionGroup var options: ImportOptions
+        func run() async throws { try await options.run("jsonl") }
+    }
+}
+
+struct ImportOptions: ParsableArguments {
+    static let discussion =
+        "The file is read and checked whole before a customer is changed. Rows that can't be taken are listed in a CSV file "
+        + "beside it. An import that was stopped goes on where it was when run again. Run it on the server's machine. "
+        + "See docs/connecting-your-saas.md."
+
+    enum Encoding: String, ExpressibleByArgument, CaseIterable { case utf8, latin1 }
+
+    @Argument(help: "The file.") var file: String
+    @Option(help: "A YAML or JSON file that says which column becomes which field.") var mapping: String?
+    @Option(help: "How its text is written: utf8, or latin1 (Windows-1252).") var encoding = Encoding.utf8
+    @Flag(help: "Check only; change no customer.") var dryRun = false
+    @Flag(help: "Change nothing if a single row can't be taken.") var strict = false
+    @Option(help: "Where rows that can't be taken are listed (default: FILE.rejected.csv).") var rejected: String?
+    @OptionGroup var output: OutputOption
+
+    func run(_ format: String) async throws {
+        let invocation = Invocation.current
+        let terminal = invocation.terminal
+        let result = try await invocation.installation.importFile(
+            ImportQuestion(
+                file: file, format: format, mapping: mapping, encoding: encoding.rawValue, isDryRun: dryRun,
+                isStrict: strict, rejected: rejected))
+        if output.json {
+            terminal.print(result.json(isDryRun: dryRun).pretty())
+        } else {
+            for problem in result.problems.prefix(50) { terminal.note(problem.printable) }
+            let rest = result.problemCount - min(50, result.problems.count)
+            if rest > 0 { terminal.note("… and \(rest) more.") }
+            if result.isApplied || dryRun {
+                let counts = "\(result.created) new, \(result.updated) changed, \(result.unchanged) as they were"
+                terminal.print("\(dryRun ? "Would import" : "Imported") \(result.rows) tenants: \(counts).")
             }
-            guard result.problemCount == 0 else {
-                let rest = result.problemCount - min(50, result.problems.count)
-                let more = rest > 0 && !output.json ? "… and \(rest) more.\n" : ""
-                let count = result.problemCount == 1 ? "1 problem" : "\(result.problemCount) problems"
-                throw CommandFailure(.usage, "\(more)The file has \(count); nothing was imported.")
+            if result.drifted > 0 {
+                terminal.print(
+                    "\(result.drifted) \(result.drifted == 1 ? "field differs" : "fields differ") from what is here; what is here stays. See Drift in the console."
+                )
             }
-            guard !output.json else { return }
-            let counts = "\(result.created) new, \(result.updated) changed, \(result.unchanged) as they were"
-            terminal.print("\(dryRun ? "Would import" : "Imported") \(result.rows) tenants: \(counts).")
+        }
+        guard result.rejected == 0 else {
+            let rows = result.rejected == 1 ? "1 row can't be taken" : "\(result.rejected) rows can't be taken"
+            let place = result.rejectedFile.map { "; they are listed in \($0)" } ?? ""
+            let nothing = result.isApplied || dryRun ? "" : " Nothing was imported."
+            throw CommandFailure(.usage, output.json ? "" : "\(rows)\(place).\(nothing)")
         }
     }
 }

@@ -49,6 +49,8 @@ enum EventWords {
         case "delivery": (place, permission) = ("deliveries", "delivery.view")
         case "webhook": (place, permission) = ("webhooks", "delivery.view")
         case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
+        case "drift": (place, permission) = ("drifts", "tenant.view")
+        case "runtime_token": (place, permission) = ("runtime-tokens", "runtime_token.view")
         default: return nil
         }
         return caller.permissions.contains(permission) ? "/\(place)/\(id)" : nil
@@ -64,10 +66,12 @@ enum EventWords {
         "authz.denied": "Refused: permission missing", "delivery.queued": "Queued a notice",
         "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery",
         "discrepancy.view": "Viewed a row that differs", "webhook.view": "Viewed a webhook",
+        "drift.list": "Looked at who owns what", "drift.view": "Viewed a difference",
         "enrolment.completed": "Enrolled",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "recovery_code.used": "Used a recovery code", "retention.pruned": "Moved events to the archive",
+        "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
         "signin.failed": "Failed sign-in",
         "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
         "staff.list": "Listed staff", "staff.view": "Viewed a colleague", "stepup.failed": "Failed to use the factor",

@@ -21,6 +21,7 @@ public struct WebhookEvent: Sendable {
         .init(name: "tenant.restored", summary: "The tenant is back where it came from.", isState: false),
         .init(name: "tenant.archived", summary: "The tenant is archived.", isState: false),
         .init(name: "tenant.deleted", summary: "The tenant was deleted for good.", isState: false),
+        .init(name: "registry.imported", summary: "An import has ended; it is told once.", isState: false),
     ]
 
     static let names = all.map(\.name)

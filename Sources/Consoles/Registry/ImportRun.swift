@@ -1,27 +1,57 @@
 import Foundation
 import Kernel
 
-/// The import of one CSV file: validate all of it, then apply it batch by batch.
+/// The import of one file: read it into the staging table, check all of it, then apply it batch by batch.
 ///
-/// Every batch is one operation and one transaction, so a stopped import leaves whole customers. Applying again skips
-/// what is registered already with the same content.
+///     staging   records are read and put aside; how far, by byte offset, is written with them
+///     staged    the file is read to its end
+///     applying  batches are committed, each an operation and a transaction with the run's progress in it
+///     applied   the rows are forgotten, webhooks were told once
+///
+/// A run is known by the digest of the file and of how it is read. Stopped at any point, it goes on where it was; nothing
+/// of it is visible before it is applied, and every customer comes whole.
 public struct ImportRun: Sendable {
-    /// What validation found. Nothing is written by it.
+    /// What is imported.
+    public struct Source: Sendable {
+        public var path: String
+        public var format: RegistrySource.Format
+        public var mapping: ImportMapping?
+        public var encoding: TextEncoding
+
+        public init(
+            _ path: String, format: RegistrySource.Format = .csv, mapping: ImportMapping? = nil,
+            encoding: TextEncoding = .utf8
+        ) {
+            self.path = path
+            self.format = format
+            self.mapping = mapping
+            self.encoding = encoding
+        }
+    }
+
+    /// What validation found. No customer is changed by it.
     public struct Report: Sendable {
-        /// SHA-256 of the file, hexadecimal: only this very file may be applied.
+        /// `imp_…`
+        public let run: String
+        /// SHA-256 of the file and of how it is read, hexadecimal.
         public let digest: String
+        /// Customers that can be applied, those that are in already among them.
         public let rows: Int
-        /// Customers the import would create, change, and leave as they are.
+        /// Customers the import would create, change, and leave as they are; with what it did before it was stopped.
         public let created: Int
         public let updated: Int
         public let unchanged: Int
-        /// Customers whose owner here is another; the owner here stays.
-        public let ownersDiffer: Int
-        /// The first 200 problems, in the order of the file.
-        public let problems: [TenantCSV.Problem]
+        /// Control fields that are different here; what is here stays.
+        public let drifted: Int
+        /// Rows that can't be taken.
+        public let rejected: Int
+        /// The first 200 things that are wrong, in the order of the file.
+        public let problems: [RegistrySource.Problem]
         public let problemCount: Int
+        /// Customers that are in already, when the import was stopped.
+        public let done: Int
 
-        public var isApplicable: Bool { problemCount == 0 && rows > 0 }
+        public var isApplicable: Bool { rows > 0 }
     }
 
     /// How far an import is.
@@ -29,31 +59,62 @@ public struct ImportRun: Sendable {
         /// Rows that are in.
         public var done: Int
         public var total: Int
-        /// Of those, the rows that were in before.
+        /// Of those, the rows that were as they are.
         public var unchanged: Int
+    }
+
+    /// How far validation is.
+    public struct Step: Sendable, Hashable {
+        public enum Phase: String, Sendable {
+            /// Bytes of the file are digested.
+            case reading
+            /// Bytes of the file are put aside.
+            case staging
+            /// Rows are compared with what is here.
+            case checking
+        }
+        public let phase: Phase
+        public let done: Int64
+        public let total: Int64
     }
 
     /// Why an import stopped. What is in stays in; the same command continues.
     public enum Failure: Error, Sendable {
         /// The file can't be opened or read.
         case unreadable(String)
+        /// The form of the file is wrong, so that nothing of it can be trusted.
+        case faulty(RegistrySource.Problem)
         case notApplicable(Report)
-        /// The file is not the one that was validated.
+        /// The file is not the one whose digest was taken.
         case changed
+        /// Another process has the same file in hand.
+        case busy
+        /// It was asked to stop.
+        case stopped(Progress)
         case refused(OperationError, Progress)
     }
 
     static let mostShown = 200
     /// Members weigh like rows, so that a batch stays a short transaction whatever its customers' size.
     static let mostPeople = 5_000
+    /// How long a run that nobody continues is kept.
+    static let kept = Span.days(7)
 
     let pipeline: Pipeline
-    let path: String
+    let source: Source
     let caller: Caller
+    private let isStopping: @Sendable () -> Bool
+    private var database: any Database { pipeline.database }
 
-    /// - Parameter caller: whoever imports; an actor of the system, `import` by default.
-    public init(_ path: String, through pipeline: Pipeline, as caller: Caller? = nil) {
-        self.path = path
+    /// - Parameters:
+    ///   - caller: whoever imports; an actor of the system, `import` by default.
+    ///   - isStopping: asked between two transactions; a true answer ends what runs with `.stopped`.
+    public init(
+        _ source: Source, through pipeline: Pipeline, as caller: Caller? = nil,
+        isStopping: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.isStopping = isStopping
+        self.source = source
         self.pipeline = pipeline
         self.caller =
             caller
@@ -62,131 +123,464 @@ public struct ImportRun: Sendable {
                 requestID: Identifier.mint("req", at: Clock.system.now))
     }
 
-    /// Reads the whole file and compares it with the database; finds every problem in one pass.
-    public func validate(progress: (@Sendable (Progress) -> Void)? = nil) async throws -> Report {
-        var collector = Collector()
-        var lines: [String: Int] = [:]
-        var slugs: [String: Int] = [:]
-        let digest = try await batches { batch in
-            collector.problems(batch.problems)
-            // Duplicates within the file, over all batches.
-            var sound: [(row: RegistryRow, line: Int)] = []
-            for (row, line) in batch.rows {
-                var isSound = true
-                for (column, value, first) in [
-                    ("external_id", row.externalID, lines[row.externalID]), ("slug", row.slug, slugs[row.slug]),
-                ] {
-                    guard let first else { continue }
-                    isSound = false
-                    collector.problems([
-                        TenantCSV.Problem(
-                            line: line, column: column,
-                            sentence: "Line \(line), column \(column): \"\(value)\" stands in line \(first) already.")
-                    ])
-                }
-                lines[row.externalID] = lines[row.externalID] ?? line
-                slugs[row.slug] = slugs[row.slug] ?? line
-                if isSound { sound.append((row, line)) }
-            }
-            let checked = sound
-            let outcome = try await pipeline.database.read { reader in try Self.rehearse(checked, in: reader) }
-            collector.add(outcome, rows: batch.rows.count)
-            progress?(Progress(done: collector.rows, total: collector.rows, unchanged: collector.unchanged))
-        }
-        return collector.report(digest)
+    public init(_ path: String, through pipeline: Pipeline, as caller: Caller? = nil) {
+        self.init(Source(path), through: pipeline, as: caller)
     }
 
-    /// Applies a validated file. Stops at the first batch that is refused.
-    @discardableResult
-    public func apply(
-        _ report: Report, progress: (@Sendable (Progress) -> Void)? = nil
-    ) async throws -> Progress {
-        guard report.isApplicable else { throw Failure.notApplicable(report) }
-        guard try digest() == report.digest else { throw Failure.changed }
-        var state = Progress(done: 0, total: report.rows, unchanged: 0)
-        var number = 0
-        _ = try await batches { batch in
-            guard batch.problems.isEmpty else { throw Failure.changed }
-            guard !batch.rows.isEmpty else { return }
-            number += 1
-            let rows = batch.rows
-            let outcome = try await pipeline.database.read { reader in try Self.rehearse(rows, in: reader) }
-            // A batch that is in already would be refused as changing nothing, and the refusal recorded.
-            if outcome.changes > 0 || !outcome.problems.isEmpty {
-                do throws(OperationError) {
-                    _ = try await pipeline.run(
-                        OperationRequest(
-                            operation: ImportRegistryBatch.spec.name,
-                            input: ["rows": RegistryRows(rows.map(\.row)).json],
-                            idempotencyKey: Identifier.mint("imp", at: Clock.system.now)),
-                        by: caller)
-                } catch {
-                    throw Failure.refused(error, state)
-                }
+    // MARK: Validating
+
+    /// Reads the whole file into the staging table, compares it with what is here, and finds every problem.
+    public func validate(progress: @Sendable (Step) -> Void = { _ in }) async throws -> Report {
+        try await Self.forgetAbandoned(in: database)
+        let (digest, bytes) = try digest(progress)
+        var state = try await open(digest, bytes: bytes)
+        if state.state == "staging" {
+            do {
+                try await stage(&state, progress)
+            } catch let problem as RegistrySource.Problem {
+                // What was read of it is worth nothing: the file has to be mended, and is another one then.
+                try await forget(state.id, andRun: true)
+                throw Failure.faulty(problem)
+            } catch StoreError.rowCount {
+                throw Failure.busy
             }
-            state.done += rows.count
-            state.unchanged += outcome.unchanged
-            progress?(state)
         }
+        let check = try await check(state, progress)
+        let end = try await self.state(state.id)
+        return Report(
+            run: end.id, digest: digest, rows: end.staged, created: end.counts.created + check.counts.created,
+            updated: end.counts.updated + check.counts.updated,
+            unchanged: end.counts.unchanged + check.counts.unchanged, drifted: check.drifted, rejected: end.rejected,
+            problems: try await problems(of: end.id, after: (0, -1), limit: Self.mostShown).map(\.problem),
+            problemCount: end.problems, done: end.done)
+    }
+
+    /// The run of this file: one that was stopped, or a new one. A file whose import ended is imported anew.
+    private func open(_ digest: String, bytes: Int64) async throws -> RunState {
+        let found = try await database.read { reader in
+            try reader.first(ImportQueries.run(digest: digest)).map(RunState.init)
+        }
+        if let found {
+            if found.state != "applied" { return found }
+            try await forget(found.id, andRun: true)
+        }
+        let id = Identifier.mint("imp", at: Clock.system.now)
+        do {
+            try await database.write { tx in
+                tx.enqueue(ImportQueries.begin(id, digest: digest, bytes: bytes, at: tx.now))
+            }
+        } catch StoreError.unique {
+            throw Failure.busy
+        }
+        return try await state(id)
+    }
+
+    private func state(_ id: String) async throws -> RunState {
+        let state = try await database.read { reader in
+            try reader.first(ImportQueries.run(id: id)).map(RunState.init)
+        }
+        guard let state else { throw Failure.busy }
         return state
     }
 
-    // MARK: Reading
+    /// A row of `import_runs`.
+    private struct RunState: Sendable {
+        let id: String
+        let state: String
+        let bytes: Int64
+        var bytesDone: Int64
+        var line: Int
+        let staged: Int
+        let rejected: Int
+        let problems: Int
+        let applied: Int64
+        let counts: RegistryBatch.Counts
+        var done: Int { counts.created + counts.updated + counts.unchanged }
 
-    private struct Batch: Sendable {
-        var rows: [(row: RegistryRow, line: Int)] = []
-        var problems: [TenantCSV.Problem] = []
-        var people = 0
-        var isFull: Bool { rows.count >= RegistryRows.most || people >= ImportRun.mostPeople || problems.count >= 1000 }
+        init(_ row: Row) throws {
+            id = try row.string("id")
+            state = try row.string("state")
+            bytes = try row.int("bytes_total")
+            bytesDone = try row.int("bytes_done")
+            line = Int(try row.int("line"))
+            staged = Int(try row.int("staged"))
+            rejected = Int(try row.int("rejected"))
+            problems = Int(try row.int("problems"))
+            applied = try row.int("applied")
+            counts = RegistryBatch.Counts(
+                created: Int(try row.int("created")), updated: Int(try row.int("updated")),
+                unchanged: Int(try row.int("unchanged")))
+        }
     }
 
-    /// Reads the file in pieces and hands out batches; answers the file's digest.
-    private func batches(_ body: (Batch) async throws -> Void) async throws -> String {
-        let file = try open()
+    // MARK: Staging
+
+    private struct Batch {
+        var rows: [ImportQueries.StagedRow] = []
+        var rejected: [ImportQueries.RejectedRow] = []
+        var people = 0
+        var end: Int64 = 0
+        var line = 1
+        var isFull: Bool { rows.count + rejected.count >= RegistryRows.most || people >= ImportRun.mostPeople }
+    }
+
+    private func stage(_ state: inout RunState, _ progress: @Sendable (Step) -> Void) async throws {
+        let file = try openFile()
         defer { try? file.close() }
-        var csv = TenantCSV()
-        var hash = RunningDigest()
+        var reader = RegistrySource(source.format, mapping: source.mapping, encoding: source.encoding)
+        if state.bytesDone > 0 {
+            // The header is at the beginning; the rest that comes with it was read before.
+            while !reader.isOpen, let piece = try read(file) { try reader.feed(piece) { _ in } }
+            reader = reader.continuing(at: state.bytesDone, line: state.line)
+            try file.seek(toOffset: UInt64(state.bytesDone))
+        }
+        // Ordered by where the record begins in the file: a number that grows, also after a stop.
         var batch = Batch()
         var full: [Batch] = []
-        func take(_ line: TenantCSV.Line) {
-            switch line {
-            case .problems(let problems): batch.problems += problems
-            case .row(let row, let line):
-                batch.rows.append((row, line))
+        func take(_ item: RegistrySource.Item) {
+            switch item.content {
+            case .row(let row):
+                batch.rows.append(.init(seq: item.end, line: item.line, row: row))
                 batch.people += row.members.count + 1
+            case .problems(let problems):
+                batch.rejected.append(.init(line: item.line, problems: problems, text: item.text))
             }
+            batch.end = item.end
+            batch.line = item.nextLine
             if batch.isFull {
                 full.append(batch)
                 batch = Batch()
             }
         }
-        do {
-            while let piece = try read(file) {
-                hash.update(piece)
-                try csv.feed(piece, take)
-                for batch in full { try await body(batch) }
-                full.removeAll()
+        var position = state.bytesDone
+        var isEnd = false
+        while !isEnd {
+            try stopIfAsked(state)
+            if let piece = try read(file) {
+                position += Int64(piece.count)
+                try reader.feed(piece, take)
+            } else {
+                guard position == state.bytes else {
+                    try await forget(state.id, andRun: true)
+                    throw Failure.changed
+                }
+                try reader.finish(take)
+                batch.end = state.bytes
+                full.append(batch)
+                isEnd = true
             }
-            try csv.finish(take)
-        } catch let problem as TenantCSV.Problem {
-            batch.problems.append(problem)
+            for (number, batch) in full.enumerated() {
+                try await put(batch, isEnd: isEnd && number == full.count - 1, &state)
+                progress(Step(phase: .staging, done: state.bytesDone, total: state.bytes))
+            }
+            full.removeAll()
         }
-        full.append(batch)
-        for batch in full { try await body(batch) }
-        return hash.hex
     }
 
-    private func digest() throws -> String {
-        let file = try open()
+    private func put(_ batch: Batch, isEnd: Bool, _ state: inout RunState) async throws {
+        let run = state.id
+        let before = state.bytesDone
+        try await database.write { tx in
+            let names = try tx.query(
+                ImportQueries.staged(
+                    run, externalIDs: batch.rows.map(\.row.externalID), slugs: batch.rows.map(\.row.slug)))
+            var ids: [String: Int] = [:]
+            var slugs: [String: Int] = [:]
+            for row in names.joined() {
+                let line = Int(try row.int("line"))
+                ids[try row.string("external_id")] = line
+                slugs[try row.string("slug")] = line
+            }
+            var sound: [ImportQueries.StagedRow] = []
+            var rejected = batch.rejected
+            for staged in batch.rows {
+                let twins = [
+                    ("external_id", staged.row.externalID, ids[staged.row.externalID]),
+                    ("slug", staged.row.slug, slugs[staged.row.slug]),
+                ].compactMap { column, value, first -> RegistrySource.Problem? in
+                    guard let first else { return nil }
+                    return RegistrySource.Problem(
+                        line: staged.line, column: column,
+                        sentence:
+                            "Line \(staged.line), column \(column): \"\(value)\" stands in line \(first) already.")
+                }
+                guard twins.isEmpty else {
+                    rejected.append(.init(line: staged.line, problems: twins, text: staged.row.json.canonicalText))
+                    continue
+                }
+                ids[staged.row.externalID] = staged.line
+                slugs[staged.row.slug] = staged.line
+                sound.append(staged)
+            }
+            tx.enqueue(ImportQueries.stage(sound, of: run))
+            tx.enqueue(ImportQueries.reject(rejected, of: run))
+            tx.enqueue(
+                ImportQueries.reached(
+                    run, from: before, to: batch.end, line: batch.line, staged: sound.count, rejected: rejected.count,
+                    problems: rejected.reduce(0) { $0 + $1.problems.count }, isEnd: isEnd, at: tx.now))
+        }
+        state.bytesDone = batch.end
+        state.line = batch.line
+    }
+
+    // MARK: Checking
+
+    private struct Check: Sendable {
+        var counts = RegistryBatch.Counts()
+        var drifted = 0
+    }
+
+    /// One batch of staged rows, rehearsed.
+    private struct Rehearsed: Sendable {
+        var rows: [(seq: Int64, line: Int, row: RegistryRow)] = []
+        var wrong: [(seq: Int64, line: Int, row: RegistryRow, problem: RegistrySource.Problem)] = []
+        var counts = RegistryBatch.Counts()
+        var drifted = 0
+        var changes = 0
+        /// The last row looked at; `nil` when there was none.
+        var through: Int64?
+    }
+
+    private func check(_ state: RunState, _ progress: @Sendable (Step) -> Void) async throws -> Check {
+        var check = Check()
+        var after = state.applied
+        var looked = Int64(state.done)
+        let end = try await self.state(state.id)
+        while true {
+            try stopIfAsked(end)
+            let batch = try await rehearse(state.id, after: after)
+            guard let through = batch.through else { return check }
+            if !batch.wrong.isEmpty { try await reject(batch.wrong, of: state.id) }
+            check.counts = check.counts + batch.counts
+            check.drifted += batch.drifted
+            looked += Int64(batch.rows.count + batch.wrong.count)
+            after = through
+            progress(Step(phase: .checking, done: looked, total: Int64(end.staged)))
+        }
+    }
+
+    private func rehearse(_ run: String, after seq: Int64) async throws -> Rehearsed {
+        try await database.read { reader in
+            var found: [(seq: Int64, line: Int, row: RegistryRow)] = []
+            var people = 0
+            for row in try reader.query(ImportQueries.rows(of: run, after: seq, limit: RegistryRows.most)) {
+                guard let content = try? RegistryRow(try row.json("content")) else {
+                    throw StoreError.shape(column: "content")
+                }
+                people += content.members.count + 1
+                found.append((try row.int("seq"), Int(try row.int("line")), content))
+                if people >= Self.mostPeople { break }
+            }
+            var batch = Rehearsed()
+            batch.through = found.last?.seq
+            guard !found.isEmpty else { return batch }
+            let (outcome, problems) = try RegistryBatch.rehearse(
+                found.map { .tenant($0.row) }, for: "import", in: reader)
+            let wrong = Dictionary(problems.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+            for (index, row) in found.enumerated() {
+                if let problem = wrong[index] {
+                    batch.wrong.append(
+                        (
+                            row.seq, row.line, row.row,
+                            RegistrySource.Problem(
+                                line: row.line, column: problem.column,
+                                sentence: "Line \(row.line), column \(problem.column): \(problem.sentence)")
+                        ))
+                } else {
+                    batch.rows.append(row)
+                }
+            }
+            batch.counts = outcome.counts
+            batch.drifted = outcome.drifted
+            batch.changes = outcome.changes.count
+            return batch
+        }
+    }
+
+    private func reject(
+        _ rows: [(seq: Int64, line: Int, row: RegistryRow, problem: RegistrySource.Problem)], of run: String
+    ) async throws {
+        try await database.write { tx in
+            tx.enqueue(
+                ImportQueries.reject(
+                    rows.map { .init(line: $0.line, problems: [$0.problem], text: $0.row.json.canonicalText) }, of: run)
+            )
+            tx.enqueue(ImportQueries.unstage(run, rows: rows.map(\.seq), problems: rows.count, at: tx.now))
+        }
+    }
+
+    // MARK: Applying
+
+    /// Applies a validated file, from where an earlier attempt was stopped.
+    /// - Parameter strict: applies nothing when a row was rejected.
+    @discardableResult
+    public func apply(
+        _ report: Report, strict: Bool = false, progress: @Sendable (Progress) -> Void = { _ in }
+    ) async throws -> Progress {
+        guard report.isApplicable, !strict || report.rejected == 0 else { throw Failure.notApplicable(report) }
+        var state = try await state(report.run)
+        while true {
+            try stopIfAsked(state)
+            let batch = try await rehearse(report.run, after: state.applied)
+            guard let through = batch.through else { break }
+            // What was sound when the file was checked, and is no more.
+            if !batch.wrong.isEmpty { try await reject(batch.wrong, of: report.run) }
+            // A batch that is in already would be refused as changing nothing, and the refusal recorded.
+            if batch.changes > 0 {
+                do throws(OperationError) {
+                    _ = try await pipeline.run(
+                        OperationRequest(
+                            operation: ImportRegistryBatch.spec.name,
+                            input: [
+                                "rows": RegistryRows(batch.rows.map(\.row)).json, "run": .string(report.run),
+                                "through": .int(through),
+                            ],
+                            idempotencyKey: "\(report.run)-\(through)"),
+                        by: caller)
+                } catch {
+                    throw Failure.refused(error, Self.progress(state))
+                }
+            } else {
+                do {
+                    try await database.write { tx in
+                        tx.enqueue(ImportQueries.applied(report.run, through: through, batch.counts, at: tx.now))
+                    }
+                } catch StoreError.rowCount {
+                    throw Failure.busy
+                }
+            }
+            state = try await self.state(report.run)
+            progress(Self.progress(state))
+        }
+        try await finish(state, report.digest)
+        return Self.progress(state)
+    }
+
+    private func finish(_ state: RunState, _ digest: String) async throws {
+        if state.counts.created + state.counts.updated > 0 {
+            do throws(OperationError) {
+                _ = try await pipeline.run(
+                    OperationRequest(
+                        operation: FinishImport.spec.name,
+                        input: [
+                            "digest": .string(digest), "created": .int(Int64(state.counts.created)),
+                            "updated": .int(Int64(state.counts.updated)),
+                            "unchanged": .int(Int64(state.counts.unchanged)), "rejected": .int(Int64(state.rejected)),
+                        ], idempotencyKey: "\(state.id)-finish"), by: caller)
+            } catch {
+                throw Failure.refused(error, Self.progress(state))
+            }
+        }
+        try await database.write { tx in tx.enqueue(ImportQueries.finished(state.id, at: tx.now)) }
+        try await forget(state.id, andRun: false)
+    }
+
+    private static func progress(_ state: RunState) -> Progress {
+        Progress(done: state.done, total: state.staged, unchanged: state.counts.unchanged)
+    }
+
+    private func stopIfAsked(_ state: RunState) throws {
+        if isStopping() { throw Failure.stopped(Self.progress(state)) }
+    }
+
+    // MARK: What was rejected
+
+    /// Writes every rejected row with its line and reasons as CSV, for nobody else to read. What is wrong with a row stands
+    /// on lines of its own, the row itself on the first.
+    public func writeRejected(_ report: Report, to path: String) async throws {
+        let temporary = path + ".part"
+        guard
+            FileManager.default.createFile(
+                atPath: temporary, contents: nil, attributes: [.posixPermissions: 0o600]),
+            let file = FileHandle(forWritingAtPath: temporary)
+        else { throw Failure.unreadable("\(path) can't be written, so what was rejected can't be listed there.") }
         defer { try? file.close() }
-        var hash = RunningDigest()
-        while let piece = try read(file) { hash.update(piece) }
-        return hash.hex
+        func write(_ text: String) throws {
+            do {
+                try file.write(contentsOf: Data(text.utf8))
+            } catch {
+                throw Failure.unreadable("\(path) can't be written: \(error.localizedDescription)")
+            }
+        }
+        try write("line,column,reason,row\r\n")
+        var last: (line: Int64, number: Int64) = (0, -1)
+        while true {
+            let page = try await problems(of: report.run, after: last, limit: 1_000)
+            guard let end = page.last else { break }
+            try write(
+                page.map {
+                    CSVText.line(["\($0.problem.line)", $0.problem.column ?? "", $0.problem.sentence, $0.text]) + "\r\n"
+                }.joined())
+            last = (Int64(end.problem.line), end.number)
+        }
+        guard rename(temporary, path) == 0 else { throw Failure.unreadable("\(path) can't be written.") }
     }
 
-    private func open() throws -> FileHandle {
-        guard let file = FileHandle(forReadingAtPath: path) else {
-            throw Failure.unreadable("\(path) can't be opened; check the path and who may read it.")
+    private func problems(
+        of run: String, after last: (line: Int64, number: Int64), limit: Int
+    ) async throws -> [(problem: RegistrySource.Problem, number: Int64, text: String)] {
+        try await database.read { reader in
+            try reader.query(ImportQueries.problems(of: run, after: last.line, last.number, limit: limit)).map { row in
+                (
+                    RegistrySource.Problem(
+                        line: Int(try row.int("line")), column: try row.optionalString("field"),
+                        sentence: try row.string("reason")), try row.int("number"), try row.string("source")
+                )
+            }
+        }
+    }
+
+    // MARK: Forgetting
+
+    private func forget(_ run: String, andRun: Bool) async throws {
+        try await Self.forget(run, andRun: andRun, in: database)
+    }
+
+    private static func forget(_ run: String, andRun: Bool, in database: any Database) async throws {
+        for statement in [ImportQueries.forgetRows(run), ImportQueries.forgetProblems(run)] {
+            while try await database.write({ tx in try !tx.execute(statement).isEmpty }) {}
+        }
+        if andRun { try await database.write { tx in tx.enqueue(ImportQueries.forgetRun(run)) } }
+    }
+
+    /// Forgets what was staged of files that nobody has gone on with for a week.
+    public static func forgetAbandoned(in database: any Database) async throws {
+        let kept = kept
+        let runs = try await database.read { reader in
+            try reader.query(ImportQueries.abandoned(before: reader.now - kept)).map { try $0.string("id") }
+        }
+        for run in runs { try await forget(run, andRun: true, in: database) }
+    }
+
+    // MARK: The file
+
+    private func digest(_ progress: @Sendable (Step) -> Void) throws -> (digest: String, bytes: Int64) {
+        let file = try openFile()
+        defer { try? file.close() }
+        let total = Int64((try? file.seekToEnd()) ?? 0)
+        try? file.seek(toOffset: 0)
+        var hash = RunningDigest()
+        var bytes: Int64 = 0
+        while let piece = try read(file) {
+            if isStopping() { throw Failure.stopped(Progress(done: 0, total: 0, unchanged: 0)) }
+            hash.update(piece)
+            bytes += Int64(piece.count)
+            progress(Step(phase: .reading, done: bytes, total: max(total, bytes)))
+        }
+        let known: JSON = [
+            "file": .string(hash.hex), "format": .string(source.format.rawValue),
+            "encoding": .string(source.encoding.rawValue), "mapping": source.mapping?.json ?? .null,
+        ]
+        return (sha256(known.canonical).hex, bytes)
+    }
+
+    private func openFile() throws -> FileHandle {
+        var isDirectory: ObjCBool = false
+        if FileManager.default.fileExists(atPath: source.path, isDirectory: &isDirectory), isDirectory.boolValue {
+            throw Failure.unreadable("\(source.path) is a directory.")
+        }
+        guard let file = FileHandle(forReadingAtPath: source.path) else {
+            throw Failure.unreadable("\(source.path) can't be opened; check the path and who may read it.")
         }
         return file
     }
@@ -196,72 +590,7 @@ public struct ImportRun: Sendable {
             guard let data = try file.read(upToCount: 1 << 18), !data.isEmpty else { return nil }
             return Array(data)
         } catch {
-            throw Failure.unreadable("\(path) can't be read.")
-        }
-    }
-
-    // MARK: Rehearsing
-
-    private struct Rehearsal: Sendable {
-        var changes = 0
-        var created = 0
-        var updated = 0
-        var unchanged = 0
-        var drifted = 0
-        var problems: [TenantCSV.Problem] = []
-    }
-
-    private static func rehearse(_ rows: [(row: RegistryRow, line: Int)], in reader: any Reader) throws -> Rehearsal {
-        guard !rows.isEmpty else { return Rehearsal() }
-        let facts = try RegistryFacts.gather(rows.map(\.row), from: reader)
-        var batch = RegistryBatch(facts, now: reader.now, person: "import", event: "", id: { "\($0)_\($1)" })
-        var rehearsal = Rehearsal()
-        for (index, (row, line)) in rows.enumerated() {
-            do throws(RegistryBatch.Problem) {
-                try batch.add(row, at: index)
-            } catch {
-                rehearsal.problems.append(
-                    TenantCSV.Problem(
-                        line: line, column: error.column,
-                        sentence: "Line \(line), column \(error.column): \(error.sentence)"))
-            }
-        }
-        rehearsal.changes = batch.changes.count
-        rehearsal.created = batch.created
-        rehearsal.updated = batch.updated
-        rehearsal.unchanged = batch.unchanged
-        rehearsal.drifted = batch.drifted
-        return rehearsal
-    }
-
-    private struct Collector {
-        var rows = 0
-        var created = 0
-        var updated = 0
-        var unchanged = 0
-        var drifted = 0
-        var shown: [TenantCSV.Problem] = []
-        var problemCount = 0
-
-        mutating func problems(_ problems: [TenantCSV.Problem]) {
-            problemCount += problems.count
-            shown += problems.prefix(max(0, 4 * ImportRun.mostShown - shown.count))
-        }
-
-        mutating func add(_ rehearsal: Rehearsal, rows: Int) {
-            self.rows += rows
-            created += rehearsal.created
-            updated += rehearsal.updated
-            unchanged += rehearsal.unchanged
-            drifted += rehearsal.drifted
-            problems(rehearsal.problems)
-        }
-
-        func report(_ digest: String) -> Report {
-            Report(
-                digest: digest, rows: rows, created: created, updated: updated, unchanged: unchanged,
-                ownersDiffer: drifted, problems: Array(shown.sorted { $0.line < $1.line }.prefix(ImportRun.mostShown)),
-                problemCount: problemCount)
+            throw Failure.unreadable("\(source.path) can't be read.")
         }
     }
 }

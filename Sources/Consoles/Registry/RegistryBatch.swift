@@ -1,20 +1,35 @@
 import Kernel
 
-/// What a batch of rows changes, computed from the rows and the facts alone.
+/// What a batch of records changes, computed from the records and the facts alone.
 struct RegistryBatch {
     private(set) var changes: [Change] = []
     private(set) var history: [Statement] = []
     private(set) var created = 0
     private(set) var updated = 0
     private(set) var unchanged = 0
-    /// Rows whose owner differs from the one recorded here; control fields are not taken over.
+    /// Control fields that the product says differently, whether that is known already or not.
     private(set) var drifted = 0
+    private(set) var opened = 0
+    private(set) var closed = 0
+    /// What became of each record, by its place in the batch.
+    private(set) var outcomes: [Int: Outcome] = [:]
 
-    /// A row that can't be taken, by its place in the batch.
+    enum Result: String, Sendable { case created, updated, unchanged }
+
+    struct Outcome: Sendable {
+        let result: Result
+        let id: String
+        /// The control fields that differ.
+        let drift: [Drift.Field]
+    }
+
+    /// A record that can't be taken, by its place in the batch.
     struct Problem: Error, Hashable {
         let index: Int
         let column: String
         let sentence: String
+        /// What the column names is not there.
+        var isMissing = false
     }
 
     private var facts: RegistryFacts
@@ -24,8 +39,8 @@ struct RegistryBatch {
     private let id: (_ prefix: String, _ slot: Int) -> String
     private var slot = 0
     private var seen: [String: Int] = [:]
-    /// Users changed more than once in a batch appear once: where their change stands.
-    private var userChange: [String: Int] = [:]
+    /// Rows changed more than once in a batch appear once: where their change stands, by id.
+    private var places: [String: Int] = [:]
 
     init(
         _ facts: RegistryFacts, now: Instant, person: String, event: String,
@@ -38,12 +53,17 @@ struct RegistryBatch {
         self.id = id
     }
 
-    /// Adds a row. After a problem the batch may be used further: the row left no trace.
-    mutating func add(_ row: RegistryRow, at index: Int) throws(Problem) {
-        if let first = seen.updateValue(index, forKey: row.externalID) {
-            throw Problem(
-                index: index, column: "external_id", sentence: "stands in row \(first + 1) already.")
+    /// Adds a record. After a problem the batch may be used further: the record left no trace.
+    mutating func add(_ record: RegistryRecord, at index: Int) throws(Problem) {
+        switch record {
+        case .tenant(let row): try add(row, at: index)
+        case .user(let user): try add(user, at: index)
+        case .member(let member): try add(member, at: index)
         }
+    }
+
+    mutating func add(_ row: RegistryRow, at index: Int) throws(Problem) {
+        try once("tenant \(row.externalID)", "external_id", at: index)
         if let holder = facts.slugs[row.slug], holder.externalID != row.externalID {
             throw Problem(
                 index: index, column: "slug",
@@ -55,7 +75,7 @@ struct RegistryBatch {
                 index: index, column: "external_id",
                 sentence: "belongs to a customer that was deleted for good; it can't be registered again.")
         }
-        let countBefore = changes.count
+        let countBefore = changeCount
         // The people first: a new tenant names its owner.
         var people: [(member: RegistryRow.Member, user: User)] = []
         for member in row.people { people.append((member, user(for: member))) }
@@ -66,13 +86,23 @@ struct RegistryBatch {
         }
         facts.tenants[row.externalID] = tenant
         facts.slugs[row.slug] = (row.externalID, row.name)
-        if before == nil {
-            created += 1
-        } else if changes.count > countBefore {
-            updated += 1
-        } else {
-            unchanged += 1
+        let result: Result = before == nil ? .created : changeCount > countBefore ? .updated : .unchanged
+        note(result, tenant.id, index, drift: before == nil ? [] : drift(row, tenant, owner: owner))
+    }
+
+    private mutating func once(_ name: String, _ column: String, at index: Int) throws(Problem) {
+        if let first = seen.updateValue(index, forKey: name) {
+            throw Problem(index: index, column: column, sentence: "stands in row \(first + 1) already.")
         }
+    }
+
+    private mutating func note(_ result: Result, _ id: String, _ index: Int, drift: [Drift.Field] = []) {
+        switch result {
+        case .created: created += 1
+        case .updated: updated += 1
+        case .unchanged: unchanged += 1
+        }
+        outcomes[index] = Outcome(result: result, id: id, drift: drift)
     }
 
     private mutating func nextID(_ prefix: String) -> String {
@@ -83,17 +113,18 @@ struct RegistryBatch {
     private mutating func place(_ row: RegistryRow, before: Tenant?, owner: String?) -> Tenant {
         guard let before else {
             let tenant = Tenant(
-                id: nextID("ten"), externalID: row.externalID, slug: row.slug, name: row.name, status: row.status,
-                plan: row.plan, tier: row.tier, region: row.region, ownerID: owner, metadata: row.metadata ?? [:],
+                id: nextID("ten"), externalID: row.externalID, slug: row.slug, name: row.name,
+                status: row.status ?? (row.onboarding == nil ? .active : .pending),
+                plan: row.plan ?? RegistryRow.standardPlan, tier: row.tier ?? RegistryRow.standardTier,
+                region: row.region ?? RegistryRow.standardRegion, ownerID: owner, metadata: row.metadata ?? [:],
                 createdAt: row.createdAt ?? now, now: now, lastActivityAt: row.lastActivityAt)
-            changes.append(.create(tenant))
+            put(.create(tenant))
             history.append(
                 TenantQueries.history(
                     tenant: tenant.id, event: event, from: nil, to: tenant.status, person: person, reasonCode: nil,
                     at: now))
             return tenant
         }
-        if let owner, before.ownerID != owner { drifted += 1 }
         var after = before
         after.name = row.name
         after.slug = row.slug
@@ -104,7 +135,7 @@ struct RegistryBatch {
                 || after.lastActivityAt != before.lastActivityAt
         else { return before }
         after.updatedAt = now
-        changes.append(.update(before, to: after))
+        put(.update(before, to: after))
         return after
     }
 
@@ -113,8 +144,7 @@ struct RegistryBatch {
             let user = User(
                 id: nextID("usr"), externalID: member.externalID, email: member.email, name: member.name ?? "",
                 createdAt: now, lastLoginAt: member.lastLoginAt)
-            userChange[user.id] = changes.count
-            changes.append(.create(user))
+            put(.create(user))
             facts.add(user)
             return user
         }
@@ -127,12 +157,7 @@ struct RegistryBatch {
             after.lastLoginAt = seen
         }
         guard after.document != before.document else { return before }
-        if let place = userChange[after.id] {
-            changes[place] = Change(before: changes[place].before, after: after)
-        } else {
-            userChange[after.id] = changes.count
-            changes.append(.update(before, to: after))
-        }
+        put(.update(before, to: after))
         facts.add(after)
         return after
     }
@@ -146,7 +171,7 @@ struct RegistryBatch {
                 id: nextID("mem"), tenant: tenant.id, userID: user.id, role: role ?? .member, status: .joined,
                 joinedAt: now)
             facts.memberships[pair] = membership
-            changes.append(.create(membership))
+            put(.create(membership))
             return
         }
         var after = before
@@ -158,6 +183,144 @@ struct RegistryBatch {
         }
         guard after.document != before.document else { return }
         facts.memberships[pair] = after
-        changes.append(.update(before, to: after))
+        put(.update(before, to: after))
+    }
+
+    /// Grows with every change, also with another one of the same row.
+    private var changeCount = 0
+
+    /// One change for each row, however often the batch touches it.
+    private mutating func put(_ change: Change) {
+        changeCount += 1
+        if let place = places[change.id] {
+            changes[place] = Change(before: changes[place].before, after: change.after)
+        } else {
+            places[change.id] = changes.count
+            changes.append(change)
+        }
+    }
+
+    // MARK: Users and memberships by themselves
+
+    mutating func add(_ row: RegistryUser, at index: Int) throws(Problem) {
+        try once("user \(row.externalID)", "external_id", at: index)
+        let holder = row.email.flatMap { facts.users[$0] }
+        var known = facts.usersByExternalID[row.externalID]
+        if known == nil, let holder {
+            // Known by the address alone until now, or somebody else.
+            guard holder.externalID == holder.id else { throw Self.taken(holder, index) }
+            known = holder
+        }
+        guard let before = known else {
+            guard let email = row.email else {
+                throw Problem(index: index, column: "email", sentence: "is needed for a new user.")
+            }
+            let user = User(
+                id: nextID("usr"), externalID: row.externalID, email: email, name: row.name ?? "", createdAt: now,
+                lastLoginAt: row.lastLoginAt)
+            put(.create(user))
+            facts.add(user)
+            note(.created, user.id, index)
+            return
+        }
+        if before.status == .deleted {
+            throw Problem(
+                index: index, column: "external_id",
+                sentence: "belongs to a user who was deleted; they can't be registered again.")
+        }
+        if let holder, holder.id != before.id { throw Self.taken(holder, index) }
+        var after = before
+        after.externalID = row.externalID
+        if let email = row.email { after.email = email }
+        if let name = row.name { after.name = name }
+        if let seen = row.lastLoginAt, seen > before.lastLoginAt ?? Instant(microseconds: .min) {
+            after.lastLoginAt = seen
+        }
+        guard after.document != before.document else { return note(.unchanged, before.id, index) }
+        put(.update(before, to: after))
+        if after.email != before.email { facts.users[before.email] = nil }
+        facts.add(after)
+        note(.updated, after.id, index)
+    }
+
+    private static func taken(_ holder: User, _ index: Int) -> Problem {
+        Problem(
+            index: index, column: "email",
+            sentence: "\"\(holder.email)\" belongs to another user (external id \(holder.externalID)).")
+    }
+
+    mutating func add(_ row: RegistryMember, at index: Int) throws(Problem) {
+        try once("member \(row.tenant) \(row.user)", "user", at: index)
+        guard let tenant = facts.tenants[row.tenant], tenant.status != .deleted else {
+            throw Problem(
+                index: index, column: "tenant", sentence: "\"\(row.tenant)\" is no registered customer.",
+                isMissing: true)
+        }
+        guard let user = facts.usersByExternalID[row.user], user.status != .deleted else {
+            throw Problem(
+                index: index, column: "user", sentence: "\"\(row.user)\" is no registered user.", isMissing: true)
+        }
+        let pair = RegistryFacts.Pair(tenant: tenant.id, user: user.id)
+        guard let before = facts.memberships[pair] else {
+            // Somebody who never was a member need not be removed.
+            guard row.status != .revoked else { return note(.unchanged, "", index) }
+            let membership = Membership(
+                id: nextID("mem"), tenant: tenant.id, userID: user.id, role: row.role ?? .member, status: row.status,
+                invitedAt: row.status == .invited ? now : nil, joinedAt: row.status == .joined ? now : nil)
+            facts.memberships[pair] = membership
+            put(.create(membership))
+            return note(.created, membership.id, index)
+        }
+        if row.status == .revoked, tenant.ownerID == user.id {
+            throw Problem(
+                index: index, column: "user",
+                sentence: "\"\(row.user)\" owns this customer. Transfer the ownership in Postern first.")
+        }
+        var after = before
+        if let role = row.role, before.role != .owner { after.role = role }
+        if row.status != before.status {
+            after.status = row.status
+            switch row.status {
+            case .invited:
+                after.invitedAt = now
+                after.revokedAt = nil
+            case .joined:
+                after.joinedAt = now
+                after.revokedAt = nil
+            case .revoked: after.revokedAt = now
+            }
+        }
+        guard after.document != before.document else { return note(.unchanged, before.id, index) }
+        facts.memberships[pair] = after
+        put(.update(before, to: after))
+        note(.updated, after.id, index)
+    }
+
+    // MARK: Drift
+
+    /// Looks at the control fields a row tells of a tenant that was there before; answers those that differ.
+    private mutating func drift(_ row: RegistryRow, _ tenant: Tenant, owner: String?) -> [Drift.Field] {
+        let told: [(Drift.Field, String?)] = [
+            (.status, row.status?.rawValue), (.plan, row.plan), (.tier, row.tier), (.region, row.region),
+            (.owner, owner),
+        ]
+        var fields: [Drift.Field] = []
+        for (field, value) in told {
+            guard let value else { continue }
+            if field.value(of: tenant) != value {
+                fields.append(field)
+                drifted += 1
+            }
+            let key = RegistryFacts.DriftKey(tenant: tenant.id, field: field)
+            guard
+                let change = Drift.told(
+                    value, field, of: tenant, known: facts.drifts[key], source: person, at: now,
+                    id: { nextID("drf") }), let after = change.after as? Drift
+            else { continue }
+            facts.drifts[key] = after
+            put(change)
+            if after.state == .open { opened += 1 } else { closed += 1 }
+        }
+        return fields
     }
 }

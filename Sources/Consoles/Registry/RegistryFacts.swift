@@ -10,49 +10,104 @@ public struct RegistryFacts: Sendable {
     var usersByExternalID: [String: User] = [:]
     /// By tenant id and user id.
     var memberships: [Pair: Membership] = [:]
+    /// Differences that are or were known, by tenant id and field.
+    var drifts: [DriftKey: Drift] = [:]
 
     struct Pair: Hashable {
         let tenant: String
         let user: String
     }
 
+    struct DriftKey: Hashable {
+        let tenant: String
+        let field: Drift.Field
+    }
+
     /// Ids in one statement: few enough for every database, many enough for few round trips.
     private static let chunk = 500
 
-    /// Reads in two round trips for each chunk, however many rows there are.
     static func gather(_ rows: [RegistryRow], from reader: any Reader) throws -> RegistryFacts {
+        try gather(rows.map(RegistryRecord.tenant), from: reader)
+    }
+
+    /// Reads in a few round trips for each chunk, however many records there are.
+    static func gather(_ records: [RegistryRecord], from reader: any Reader) throws -> RegistryFacts {
         var facts = RegistryFacts()
-        let emails = Set(rows.flatMap { $0.people.map(\.email) }).sorted()
-        let people = Set(rows.flatMap { $0.members.compactMap(\.externalID) }).sorted()
-        let ids = Set(rows.map(\.externalID)).sorted()
-        let slugs = Set(rows.map(\.slug)).sorted()
+        var names = Names()
+        for record in records { names.add(record) }
 
-        for row in try all(ids, { TenantQueries.tenants(by: .externalID, $0) }, reader) {
-            let tenant = try Tenant(row)
-            facts.tenants[tenant.externalID] = tenant
+        let found = try reader.query(
+            statements(names.tenants) { TenantQueries.tenants(by: .externalID, $0) }
+                + statements(names.slugs) { TenantQueries.tenants(by: .slug, $0) }
+                + statements(names.emails) { UserQueries.users(by: .email, $0) }
+                + statements(names.people) { UserQueries.users(by: .externalID, $0) })
+        for row in found.joined() {
+            if row.columns.positions["slug"] != nil {
+                let tenant = try Tenant(row)
+                if names.tenants.contains(tenant.externalID) { facts.tenants[tenant.externalID] = tenant }
+                if names.slugs.contains(tenant.slug) { facts.slugs[tenant.slug] = (tenant.externalID, tenant.name) }
+            } else {
+                facts.add(try User(row))
+            }
         }
-        for row in try all(slugs, { TenantQueries.tenants(by: .slug, $0) }, reader) {
-            let tenant = try Tenant(row)
-            facts.slugs[tenant.slug] = (tenant.externalID, tenant.name)
-        }
-        for row in try all(emails, { UserQueries.users(by: .email, $0) }, reader) { facts.add(try User(row)) }
-        for row in try all(people, { UserQueries.users(by: .externalID, $0) }, reader) { facts.add(try User(row)) }
 
-        var pairs: [(tenant: String, user: String)] = []
-        if !facts.tenants.isEmpty, !facts.users.isEmpty {
-            for row in rows {
+        var pairs: Set<Pair> = []
+        for record in records {
+            switch record {
+            case .tenant(let row):
                 guard let tenant = facts.tenants[row.externalID] else { continue }
                 for member in row.people {
                     guard let user = facts.user(member) else { continue }
-                    pairs.append((tenant.id, user.id))
+                    pairs.insert(Pair(tenant: tenant.id, user: user.id))
                 }
+            case .user: continue
+            case .member(let member):
+                guard let tenant = facts.tenants[member.tenant], let user = facts.usersByExternalID[member.user] else {
+                    continue
+                }
+                pairs.insert(Pair(tenant: tenant.id, user: user.id))
             }
         }
-        for row in try all(pairs, { MembershipQueries.memberships(of: $0) }, reader) {
-            let membership = try Membership(row)
-            facts.memberships[Pair(tenant: membership.tenant, user: membership.userID)] = membership
+        let sorted = pairs.sorted { ($0.tenant, $0.user) < ($1.tenant, $1.user) }
+        let more = try reader.query(
+            statements(sorted) { MembershipQueries.memberships(of: $0.map { (tenant: $0.tenant, user: $0.user) }) }
+                + statements(Set(facts.tenants.values.map(\.id)).sorted()) { DriftQueries.drifts(of: $0) })
+        for row in more.joined() {
+            if row.columns.positions["field"] != nil {
+                let drift = try Drift(row)
+                facts.drifts[DriftKey(tenant: drift.tenant, field: drift.field)] = drift
+            } else {
+                let membership = try Membership(row)
+                facts.memberships[Pair(tenant: membership.tenant, user: membership.userID)] = membership
+            }
         }
         return facts
+    }
+
+    /// What the records name.
+    private struct Names {
+        var tenants: Set<String> = []
+        var slugs: Set<String> = []
+        var emails: Set<String> = []
+        var people: Set<String> = []
+
+        mutating func add(_ record: RegistryRecord) {
+            switch record {
+            case .tenant(let row):
+                tenants.insert(row.externalID)
+                slugs.insert(row.slug)
+                for member in row.people {
+                    emails.insert(member.email)
+                    if let id = member.externalID { people.insert(id) }
+                }
+            case .user(let user):
+                people.insert(user.externalID)
+                if let email = user.email { emails.insert(email) }
+            case .member(let member):
+                tenants.insert(member.tenant)
+                people.insert(member.user)
+            }
+        }
     }
 
     /// The user a member is: by the product's id first, because an address may change.
@@ -65,13 +120,13 @@ public struct RegistryFacts: Sendable {
         usersByExternalID[user.externalID] = user
     }
 
-    private static func all<T>(
-        _ values: [T], _ statement: ([T]) -> Statement, _ reader: any Reader
-    ) throws -> [Row] {
-        guard !values.isEmpty else { return [] }
-        let statements = stride(from: 0, to: values.count, by: chunk).map {
-            statement(Array(values[$0..<min($0 + chunk, values.count)]))
+    private static func statements(_ values: Set<String>, _ make: ([String]) -> Statement) -> [Statement] {
+        statements(values.sorted(), make)
+    }
+
+    private static func statements<T>(_ values: [T], _ make: ([T]) -> Statement) -> [Statement] {
+        stride(from: 0, to: values.count, by: chunk).map {
+            make(Array(values[$0..<min($0 + chunk, values.count)]))
         }
-        return try reader.query(statements).flatMap { $0 }
     }
 }

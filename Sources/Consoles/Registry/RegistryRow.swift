@@ -45,17 +45,22 @@ public struct RegistryRow: Sendable, Hashable {
     public var lastActivityAt: Instant?
 
     // Control fields: used when the tenant is created and never afterwards, so that the product's next import does not
-    // undo what was decided here.
-    public var status: TenantStatus
-    public var plan: String
-    public var tier: String
-    public var region: String
+    // undo what was decided here; a difference is drift. `nil`: not told.
+    public var status: TenantStatus?
+    public var plan: String?
+    public var tier: String?
+    public var region: String?
+
+    /// How setting the tenant up ended at the product.
+    public var onboarding: Onboarding?
+
+    public enum Onboarding: String, Sendable, CaseIterable { case ready, failed }
 
     public init(
         externalID: String, name: String, slug: String, metadata: [String: String]? = nil, ownerEmail: String? = nil,
         members: [Member] = [], createdAt: Instant? = nil, lastActivityAt: Instant? = nil,
-        status: TenantStatus = .active,
-        plan: String = Self.standardPlan, tier: String = Self.standardTier, region: String = Self.standardRegion
+        status: TenantStatus? = nil, plan: String? = nil, tier: String? = nil, region: String? = nil,
+        onboarding: Onboarding? = nil
     ) {
         self.externalID = externalID
         self.name = name
@@ -69,6 +74,7 @@ public struct RegistryRow: Sendable, Hashable {
         self.plan = plan
         self.tier = tier
         self.region = region
+        self.onboarding = onboarding
     }
 
     /// What a customer gets when nothing is told.
@@ -98,85 +104,71 @@ public struct RegistryRow: Sendable, Hashable {
         JSON.members([
             ("external_id", .string(externalID)), ("name", .string(name)), ("slug", .string(slug)),
             ("metadata", metadata.map { .object($0.mapValues(JSON.string)) }),
-            ("owner_email", ownerEmail.map(JSON.string)), ("members", .array(members.map(\.json))),
+            ("owner_email", ownerEmail.map(JSON.string)),
+            ("members", members.isEmpty ? nil : .array(members.map(\.json))),
             ("created_at", createdAt.map { .string($0.rfc3339) }),
-            ("last_activity_at", lastActivityAt.map { .string($0.rfc3339) }), ("status", .string(status.rawValue)),
-            ("plan", .string(plan)), ("tier", .string(tier)), ("region", .string(region)),
+            ("last_activity_at", lastActivityAt.map { .string($0.rfc3339) }),
+            ("status", status.map { .string($0.rawValue) }), ("plan", plan.map(JSON.string)),
+            ("tier", tier.map(JSON.string)), ("region", region.map(JSON.string)),
+            ("onboarding", onboarding.map { .string($0.rawValue) }),
         ])
     }
 
     /// Reads what `json` writes; the reason says what is wrong with which member.
     public init(_ json: JSON) throws(FieldError.Reason) {
         guard let members = json.object else { throw .init("must be an object.") }
-        let known: Set = [
-            "external_id", "name", "slug", "metadata", "owner_email", "members", "created_at", "last_activity_at",
-            "status", "plan", "tier", "region",
-        ]
-        if let unknown = members.keys.first(where: { !known.contains($0) }) {
-            throw .init("has an unknown member \"\(unknown)\".")
-        }
-        func text(_ name: String) throws(FieldError.Reason) -> String? {
-            switch members[name] {
-            case nil, .null: return nil
-            case .string(let text): return text
-            default: throw .init("must have a text as \(name).")
+        var reader = RecordReader(members)
+        self.init(&reader)
+        if let problem = reader.problems.first { throw .init(problem.reason) }
+    }
+
+    /// The members a row may have.
+    static let members: Set<String> = [
+        "external_id", "name", "slug", "metadata", "owner_email", "members", "created_at", "last_activity_at",
+        "status", "plan", "tier", "region", "onboarding",
+    ]
+
+    /// Reads a row and leaves everything that is wrong with it in the reader; it is of use only without problems.
+    init(_ reader: inout RecordReader) {
+        reader.refuseUnknown(besides: Self.members)
+        externalID = reader.required("external_id", RegistryText.externalID)
+        name = reader.required("name", RegistryText.name)
+        slug = reader.required("slug", RegistryText.slug)
+        metadata = reader.metadata("metadata")
+        ownerEmail = reader.text("owner_email", RegistryText.email)
+        createdAt = reader.time("created_at")
+        lastActivityAt = reader.time("last_activity_at")
+        status = reader.word("status", Self.importable)
+        plan = reader.text("plan") { text throws(FieldError.Reason) in try RegistryText.word(text, "plan") }
+        tier = reader.text("tier") { text throws(FieldError.Reason) in try RegistryText.word(text, "tier") }
+        region = reader.text("region") { text throws(FieldError.Reason) in try RegistryText.word(text, "region") }
+        onboarding = reader.word("onboarding", Onboarding.allCases)
+        members = []
+        guard let list = reader.list("members", atMost: Self.mostMembers) else { return }
+        for (index, json) in list.enumerated() {
+            do throws(FieldError.Reason) {
+                members.append(try Member(json))
+            } catch {
+                reader.note("members/\(index)", error.text)
             }
         }
-        func time(_ name: String) throws(FieldError.Reason) -> Instant? {
-            guard let text = try text(name) else { return nil }
-            guard let instant = Instant(rfc3339: text) else { throw .init("must have an RFC 3339 time as \(name).") }
-            return instant
-        }
-        externalID = try RegistryText.externalID(try text("external_id") ?? "")
-        name = try RegistryText.name(try text("name") ?? "")
-        slug = try RegistryText.slug(try text("slug") ?? "")
-        let metadata = members["metadata"] ?? .null
-        self.metadata = metadata.isNull ? nil : try TenantMetadata.parse(metadata, .none).values
-        let owner = try text("owner_email")
-        ownerEmail = owner == nil ? nil : try RegistryText.email(owner ?? "")
-        createdAt = try time("created_at")
-        lastActivityAt = try time("last_activity_at")
-        guard let status = TenantStatus(rawValue: try text("status") ?? "active"), status != .deleted else {
-            throw .init("must have one of \(Self.importable.map(\.rawValue).joined(separator: ", ")) as status.")
-        }
-        self.status = status
-        plan = try RegistryText.word(try text("plan") ?? Self.standardPlan, "plan")
-        tier = try RegistryText.word(try text("tier") ?? Self.standardTier, "tier")
-        region = try RegistryText.word(try text("region") ?? Self.standardRegion, "region")
-        var people: [Member] = []
-        let list = members["members"]?.array ?? []
-        guard list.count <= Self.mostMembers else { throw .init("must have at most \(Self.mostMembers) members.") }
-        for member in list { people.append(try Member(member)) }
-        self.members = people
     }
 }
 
 extension RegistryRow.Member {
     init(_ json: JSON) throws(FieldError.Reason) {
         guard let members = json.object else { throw .init("must have objects as members.") }
+        var reader = RecordReader(members)
         let known: Set = ["email", "name", "external_id", "role", "last_login_at"]
-        if let unknown = members.keys.first(where: { !known.contains($0) }) {
+        if let unknown = members.keys.sorted().first(where: { !known.contains($0) }) {
             throw .init("has a member with an unknown \"\(unknown)\".")
         }
-        email = try RegistryText.email(members["email"]?.string ?? "")
-        name = nil
-        if let name = members["name"]?.string, !name.isEmpty { self.name = try RegistryText.name(name) }
-        externalID = nil
-        if let id = members["external_id"]?.string { externalID = try RegistryText.externalID(id) }
-        role = nil
-        if let word = members["role"]?.string {
-            guard let role = MembershipRole(rawValue: word) else {
-                throw .init("has a member of unknown role \"\(word)\".")
-            }
-            self.role = role
-        }
-        lastLoginAt = nil
-        if let text = members["last_login_at"]?.string {
-            guard let instant = Instant(rfc3339: text) else {
-                throw .init("has a member whose last_login_at is no RFC 3339 time.")
-            }
-            lastLoginAt = instant
-        }
+        email = reader.required("email", RegistryText.email)
+        name = reader.text("name", RegistryText.name)
+        externalID = reader.text("external_id", RegistryText.externalID)
+        role = reader.word("role", MembershipRole.allCases)
+        lastLoginAt = reader.time("last_login_at")
+        if let problem = reader.problems.first { throw .init(problem.reason) }
     }
 }
 
@@ -189,6 +181,7 @@ enum RegistryText {
         {
             return text
         }
+        if text.isEmpty { throw .init("has no name.") }
         do throws(FieldError.Reason) {
             return try TextRule.line(1...120).check(text)
         } catch {
@@ -237,10 +230,11 @@ enum RegistryText {
         {
             return text.lowercased()
         }
+        if text.isEmpty { throw .init("has no e-mail.") }
         do throws(FieldError.Reason) {
             return try String.parse(text: text, .email)
         } catch {
-            throw .init("has \"\(text)\" as an e-mail, which \(error.text)")
+            throw .init("has \"\(text.prefix(80))\" as an e-mail, which \(error.text)")
         }
     }
 }

@@ -4,7 +4,7 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 1
+    public static let version: Int64 = 2
 
     public static let roles: [Role] = [
         Role(
@@ -68,7 +68,7 @@ public enum Seeds {
                 "tenant.view", "user.view", "billing.view", "payment.refund", "tenant.credit", "subscription.discount",
                 "subscription.override_price", "subscription.pause", "subscription.resume", "subscription.reactivate",
                 "tenant.change_plan", "tenant.change_billing_email", "tenant.refresh_from_provider", "dispute.view",
-                "dispute.overturn",
+                "dispute.overturn", "drift.dismiss",
             ]
         ),
         (
@@ -78,7 +78,7 @@ public enum Seeds {
                 "delivery.replay", "tenant.change_region", "tenant.retry_onboarding", "bulk.view", "bulk.flag_rollout",
                 "bulk.region_migration", "agent.view", "agent.kill_task", "agent.force_pause", "agent.resume",
                 "agent.kill_switch", "agent.rerun", "incident.view", "incident.declare", "incident.mitigate",
-                "incident.release",
+                "incident.release", "drift.dismiss", "runtime_token.view",
             ]
         ),
         (
@@ -89,6 +89,7 @@ public enum Seeds {
                 "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
+                "runtime_token.view",
             ]
         ),
         ("finance_lead", ["tenant.view", "billing.view", "billing.export", "sla_credit.view", "dispute.view"]),

@@ -107,9 +107,11 @@ enum TenantPage {
         let seesLog = call.caller.permissions.contains("audit.view")
         let now = reader.now
         let activity = try TenantActivity.newest(20, of: tenant.id, from: reader)
+        let drift = try DriftNotice.banner(of: tenant, from: reader)
         return UI.split {
             UI.stack {
                 notice(tenant, now: now)
+                drift
                 UI.panel("Tenant", id: "t-tenant") {
                     UI.panelBody {
                         UI.facts(

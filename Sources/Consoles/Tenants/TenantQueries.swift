@@ -51,7 +51,8 @@ enum TenantQueries {
             """,
             [
                 .text(tenant), .text(event), Value(from?.rawValue), .text(to.rawValue),
-                .text(person.hasPrefix("stf_") ? "staff" : "system"), .text(person), Value(reasonCode),
+                .text(person.hasPrefix("stf_") ? "staff" : person.hasPrefix("rtk_") ? "runtime" : "system"),
+                .text(person), Value(reasonCode),
                 .int(at.microseconds),
             ])
     }

@@ -10,7 +10,6 @@ public enum TenantsConsole {
             AnyOperation(CreateTenant.self), AnyOperation(UpdateTenant.self), AnyOperation(SuspendTenant.self),
             AnyOperation(RestoreTenant.self), AnyOperation(RetryOnboarding.self),
             AnyOperation(ArchiveTenant.self), AnyOperation(HardDeleteTenant.self),
-            AnyOperation(ImportRegistryBatch.self),
         ],
         reads: [
             TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.activity,

@@ -41,7 +41,7 @@ public struct OperationSpec: Sendable {
     public let confirmByTyping: Bool
     /// Does harm to the customer when confirmed: drawn in the danger colour.
     public let isDestructive: Bool
-    /// Not offered to people at all: only Postern itself runs it (`registry.import_batch`).
+    /// Not offered to people at all: only Postern itself and the product run it (`registry.import_batch`).
     public let systemOnly: Bool
 
     public init(

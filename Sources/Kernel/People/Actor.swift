@@ -110,4 +110,8 @@ public struct Caller: Sendable {
     /// True for the parts of Postern that act without a person (bootstrap, import, automatic transitions). They pass the
     /// same pipeline; permission and step-up are about people and do not apply.
     public var isSystem: Bool { actor.kind == .system }
+
+    /// True for the product itself, on the runtime listener. Its token's scopes are its permissions; it may run the
+    /// operations that no person is offered, and what it puts is the same however often it is put, so that it needs no key.
+    public var isRuntime: Bool { actor.kind == .runtime }
 }

@@ -71,7 +71,7 @@ public struct Pipeline: Sendable {
         // b. The key is claimed in this process first, so that a second request with it answers 409 without waiting for
         //    the writer; across processes the transaction's advisory lock does the same.
         guard let key = request.idempotencyKey else {
-            guard caller.isSystem else { throw .keyMissing }
+            guard caller.isSystem || caller.isRuntime else { throw .keyMissing }
             return try await attempt(admitted, key: nil)
         }
         let scope = "\(caller.person)\u{0}\(key)"
@@ -140,7 +140,9 @@ public struct Pipeline: Sendable {
     ) async throws(OperationError) -> Admitted {
         guard let operation = catalog[request.operation] else { throw .unknownOperation(request.operation) }
         let spec = operation.spec
-        if spec.systemOnly, !caller.isSystem { throw .unknownOperation(request.operation) }
+        if spec.systemOnly ? !caller.isSystem && !caller.isRuntime : caller.isRuntime {
+            throw .unknownOperation(request.operation)
+        }
         if let reason = hooks.blocked() { throw .unavailable(reason) }
 
         var errors: [FieldError] = []

@@ -1,4 +1,5 @@
 import CommandLine
+import Consoles
 import Foundation
 import Kernel
 import Store
@@ -197,15 +198,39 @@ extension ServerInstallation {
             let accounts = try await DemoStory(
                 running: running, clock: clock, end: end, length: length
             ).tell()
+            let made = try await running.applied(
+                CreateRuntimeToken.spec.name,
+                ["name": "Northwind Cloud", "scopes": .array(RuntimeScope.allCases.map { .string($0.rawValue) })],
+                by: .system("demo"))
+            let token = made.reveal["token"] ?? ""
+            try await tellOfDrift(running)
             try await running.sequencer.turn()
             await running.close()
-            let token = "rtk_" + Base64.encodeURL(running.keys.derived("demo runtime token"))
             try DemoAccount.save(accounts, runtimeToken: token, in: data)
             return accounts
         } catch {
             await running.close()
             if let error = error as? OperationError { throw CommandFailure(error) }
             throw CommandFailure(error, deployment.storage)
+        }
+    }
+
+    /// The product's last sync says something else of some tenants than what was decided here.
+    private func tellOfDrift(_ running: Running) async throws {
+        let tenants = try await running.database.read { reader in
+            try reader.query(Tenant.selectAll(after: "", limit: 1000)).map(Tenant.init)
+        }
+        for (slug, fields) in [
+            ("juniper-legal", ["plan": "enterprise"]), ("quill-accounting", ["region": "eu-west", "tier": "priority"]),
+            ("umber-coffee", ["status": "active"]),
+        ] as [(String, [String: JSON])] {
+            guard let tenant = tenants.first(where: { $0.slug == slug }) else { continue }
+            let known: [String: JSON] = [
+                "external_id": .string(tenant.externalID), "name": .string(tenant.name), "slug": .string(slug),
+            ]
+            _ = try await running.applied(
+                "registry.put_tenant", ["tenant": .object(known.merging(fields) { _, new in new })],
+                by: .system("product"))
         }
     }
 

@@ -29,6 +29,9 @@ public struct Migration: Sendable {
             number: 2, name: "deliveries", tables: Migration002.tables, governed: Migration002.governed,
             special: { _ in [] }),
         Migration(
+            number: 3, name: "registry", tables: Migration003.tables, governed: Migration003.governed,
+            special: { _ in [] }),
+        Migration(
             number: 6, name: "channels", tables: Migration006.tables, governed: [], special: { _ in [] }),
         Migration(
             number: 7, name: "discrepancies", tables: Migration007.tables, governed: Migration007.governed,

@@ -246,16 +246,16 @@ public enum OpenAPI {
 
     // MARK: Shared parts
 
-    private static let problem: JSON = ["$ref": "#/components/responses/Problem"]
+    static let problem: JSON = ["$ref": "#/components/responses/Problem"]
 
-    private static func header(_ name: String) -> JSON { ["$ref": .string("#/components/headers/\(name)")] }
+    static func header(_ name: String) -> JSON { ["$ref": .string("#/components/headers/\(name)")] }
 
     private static let limits: [String: JSON] = [
         "RateLimit": header("RateLimit"), "RateLimit-Policy": header("RateLimitPolicy"),
     ]
 
     /// Adds the headers of the rate limit to every answer of an entry; those of problems are in their component.
-    private static func limited(_ entry: JSON) -> JSON {
+    static func limited(_ entry: JSON) -> JSON {
         guard case .object(var members) = entry, let responses = members["responses"]?.object else { return entry }
         members["responses"] = .object(
             responses.mapValues { response in
@@ -266,7 +266,7 @@ public enum OpenAPI {
         return .object(members)
     }
 
-    private static let headers: JSON = [
+    static let headers: JSON = [
         "ETag": [
             "description": "The resource's version, to be sent back as If-Match.",
             "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"],
@@ -290,7 +290,7 @@ public enum OpenAPI {
         "RetryAfter": ["description": "Seconds to wait, where waiting helps.", "schema": ["type": "string"]],
     ]
 
-    private static let responses: JSON = [
+    static let responses: JSON = [
         "Problem": [
             "description": "Not carried out; the body says why (RFC 9457).",
             "headers": .object(limits.merging(["Retry-After": header("RetryAfter")]) { own, _ in own }),
@@ -300,7 +300,7 @@ public enum OpenAPI {
 
     private static let nullableObject: JSON = ["type": ["object", "null"]]
 
-    private static let schemas: JSON = [
+    static let schemas: JSON = [
         "Problem": [
             "type": "object", "required": ["type", "title", "status", "detail", "instance"],
             "properties": [

@@ -7,17 +7,20 @@ import ServiceLifecycle
 /// The listeners of a Postern server, ready to be put into a service group.
 public struct Listeners: Sendable {
     private let context: WebContext
+    private let runtimeDoor: (any RuntimeDoor)?
     private let logger: Logger
     private let onListening: @Sendable (ListenerName, Int) async -> Void
 
     /// - Parameters:
     ///   - formKey: at least 32 secret bytes, the same on all servers of one deployment. Seals what forms carry.
+    ///   - runtimeDoor: knows the products' tokens; without it the runtime listener answers nothing.
     ///   - qrSVG: draws the text of an enrolment as a QR code, an SVG element without script.
     ///   - onListening: called with the real port when a listener takes connections.
     public init(
         pipeline: Pipeline, signIn: any SignIn, log: any TransparencyLog, consoles: [Console], cursors: CursorCodec,
         configuration: WebConfiguration, health: Health, metrics: Metrics = Metrics(), formKey: [UInt8],
-        qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system, logger: Logger,
+        runtimeDoor: (any RuntimeDoor)? = nil, qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system,
+        logger: Logger,
         onListening: @escaping @Sendable (ListenerName, Int) async -> Void = { _, _ in }
     ) {
         context = WebContext(
@@ -28,6 +31,7 @@ public struct Listeners: Sendable {
             signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock),
             strangers: RateLimiter("unknown-session", perMinute: configuration.strangersPerMinute, clock: clock),
             links: RateLimiter("enrolment-link", perMinute: configuration.strangersPerMinute, clock: clock))
+        self.runtimeDoor = runtimeDoor
         self.logger = logger
         self.onListening = onListening
     }
@@ -49,7 +53,7 @@ public struct Listeners: Sendable {
             routes += api.routes() + console.routes() + [LogRoutes(context).key]
             errorPage = { await console.errorPage($0, $1) }
         case .auditor: routes += LogRoutes(context).routes()
-        case .runtime: break
+        case .runtime: if let runtimeDoor { routes += RuntimeAPI(context, door: runtimeDoor).routes() }
         case .metrics:
             routes.append(
                 Route(.get, "/metrics", .api) { [metrics = context.metrics] _ in

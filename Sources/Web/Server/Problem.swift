@@ -84,6 +84,17 @@ extension Problem.Kind {
         "The request carries no session, or one that is unknown, expired or ended. Sign in with POST "
             + "/api/v1/sessions and then /api/v1/sessions/totp, and send the token as Authorization: Bearer."
     )
+    static let tokenRequired = Self(
+        "token-required", 401, "A runtime token is needed",
+        "The runtime listener takes a runtime token as Authorization: Bearer. The request carries none, or one that is "
+            + "unknown, revoked or expired. Staff who may manage runtime tokens create one in the console or by postern "
+            + "runtime-token create."
+    )
+    static let scopeMissing = Self(
+        "scope-missing", 403, "The token lacks a scope",
+        "A runtime token may be used only for the scopes it was made with; required_permission names the one that is "
+            + "missing."
+    )
     static let stepUpRequired = Self(
         "step-up-required", 401, "Use your second factor again",
         "This operation needs a second factor used a short time ago (RFC 9470). Send a current code with POST "
@@ -156,7 +167,8 @@ extension Problem.Kind {
     )
 
     static let all: [Self] = [
-        malformedJSON, badRequest, keyMissing, keyMalformed, signInRequired, stepUpRequired, permissionMissing,
+        malformedJSON, badRequest, keyMissing, keyMalformed, signInRequired, tokenRequired, scopeMissing,
+        stepUpRequired, permissionMissing,
         limitExceeded,
         networkRefused, formRefused, notFound, methodNotAllowed, conflict, keyRunning, versionChanged, tooLarge,
         unsupportedMediaType, invalidFields, keyReused, locked, versionRequired, tooManyRequests, internalError,

@@ -7,7 +7,7 @@ public enum ListenerName: String, Sendable, CaseIterable {
     case staff
     /// The published log; later the auditors' portal.
     case auditor
-    /// What products talk to; later `/runtime/v1`.
+    /// What products talk to: `/runtime/v1`.
     case runtime
     /// Prometheus, for the inside only.
     case metrics

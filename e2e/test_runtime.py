@@ -1,0 +1,190 @@
+"""The product's side: what a SaaS does over the runtime listener, and what staff see of it and settle."""
+import json
+import re
+import secrets
+
+import browser as chrome
+import checker
+import httpx
+import pytest
+from browser import Window
+from playwright.sync_api import expect, sync_playwright
+
+import postern
+
+
+class Product:
+    """A SaaS with a runtime token."""
+
+    def __init__(self, server, token=None):
+        token = token or json.loads((server.data / "runtime.json").read_text())["runtime_token"]
+        self.http = httpx.Client(base_url=f"http://localhost:{server.runtime_port}/runtime/v1", timeout=60,
+                                 headers={"Authorization": f"Bearer {token}"})
+
+    def put(self, path, body, **headers):
+        return self.http.put(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def batch(self, records):
+        body = "".join(json.dumps(record) + "\n" for record in records)
+        answer = self.http.post("batches", content=body, headers={"Content-Type": "application/x-ndjson"})
+        assert answer.status_code == 200, answer.text
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+
+@pytest.fixture
+def product(server):
+    product = Product(server)
+    yield product
+    product.http.close()
+
+
+def word():
+    return secrets.token_hex(4)
+
+
+def test_a_product_tells_of_its_customers_and_people(product, server, people, sql):
+    name = word()
+    body = {"name": f"Nordlys {name}", "slug": f"nordlys-{name}", "plan": "team", "region": "eu-west",
+            "owner_email": f"mina@{name}.example", "metadata": {"segment": "optics"}}
+    made = product.put(f"tenants/{name}", body)
+    assert made.status_code == 201 and made.headers["ETag"] == '"1"'
+    tenant = made.json()["tenant"]
+    events = sql.one("SELECT count(*) FROM events WHERE action LIKE 'registry.%'")
+    assert product.put(f"tenants/{name}", body).json()["outcome"] == "unchanged"
+    assert sql.one("SELECT count(*) FROM events WHERE action LIKE 'registry.%'") == events
+    assert product.put(f"tenants/{name}", body | {"name": "Else"}, If_Match='"7"').status_code == 412
+
+    assert product.put(f"users/u-{name}", {"email": f"ola@{name}.example", "name": "Ola"}).status_code == 201
+    assert product.put(f"tenants/{name}/members/u-{name}", {"role": "admin"}).status_code == 201
+    staff = people("support_l2")
+    members = staff.get(f"tenants/{tenant['id']}/users").json()["items"]
+    assert {(m["email"], m["role"]) for m in members} == {(f"mina@{name}.example", "owner"), (f"ola@{name}.example", "admin")}
+    assert product.http.delete(f"tenants/{name}/members/u-{name}").status_code == 204
+    assert product.put("tenants/" + "%00", body).status_code in (400, 422)
+    assert product.put(f"tenants/{name}", ["list"]).status_code == 422
+
+    # What staff did is not undone by the product's next word.
+    staff.suspend(tenant["id"])
+    answer = product.put(f"tenants/{name}", body | {"status": "active"})
+    assert answer.json()["drift"] == ["status"] and answer.json()["tenant"]["status"] == "suspended"
+    # The log says who it was.
+    assert sql.one("SELECT actor_type FROM events WHERE target_id = '%s' AND action = 'registry.put_tenant' LIMIT 1"
+                   % tenant["id"]) == "runtime"
+
+
+def test_a_thousand_records_in_one_request(product, sql):
+    name = word()
+    records = []
+    for n in range(333):
+        records += [
+            {"type": "tenant", "external_id": f"{name}-{n}", "name": f"Many {n}", "slug": f"many-{name}-{n}"},
+            {"type": "user", "external_id": f"u-{name}-{n}", "email": f"u{n}@{name}.example"},
+            {"type": "member", "tenant": f"{name}-{n}", "user": f"u-{name}-{n}", "role": "admin"},
+        ]
+    records.append({"type": "tenant", "external_id": "bad", "name": "Bad", "slug": "Not A Slug"})
+    events = sql.one("SELECT count(*) FROM events WHERE action = 'registry.put_batch'")
+    answers = product.batch(records)
+    assert [a["row"] for a in answers] == list(range(1, 1001))
+    assert all(a["outcome"] == "created" and a["id"] for a in answers[:-1]), answers[:3]
+    assert answers[-1]["outcome"] == "rejected" and answers[-1]["errors"][0]["pointer"] == "/slug"
+    assert sql.one("SELECT count(*) FROM events WHERE action = 'registry.put_batch'") == events + 1
+    assert all(a["outcome"] == "unchanged" for a in product.batch(records)[:-1])
+    assert sql.one("SELECT count(*) FROM events WHERE action = 'registry.put_batch'") == events + 1
+
+
+def test_tokens_are_made_used_and_revoked_by_staff(server, people):
+    admin = people("super_admin")
+    made = admin.operate("runtime-tokens", justification="The nightly sync needs one.",
+                         input={"name": "nightly", "scopes": ["registry"]})
+    assert made.status_code == 201, made.text
+    token, id = made.json()["reveal"]["token"], made.json()["after"]["id"]
+    product = Product(server, token)
+    assert product.put(f"users/u-{word()}", {"email": f"{word()}@t.example"}).status_code == 201
+    shown = admin.get(f"runtime-tokens/{id}").json()
+    assert shown["last_used_at"] and token not in json.dumps(shown) and token.startswith(shown["prefix"])
+    assert people("support_l2").get("runtime-tokens").status_code == 403
+    done = admin.operate(f"runtime-tokens/{id}/revoke", "rotated")
+    assert done.status_code == 200, done.text
+    refused = product.http.get("users/u-1")
+    assert refused.status_code == 401 and refused.json()["type"] == "/problems/token-required"
+    product.http.close()
+
+
+def test_drift_is_settled_by_api_and_command(product, server, people):
+    name = word()
+    body = {"name": f"Drift {name}", "slug": f"drift-{name}", "plan": "team", "region": "eu-west", "tier": "standard"}
+    tenant = product.put(f"tenants/{name}", body).json()["tenant"]["id"]
+    product.put(f"tenants/{name}", body | {"plan": "business", "region": "us-east"})
+    admin = people("super_admin")
+    items = {i["field"]: i for i in admin.get("drifts", params={"tenant": tenant}).json()["items"]}
+    assert set(items) == {"plan", "region"}
+    done = admin.operate(f"drifts/{items['plan']['id']}/accept", justification="Sales changed it in the product.")
+    assert done.status_code == 200, done.text
+    assert admin.tenant(tenant)["plan"] == "business"
+    kept = admin.operate(f"drifts/{items['region']['id']}/dismiss", "decided_here")
+    assert kept.status_code == 200, kept.text
+    product.put(f"tenants/{name}", body | {"plan": "business", "region": "us-east"})
+    assert {i["state"] for i in admin.get("drifts", params={"tenant": tenant}).json()["items"]} == {"accepted", "dismissed"}
+    product.put(f"tenants/{name}", body | {"plan": "business", "region": "ap-south"})
+    assert admin.get(f"drifts/{items['region']['id']}").json()["state"] == "open"
+    assert admin.tenant(tenant)["region"] == "eu-west"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
+                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):
+    server = sqlite_server
+    product = Product(server)
+    name = word()
+    body = {"name": f"Halden {name}", "slug": f"halden-{name}", "plan": "team", "region": "eu-west",
+            "owner_email": f"mina@{name}.example"}
+    tenant = product.put(f"tenants/{name}", body).json()["tenant"]["id"]
+    product.put(f"tenants/{name}", body | {
+        "plan": "business", "status": "suspended", "owner_email": f"ola@{name}.example",
+        "members": [{"email": f"ola@{name}.example", "name": "Ola Nordmann", "external_id": f"u-{name}"}]})
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(server.person("super_admin"))
+        window.go(f"/tenants/{tenant}")
+        window.audit("tenant with drift")
+        page.get_by_role("link", name="See the difference").click()
+        window.heading("Drift")
+        expect(page.get_by_role("row")).to_have_count(4)
+        expect(page.get_by_role("cell", name="Ola Nordmann")).to_be_visible()
+        window.audit("drift")
+        window.shot("drift")
+        page.get_by_role("row").filter(has_text="Plan").get_by_role("link").click()
+        window.heading(re.compile("Plan of Halden"))
+        window.audit("one difference")
+        page.get_by_role("link", name=re.compile("^Keep ours")).click()
+        page.get_by_label("Reason", exact=True).select_option("decided_here")
+        page.get_by_role("button", name="Preview").click()
+        window.audit("keep ours")
+        page.get_by_role("button", name=re.compile("^Keep ours")).click()
+        expect(page.locator("main .title .chip")).to_have_text("Done")
+        window.go("/runtime-tokens")
+        window.heading("Runtime tokens")
+        window.audit("tokens")
+        window.shot("runtime-tokens")
+        page.get_by_role("link", name="Create token…").first.click()
+        page.get_by_label("Name").fill("nightly sync")
+        page.get_by_label("Registry").check()
+        page.get_by_label("Justification").fill("The nightly sync needs a token.")
+        window.audit("create token")
+        page.get_by_role("button", name="Preview").click()
+        page.get_by_role("button", name=re.compile("^Create ")).click()
+        expect(page.locator("main .title .chip")).to_have_text("Done")
+        expect(page.get_by_text(re.compile("prt_[A-Za-z0-9_-]{43}"))).to_be_visible()
+        window.audit("token made")
+        window.go("/runtime-tokens")
+        page.get_by_role("link", name="nightly sync").click()
+        window.heading("nightly sync")
+        window.audit("one token")
+    product.http.close()
