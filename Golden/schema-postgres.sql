@@ -633,3 +633,92 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('de
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON deliveries
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 4 tenants
+
+ALTER TABLE tenants ADD COLUMN desired TEXT COLLATE "C";
+
+ALTER TABLE tenants ADD COLUMN note TEXT COLLATE "C";
+
+ALTER TABLE tenants ADD COLUMN note_event_id TEXT COLLATE "C";
+
+CREATE INDEX tenants_status_since ON tenants (status, status_since, id);
+
+CREATE INDEX tenants_deletable ON tenants (deletion_eligible_at, id) WHERE deletion_eligible_at IS NOT NULL;
+
+CREATE INDEX users_status ON users (status, id);
+
+CREATE TABLE segments (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    owner_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    filter TEXT COLLATE "C" NOT NULL,
+    is_shared BIGINT NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE INDEX segments_owner ON segments (owner_id, status, name, id);
+
+CREATE INDEX segments_shared ON segments (is_shared, status, name, id);
+
+CREATE UNIQUE INDEX segments_name ON segments (owner_id, name) WHERE status = 'kept';
+
+CREATE TABLE tenant_facets (
+    kind TEXT COLLATE "C" NOT NULL,
+    value TEXT COLLATE "C" NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (kind, value)
+);
+
+CREATE TABLE tenant_facets_state (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    counted_at BIGINT NOT NULL,
+    
+    newest_event TEXT COLLATE "C",
+    scanned_at BIGINT NOT NULL
+);
+
+CREATE TABLE tenant_words (
+    word TEXT COLLATE "C" NOT NULL,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (word, tenant_id)
+);
+
+CREATE INDEX tenant_words_tenant ON tenant_words (tenant_id);
+
+CREATE TABLE word_grams (
+    gram TEXT COLLATE "C" NOT NULL,
+    length BIGINT NOT NULL,
+    word TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (gram, length, word)
+);
+
+CREATE TABLE tenant_reindex (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id TEXT COLLATE "C" NOT NULL
+);
+
+INSERT INTO tenant_reindex (tenant_id) SELECT id FROM tenants ORDER BY id;
+
+CREATE FUNCTION postern_reindex_tenant() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    INSERT INTO public.tenant_reindex (tenant_id) VALUES (NEW.id);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER reindex_insert AFTER INSERT ON tenants
+FOR EACH ROW EXECUTE FUNCTION postern_reindex_tenant();
+
+CREATE TRIGGER reindex_update AFTER UPDATE OF name_key, slug ON tenants
+FOR EACH ROW WHEN (OLD.name_key <> NEW.name_key OR OLD.slug <> NEW.slug)
+EXECUTE FUNCTION postern_reindex_tenant();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON segments
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('segment');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON segments
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -641,3 +641,88 @@ BEGIN SELECT postern_governed('delivery', OLD.id), postern_governed('delivery', 
 
 CREATE TRIGGER governed_deliveries_delete AFTER DELETE ON deliveries
 BEGIN SELECT postern_governed('delivery', OLD.id); END;
+
+-- 4 tenants
+
+ALTER TABLE tenants ADD COLUMN desired TEXT;
+
+ALTER TABLE tenants ADD COLUMN note TEXT;
+
+ALTER TABLE tenants ADD COLUMN note_event_id TEXT;
+
+CREATE INDEX tenants_status_since ON tenants (status, status_since, id);
+
+CREATE INDEX tenants_deletable ON tenants (deletion_eligible_at, id) WHERE deletion_eligible_at IS NOT NULL;
+
+CREATE INDEX users_status ON users (status, id);
+
+CREATE TABLE segments (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    owner_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    is_shared INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX segments_owner ON segments (owner_id, status, name, id);
+
+CREATE INDEX segments_shared ON segments (is_shared, status, name, id);
+
+CREATE UNIQUE INDEX segments_name ON segments (owner_id, name) WHERE status = 'kept';
+
+CREATE TABLE tenant_facets (
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (kind, value)
+) STRICT;
+
+CREATE TABLE tenant_facets_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    counted_at INTEGER NOT NULL,
+    
+    newest_event TEXT,
+    scanned_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tenant_words (
+    word TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    PRIMARY KEY (word, tenant_id)
+) STRICT;
+
+CREATE INDEX tenant_words_tenant ON tenant_words (tenant_id);
+
+CREATE TABLE word_grams (
+    gram TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    word TEXT NOT NULL,
+    PRIMARY KEY (gram, length, word)
+) STRICT;
+
+CREATE TABLE tenant_reindex (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL
+) STRICT;
+
+INSERT INTO tenant_reindex (tenant_id) SELECT id FROM tenants ORDER BY id;
+
+CREATE TRIGGER tenants_reindex_insert AFTER INSERT ON tenants
+BEGIN INSERT INTO tenant_reindex (tenant_id) VALUES (NEW.id); END;
+
+CREATE TRIGGER tenants_reindex_update AFTER UPDATE OF name_key, slug ON tenants
+WHEN OLD.name_key <> NEW.name_key OR OLD.slug <> NEW.slug
+BEGIN INSERT INTO tenant_reindex (tenant_id) VALUES (NEW.id); END;
+
+CREATE TRIGGER governed_segments_insert AFTER INSERT ON segments
+BEGIN SELECT postern_governed('segment', NEW.id); END;
+
+CREATE TRIGGER governed_segments_update AFTER UPDATE ON segments
+BEGIN SELECT postern_governed('segment', OLD.id), postern_governed('segment', NEW.id); END;
+
+CREATE TRIGGER governed_segments_delete AFTER DELETE ON segments
+BEGIN SELECT postern_governed('segment', OLD.id); END;

@@ -28,6 +28,9 @@ public struct Migration: Sendable {
         Migration(
             number: 2, name: "deliveries", tables: Migration002.tables, governed: Migration002.governed,
             special: { _ in [] }),
+        Migration(
+            number: 4, name: "tenants", tables: Migration004.tables, governed: Migration004.governed,
+            special: Migration004.triggers),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
