@@ -6,6 +6,7 @@ public enum Consoles {
     public static let all: [Console] = [
         HomeConsole.console,
         TenantsConsole.console,
+        SegmentsConsole.console,
         RegistryConsole.console,
         DriftConsole.console,
         DeliveriesConsole.console,

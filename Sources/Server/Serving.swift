@@ -34,6 +34,7 @@ extension Running {
             formKey: keys.derived("forms"), runtimeDoor: runtimeDoor, qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
         let housekeeping = Housekeeping(running: self, logger: logger)
+        let chores = Chores(running: self, logger: logger)
         do throws(CommandFailure) {
             try await continueLog()
         } catch {
@@ -49,7 +50,7 @@ extension Running {
         await sequencer.start()
         await outbox.start()
         var group = ServiceGroupConfiguration(
-            services: (listeners.services() + [housekeeping] + sweeping(logger)).map { service in
+            services: (listeners.services() + [housekeeping, chores] + sweeping(logger)).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)

@@ -70,15 +70,16 @@ import Testing
         try await TestDatabase.with(kind) { test in
             let fixture = try await StaffFixture.make(test)
             let root = try await fixture.bootstrap()
-            func invite(_ roles: [String]) async throws -> String {
+            func invite(_ roles: [String], creates: Bool) async throws -> String {
                 let caller = try await fixture.caller(try await fixture.signIn(root))
-                return try StaffFixture.token(
-                    try await fixture.pipeline.run(
-                        StaffFixture.invitation("ann@example.com", roles: roles), by: caller))
+                let outcome = try await fixture.pipeline.run(
+                    StaffFixture.invitation("ann@example.com", roles: roles), by: caller)
+                if case .applied(let applied) = outcome.result { #expect(applied.created == creates) }
+                return try StaffFixture.token(outcome)
             }
-            let old = try await invite(["support_l1", "legal"])
+            let old = try await invite(["support_l1", "legal"], creates: true)
             test.clock.advance(.hours(25))
-            let new = try await invite(["support_l1", "security"])
+            let new = try await invite(["support_l1", "security"], creates: false)
             #expect(await failure { _ = try await fixture.signIn.enrolmentOffer(token: old) } != nil)
             let event = try #require(try await fixture.events("staff.invite").last)
             #expect(event["facts"]?["renewed"] == true)

@@ -59,10 +59,10 @@ import Testing
                     let count = try await store.database.read { reader in
                         let sql =
                             kind == .sqlite
-                            ? "SELECT count(*) AS n FROM sqlite_master WHERE type = 'trigger' AND tbl_name = $1"
+                            ? "SELECT count(*) AS n FROM sqlite_master WHERE type = 'trigger' AND tbl_name = $1 AND name LIKE 'governed%'"
                             : """
                             SELECT count(*) AS n FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-                            WHERE c.relname = $1 AND NOT t.tgisinternal
+                            WHERE c.relname = $1 AND NOT t.tgisinternal AND t.tgname LIKE 'governed%'
                             """
                         return try reader.query(Statement(sql, [.text(table)]))[0].int("n")
                     }

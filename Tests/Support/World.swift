@@ -178,7 +178,8 @@ public final class World: Sendable {
             }
             let tables = [
                 "idempotency", "outbox", "outbox_pending", "delivery_queue", "delivery_lanes", "delivery_attempts",
-                "delivery_channels", "tenant_status_history", "enrolments", "sessions",
+                "delivery_channels", "tenant_status_history", "enrolments", "sessions", "tenant_facets", "tenant_words",
+                "word_grams",
             ]
             var counts: [String: Int64] = [:]
             for table in tables { counts[table] = try TestQueries.count(table, reader) }
@@ -231,9 +232,11 @@ public final class World: Sendable {
         try await tenant("archived", then: [("tenant.archive", "customer_departed")])
         // Several, because other operations may take one of them.
         for slug in ["failed-1", "failed-2", "failed-3"] {
-            try await tenant(slug, status: "pending")
-            try await force(.failed, of: slug)
+            let id = try await tenant(slug, status: "pending")
+            try await run("tenant.mark_failed", on: id, ["reason": "No capacity left."], by: system)
         }
+        try await stages()
+        try await views()
         try await loseDeliveries()
         try await DeliveryChannels.announce([.slack, .mail], in: test.database)
         try await sync()
@@ -321,23 +324,42 @@ public final class World: Sendable {
         return id
     }
 
-    /// Puts a tenant into a state that only the product or a provider reports, with the event that would record it.
-    private func force(_ status: TenantStatus, of slug: String) async throws {
-        let records = pipeline.records
-        let caller = system
-        let at = test.clock.clock.now
-        try await test.database.write { tx in
-            guard let row = try tx.first(TestQueries.tenant(slug: slug)) else { throw StoreError.other("no \(slug)") }
-            let before = try Tenant(row)
-            var after = before
-            after.status = status
-            after.version += 1
-            let change = Change.update(before, to: after)
-            var draft = EventDraft(at: at, .mutation, "tenant.onboarding_failed", by: caller)
-            draft.target = ("tenant", before.id)
-            draft.changes = [EventDraft.ChangeRecord(change)]
-            tx.enqueue(records.insert(SealedEvent(draft)))
-            tx.enqueue(after.update(expecting: before.version))
+    /// Tenants where the product and the provider report on, several because operations take them.
+    private func stages() async throws {
+        for number in 1...3 {
+            try await tenant("pending-\(number)", status: "pending")
+            try await tenant("ready-\(number)", status: "ready")
+            let expired = try await tenant("expired-\(number)")
+            try await run("tenant.expire", on: expired, by: system)
+            let moving = try await tenant("moving-\(number)")
+            try await run("tenant.change_region", on: moving, ["region": "us-east"])
+            try await run("tenant.change_plan", on: moving, ["plan": "business"])
+            let stuck = try await tenant("stuck-\(number)")
+            try await run("tenant.change_plan", on: stuck, ["plan": "business"])
+            try await run("tenant.fail_change", on: stuck, ["field": "plan", "reason": "No such plan."], by: system)
+        }
+        // With people: an owner, and the member that examples name.
+        for number in 1...3 {
+            try await run(
+                "registry.import_batch",
+                [
+                    "rows": [
+                        [
+                            "external_id": .string("peopled-\(number)"), "name": "Peopled",
+                            "slug": .string("peopled-\(number)"), "owner_email": "owner@example.com",
+                            "members": [["email": "grace@example.com", "name": "Grace", "role": "billing"]],
+                        ]
+                    ]
+                ], by: system)
+        }
+    }
+
+    /// Saved views: one that is shared, and several that are not, because operations take them.
+    private func views() async throws {
+        for number in 1...5 {
+            let made = try await run(
+                "segment.save", ["name": .string("View \(number)"), "filter": "status=active&sort=name"])
+            if number == 1 { try await run("segment.share", on: made.target, ["shared": true]) }
         }
     }
 }

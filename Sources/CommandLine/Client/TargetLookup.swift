@@ -9,6 +9,12 @@ struct TargetLookup: Sendable {
         guard !Identifier.isValid(text, prefix: prefix), ["tenant", "user"].contains(type) else { return text }
         let answer = try await client.get("/api/v1/search", [("q", text)])
         let found = (answer["items"]?.array ?? []).filter { $0["type"]?.string == type || $0["type"] == nil }
+        // Something is done to what is found: a name that is only about the same is offered, never taken.
+        if let near = found.first, near["matched"]?.string == "similar name" {
+            throw CommandFailure(
+                .notFound,
+                "There is no \(type) \"\(text.printable)\". Did you mean \((near["slug"] ?? .null).shown.printable)?")
+        }
         let exact = found.filter { item in
             ["id", "slug", "external_id", "email"].contains { item[$0]?.string == text }
         }

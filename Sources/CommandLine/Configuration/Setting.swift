@@ -134,6 +134,13 @@ public struct Setting: Sendable {
         ),
         Setting("mail_from", .mailbox, "The sender of mail, such as `Postern <postern@example.com>`."),
         Setting(
+            "archive_cancelled", .flag, default: "false",
+            "Archives tenants by itself once they are cancelled for 30 days. They can be restored."),
+        Setting(
+            "request_deletion", .flag, default: "false",
+            "Asks by itself for the deletion of tenants that are archived for 90 days. Two super admins sign each; nothing is deleted without them."
+        ),
+        Setting(
             "log_format", .choice(["text", "json"]), default: "text",
             "How the server writes its own log to standard error."),
         Setting(

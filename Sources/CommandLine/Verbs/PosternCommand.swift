@@ -24,7 +24,8 @@ public struct PosternCommand: AsyncParsableCommand {
                 CommandGroup(
                     name: "Work",
                     subcommands: [
-                        TenantCommand.self, StaffCommand.self, AuditCommand.self, UndoCommand.self, APICommand.self,
+                        TenantCommand.self, UserCommand.self, StaffCommand.self, AuditCommand.self, UndoCommand.self,
+                        APICommand.self,
                     ]),
             ])
     }
@@ -123,7 +124,7 @@ public struct PosternCommand: AsyncParsableCommand {
         OperationVerb.all(in: catalog).filter { $0.noun == noun }
     }
 
-    private static let staticNouns: Set<String> = ["tenant", "staff", "audit"]
+    private static let staticNouns: Set<String> = ["tenant", "user", "staff", "audit"]
 
     static func isDerivedOnly(_ noun: String, in catalog: Catalog) -> Bool {
         !staticNouns.contains(noun) && !verbs(of: noun, in: catalog).isEmpty

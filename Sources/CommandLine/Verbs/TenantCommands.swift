@@ -51,11 +51,17 @@ struct TenantCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List tenants.")
         @Option(help: "Only with this status; may be repeated.") var status: [String] = []
         @Option(help: "Only on this plan; may be repeated.") var plan: [String] = []
+        @Option(help: "Only in this tier; may be repeated.") var tier: [String] = []
+        @Option(help: "Only in this region; may be repeated.") var region: [String] = []
         @Option(help: "created (the newest first), name, or last_activity (the latest first).") var sort: String?
         @OptionGroup var page: PageOption
         func run() async throws {
+            var query: [(String, String?)] = [("sort", sort)]
+            for (name, values) in [("status", status), ("plan", plan), ("tier", tier), ("region", region)] {
+                query += values.map { (name, $0) }
+            }
             try await page.show(
-                "/api/v1/tenants", status.map { ("status", $0) } + plan.map { ("plan", $0) } + [("sort", sort)],
+                "/api/v1/tenants", query,
                 as: TenantCommand.table, empty: "There are no such tenants.", with: page.server.client())
         }
     }

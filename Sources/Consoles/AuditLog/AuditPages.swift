@@ -111,7 +111,7 @@ enum AuditPages {
         }
         let on = EventList.parameters.filter { typed[$0] != nil }
         return el(
-            "form", .class("query no-print"), Attribute("role", "search"), .label("Filter events"),
+            "form", .class("query no-print"), .id("filters"), Attribute("role", "search"), .label("Filter events"),
             Attribute("action", "/audit")
         ) {
             text("actor", "Actor", "e-mail or id")
@@ -127,15 +127,14 @@ enum AuditPages {
             text("until", "Until, UTC", "2026-11-18")
             UI.button("Filter")
         }
-            + (on.isEmpty
-                ? .none
-                : UI.tools {
-                    for name in on {
-                        UI.activeFilter(
-                            "\(name): \(typed[name] ?? "")", remove: "/audit\(query(typed.filter { $0.key != name }))")
-                    }
-                    UI.linkButton("Clear", href: "/audit", style: .quiet, size: .small)
-                })
+            + UI.tools {
+                UI.filtersButton
+                for name in on {
+                    UI.activeFilter(
+                        "\(name): \(typed[name] ?? "")", remove: "/audit\(query(typed.filter { $0.key != name }))")
+                }
+                if !on.isEmpty { UI.linkButton("Clear", href: "/audit", style: .quiet, size: .small) }
+            }
     }
 
     static let detail = Page("/audit/{id}", permission: "audit.view", menuPath: "/audit") { call, reader in

@@ -20,7 +20,10 @@ enum EventUndo: Sendable {
             let operation = catalog[row.action], let target = row.targetID, let change = event.changes.first
         else { return .absent }
         let answer = operation.inverse(
-            target: target, before: change.before, after: change.after, reasonCode: event.leaf["reason_code"]?.string)
+            target: target, before: change.before, after: change.after, reasonCode: event.leaf["reason_code"]?.string,
+            also: event.changes.dropFirst().map {
+                DoneChange(type: $0.type, id: $0.id, before: $0.before, after: $0.after)
+            })
         // What was erased can't say how it would be taken back.
         if change.isErased, caller.permissions.contains(operation.spec.permission) {
             return .off(

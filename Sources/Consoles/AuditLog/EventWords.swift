@@ -43,6 +43,7 @@ enum EventWords {
         switch type {
         case "tenant": (place, permission) = ("tenants", "tenant.view")
         case "user": (place, permission) = ("users", "user.view")
+        case "segment": (place, permission) = ("segments", "tenant.view")
         case "staff": (place, permission) = ("staff", "staff.view")
         case "approval": (place, permission) = ("approvals", "approval.view")
         case "event": (place, permission) = ("audit", "audit.view")
@@ -72,12 +73,13 @@ enum EventWords {
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "recovery_code.used": "Used a recovery code", "retention.pruned": "Moved events to the archive",
         "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
-        "signin.failed": "Failed sign-in",
+        "segment.view": "Viewed a saved view", "signin.failed": "Failed sign-in",
         "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
         "staff.list": "Listed staff", "staff.view": "Viewed a colleague", "stepup.failed": "Failed to use the factor",
         "stepup.succeeded": "Used the factor again", "tenant.activity": "Viewed a tenant’s activity",
         "tenant.history": "Viewed a tenant’s history", "tenant.search": "Searched",
-        "tenant.users": "Viewed a tenant’s members", "tenant.view": "Viewed a tenant", "user.view": "Viewed a user",
+        "tenant.users": "Viewed a tenant’s members", "tenant.view": "Viewed a tenant",
+        "user.activity": "Viewed a user’s activity", "user.list": "Listed users", "user.view": "Viewed a user",
     ]
 
     /// "Suspend tenant: Marlow Freight" when the action is an operation, else its words.

@@ -264,11 +264,13 @@ public struct DeliveryOutbox: Outbox {
     }
 
     private func parcel(_ lane: String, _ row: Row, to webhook: Webhook, at now: Instant) throws -> Parcel {
+        let payload = try row.json("payload")
         let told = WebhookEvent.Told(
             id: try row.string("outbox_id"), name: try row.string("name"), at: try row.instant("created_at"),
             event: try row.string("event_id"), operation: try row.string("operation_id"), webhook: webhook.id,
             tenant: try row.optionalString("tenant_id"), externalID: try row.optionalString("external_id"),
-            tenantVersion: try row.optionalInt("tenant_version"), status: try row.json("payload")["status"]?.string)
+            tenantVersion: try row.optionalInt("tenant_version"), status: payload["status"]?.string,
+            change: payload["change"])
         var secrets = [webhook.secret]
         if let previous = webhook.previousSecret, let until = webhook.previousUntil, now < until {
             secrets.append(previous)

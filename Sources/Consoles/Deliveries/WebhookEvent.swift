@@ -16,7 +16,24 @@ public struct WebhookEvent: Sendable {
     public static let all: [WebhookEvent] = [
         .init(name: "tenant.created", summary: "A tenant was registered.", isState: false),
         .init(name: "tenant.updated", summary: "Name, slug or metadata changed.", isState: true),
+        .init(name: "tenant.onboarding_failed", summary: "A tenant could not be set up.", isState: false),
         .init(name: "tenant.onboarding_requested", summary: "A failed tenant is to be set up again.", isState: false),
+        .init(name: "tenant.activated", summary: "The tenant is in use, or has subscribed.", isState: false),
+        .init(name: "tenant.expired", summary: "The trial has ended.", isState: false),
+        .init(name: "tenant.cancelled", summary: "The subscription has ended.", isState: false),
+        .init(
+            name: "tenant.plan_change_requested", summary: "Your product is to change the plan and confirm it.",
+            isState: false),
+        .init(name: "tenant.plan_changed", summary: "The plan is another one now.", isState: false),
+        .init(
+            name: "tenant.region_change_requested", summary: "Your product is to move the data and confirm it.",
+            isState: false),
+        .init(name: "tenant.region_changed", summary: "The data is kept elsewhere now.", isState: false),
+        .init(
+            name: "tenant.change_withdrawn", summary: "A change of plan or region is not wanted any more.",
+            isState: false),
+        .init(name: "tenant.tier_changed", summary: "The tenant gets more or less care.", isState: false),
+        .init(name: "tenant.ownership_transferred", summary: "Another member owns the tenant.", isState: false),
         .init(name: "tenant.suspended", summary: "Nobody of the tenant may sign in.", isState: false),
         .init(name: "tenant.restored", summary: "The tenant is back where it came from.", isState: false),
         .init(name: "tenant.archived", summary: "The tenant is archived.", isState: false),
@@ -38,6 +55,7 @@ public struct WebhookEvent: Sendable {
                 ("version", told.tenantVersion.map(JSON.int)), ("status", told.status.map(JSON.string)),
             ])
         }
+        if let change = told.change { data["change"] = change }
         if told.name == test { data["webhook"] = .string(told.webhook) }
         return JSON.members([
             ("specversion", "1.0"), ("id", .string(told.id)), ("source", .string(source)),
@@ -60,5 +78,7 @@ public struct WebhookEvent: Sendable {
         let externalID: String?
         let tenantVersion: Int64?
         let status: String?
+        /// Of which field, from what to what: `{"field": "plan", "from": "pro", "to": "business"}`.
+        var change: JSON?
     }
 }

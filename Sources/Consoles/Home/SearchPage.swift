@@ -35,6 +35,8 @@ enum SearchPage {
         /// The tenant it would be done to, with what waits on it; `nil` for an operation that makes something.
         let tenant: Tenant?
         let waiting: [String: WaitingRequest]
+        /// Whom it would be done to is only about what was typed.
+        var isGuess = false
     }
 
     static let page = Page("/search", permission: "tenant.view", menuPath: "") { call, reader in
@@ -67,7 +69,7 @@ enum SearchPage {
     /// Whoever types a whole id, external id or slug wants that thing, and whoever says one thing to do with one tenant
     /// wants its form, not a list of one.
     private static func redirect(_ search: TenantSearch, _ deeds: [Deed], now: Instant) -> String? {
-        if deeds.count == 1, search.hits.isEmpty, let deed = deeds.first {
+        if deeds.count == 1, search.hits.isEmpty || search.tier == .fuzzy, let deed = deeds.first, !deed.isGuess {
             let isOff = deed.tenant.map {
                 deed.waiting[deed.operation.spec.name] != nil || deed.operation.unavailable($0, now) != nil
             }
@@ -135,7 +137,8 @@ enum SearchPage {
             Deed(
                 operation: operation, title: OperationWords.title(operation.spec, of: tenant.name),
                 href: "/tenants/\(tenant.id)/\(operation.spec.verbPath)", tenant: tenant,
-                waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader))
+                waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader),
+                isGuess: found.tier == .fuzzy)
         }
     }
 
@@ -167,7 +170,8 @@ enum SearchPage {
     private static func results(_ search: TenantSearch) -> Node {
         let isFull = search.hits.count >= TenantSearch.most
         return UI.panel(
-            search.tier == .exact ? "Exactly this" : "Beginning like this", id: "s-hits",
+            search.tier == .exact
+                ? "Exactly this" : search.tier == .prefix ? "Beginning like this" : "Names like this", id: "s-hits",
             hint: isFull ? "the first \(TenantSearch.most); type more to narrow it" : nil
         ) {
             UI.table(
@@ -192,8 +196,8 @@ enum SearchPage {
         UI.empty(
             "Nothing found",
             people
-                ? "Search looks for whole ids, external ids, slugs and e-mails, then for how a name, a slug or an e-mail begins. Try the first letters."
-                : "Search looks for whole ids, external ids and slugs, then for how a name or a slug begins. People are not searched, because your roles do not hold user.view."
+                ? "Search looks for whole ids, external ids, slugs and e-mails, then for how a name, a slug or an e-mail begins, then for names that are about the same. Try the first letters."
+                : "Search looks for whole ids, external ids and slugs, then for how a name or a slug begins, then for names that are about the same. People are not searched, because your roles do not hold user.view."
         )
     }
 

@@ -36,6 +36,8 @@ public enum PermissionCatalog {
                 ("tenant.change_plan", "Change a tenant's plan", .high),
                 ("tenant.change_tier", "Change a tenant's tier", .high),
                 ("tenant.change_region", "Move a tenant to another region", .high),
+                ("tenant.settle_change", "Confirm, retry or revert a change of plan or region", .high),
+                ("tenant.report_status", "Report a tenant's status, as your product does", .medium),
                 ("tenant.set_impersonation_policy", "Set who may look into a tenant, and how", .high),
                 ("tenant.set_note", "Write the \"handle with care\" note", .low),
                 ("tenant.export_data", "Export a tenant's data", .high),

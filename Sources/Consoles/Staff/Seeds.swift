@@ -67,7 +67,8 @@ public enum Seeds {
             [
                 "tenant.view", "user.view", "billing.view", "payment.refund", "tenant.credit", "subscription.discount",
                 "subscription.override_price", "subscription.pause", "subscription.resume", "subscription.reactivate",
-                "tenant.change_plan", "tenant.change_billing_email", "tenant.refresh_from_provider", "dispute.view",
+                "tenant.change_plan", "tenant.settle_change", "tenant.change_billing_email",
+                "tenant.refresh_from_provider", "dispute.view",
                 "dispute.overturn", "drift.dismiss",
             ]
         ),
@@ -75,7 +76,8 @@ public enum Seeds {
             "engineering_oncall",
             [
                 "tenant.view", "flag.view", "flag.override", "flag.clear_override", "worker.restart", "delivery.view",
-                "delivery.replay", "tenant.change_region", "tenant.retry_onboarding", "bulk.view", "bulk.flag_rollout",
+                "delivery.replay", "tenant.change_region", "tenant.settle_change", "tenant.retry_onboarding",
+                "bulk.view", "bulk.flag_rollout",
                 "bulk.region_migration", "agent.view", "agent.kill_task", "agent.force_pause", "agent.resume",
                 "agent.kill_switch", "agent.rerun", "incident.view", "incident.declare", "incident.mitigate",
                 "incident.release", "drift.dismiss", "runtime_token.view",
@@ -134,8 +136,14 @@ public enum Seeds {
         "support_l2:tenant.credit": [Limit(currency: "USD", amount: 50_00)]
     ]
 
+    /// Views of the list of tenants are everybody's who sees the list.
+    private static let views = ["segment.save", "segment.share", "segment.delete"]
+
     public static let permissions: [RolePermission] = held.flatMap { role, permissions in
-        permissions.map { RolePermission(role: role, permission: $0, limits: limits["\(role):\($0)"]) }
+        let views = permissions.contains("tenant.view") ? views.filter { !permissions.contains($0) } : []
+        return (permissions + views).map {
+            RolePermission(role: role, permission: $0, limits: limits["\(role):\($0)"])
+        }
     }
 
     /// Pairs of roles nobody holds together, by default.
@@ -188,6 +196,11 @@ public enum Seeds {
         rule(
             "tenant_hard_delete", "tenant.hard_delete", .role(["super_admin"]), cooldown: .hours(24),
             "Deleting a tenant for good"),
+        rule(
+            // Nobody asked for it in person, so two people sign.
+            "tenant_hard_delete_policy", "tenant.hard_delete", when: ["automatic": ["eq": true]],
+            .allOf([.role(["super_admin"]), .role(["super_admin"])]), cooldown: .hours(24),
+            "Deleting a tenant because the retention policy says so"),
 
         // Every bulk run in production needs another holder of the item operation's permission.
         rule("bulk_flag_rollout", "bulk.flag_rollout", .permission("flag.override"), "A bulk run"),

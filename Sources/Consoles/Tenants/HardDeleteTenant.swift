@@ -33,6 +33,8 @@ public enum HardDeleteTenant: Operation {
     public static func measures(_ call: Call<Self>) -> Measures {
         var measures = Measures.tenant(call.before, reversible: false)
         measures.values["members"] = .int(Int64(call.facts.members.count))
+        // Asked for by the retention policy, nobody has looked at it yet.
+        measures.values["automatic"] = .bool(!call.person.hasPrefix("stf_"))
         return measures
     }
 
@@ -52,6 +54,9 @@ public enum HardDeleteTenant: Operation {
         after.name = "Deleted tenant"
         after.slug = "deleted-" + before.id.dropFirst(Tenant.idPrefix.count + 1).lowercased()
         after.metadata = [:]
+        after.desired = [:]
+        after.note = nil
+        after.noteEventID = nil
         after.ownerID = nil
         after.csmID = nil
         let revoked = call.facts.members.map { membership in

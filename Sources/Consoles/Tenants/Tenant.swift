@@ -26,6 +26,12 @@ public struct Tenant: Entity {
     public var ownerID: String?
     /// The customer success manager, `stf_…`.
     public var csmID: String?
+    /// What is wanted of fields whose truth is in the product, until it is confirmed.
+    public var desired: [TenantField: DesiredChange] = [:]
+    /// What everybody should know before they touch it; written by staff.
+    public var note: String?
+    /// The event that wrote the note.
+    public var noteEventID: String?
     /// Words of the product's own, at most 50.
     public var metadata: [String: String]
     /// When it became a customer; for an imported tenant possibly long before Postern knew it.
@@ -76,6 +82,9 @@ public struct Tenant: Entity {
         ownerID = try row.optionalString("owner_id")
         csmID = try row.optionalString("csm_id")
         metadata = try row.json("metadata").object?.compactMapValues(\.string) ?? [:]
+        desired = try row.optionalString("desired") == nil ? [:] : DesiredChange.all(row.json("desired"))
+        note = try row.optionalString("note")
+        noteEventID = try row.optionalString("note_event_id")
         createdAt = try row.instant("created_at")
         updatedAt = try row.instant("updated_at")
         statusSince = try row.instant("status_since")
@@ -97,8 +106,9 @@ public struct Tenant: Entity {
     public var displayName: String { name }
     public var metadataJSON: JSON { .object(metadata.mapValues(JSON.string)) }
 
+    /// Everything; what only some tenants have is left out where it is absent.
     public var document: JSON {
-        .object([
+        var members: [String: JSON] = [
             "id": .string(id), "version": .int(version), "external_id": .string(externalID), "slug": .string(slug),
             "name": .string(name), "status": .string(status.rawValue), "resumes_to": JSON(resumesTo?.rawValue),
             "then_resumes_to": JSON(thenResumesTo?.rawValue), "plan": .string(plan), "tier": .string(tier),
@@ -106,7 +116,17 @@ public struct Tenant: Entity {
             "created_at": .string(createdAt.rfc3339), "updated_at": .string(updatedAt.rfc3339),
             "status_since": .string(statusSince.rfc3339), "deletion_eligible_at": JSON(deletionEligibleAt),
             "last_activity_at": .string(lastActivityAt.rfc3339),
-        ])
+        ]
+        members["desired"] = desiredJSON
+        members["note"] = note.map(JSON.string)
+        members["note_event_id"] = noteEventID.map(JSON.string)
+        return .object(members)
+    }
+
+    /// `{"plan": {"value": "business", "state": "pending", …}}`; `nil` when nothing is wanted.
+    var desiredJSON: JSON? {
+        desired.isEmpty
+            ? nil : .object(Dictionary(uniqueKeysWithValues: desired.map { ($0.rawValue, $1.json) }))
     }
 
     /// The state after moving to `status`, with what it must remember and forget.
@@ -149,7 +169,8 @@ public struct Tenant: Entity {
                 "region": text, "owner_id": optional, "csm_id": optional,
                 "metadata": ["type": "object", "additionalProperties": text], "created_at": time, "updated_at": time,
                 "status_since": time, "deletion_eligible_at": ["type": ["string", "null"], "format": "date-time"],
-                "last_activity_at": time,
+                "last_activity_at": time, "note": text, "note_event_id": text,
+                "desired": ["type": "object", "additionalProperties": DesiredChange.schema],
             ],
         ]
     }()

@@ -40,8 +40,8 @@ public struct TenantFilter: Sendable, Hashable {
     public subscript(kind: Kind) -> [String] { values[kind] ?? [] }
     public var isEmpty: Bool { values.isEmpty }
 
-    /// The kind whose index the list walks; the others are tested on the way. Status first when it names rare states,
-    /// because nearly every tenant is active.
+    /// The kind whose index the list walks where nothing was counted yet; the others are tested on the way. Status first
+    /// when it names rare states, because nearly every tenant is active.
     var driving: Kind? {
         if !self[.status].isEmpty, !self[.status].contains(TenantStatus.active.rawValue) { return .status }
         return [.tier, .region, .plan, .status].first { !self[$0].isEmpty }
@@ -115,13 +115,19 @@ public struct TenantListing: Sendable {
     public let filter: TenantFilter
     public let sort: TenantSort
     public let items: [Item]
+    public let facets: TenantFacets
+    /// There are fewer items than asked for because the search for them was ended after a while; it goes on at the cursor.
+    public let isPartial: Bool
     /// The cursor of the following page; `nil` on the last one.
     public let next: String?
     /// The cursor of the page before; `nil` on the first one.
     public let previous: String?
 
     /// The page that `call` asks for by filters, `sort`, `limit` and `cursor`.
-    public static func load(_ call: ReadCall, from reader: any Reader) throws -> TenantListing {
+    /// - Parameter reach: how many tenants of one value are looked at where filters are combined.
+    static func load(
+        _ call: ReadCall, from reader: any Reader, reach: Int = TenantListQueries.reach
+    ) throws -> TenantListing {
         let filter = try TenantFilter(call.query)
         let sort = try sort(call.first("sort"))
         let limit = try call.limit()
@@ -133,21 +139,43 @@ public struct TenantListing: Sendable {
                 throw OperationError.internalError("a signed cursor of an unknown shape")
             }
             let key: Value = position[0].int.map(Value.int) ?? .text(position[0].string ?? "")
-            start = .init(key: key, id: id, isBackward: direction == "previous")
+            start = .init(
+                key: key, id: id, isBackward: direction.hasPrefix("previous"), isInclusive: direction.hasSuffix("_at"))
+        }
+        let facets = try TenantFacets.load(from: reader)
+        let driving = facets.driving(filter)
+        let isBackward = start?.isBackward ?? false
+        var end: TenantListQueries.Start?
+        if filter.values.count > 1, let driving, facets.count(filter, driving) ?? .max > Int64(reach) {
+            let ends = try reader.query(
+                TenantListQueries.ends(filter, sort, from: start, driving: driving, reach: reach))
+            end = try TenantListQueries.nearest(ends.flatMap { $0 }, sort, isBackward: isBackward)
         }
         // One row more than asked tells whether a further page exists.
-        let rows = try reader.query(TenantListQueries.page(filter, sort, from: start, limit: limit + 1))
+        let rows = try reader.query(
+            TenantListQueries.page(filter, sort, from: start, limit: limit + 1, driving: driving, end: end))
         var items = try rows.prefix(limit).map(Item.init)
         let isMore = rows.count > limit
-        let isBackward = start?.isBackward ?? false
+        let isPartial = !isMore && end != nil
         if isBackward { items.reverse() }
-        func cursor(_ item: Item?, _ direction: JSON) -> String? {
-            item.map { call.cursors.encode(scope: scope, $0.position(sort) + [direction]) }
+        /// Behind an item, or where the look at a partial page ended; from an empty page back to where it began.
+        func cursor(_ item: Item?, _ direction: JSON, at place: TenantListQueries.Start? = nil) -> String? {
+            if let place {
+                let key: JSON = if case .int(let number) = place.key { .int(number) } else { .string(place.keyText) }
+                return call.cursors.encode(scope: scope, [key, .string(place.id), direction])
+            }
+            return item.map { call.cursors.encode(scope: scope, $0.position(sort) + [direction]) }
         }
+        let further = isMore || isPartial
         return TenantListing(
-            filter: filter, sort: sort, items: items,
-            next: isMore || isBackward ? cursor(items.last, "next") : nil,
-            previous: (isBackward ? isMore : start != nil) ? cursor(items.first, "previous") : nil)
+            filter: filter, sort: sort, items: items, facets: facets, isPartial: isPartial,
+            next: isBackward
+                ? items.isEmpty ? cursor(nil, "next_at", at: start) : cursor(items.last, "next")
+                : further ? cursor(items.last, "next", at: isPartial ? end : nil) : nil,
+            previous: isBackward
+                ? further ? cursor(items.first, "previous", at: isPartial ? end : nil) : nil
+                : start == nil
+                    ? nil : items.isEmpty ? cursor(nil, "previous_at", at: start) : cursor(items.first, "previous"))
     }
 
     private static func sort(_ text: String?) throws(OperationError) -> TenantSort {

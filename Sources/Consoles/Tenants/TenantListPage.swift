@@ -7,15 +7,24 @@ enum TenantListPage {
         let listing = try TenantListing.load(call.readCall, from: reader)
         let known = try reader.query([TenantFilter.Kind.plan, .tier, .region].map { TenantListQueries.known($0) })
             .map { try $0.map { try $0.string("value") } }
-        return PageAnswer(title: "Tenants", body: body(listing, known: known, call, now: reader.now))
+        let views = try reader.query(SegmentQueries.seen(by: call.caller.person, after: nil, limit: mostViews + 1))
+            .map(Segment.init)
+        return PageAnswer(
+            title: "Tenants", body: body(listing, known: known, views: views, call, now: reader.now))
     }
 
-    private static func body(_ listing: TenantListing, known: [[String]], _ call: PageCall, now: Instant) -> Node {
+    /// As many saved views as stand above the list; the others are a click away.
+    private static let mostViews = 8
+
+    private static func body(
+        _ listing: TenantListing, known: [[String]], views: [Segment], _ call: PageCall, now: Instant
+    ) -> Node {
         let filter = listing.filter
         let mayCreate = call.caller.permissions.contains(CreateTenant.spec.permission)
         let create = mayCreate ? UI.linkButton("Create tenant", href: "/tenants/new", icon: "plus") : .none
         return UI.title("Tenants", trailing: create)
-            + UI.list(facets: facets(listing, known: known)) {
+            + savedViews(views, listing, call)
+            + UI.list(facets: facets(listing, known: known, now: now)) {
                 UI.tools {
                     UI.filtersButton
                     for kind in TenantFilter.Kind.allCases where !filter[kind].isEmpty {
@@ -30,15 +39,53 @@ enum TenantListPage {
                     }
                 }
                 if listing.items.isEmpty {
-                    empty(listing, create: create)
+                    if listing.isPartial { searching(listing) } else { empty(listing, create: create) }
                 } else {
                     el("div", .class("panel sized")) { table(listing, now: now) }
+                    if listing.isPartial { UI.hint(partly) }
                     pager(listing)
                 }
             }
     }
 
-    private static func title(_ kind: TenantFilter.Kind) -> String {
+    /// What somebody sees again and again, by name. What is shown is in the address; a view is a way there.
+    private static func savedViews(_ views: [Segment], _ listing: TenantListing, _ call: PageCall) -> Node {
+        let text = TenantView(listing.filter, listing.sort).text
+        var links = [(title: "All", href: "/tenants", count: Int64?.none, isCurrent: text.isEmpty)]
+        links += views.prefix(mostViews).map { ($0.name, $0.address, nil, $0.view.text == text) }
+        var last = Node.none
+        if !text.isEmpty, !views.contains(where: { $0.view.text == text }),
+            call.caller.permissions.contains(SaveSegment.spec.permission)
+        {
+            let href = PageAddress(path: "/segments/new").with("input.filter", text).text
+            last = el("a", .class("dim"), .href(href)) { UI.icon("plus") + Node("Save view") }
+        }
+        if !views.isEmpty {
+            last =
+                last
+                + el("a", .class("dim"), .href("/segments")) {
+                    views.count > mostViews ? "All views" : "Manage views"
+                }
+        }
+        guard links.count > 1 || !last.isEmpty else { return .none }
+        return UI.views(label: "Saved views", links, last: last)
+    }
+
+    private static let partly =
+        "Hardly anybody fits all of these filters, so the search was ended for now. Go on with the button below."
+
+    private static func searching(_ listing: TenantListing) -> Node {
+        UI.empty(
+            "None found yet",
+            "Hardly anybody fits all of these filters. \(Grouped.digits(TenantListQueries.reach)) tenants were looked at.",
+            action: UI.linkButton("Search on", href: onward(listing)))
+    }
+
+    private static func onward(_ listing: TenantListing) -> String {
+        address(listing.filter, listing.sort).with("cursor", listing.next ?? listing.previous).text
+    }
+
+    static func title(_ kind: TenantFilter.Kind) -> String {
         switch kind {
         case .status: "State"
         case .plan: "Plan"
@@ -47,13 +94,16 @@ enum TenantListPage {
         }
     }
 
-    private static func facets(_ listing: TenantListing, known: [[String]]) -> Node {
+    private static func facets(_ listing: TenantListing, known: [[String]], now: Instant) -> Node {
         let filter = listing.filter
         func options(_ kind: TenantFilter.Kind, _ values: [String]) -> Facet {
             // A value that is filtered by stays visible, even when no tenant has it any more.
             let all = values + filter[kind].filter { !values.contains($0) }
             return Facet(
-                kind.rawValue, title(kind), all.map { .init($0, titled($0), isOn: filter[kind].contains($0)) })
+                kind.rawValue, title(kind),
+                all.map {
+                    .init($0, titled($0), count: listing.facets.count(kind, $0), isOn: filter[kind].contains($0))
+                })
         }
         let order: [TenantStatus] = [
             .active, .ready, .pending, .failed, .expired, .suspended, .cancelled, .archived, .deleted,
@@ -64,7 +114,8 @@ enum TenantListPage {
         ]
         return UI.facets(
             facets.filter { !$0.options.isEmpty }, action: "/tenants",
-            keep: listing.sort == .created ? [] : [("sort", listing.sort.rawValue)])
+            keep: listing.sort == .created ? [] : [("sort", listing.sort.rawValue)],
+            countedAt: listing.facets.countedAt.map { "All tenants, as of \(TimeText.short($0, now: now)) UTC" })
     }
 
     private static func table(_ listing: TenantListing, now: Instant) -> Node {
@@ -91,7 +142,7 @@ enum TenantListPage {
             ], rows: listing.items, stickyHead: true)
     }
 
-    private static func words(_ sort: TenantSort) -> String {
+    static func words(_ sort: TenantSort) -> String {
         switch sort {
         case .created: "the newest first"
         case .name: "by name"

@@ -20,11 +20,12 @@ enum TenantPage {
         let members = seesUsers ? try MemberCount.count(tenant, in: reader) : nil
         let csm = try tenant.csmID.flatMap { try staffNames([$0], in: reader)[$0] }
         let now = reader.now
+        let notices = try TenantNotices.load(tenant, catalog: call.catalog, from: reader)
         let content: Node
         let disclosure: Disclosure
         switch tab {
         case .overview:
-            content = try overview(tenant, owner: owner, in: reader, call)
+            content = try overview(tenant, notices, in: reader, call)
             disclosure = Disclosure(
                 "tenant.view", target: ("tenant", tenant.id), tenant: tenant.id, count: 1, ids: [tenant.id])
         case .members:
@@ -54,6 +55,7 @@ enum TenantPage {
                 UI.copyButton(tenant.id, label: "Copy the tenant id \(tenant.id)")
             }
             + UI.keyFacts(keyFacts(tenant, owner: owner, csm: csm, members: members, now: now))
+            + notices.note(now)
             + UI.actionBar(
                 tenant, path: path, catalog: call.catalog, caller: call.caller, now: now,
                 waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader))
@@ -89,7 +91,7 @@ enum TenantPage {
                 ))
         }
         facts += [
-            ("Tier", Node(titled(tenant.tier))), ("Region", Node(tenant.region)),
+            ("Tier", Node(titled(tenant.tier))), ("Region", value(tenant, .region)),
             ("CSM", csm.map { Node($0) } ?? UI.muted("None")),
             ("Last active", UI.time(tenant.lastActivityAt, now: now)),
         ]
@@ -102,15 +104,15 @@ enum TenantPage {
     // MARK: Overview
 
     private static func overview(
-        _ tenant: Tenant, owner: User?, in reader: any Reader, _ call: PageCall
+        _ tenant: Tenant, _ notices: TenantNotices, in reader: any Reader, _ call: PageCall
     ) throws -> Node {
         let seesLog = call.caller.permissions.contains("audit.view")
         let now = reader.now
-        let activity = try TenantActivity.newest(20, of: tenant.id, from: reader)
+        let activity = try ActivityPage.newest(20, of: .tenant(tenant.id), from: reader)
         let drift = try DriftNotice.banner(of: tenant, from: reader)
         return UI.split {
             UI.stack {
-                notice(tenant, now: now)
+                notices.node(call, now: now)
                 drift
                 UI.panel("Tenant", id: "t-tenant") {
                     UI.panelBody {
@@ -119,7 +121,7 @@ enum TenantPage {
                                 ("External id", UI.id(tenant.externalID, copy: "external id")),
                                 ("Id", UI.id(tenant.id)), ("Customer since", UI.day(tenant.createdAt.day)),
                                 ("State since", UI.timeWithUTC(tenant.statusSince, now: now)),
-                                ("Plan", Node(titled(tenant.plan))), ("Data kept in", Node(tenant.region)),
+                                ("Plan", value(tenant, .plan)), ("Data kept in", value(tenant, .region)),
                             ])
                     }
                 }
@@ -147,29 +149,13 @@ enum TenantPage {
         }
     }
 
-    /// What one must know before doing anything with a tenant that is not simply active.
-    private static func notice(_ tenant: Tenant, now: Instant) -> Node {
-        switch tenant.status {
-        case .suspended:
-            UI.banner(
-                .warn, "Nobody of \(tenant.name) can sign in.",
-                "It was suspended \(TimeText.relative(tenant.statusSince, now: now)); restoring makes it \(tenant.resumesTo?.rawValue ?? "active") again."
-            )
-        case .archived:
-            UI.banner(
-                .warn, "\(tenant.name) is archived.",
-                tenant.deletionEligibleAt.map {
-                    now >= $0
-                        ? "It may be deleted for good since \(TimeText.day($0.day))."
-                        : "It can be restored; from \(TimeText.day($0.day)) on it may be deleted for good."
-                })
-        case .failed:
-            UI.banner(.danger, "Your product could not set this tenant up.", "Set it up again, or archive it.")
-        case .deleted:
-            UI.banner(
-                .plain, "This tenant was deleted for good.", "What stays is its id and its place in the audit log.")
-        case .pending, .ready, .active, .expired, .cancelled: .none
-        }
+    /// "Pro, to become Business"
+    private static func value(_ tenant: Tenant, _ field: TenantField) -> Node {
+        let actual = Node(field == .plan ? titled(tenant.plan) : tenant.region)
+        guard let wanted = tenant.desired[field] else { return actual }
+        return actual
+            + UI.muted(
+                wanted.state == .pending ? ", to become \(wanted.value)" : ", change to \(wanted.value) failed")
     }
 
     // MARK: Members

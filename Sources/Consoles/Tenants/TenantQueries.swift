@@ -3,7 +3,7 @@ import Kernel
 extension Tenant {
     public static let columns = """
         id, version, external_id, slug, name, name_key, status, resumes_to, then_resumes_to, plan, tier, region, owner_id, csm_id, \
-        metadata, created_at, updated_at, status_since, deletion_eligible_at, last_activity_at
+        metadata, created_at, updated_at, status_since, deletion_eligible_at, last_activity_at, desired, note, note_event_id
         """
 
     public var values: [Value] {
@@ -12,7 +12,8 @@ extension Tenant {
             .text(status.rawValue),
             Value(resumesTo?.rawValue), Value(thenResumesTo?.rawValue), .text(plan), .text(tier), .text(region),
             Value(ownerID), Value(csmID), Value(metadataJSON), Value(createdAt), Value(updatedAt), Value(statusSince),
-            Value(deletionEligibleAt), Value(lastActivityAt),
+            Value(deletionEligibleAt), Value(lastActivityAt), desiredJSON.map { Value($0) } ?? .null, Value(note),
+            Value(noteEventID),
         ]
     }
 
@@ -86,6 +87,21 @@ enum TenantQueries {
             SELECT \(columns) FROM events WHERE tenant_id = $1 AND (at, id) < ($2, $3) \
             ORDER BY at DESC, id DESC LIMIT $4
             """, [.text(tenant), Value(before.at), .text(before.id), .int(Int64(limit))])
+    }
+
+    /// What the endpoints of webhooks that are in use ask for.
+    static let subscribedEvents = Statement(
+        "SELECT events FROM webhooks WHERE status = 'active' ORDER BY id LIMIT \(Webhook.most)")
+
+    /// Who wrote these events, and when. `events` MUST NOT be empty.
+    static func authors(of events: [String]) -> Statement {
+        Statement(
+            "SELECT id, at, actor_id FROM events WHERE id IN (\(placeholders(events.count)))", events.map(Value.text))
+    }
+
+    /// The sealed members of an event, for a page that quotes one.
+    static func sealedMembers(of event: String) -> Statement {
+        Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(event)])
     }
 
     /// Names of staff, for showing who did something.

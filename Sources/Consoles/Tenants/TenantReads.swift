@@ -21,6 +21,14 @@ enum TenantReads {
         return .list(listing.items.map(\.json), next: listing.next)
     }
 
+    static let facets = Read(
+        "tenant.facets", summary: "How many tenants have each status, plan, tier and region, as of a moment.",
+        path: "/tenant-facets", permission: "tenant.view", schema: TenantFacets.schema
+    ) { _, reader in
+        let facets = try TenantFacets.load(from: reader)
+        return ReadAnswer(["as_of": JSON(facets.countedAt), "facets": .array(facets.json)])
+    }
+
     static let view = Read(
         "tenant.view", summary: "One tenant.", path: "/tenants/{id}", permission: "tenant.view", schema: Tenant.schema,
         hasVersion: true
@@ -57,17 +65,17 @@ enum TenantReads {
     static let activity = Read(
         "tenant.activity", summary: "What was recorded about a tenant, the latest first.",
         path: "/tenants/{id}/activity", permission: "tenant.view", parameters: [.limit, .cursor],
-        schema: TenantActivity.schema, isList: true
+        schema: ActivityPage.schema, isList: true
     ) { call, reader in
         let tenant = try find(call, in: reader)
-        let page = try TenantActivity.load(tenant.id, call, from: reader)
+        let page = try ActivityPage.load(.tenant(tenant.id), call, from: reader)
         return .list(page.json, next: page.next, disclosure: page.disclosure)
     }
 
     static let search = Read(
         "tenant.search",
         summary:
-            "Tenants and users by id, external id, slug or e-mail, or else by how their name, slug or e-mail begins.",
+            "Tenants and users by id, external id, slug or e-mail, or else by how their name, slug or e-mail begins, or else tenants by names that are about the same.",
         path: "/search", permission: "tenant.view",
         parameters: [.init("q", "What to look for.", schema: ["type": "string", "minLength": 1, "maxLength": 200])],
         schema: [

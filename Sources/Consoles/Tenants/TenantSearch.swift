@@ -1,10 +1,11 @@
 import Foundation
 import Kernel
 
-/// One box for tenants and their people: exact names first, then beginnings of names; the first that answers.
+/// One box for tenants and their people: exact names first, then beginnings of names, then tenants whose name holds about
+/// these words; the first that answers.
 public struct TenantSearch: Sendable {
     public enum Tier: String, Sendable {
-        case exact, prefix
+        case exact, prefix, fuzzy
     }
 
     public struct Hit: Sendable, Hashable {
@@ -49,7 +50,9 @@ public struct TenantSearch: Sendable {
         let exact = try exact(query, people: people, in: reader)
         if !exact.isEmpty { return TenantSearch(tier: .exact, hits: Array(exact.prefix(most))) }
         let prefix = try prefix(query, people: people, in: reader)
-        return TenantSearch(tier: prefix.isEmpty ? nil : .prefix, hits: Array(prefix.prefix(most)))
+        if !prefix.isEmpty { return TenantSearch(tier: .prefix, hits: Array(prefix.prefix(most))) }
+        let similar = try FuzzySearch.run(query, in: reader).prefix(most).map { Hit($0, "similar name") }
+        return TenantSearch(tier: similar.isEmpty ? nil : .fuzzy, hits: similar)
     }
 
     private static func exact(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {

@@ -10,7 +10,7 @@ public struct TenantTransition: Sendable, Hashable {
     public enum Initiator: Sendable, Hashable {
         /// A person, by this operation.
         case operation(String)
-        /// Postern itself, when this happened.
+        /// Postern itself or the product, by this operation, which people are not offered.
         case system(String)
     }
 
@@ -23,40 +23,54 @@ public struct TenantTransition: Sendable, Hashable {
 /// Every way a tenant may change its state, as data (spec: operations §3). What is not here is illegal.
 public enum TenantTransitions {
     public static let table: [TenantTransition] = [
-        .init(from: [.pending], to: .status(.ready), by: .system("onboarding done"), reasonCodes: []),
-        .init(from: [.pending], to: .status(.failed), by: .system("onboarding failed"), reasonCodes: []),
+        .init(from: [.pending], to: .status(.ready), by: .system("tenant.mark_ready"), reasonCodes: []),
+        .init(from: [.pending], to: .status(.failed), by: .system("tenant.mark_failed"), reasonCodes: []),
         .init(
             from: [.failed], to: .status(.pending), by: .operation("tenant.retry_onboarding"), reasonCodes: ["retry"]),
-        .init(from: [.ready], to: .status(.active), by: .system("first login"), reasonCodes: []),
+        .init(from: [.ready], to: .status(.active), by: .system("tenant.activate"), reasonCodes: []),
         .init(
             from: [.ready, .active, .expired, .cancelled], to: .status(.suspended), by: .operation("tenant.suspend"),
             reasonCodes: ["non_payment", "abuse", "legal_hold", "support_investigation"]),
         .init(
             from: [.suspended], to: .resumesTo, by: .operation("tenant.restore"),
             reasonCodes: ["payment_recovered", "investigation_closed", "legal_hold_lifted"]),
-        .init(from: [.active], to: .status(.expired), by: .system("trial ended"), reasonCodes: []),
-        .init(from: [.expired], to: .status(.active), by: .system("subscription created"), reasonCodes: []),
+        .init(from: [.active], to: .status(.expired), by: .system("tenant.expire"), reasonCodes: []),
+        .init(from: [.expired], to: .status(.active), by: .system("tenant.convert"), reasonCodes: []),
         .init(from: [.expired], to: .status(.active), by: .operation("tenant.restore"), reasonCodes: ["converted"]),
-        .init(from: [.active, .suspended], to: .status(.cancelled), by: .system("provider event"), reasonCodes: []),
+        .init(from: [.active, .suspended], to: .status(.cancelled), by: .system("tenant.cancel"), reasonCodes: []),
         .init(
             from: [.cancelled], to: .status(.active), by: .operation("tenant.restore"),
             reasonCodes: ["customer_un_cancel", "csm_save"]),
         .init(
             from: [.ready, .failed, .active, .expired, .suspended, .cancelled], to: .status(.archived),
             by: .operation("tenant.archive"), reasonCodes: ["customer_departed", "policy_inactive_180d"]),
-        .init(from: [.cancelled], to: .status(.archived), by: .system("cancelled for 30 days"), reasonCodes: []),
         .init(from: [.archived], to: .resumesTo, by: .operation("tenant.restore"), reasonCodes: ["customer_return"]),
         .init(
             from: [.archived], to: .status(.deleted), by: .operation("tenant.hard_delete"),
             reasonCodes: ["gdpr_erasure_request", "retention_policy"]),
     ]
 
+    /// How long a cancelled tenant waits before it is archived by itself, where that is switched on.
+    public static let keptCancelled = Span.days(30)
     /// How long an archived tenant is kept before it may be deleted.
     public static let keptArchived = Span.days(90)
 
     /// The transitions an operation may make from a status.
     public static func transitions(from status: TenantStatus, by operation: String) -> [TenantTransition] {
         table.filter { $0.by == .operation(operation) && $0.from.contains(status) }
+    }
+
+    /// Where a report that carries no reason code takes a tenant, or a refusal that says where it stands.
+    public static func destination(of tenant: Tenant, reportedBy operation: String) throws(Refusal) -> TenantStatus {
+        let mine = table.filter { $0.by == .system(operation) }
+        guard let match = mine.first(where: { $0.from.contains(tenant.status) }), case .status(let status) = match.to
+        else {
+            let from = mine.flatMap(\.from).map(\.rawValue)
+            throw .conflict(
+                "The tenant is \(tenant.status.rawValue); \(operation) is for one that is \(list(from, "or")).",
+                legal: legal(from: tenant.status))
+        }
+        return status
     }
 
     /// Where `operation` takes a tenant under this reason code, or a refusal that names what is legal instead.
@@ -99,7 +113,7 @@ public enum TenantTransitions {
         switch (operation, status) {
         case (_, .deleted): return Unavailable("deletion is final")
         case (_, .pending): return Unavailable("it is still being set up", note: waysOut(of: .pending))
-        case ("tenant.retry_onboarding", _): return Unavailable("its set-up did not fail")
+        case ("tenant.retry_onboarding", _): return Unavailable("its set-up did not fail", isMoot: true)
         case ("tenant.restore", .active), ("tenant.restore", .ready): return Unavailable("there is nothing to restore")
         default: break
         }

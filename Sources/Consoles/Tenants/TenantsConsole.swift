@@ -5,19 +5,28 @@ import Kernel
 public enum TenantsConsole {
     public static let console = Console(
         "Tenants",
-        menu: [.init(.customers, "Tenants", icon: "tenant", path: "/tenants", permission: "tenant.view")],
+        menu: [
+            .init(.customers, "Tenants", icon: "tenant", path: "/tenants", permission: "tenant.view"),
+            .init(.customers, "Users", icon: "user", path: "/users", permission: "user.view"),
+        ],
         operations: [
             AnyOperation(CreateTenant.self), AnyOperation(UpdateTenant.self), AnyOperation(SuspendTenant.self),
             AnyOperation(RestoreTenant.self), AnyOperation(RetryOnboarding.self),
             AnyOperation(ArchiveTenant.self), AnyOperation(HardDeleteTenant.self),
+            AnyOperation(TransferOwnership.self), AnyOperation(SetTenantNote.self), AnyOperation(ChangeTier.self),
+            AnyOperation(ChangePlan.self), AnyOperation(ChangeRegion.self), AnyOperation(ConfirmChange.self),
+            AnyOperation(FailChange.self), AnyOperation(RetryChange.self), AnyOperation(RevertChange.self),
+            AnyOperation(MarkReady.self), AnyOperation(MarkFailed.self), AnyOperation(ActivateTenant.self),
+            AnyOperation(ExpireTenant.self), AnyOperation(ConvertTenant.self), AnyOperation(CancelTenant.self),
         ],
         reads: [
-            TenantReads.list, TenantReads.view, TenantReads.users, TenantReads.history, TenantReads.activity,
+            TenantReads.list, TenantReads.facets, TenantReads.view, TenantReads.users, TenantReads.history,
+            TenantReads.activity,
             TenantReads.search,
-            UserReads.view,
+            UserReads.list, UserReads.view, UserReads.activity,
         ],
         entities: [AnyEntityType(Tenant.self), AnyEntityType(User.self), AnyEntityType(Membership.self)],
-        pages: [TenantListPage.page, TenantPage.page, UserPage.page],
+        pages: [TenantListPage.page, TenantPage.page, UserListPage.page, UserPage.page],
         uniqueRules: [
             "tenants_slug": FieldError(
                 pointer: "/input/slug", detail: "Slug was taken by another tenant a moment ago; choose another one."),

@@ -2,6 +2,28 @@ import Kernel
 
 /// What the API answers about users.
 enum UserReads {
+    static let list = Read(
+        "user.list", summary: "Users by status, tenant and the beginning of their e-mail address.", path: "/users",
+        permission: "user.view",
+        parameters: [
+            .init("status", "Only this status; may be repeated for any of several."),
+            .init("tenant", "Only members of this tenant, by its id or slug."),
+            .init("q", "Only addresses that begin like this."), .limit, .cursor,
+        ], schema: UserListing.schema, isList: true
+    ) { call, reader in
+        let listing = try UserListing.load(call, from: reader)
+        return .list(listing.items.map(\.json), next: listing.next, disclosure: listing.disclosure)
+    }
+
+    static let activity = Read(
+        "user.activity", summary: "What was recorded about a user, the latest first.", path: "/users/{id}/activity",
+        permission: "user.view", parameters: [.limit, .cursor], schema: ActivityPage.schema, isList: true
+    ) { call, reader in
+        let user = try find(call, in: reader)
+        let page = try ActivityPage.load(.user(user.id), call, from: reader)
+        return .list(page.json, next: page.next, disclosure: page.disclosure)
+    }
+
     static let view = Read(
         "user.view", summary: "One user of your product and the tenants they belong to.", path: "/users/{id}",
         permission: "user.view", schema: schema, hasVersion: true
@@ -35,6 +57,9 @@ enum UserReads {
                 "properties": [
                     "tenant_id": ["type": "string"], "name": ["type": "string"], "slug": ["type": "string"],
                     "role": ["type": "string"], "status": ["type": "string"],
+                    "invited_at": ["type": ["string", "null"], "format": "date-time"],
+                    "joined_at": ["type": ["string", "null"], "format": "date-time"],
+                    "revoked_at": ["type": ["string", "null"], "format": "date-time"],
                 ],
             ],
         ]
@@ -55,7 +80,9 @@ struct Place {
     let plan: String
     let role: String
     let status: String
+    let invitedAt: Instant?
     let joinedAt: Instant?
+    let revokedAt: Instant?
 
     init(_ row: Row) throws {
         tenant = try row.string("id")
@@ -65,7 +92,9 @@ struct Place {
         plan = try row.string("plan")
         role = try row.string("role")
         status = try row.string("membership_status")
+        invitedAt = try row.optionalInstant("invited_at")
         joinedAt = try row.optionalInstant("joined_at")
+        revokedAt = try row.optionalInstant("revoked_at")
     }
 
     static func load(_ user: String, from reader: any Reader) throws -> [Place] {
@@ -75,7 +104,8 @@ struct Place {
     var json: JSON {
         .object([
             "tenant_id": .string(tenant), "name": .string(name), "slug": .string(slug), "role": .string(role),
-            "status": .string(status),
+            "status": .string(status), "invited_at": JSON(invitedAt), "joined_at": JSON(joinedAt),
+            "revoked_at": JSON(revokedAt),
         ])
     }
 }

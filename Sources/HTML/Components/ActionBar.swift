@@ -33,7 +33,7 @@ extension UI {
             ($0.spec.isDestructive ? 1 : 0, $0.spec.risk, $0.spec.name) < (
                 $1.spec.isDestructive ? 1 : 0, $1.spec.risk, $1.spec.name
             )
-        }) {
+        }) where operation.unavailable(entity, now)?.isMoot != true {
             if let button = offButton(
                 operation, on: entity, path: path, catalog: catalog, caller: caller, now: now, waiting: waiting)
             {

@@ -72,15 +72,16 @@ extension UI {
     /// The line over a list: active filters left, what is shown right. On a phone a button leads to the facets.
     public static func tools(@NodeBuilder _ body: () -> Node) -> Node { el("div", .class("tools"), body: body) }
 
-    /// The button that opens the facets on a phone.
+    /// The button that opens the filters on a phone.
     public static var filtersButton: Node {
         el("a", .class("btn btn--small narrow-only"), .href("#filters")) { "Filters" }
     }
 
     /// Saved views over a list.
-    public static func views(label: String, _ views: [(title: String, href: String, count: Int64?, isCurrent: Bool)])
-        -> Node
-    {
+    /// - Parameter last: what can be done with them, behind the last one.
+    public static func views(
+        label: String, _ views: [(title: String, href: String, count: Int64?, isCurrent: Bool)], last: Node = .none
+    ) -> Node {
         el("nav", .class("views"), .label(label)) {
             for view in views {
                 el("a", .href(view.href), .when(view.isCurrent, Attribute("aria-current", "true"))) {
@@ -88,6 +89,7 @@ extension UI {
                     if let count = view.count { el("span", .class("n")) { Grouped.digits(count) } }
                 }
             }
+            last
         }
     }
 

@@ -52,6 +52,7 @@ public struct AnyOperation: Sendable {
         let before: JSON?
         let after: JSON?
         let reasonCode: String?
+        var also: [DoneChange] = []
     }
 
     public init<Op: Operation>(_ operation: Op.Type) {
@@ -70,7 +71,7 @@ public struct AnyOperation: Sendable {
             Op.undo(
                 Done(
                     target: question.target, before: question.before, after: question.after,
-                    reasonCode: question.reasonCode))
+                    reasonCode: question.reasonCode, also: question.also))
         }
         rehearse = { rehearsal, reader in
             let input = rehearsal.input as! Op.Input
@@ -113,8 +114,10 @@ public struct AnyOperation: Sendable {
     }
 
     /// How what this did to `target` is taken back; `before` and `after` are the target's documents as recorded.
-    public func inverse(target: String, before: JSON?, after: JSON?, reasonCode: String?) -> Undo {
-        undo(UndoQuestion(target: target, before: before, after: after, reasonCode: reasonCode))
+    public func inverse(
+        target: String, before: JSON?, after: JSON?, reasonCode: String?, also: [DoneChange] = []
+    ) -> Undo {
+        undo(UndoQuestion(target: target, before: before, after: after, reasonCode: reasonCode, also: also))
     }
 }
 

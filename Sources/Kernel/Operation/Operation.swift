@@ -230,6 +230,22 @@ public struct Done<Op: Operation>: Sendable {
     public let before: JSON?
     public let after: JSON?
     public let reasonCode: String?
+    /// What it changed beside its target.
+    public var also: [DoneChange] = []
+}
+
+/// A further entity an operation changed, as it was recorded.
+public struct DoneChange: Sendable, Hashable {
+    public let type: String
+    public let id: String
+    public let before: JSON?
+    public let after: JSON?
+    public init(type: String, id: String, before: JSON?, after: JSON?) {
+        self.type = type
+        self.id = id
+        self.before = before
+        self.after = after
+    }
 }
 
 /// Why an operation can't be used on a target right now, and what has to happen first.
@@ -240,10 +256,13 @@ public struct Unavailable: Sendable, Hashable {
     public let lifting: [String]
     /// What else lifts it, or that nothing does: "The 90 days can't be shortened."
     public let note: String?
-    public init(_ reason: String, lifting: [String] = [], note: String? = nil) {
+    /// There is nothing here it could be used on: a page leaves its control out, where one that is only off now is shown.
+    public let isMoot: Bool
+    public init(_ reason: String, lifting: [String] = [], note: String? = nil, isMoot: Bool = false) {
         self.reason = reason
         self.lifting = lifting
         self.note = note
+        self.isMoot = isMoot
     }
 }
 

@@ -357,13 +357,16 @@ public struct Pipeline: Sendable {
 
         let target = rehearsed.target?.id ?? main?.id
         let undo = self.undo(
-            operation, target: target, before: before, after: after, reasonCode: draft.reasonCode, at: now)
+            operation,
+            .init(
+                target: target ?? "", before: before, after: after, reasonCode: draft.reasonCode,
+                also: Self.further(plan)), at: now)
         let applied = Applied(
             operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
             before: before, after: after, consequence: plan.consequence,
             undo: undo.map { ($0.operation, $0.until) }, reveal: plan.reveal.mapValues(shown),
             version: main?.after.version,
-            created: operation.creates)
+            created: operation.creates && main?.before == nil)
         if let key {
             let body = JSON.members([
                 ("kind", "applied"), ("operation_id", .string(applied.operationID)),
@@ -649,7 +652,7 @@ public struct Pipeline: Sendable {
         let main = rehearsed.plan?.changes.first
         let question = AnyOperation.UndoQuestion(
             target: rehearsed.target?.id ?? main?.id ?? "", before: main?.before?.document, after: main?.after.document,
-            reasonCode: request.reasonCode)
+            reasonCode: request.reasonCode, also: rehearsed.plan.map(Self.further) ?? [])
         let (reversibility, undoOperation) = self.reversibility(operation, question)
         return (
             Preview(
@@ -666,11 +669,10 @@ public struct Pipeline: Sendable {
     // MARK: - Undo
 
     private func undo(
-        _ operation: AnyOperation, target: String?, before: JSON?, after: JSON?, reasonCode: String?, at now: Instant
+        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, at now: Instant
     ) -> (operation: String, until: Instant)? {
-        guard let target else { return nil }
-        let answer = operation.undo(
-            .init(target: target, before: before, after: after, reasonCode: reasonCode))
+        guard !question.target.isEmpty else { return nil }
+        let answer = operation.undo(question)
         guard case .run(let name, _, _, let within) = answer else { return nil }
         return (name, now + within)
     }
@@ -686,6 +688,14 @@ public struct Pipeline: Sendable {
         }
     }
 
+    /// What a plan changes beside its target; nothing where only digests are recorded.
+    private static func further(_ plan: AnyOperation.ErasedPlan) -> [DoneChange] {
+        guard !plan.recordsDigests else { return [] }
+        return plan.changes.dropFirst().map {
+            DoneChange(type: $0.type, id: $0.id, before: $0.before?.document, after: $0.after.document)
+        }
+    }
+
     /// What an event recorded, as far as undoing needs it.
     private struct Recorded {
         let operation: AnyOperation
@@ -694,6 +704,7 @@ public struct Pipeline: Sendable {
         let reasonCode: String?
         let before: JSON?
         let after: JSON?
+        let also: [DoneChange]
         let erased: Bool
     }
 
@@ -705,14 +716,21 @@ public struct Pipeline: Sendable {
             leaf["class"]?.string == EventClass.mutation.rawValue,
             leaf["outcome"]?.string == EventOutcome.applied.rawValue, let name = leaf["action"]?.string,
             let operation = catalog[name], let target = leaf["target"]?["id"]?.string,
-            let change = leaf["changes"]?.array?.first
+            let changes = leaf["changes"]?.array, let change = changes.first
         else { throw OperationError.conflict("This event records nothing that can be undone.", legal: nil) }
         let sealed = try reader.first(records.sealedMembers(event: eventID))?.json("members")
         let before = sealed?["changes.0.before"]?["value"]
         let after = sealed?["changes.0.after"]?["value"]
+        let also = changes.enumerated().dropFirst().compactMap { index, change -> DoneChange? in
+            guard let type = change["type"]?.string, let id = change["id"]?.string else { return nil }
+            return DoneChange(
+                type: type, id: id, before: sealed?["changes.\(index).before"]?["value"],
+                after: sealed?["changes.\(index).after"]?["value"])
+        }
         return Recorded(
             operation: operation, target: target, at: try row.instant("at"), reasonCode: leaf["reason_code"]?.string,
-            before: before, after: after, erased: (change["before"] != nil && before == nil) || after == nil)
+            before: before, after: after, also: also, erased: (change["before"] != nil && before == nil) || after == nil
+        )
     }
 
     private func inverse(_ recorded: Recorded, now: Instant) throws(OperationError) -> (
@@ -723,8 +741,8 @@ public struct Pipeline: Sendable {
         }
         let answer = recorded.operation.undo(
             .init(
-                target: recorded.target, before: recorded.before, after: recorded.after, reasonCode: recorded.reasonCode
-            ))
+                target: recorded.target, before: recorded.before, after: recorded.after,
+                reasonCode: recorded.reasonCode, also: recorded.also))
         switch answer {
         case .impossible(let sentence): throw .conflict(sentence, legal: nil)
         case .run(let name, let reasonCode, let input, let within):

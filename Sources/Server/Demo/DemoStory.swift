@@ -37,6 +37,7 @@ struct DemoStory: Sendable {
         func actor(_ mailbox: String) -> DemoAccount { cast["\(mailbox)@northwind.example"]! }
         let (jonas, hana) = (actor("jonas.w"), actor("hana.l"))
         let (mira, tomas) = (actor("mira.o"), actor("tomas.v"))
+        let (ines, priya, keiko) = (actor("ines.k"), actor("priya.s"), actor("keiko.t"))
 
         at(117, hour: 10)
         try await importTenants()
@@ -82,6 +83,29 @@ struct DemoStory: Sendable {
         at(12, hour: 16, minute: 54)
         try await undo(mistake.eventID, "Wrong bakery: it was Willow Lane Bakery that asked to close.", by: hana)
 
+        // What colleagues should know, and a view of the list for all of them.
+        at(9, hour: 10)
+        try await run(
+            "tenant.set_note", on: tenant("pelican-insurance"),
+            ["note": "Renewal talks until the end of the year. Speak to Keiko before anything is changed."],
+            "Agreed with the account team.", by: keiko)
+        at(6, hour: 11)
+        let view = try await run(
+            "segment.save", ["name": "Trials that ended", "filter": "status=expired&sort=last_activity"],
+            "For the weekly look at them.", by: keiko)
+        try await run("segment.share", on: view.target, ["shared": true], "The team asked for it.", by: keiko)
+
+        // Moving the data did not work; somebody decides whether to try again.
+        at(4, hour: 14, minute: 20)
+        try await run(
+            "tenant.change_region", on: tenant("kestrel-aviation-parts"), ["region": "ap-south"],
+            "They want their data near their new plant.", ticket: "OPS-1240", by: priya)
+        at(4, hour: 16, minute: 5)
+        _ = try await running.applied(
+            "tenant.fail_change", on: tenant("kestrel-aviation-parts"),
+            ["field": "region", "reason": "The copy stopped at 62 %: ap-south had no space left."],
+            by: .system("demo"))
+
         // Somebody who tries what the role does not hold, again and again.
         for attempt in 0..<6 {
             at(3, hour: 13, minute: Int64(attempt))
@@ -121,6 +145,10 @@ struct DemoStory: Sendable {
         try await run(
             "tenant.update", on: tenant("ember-studios"), ["metadata": ["segment": "media"]],
             ifMatch: try await version(of: tenant("ember-studios")), "Asked for by their account manager.", by: hana)
+        ago(.hours(5))
+        try await run(
+            "tenant.change_plan", on: tenant("halcyon-hotels"), ["plan": "enterprise"],
+            "Signed for two more hotels, the order form is in the ticket.", ticket: "BIL-2390", by: ines)
         ago(.minutes(200))
         try await run(
             "tenant.suspend", on: tenant("brightwater-pools"), reason: "support_investigation",
@@ -201,7 +229,7 @@ struct DemoStory: Sendable {
         _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), ifMatch: Int64? = nil,
         reason: String? = nil, _ justification: String, ticket: String? = nil, by account: DemoAccount,
         isPending: Bool = false
-    ) async throws -> (eventID: String, reveal: [String: String]) {
+    ) async throws -> (eventID: String, target: String?, reveal: [String: String]) {
         let caller = try await caller(account)
         let outcome = try await running.pipeline.run(
             OperationRequest(
@@ -209,8 +237,8 @@ struct DemoStory: Sendable {
                 ticket: ticket, ifMatch: ifMatch, idempotencyKey: Identifier.mint("key", at: clock.clock.now)),
             by: caller)
         switch outcome.result {
-        case .applied(let applied) where !isPending: return (applied.eventID, applied.reveal)
-        case .pending(let pending) where isPending: return (pending.eventID, [:])
+        case .applied(let applied) where !isPending: return (applied.eventID, applied.target, applied.reveal)
+        case .pending(let pending) where isPending: return (pending.eventID, target, [:])
         default: throw CommandFailure(.unexpected, "The demo's \(operation) did not end as its story tells.")
         }
     }
@@ -251,7 +279,10 @@ struct DemoStory: Sendable {
                         role: seat == 0 ? nil : seat % 5 == 1 ? .admin : seat % 5 == 2 ? .billing : .member,
                         lastLoginAt: end - .minutes(Int64(7 + (index * 37 + seat * 311) % 9000)))
                 },
-                createdAt: end - .days(tenant.ageInDays), lastActivityAt: end - .minutes(Int64(3 + index * 97 % 5000)),
+                createdAt: end - .days(tenant.ageInDays),
+                // Where nobody has signed in yet, nobody was seen.
+                lastActivityAt: ["ready", "pending", "failed"].contains(DemoTenant.statuses[tenant.slug])
+                    ? nil : end - .minutes(Int64(3 + index * 97 % 5000)),
                 status: DemoTenant.statuses[tenant.slug].flatMap(TenantStatus.init) ?? .active, plan: tenant.plan,
                 tier: tenant.tier, region: tenant.region)
         }

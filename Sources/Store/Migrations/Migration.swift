@@ -32,6 +32,9 @@ public struct Migration: Sendable {
             number: 3, name: "registry", tables: Migration003.tables, governed: Migration003.governed,
             special: { _ in [] }),
         Migration(
+            number: 4, name: "tenants", tables: Migration004.tables, governed: Migration004.governed,
+            special: Migration004.triggers),
+        Migration(
             number: 6, name: "channels", tables: Migration006.tables, governed: [], special: { _ in [] }),
         Migration(
             number: 7, name: "discrepancies", tables: Migration007.tables, governed: Migration007.governed,

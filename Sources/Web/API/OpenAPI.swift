@@ -161,8 +161,16 @@ public enum OpenAPI {
         ]
         if operation.creates {
             answers["200"] = [
-                "description": "The preview.",
-                "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Preview"]]],
+                "description": "The preview, or done to what was there already.",
+                "content": [
+                    "application/json": [
+                        "schema": [
+                            "oneOf": [
+                                ["$ref": "#/components/schemas/Applied"], ["$ref": "#/components/schemas/Preview"],
+                            ]
+                        ]
+                    ]
+                ],
             ]
         }
         for status in ["400", "401", "403", "409", "413", "415", "422", "423", "429", "500", "503"] {

@@ -178,7 +178,9 @@ extension StaffConsole {
 
     private func listTitle(_ plural: String) -> String {
         let item = context.consoles.flatMap(\.menu).first { $0.path == "/\(plural)" }
-        return item?.title ?? (hasPage("/\(plural)") ? plural.prefix(1).uppercased() + plural.dropFirst() : "Home")
+        // A list without an entry in the menu is called what its console is called.
+        let console = context.consoles.first { $0.pages.contains { $0.path == "/\(plural)" } }
+        return item?.title ?? console?.name ?? "Home"
     }
 
     // MARK: What was typed

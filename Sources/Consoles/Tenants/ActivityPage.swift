@@ -1,8 +1,31 @@
 import HTML
 import Kernel
 
-/// One page of what was recorded about a tenant, newest first.
-struct TenantActivity {
+/// One page of what was recorded about a tenant or a user, newest first.
+struct ActivityPage {
+    enum Subject {
+        case tenant(String)
+        case user(String)
+
+        var type: String {
+            switch self {
+            case .tenant: Tenant.type
+            case .user: User.type
+            }
+        }
+        var id: String {
+            switch self {
+            case .tenant(let id), .user(let id): id
+            }
+        }
+        func events(before: (at: Instant, id: String)?, limit: Int) -> Statement {
+            switch self {
+            case .tenant(let id): TenantQueries.activity(of: id, before: before, limit: limit)
+            case .user(let id): UserListQueries.activity(of: id, before: before, limit: limit)
+            }
+        }
+    }
+
     struct Line {
         let event: String
         let at: Instant
@@ -23,15 +46,15 @@ struct TenantActivity {
         }
     }
 
-    let tenant: String
+    let subject: Subject
     let lines: [Line]
     /// Names of the staff among the actors, by id.
     let names: [String: String]
     let next: String?
 
-    static func load(_ tenant: String, _ call: ReadCall, from reader: any Reader) throws -> TenantActivity {
+    static func load(_ subject: Subject, _ call: ReadCall, from reader: any Reader) throws -> ActivityPage {
         let limit = try call.limit()
-        let scope = "tenant.activity/\(tenant)"
+        let scope = "\(subject.type).activity/\(subject.id)"
         var before: (at: Instant, id: String)?
         if let cursor = call.first("cursor") {
             let position = try call.cursors.decode(cursor, scope: scope)
@@ -40,24 +63,24 @@ struct TenantActivity {
             }
             before = (Instant(microseconds: at), id)
         }
-        return try load(tenant, before: before, limit: limit, from: reader) { line in
+        return try load(subject, before: before, limit: limit, from: reader) { line in
             call.cursors.encode(scope: scope, [.int(line.at.microseconds), .string(line.event)])
         }
     }
 
-    /// The newest lines, for the tenant's page.
-    static func newest(_ limit: Int, of tenant: String, from reader: any Reader) throws -> TenantActivity {
-        try load(tenant, before: nil, limit: limit, from: reader) { _ in "" }
+    /// The newest lines, for the page of what they are about.
+    static func newest(_ limit: Int, of subject: Subject, from reader: any Reader) throws -> ActivityPage {
+        try load(subject, before: nil, limit: limit, from: reader) { _ in "" }
     }
 
     private static func load(
-        _ tenant: String, before: (at: Instant, id: String)?, limit: Int, from reader: any Reader,
+        _ subject: Subject, before: (at: Instant, id: String)?, limit: Int, from reader: any Reader,
         cursor: (Line) -> String
-    ) throws -> TenantActivity {
-        let rows = try reader.query(TenantQueries.activity(of: tenant, before: before, limit: limit + 1))
+    ) throws -> ActivityPage {
+        let rows = try reader.query(subject.events(before: before, limit: limit + 1))
         let lines = try rows.prefix(limit).map(Line.init)
-        return TenantActivity(
-            tenant: tenant, lines: lines, names: try TenantPage.staffNames(lines.map(\.actor), in: reader),
+        return ActivityPage(
+            subject: subject, lines: lines, names: try TenantPage.staffNames(lines.map(\.actor), in: reader),
             next: rows.count > limit ? lines.last.map(cursor) : nil)
     }
 
@@ -79,8 +102,12 @@ struct TenantActivity {
     }
 
     var disclosure: Disclosure {
-        Disclosure(
-            "tenant.activity", target: ("tenant", tenant), tenant: tenant, count: lines.count, ids: lines.map(\.event))
+        let ids = lines.map(\.event)
+        return switch subject {
+        case .tenant(let id):
+            Disclosure("tenant.activity", target: (Tenant.type, id), tenant: id, count: ids.count, ids: ids)
+        case .user(let id): Disclosure("user.activity", target: (User.type, id), count: ids.count, ids: ids)
+        }
     }
 
     static let schema: JSON = [
@@ -135,12 +162,20 @@ struct TenantActivity {
     private static let deeds = [
         "tenant.create": "created", "tenant.update": "edited", "tenant.suspend": "suspended",
         "tenant.restore": "restored", "tenant.archive": "archived", "tenant.hard_delete": "deleted for good",
-        "tenant.retry_onboarding": "set up again",
+        "tenant.retry_onboarding": "set up again", "tenant.transfer_ownership": "gave another owner to",
+        "tenant.set_note": "wrote the note on", "tenant.change_tier": "changed the tier of",
+        "tenant.change_plan": "asked for another plan of", "tenant.change_region": "asked to move",
+        "tenant.confirm_change": "confirmed a change of", "tenant.fail_change": "could not change",
+        "tenant.retry_change": "retried a change of", "tenant.revert_change": "gave up a change of",
+        "tenant.mark_ready": "finished setting up", "tenant.mark_failed": "could not set up",
+        "tenant.activate": "activated", "tenant.expire": "ended the trial of", "tenant.convert": "converted",
+        "tenant.cancel": "ended the subscription of",
     ]
 
     private static let views = [
         "tenant.view": "the tenant", "tenant.users": "its members", "tenant.history": "its history",
         "tenant.activity": "its activity", "audit.list": "its events", "audit.view": "an event of it",
         "audit.export": "its events, as an export", "approval.view": "a request about it",
+        "user.view": "the user", "user.activity": "the user’s activity", "user.list": "a list of users",
     ]
 }

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Kernel
+
+struct UserCommand: AsyncParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "user", abstract: "The people of your customers.",
+            discussion: Invocation.held.map { PosternCommand.verbList(of: "user", in: $0.catalog) } ?? "",
+            subcommands: [List.self, Show.self, Activity.self])
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List users.")
+        @Option(help: "Only with this status; may be repeated.") var status: [String] = []
+        @Option(help: "Only members of this tenant, by its id or slug.") var tenant: String?
+        @Option(help: "Only addresses that begin like this.") var email: String?
+        @OptionGroup var page: PageOption
+        func run() async throws {
+            let table = TextTable(columns: [
+                .init("ID", member: "id"), .init("NAME", member: "name"), .init("E-MAIL", member: "email"),
+                .init("STATUS", member: "status"),
+                .init("TENANTS") { user in
+                    (user["tenants"]?.array ?? []).compactMap { $0["name"]?.string }.joined(separator: ", ")
+                },
+                .init("LAST SIGN-IN") { ($0["last_login_at"]?.string ?? "").prefix(10).description },
+            ])
+            try await page.show(
+                "/api/v1/users", status.map { ("status", $0) } + [("tenant", tenant), ("q", email)], as: table,
+                empty: "There are no such users.", with: page.server.client())
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "show", abstract: "Show one user and where they belong.")
+        @Argument(help: "Their id, external id or e-mail address.") var user: String
+        @OptionGroup var output: OutputOption
+        @OptionGroup var server: ServerOption
+        func run() async throws {
+            let client = try server.client()
+            let id = try await TargetLookup(client: client).id(of: user, prefix: "usr", type: "user")
+            let answer = try await client.get("/api/v1/users/\(APIClient.encode(id))")
+            client.terminal.write(output.json ? answer.pretty() + "\n" : answer.lines())
+        }
+    }
+
+    struct Activity: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "activity", abstract: "What was recorded about them.")
+        @Argument(help: "Their id, external id or e-mail address.") var user: String
+        @OptionGroup var page: PageOption
+        func run() async throws {
+            let client = try page.server.client()
+            let id = try await TargetLookup(client: client).id(of: user, prefix: "usr", type: "user")
+            let table = TextTable(columns: [
+                .init("AT", member: "at"), .init("ACTION", member: "action"), .init("OUTCOME", member: "outcome"),
+                .init("BY") { ($0["actor"]?["name"] ?? $0["actor"]?["id"] ?? .null).shown },
+                .init("EVENT", member: "event_id"),
+            ])
+            try await page.show(
+                "/api/v1/users/\(APIClient.encode(id))/activity", as: table, empty: "Nothing is recorded yet.",
+                with: client)
+        }
+    }
+}

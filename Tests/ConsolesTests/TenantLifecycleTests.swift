@@ -1,0 +1,214 @@
+import Store
+import TestSupport
+import Testing
+
+@testable import Consoles
+@testable import Kernel
+
+/// The specification's rows by the system, written out by hand: operation → from where, and where it leads.
+private let reports: [String: (from: Set<TenantStatus>, to: TenantStatus)] = [
+    "tenant.mark_ready": ([.pending], .ready), "tenant.mark_failed": ([.pending], .failed),
+    "tenant.activate": ([.ready], .active), "tenant.expire": ([.active], .expired),
+    "tenant.convert": ([.expired], .active), "tenant.cancel": ([.active, .suspended], .cancelled),
+]
+
+@Suite struct TenantLifecycleTests {
+    private func report(_ operation: String, _ target: Tenant) throws(Refusal) -> Plan<Tenant> {
+        switch operation {
+        case "tenant.mark_ready": try MarkReady.plan(call(MarkReady.self, on: target, facts: NoFacts()))
+        case "tenant.mark_failed": try MarkFailed.plan(call(MarkFailed.self, on: target, facts: NoFacts()))
+        case "tenant.activate": try ActivateTenant.plan(call(ActivateTenant.self, on: target, facts: NoFacts()))
+        case "tenant.expire": try ExpireTenant.plan(call(ExpireTenant.self, on: target, facts: NoFacts()))
+        case "tenant.convert": try ConvertTenant.plan(call(ConvertTenant.self, on: target, facts: NoFacts()))
+        default: try CancelTenant.plan(call(CancelTenant.self, on: target, facts: NoFacts()))
+        }
+    }
+
+    @Test(arguments: TenantStatus.allCases, reports.keys.sorted())
+    func `every report moves exactly the states of its row`(status: TenantStatus, operation: String) throws {
+        let row = try #require(reports[operation])
+        let target = tenant(status, resumesTo: status == .suspended ? .expired : nil)
+        if row.from.contains(status) {
+            let plan = try report(operation, target)
+            #expect(plan.after?.status == row.to && plan.after?.statusSince == noon)
+            #expect(plan.after?.resumesTo == nil && plan.alsoWrite.count == 1)
+        } else {
+            let refusal = #expect(throws: Refusal.self) { try report(operation, target) }
+            guard case .conflict(let sentence, _) = refusal else {
+                Issue.record("\(String(describing: refusal))")
+                return
+            }
+            #expect(sentence.contains(status.rawValue) && sentence.hasSuffix("."))
+        }
+    }
+
+    @Test func `reports are the system's alone and stand in the table`() throws {
+        for (name, row) in reports {
+            let spec = try #require(TenantsConsole.console.operations.first { $0.spec.name == name }?.spec)
+            #expect(spec.systemOnly)
+            let transitions = TenantTransitions.table.filter { $0.by == .system(name) }
+            #expect(Set(transitions.flatMap(\.from)) == row.from)
+            #expect(transitions.allSatisfy { $0.to == .status(row.to) })
+        }
+    }
+
+    private func status(_ slug: String, _ world: World) async throws -> String? {
+        try await world.test.database.read { try $0.first(TestQueries.tenant(slug: slug))?.string("status") }
+    }
+
+    private func lifecycle(_ world: World, _ change: (inout TenantLifecycle.Settings) -> Void = { _ in })
+        -> TenantLifecycle
+    {
+        var settings = TenantLifecycle.Settings()
+        change(&settings)
+        return TenantLifecycle(pipeline: world.pipeline, settings: settings, clock: world.test.clock.clock)
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `nothing is archived or asked for until that is switched on`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let id = try await world.tenant("gone")
+        try await world.run("tenant.cancel", on: id, by: world.system)
+        try await world.tenant("old", then: [("tenant.archive", "customer_departed")])
+        world.test.clock.advance(.days(100))
+        #expect(try await lifecycle(world).turn() == .init())
+        #expect(try await status("gone", world) == "cancelled")
+        #expect(try await status("old", world) == "archived")
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the cancelled are archived after thirty days, by the system and with a reason`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        for slug in ["early", "late"] {
+            let id = try await world.tenant(slug)
+            try await world.run("tenant.cancel", on: id, by: world.system)
+            world.test.clock.advance(.days(10))
+        }
+        let lifecycle = lifecycle(world) { $0.archivesCancelled = true }
+        world.test.clock.advance(.days(9))
+        #expect(try await lifecycle.turn() == .init())
+        world.test.clock.advance(.days(1))
+        let before = try await world.snapshot()
+        #expect(try await lifecycle.turn().archived == 1)
+        #expect(try await status("early", world) == "archived")
+        #expect(try await status("late", world) == "cancelled")
+        let event = try #require(try await world.events(after: before).first)
+        #expect(event.action == "tenant.archive" && event.leaf["actor"] == ["type": "system", "id": "lifecycle"])
+        #expect(event.leaf["reason_code"] == "customer_departed")
+        // It stays restorable, to where it came from.
+        let id = try await world.test.database.read { try $0.first(TestQueries.tenant(slug: "early"))?.string("id") }
+        try await world.run("tenant.restore", on: id, reason: "customer_return")
+        #expect(try await status("early", world) == "cancelled")
+        // Its thirty days begin again: Postern recorded the state just now.
+        #expect(try await lifecycle.turn().archived == 0)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `after ninety days two people are asked, and nothing is deleted`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        try await world.tenant("gone", then: [("tenant.archive", "customer_departed")])
+        // Put away while somebody looked into it: that is for a person to decide.
+        try await world.tenant(
+            "held", then: [("tenant.suspend", "legal_hold"), ("tenant.archive", "customer_departed")])
+        let lifecycle = lifecycle(world) { $0.requestsDeletion = true }
+        world.test.clock.advance(.days(89))
+        #expect(try await lifecycle.turn() == .init())
+        world.test.clock.advance(.days(2))
+        #expect(try await lifecycle.turn().requested == 1)
+        #expect(try await status("gone", world) == "archived")
+        let requests = try await world.test.database.read { reader in
+            try reader.query(Statement("SELECT * FROM approvals ORDER BY id")).map(ApprovalRequest.init)
+        }
+        #expect(requests.count == 1 && requests[0].requester == "lifecycle" && requests[0].state == .pending)
+        let demands = requests[0].demands.array?.compactMap { $0["demand"]?["all_of"]?.array?.count } ?? []
+        #expect(demands == [2], "\(requests[0].demands.canonicalText)")
+        // Once is enough, also when nobody answers.
+        #expect(try await lifecycle.turn() == .init())
+        world.test.clock.advance(.days(2))
+        #expect(try await lifecycle.turn() == .init())
+        world.test.clock.advance(.days(29))
+        #expect(try await lifecycle.turn().requested == 1)
+        // What a person asks for needs one signature more than their own, as before.
+        let rules = Seeds.rules.filter {
+            $0.covers("tenant.hard_delete") && $0.condition.matches(Measures(["automatic": false]))
+        }
+        #expect(rules.map(\.id) == ["tenant_hard_delete"])
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `no more deletions are asked for than one may have open`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        for number in 1...23 {
+            try await world.tenant("t-\(number)", then: [("tenant.archive", "customer_departed")])
+        }
+        world.test.clock.advance(.days(91))
+        let lifecycle = lifecycle(world) { $0.requestsDeletion = true }
+        let before = try await world.snapshot()
+        #expect(try await lifecycle.turn().requested == 20)
+        #expect(try await lifecycle.turn() == .init())
+        #expect(try await world.events(after: before).allSatisfy { $0.outcome == "requested" })
+        world.test.clock.advance(.hours(25))
+        #expect(try await lifecycle.turn().requested == 3)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the first sign-in makes a tenant active`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        try await world.tenant("used", status: "ready")
+        try await world.tenant("unused", status: "ready")
+        world.test.clock.advance(.hours(1))
+        let now = world.test.clock.clock.now
+        // What its product reports is taken over by the registry.
+        try await world.run(
+            "registry.import_batch",
+            [
+                "rows": [
+                    [
+                        "external_id": "ext-used", "name": "Tenant used", "slug": "used",
+                        "last_activity_at": .string(now.rfc3339),
+                    ]
+                ]
+            ], by: world.system)
+        let lifecycle = lifecycle(world) { $0.batch = 1 }
+        #expect(try await lifecycle.turn().activated == 1)
+        #expect(try await status("used", world) == "active")
+        #expect(try await status("unused", world) == "ready")
+        #expect(try await lifecycle.turn().activated == 0)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what is due is found by index`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { test in
+            try await test.asOwner { writer in
+                if kind == .postgres { try writer.execute(Statement("SET LOCAL enable_seqscan = off")) }
+                for statement in [
+                    LifecycleQueries.ready(before: (noon, "ten_1"), limit: 10),
+                    LifecycleQueries.cancelled(since: noon, limit: 10),
+                    LifecycleQueries.deletable(at: noon, asked: noon, limit: 10),
+                ] {
+                    let plan = try writer.explain(statement, kind)
+                    #expect(!plan.contains("Seq Scan") && !plan.contains("SCAN "), "\(plan)")
+                    #expect(!plan.contains("TEMP B-TREE"), "\(plan)")
+                }
+            }
+        }
+    }
+}
+
+extension Writer {
+    /// How the database would run a statement.
+    func explain(_ statement: Statement, _ kind: TestDatabase.Kind) throws -> String {
+        let explain = kind == .postgres ? "EXPLAIN " : "EXPLAIN QUERY PLAN "
+        return try query(Statement(explain + statement.text, statement.values)).map { row in
+            guard case .text(let line) = row[kind == .postgres ? "QUERY PLAN" : "detail"] else { return "" }
+            return line
+        }.joined(separator: "\n")
+    }
+}
