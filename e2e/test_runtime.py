@@ -192,16 +192,19 @@ def chromium():
 def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):
     server = sqlite_server
     product = Product(server)
-    name = word()
-    body = {"name": f"Halden {name}", "slug": f"halden-{name}", "plan": "team", "region": "eu-west",
-            "owner_email": f"mina@{name}.example"}
-    tenant = product.put(f"tenants/{name}", body).json()["tenant"]["id"]
-    product.put(f"tenants/{name}", body | {
-        "plan": "business", "status": "suspended", "owner_email": f"ola@{name}.example",
-        "members": [{"email": f"ola@{name}.example", "name": "Ola Nordmann", "external_id": f"u-{name}"}]})
     with Window(chromium, server) as window:
         page = window.page
         window.sign_in(server.person("super_admin"))
+        window.go("/drifts")
+        window.heading("Drift")
+        window.shot("drift")
+        name = word()
+        body = {"name": f"Halden {name}", "slug": f"halden-{name}", "plan": "team", "region": "eu-west",
+                "owner_email": f"mina@{name}.example"}
+        tenant = product.put(f"tenants/{name}", body).json()["tenant"]["id"]
+        product.put(f"tenants/{name}", body | {
+            "plan": "business", "status": "suspended", "owner_email": f"ola@{name}.example",
+            "members": [{"email": f"ola@{name}.example", "name": "Ola Nordmann", "external_id": f"u-{name}"}]})
         window.go(f"/tenants/{tenant}")
         window.audit("tenant with drift")
         page.get_by_role("link", name="See the difference").click()
@@ -209,7 +212,6 @@ def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):
         expect(page.get_by_role("row")).to_have_count(4)
         expect(page.get_by_role("cell", name="Ola Nordmann")).to_be_visible()
         window.audit("drift")
-        window.shot("drift")
         page.get_by_role("row").filter(has_text="Plan").get_by_role("link").click()
         window.heading(re.compile("Plan of Halden"))
         window.audit("one difference")
