@@ -228,6 +228,30 @@ def test_an_import_of_100000_rows_is_killed_twice_and_goes_on(serving, tmp_path)
         assert checker.Checker(database).run() == []
 
 
+def test_a_database_that_goes_away_stops_an_import_and_the_same_command_goes_on(own_cluster, tmp_path):
+    database = postern.PostgresDatabase(own_cluster.url)
+    server = postern.Server(tmp_path / "own", database)
+    path = tmp_path / "customers.csv"
+    postern.write_customers(path, 20_000, members=0)
+    try:
+        server.start()
+        with database.connect() as db:
+            def applied():
+                return db.execute("SELECT count(*) FROM tenants WHERE external_id LIKE 'crm-%'").fetchone()[0]
+
+            process = subprocess.Popen([str(server.binary), "import", "csv", str(path)], cwd=server.home,
+                                       env=server.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            postern.wait_until(lambda: applied() > 2_000 or process.poll() is not None, 300, "rows to be applied")
+        own_cluster.stop("immediate")
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 9 and "run the same command again to go on" in err, out + err
+        own_cluster.start()
+        done = server.run("import", "csv", str(path), seconds=300)
+        assert done.returncode == 0 and "Imported 20000 tenants: 20000 new" in done.stdout, done.stdout + done.stderr
+    finally:
+        server.kill()
+
+
 def test_two_gigabytes_are_not_held_in_memory(sqlite_server, tmp_path):
     path = tmp_path / "large.csv"
     with open(path, "wb") as f:

@@ -4,13 +4,15 @@ import re
 import secrets
 
 import browser as chrome
-import checker
 import httpx
+import hypothesis
 import pytest
+import schemathesis
 from browser import Window
 from playwright.sync_api import expect, sync_playwright
-
-import postern
+from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
+from test_openapi import CHECKS, EXAMPLES, ODD, without_security
 
 
 class Product:
@@ -130,6 +132,54 @@ def test_drift_is_settled_by_api_and_command(product, server, people):
     assert admin.tenant(tenant)["region"] == "eu-west"
 
 
+def test_answers_are_as_the_document_says(product, server):
+    document = product.http.get("openapi.json").json()
+    assert document["openapi"].startswith("3.1") and len(document["paths"]) == 4
+    schema = schemathesis.openapi.from_dict(without_security(document))
+    failures, asked = {}, 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path.endswith("/batches"):
+            continue  # lines, not a document: below
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            try:
+                strategy = operation.as_strategy(generation_mode=mode)
+            except Exception as error:  # nothing about it can be wrong
+                assert mode is GenerationMode.NEGATIVE, f"{operation.label}: {error}"
+                continue
+
+            @hypothesis.settings(max_examples=EXAMPLES * 2, deadline=None, database=None, derandomize=True,
+                                 phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck))
+            @hypothesis.given(case=strategy)
+            def ask(case):
+                nonlocal asked
+                case.headers = {**dict(case.headers or {}), "Authorization": product.http.headers["Authorization"]}
+                response = case.call(base_url=f"http://localhost:{server.runtime_port}/runtime/v1", timeout=30)
+                asked += 1
+                try:
+                    case.validate_response(response, checks=CHECKS)
+                except FailureGroup as group:
+                    for failure in group.exceptions:
+                        failures.setdefault((operation.label, type(failure).__name__, response.status_code), (
+                            str(failure)[:500], case.as_curl_command()[:600]))
+
+            try:
+                ask()
+            except hypothesis.errors.Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE, operation.label
+    assert asked > 50
+    assert not failures, "\n\n".join(f"{where}\n{what}\n{curl}" for where, (what, curl) in list(failures.items())[:8])
+
+
+@pytest.mark.parametrize("body", ODD, ids=[str(n) for n in range(len(ODD))])
+def test_odd_bodies_are_refused_not_feared(product, body):
+    answer = product.http.put("tenants/odd", content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500 and answer.headers["content-type"] == "application/problem+json", answer.text
+    lines = product.http.post("batches", content=body, headers={"Content-Type": "application/x-ndjson"})
+    assert lines.status_code == 422 or all(
+        json.loads(line)["outcome"] == "rejected" for line in lines.text.splitlines()), lines.text
+
+
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
@@ -142,16 +192,19 @@ def chromium():
 def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):
     server = sqlite_server
     product = Product(server)
-    name = word()
-    body = {"name": f"Halden {name}", "slug": f"halden-{name}", "plan": "team", "region": "eu-west",
-            "owner_email": f"mina@{name}.example"}
-    tenant = product.put(f"tenants/{name}", body).json()["tenant"]["id"]
-    product.put(f"tenants/{name}", body | {
-        "plan": "business", "status": "suspended", "owner_email": f"ola@{name}.example",
-        "members": [{"email": f"ola@{name}.example", "name": "Ola Nordmann", "external_id": f"u-{name}"}]})
     with Window(chromium, server) as window:
         page = window.page
         window.sign_in(server.person("super_admin"))
+        window.go("/drifts")
+        window.heading("Drift")
+        window.shot("drift")
+        name = word()
+        body = {"name": f"Halden {name}", "slug": f"halden-{name}", "plan": "team", "region": "eu-west",
+                "owner_email": f"mina@{name}.example"}
+        tenant = product.put(f"tenants/{name}", body).json()["tenant"]["id"]
+        product.put(f"tenants/{name}", body | {
+            "plan": "business", "status": "suspended", "owner_email": f"ola@{name}.example",
+            "members": [{"email": f"ola@{name}.example", "name": "Ola Nordmann", "external_id": f"u-{name}"}]})
         window.go(f"/tenants/{tenant}")
         window.audit("tenant with drift")
         page.get_by_role("link", name="See the difference").click()
@@ -159,7 +212,6 @@ def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):
         expect(page.get_by_role("row")).to_have_count(4)
         expect(page.get_by_role("cell", name="Ola Nordmann")).to_be_visible()
         window.audit("drift")
-        window.shot("drift")
         page.get_by_role("row").filter(has_text="Plan").get_by_role("link").click()
         window.heading(re.compile("Plan of Halden"))
         window.audit("one difference")

@@ -33,7 +33,7 @@ extension ServerInstallation {
         } catch {
             terminal.endProgress()
             await running.close()
-            throw Self.failure(error, question)
+            throw Self.failure(error, question, running.storage)
         }
     }
 
@@ -77,7 +77,7 @@ extension ServerInstallation {
         return result(isApplied: true)
     }
 
-    private static func failure(_ error: any Error, _ question: ImportQuestion) -> any Error {
+    private static func failure(_ error: any Error, _ question: ImportQuestion, _ storage: Storage) -> any Error {
         func stopped(_ progress: ImportRun.Progress, _ reason: String) -> String {
             let count = progress.total > 0 ? " after \(progress.done) of \(progress.total) rows" : ""
             return """
@@ -86,7 +86,11 @@ extension ServerInstallation {
                 """
         }
         switch error as? ImportRun.Failure {
-        case nil: return error
+        case nil:
+            guard error is StoreError else { return error }
+            let reason = CommandFailure(error, storage)
+            return CommandFailure(
+                reason.status, "\(reason.message)\nWhat is in stays in; run the same command again to go on.")
         case .unreadable(let reason): return CommandFailure(.usage, reason)
         case .faulty(let problem):
             return CommandFailure(

@@ -111,7 +111,11 @@ enum SearchPage {
         let held = call.catalog.operations.filter {
             !$0.spec.systemOnly && call.caller.permissions.contains($0.spec.permission)
         }
-        if let (operation, rest) = OperationWords.match(query, making: held.filter(\.creates)) {
+        // Who only says "create" means a tenant.
+        let making =
+            held.filter { $0.creates && $0.targetType == Tenant.type }
+            + held.filter { $0.creates && $0.targetType != Tenant.type }
+        if let (operation, rest) = OperationWords.match(query, making: making) {
             let plural = operation.targetPlural.replacing("_", with: "-")
             var address = PageAddress(path: "/\(plural)/new")
             let fields = operation.fields()
@@ -242,7 +246,7 @@ enum OperationWords {
         for operation in operations {
             let spec = operation.spec
             let title = spec.title.lowercased().split(separator: " ")
-            for phrase in phrases(spec) + [title, ["new", spec.noun[...]]]
+            for phrase in phrases(spec) + [title, ["new"] + spec.noun.split(separator: "_")]
             where phrase.count > best?.length ?? 0 && words.starts(with: phrase) {
                 best = (operation, phrase.count)
             }
