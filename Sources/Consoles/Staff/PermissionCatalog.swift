@@ -100,7 +100,7 @@ public enum PermissionCatalog {
                 ("flag.make_permanent", "Keep a flag override for good", .high),
                 ("worker.restart", "Restart a worker", .medium),
                 ("delivery.view", "View deliveries", .low),
-                ("delivery.replay", "Replay a delivery", .medium),
+                ("delivery.replay", "Replay or dismiss a delivery, send tests", .medium),
                 ("webhook.manage", "Create, rotate and disable webhooks", .high),
             ]
         ),
