@@ -27,7 +27,7 @@ import merkle
 TABLES = {
     "staff": "staff", "role": "roles", "role_permission": "role_permissions", "grant": "grants",
     "approval_rule": "approval_rules", "approval": "approvals", "factor": "factors", "tenant": "tenants",
-    "user": "users", "membership": "memberships",
+    "user": "users", "membership": "memberships", "segment": "segments",
 }
 
 
