@@ -182,7 +182,7 @@ def test_views_are_saved_shared_and_found_again(chromium, demo, api):
         window.go("/tenants?status=expired&sort=name")
         expect(page.locator(".facets")).to_contain_text("as of")
         window.audit("the list with facets")
-        window.shot("tenants")
+        window.shot("tenants-view")
         page.get_by_role("link", name="Save view").click()
         window.heading("Save view")
         expect(page.get_by_label("Filter")).to_have_value("status=expired&sort=name")

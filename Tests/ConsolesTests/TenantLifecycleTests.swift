@@ -32,6 +32,9 @@ private let reports: [String: (from: Set<TenantStatus>, to: TenantStatus)] = [
             let plan = try report(operation, target)
             #expect(plan.after?.status == row.to && plan.after?.statusSince == noon)
             #expect(plan.after?.resumesTo == nil && plan.alsoWrite.count == 1)
+            // Whoever hears of tenants hears of each change of state once, by a name that can be asked for.
+            let names = plan.effects.map(\.name)
+            #expect(names.count == 1 && names.allSatisfy { name in WebhookEvent.all.contains { $0.name == name } })
         } else {
             let refusal = #expect(throws: Refusal.self) { try report(operation, target) }
             guard case .conflict(let sentence, _) = refusal else {

@@ -16,6 +16,7 @@ public struct WebhookEvent: Sendable {
     public static let all: [WebhookEvent] = [
         .init(name: "tenant.created", summary: "A tenant was registered.", isState: false),
         .init(name: "tenant.updated", summary: "Name, slug or metadata changed.", isState: true),
+        .init(name: "tenant.ready", summary: "The tenant is set up and waits for its first sign-in.", isState: false),
         .init(name: "tenant.onboarding_failed", summary: "A tenant could not be set up.", isState: false),
         .init(name: "tenant.onboarding_requested", summary: "A failed tenant is to be set up again.", isState: false),
         .init(name: "tenant.activated", summary: "The tenant is in use, or has subscribed.", isState: false),

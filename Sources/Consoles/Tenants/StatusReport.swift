@@ -31,7 +31,7 @@ public enum MarkReady: Operation {
         "tenant.mark_ready", "Report set up", "Your product has set the tenant up; it waits for its first sign-in.")
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
-        try StatusReport.plan(call) { "\($0.name) is set up and waits for its first sign-in." }
+        try StatusReport.plan(call, effects: ["ready"]) { "\($0.name) is set up and waits for its first sign-in." }
     }
     public static func undo(_ done: Done<Self>) -> Undo { StatusReport.undo("Your product reported this.") }
 }

@@ -165,7 +165,9 @@ struct TenantNotices {
                 }
             }
             el("p") {
-                "It is \(tenant.actual(field)) until that is confirmed."
+                isFailed
+                    ? "It is \(tenant.actual(field)) as before."
+                    : "It is \(tenant.actual(field)) until that is confirmed."
                 if let author = asked[field] {
                     " Asked for by \(author.name) "
                     UI.time(author.at, now: now)
