@@ -113,7 +113,7 @@ def write_section(title, text):
     assert title in SECTIONS
     old = REPORT.read_text() if REPORT.exists() else ""
     found = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", old, re.M | re.S))
-    found[title] = "\n" + text.strip() + "\n\n"
+    found[title] = "\n" + text.strip("\n") + "\n\n"
     order = [s for s in SECTIONS if s in found] + [s for s in found if s not in SECTIONS]
     REPORT.write_text(INTRODUCTION + "\n" + "".join(f"## {s}\n{found[s]}" for s in order).rstrip() + "\n")
     say(f"wrote \"{title}\" in {REPORT}")

@@ -120,7 +120,8 @@ def test_a_stopped_making_goes_on_where_it_was(own_server, tmp_path, how):
 
     done = own_server.run(*bigger, seconds=300)
     assert done.returncode == 0, done.stderr
-    assert "are in already" in done.stderr
+    # All tenants may have been in hand.
+    assert "Making tenants" not in done.stderr or "are in already" in done.stderr
     verified(own_server)
     whole = postern.Server(tmp_path / "whole")
     assert whole.run(*bigger, seconds=300).returncode == 0

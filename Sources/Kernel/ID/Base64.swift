@@ -60,23 +60,23 @@ public enum Base64 {
 
     /// Writes what `encode` answers to the end of `out`.
     static func append(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
-        standard.withUnsafeBufferPointer { alphabet in
-            var index = 0
-            while index + 3 <= bytes.count {
-                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
-                out.append(alphabet[Int(group >> 18)])
-                out.append(alphabet[Int(group >> 12 & 63)])
-                out.append(alphabet[Int(group >> 6 & 63)])
-                out.append(alphabet[Int(group & 63)])
-                index += 3
+        guard !bytes.isEmpty else { return }
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: (bytes.count + 2) / 3 * 4) { text in
+            standard.withUnsafeBufferPointer { alphabet in
+                var end = 0
+                for index in stride(from: 0, to: bytes.count, by: 3) {
+                    let count = min(3, bytes.count - index)
+                    var group = UInt32(bytes[index]) << 16
+                    if count > 1 { group |= UInt32(bytes[index + 1]) << 8 }
+                    if count > 2 { group |= UInt32(bytes[index + 2]) }
+                    text[end] = alphabet[Int(group >> 18)]
+                    text[end + 1] = alphabet[Int(group >> 12 & 63)]
+                    text[end + 2] = count > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "=")
+                    text[end + 3] = count > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "=")
+                    end += 4
+                }
             }
-            guard index < bytes.count else { return }
-            let second = index + 1 < bytes.count ? UInt32(bytes[index + 1]) << 8 : 0
-            let group = UInt32(bytes[index]) << 16 | second
-            out.append(alphabet[Int(group >> 18)])
-            out.append(alphabet[Int(group >> 12 & 63)])
-            out.append(index + 1 < bytes.count ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
-            out.append(UInt8(ascii: "="))
+            out.append(contentsOf: text)
         }
     }
 
