@@ -240,3 +240,41 @@ def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):
         window.heading("nightly sync")
         window.audit("one token")
     product.http.close()
+
+
+def test_a_product_reports_onboarding_a_first_sign_in_and_changes_it_was_asked_for(product, people):
+    name, staff = word(), people("super_admin")
+
+    def report(field, body):
+        return product.http.post(f"tenants/{name}/changes/{field}", json=body)
+
+    def tenant():
+        return product.http.get(f"tenants/{name}").json()
+
+    body = {"name": f"Fjord {name}", "slug": f"fjord-{name}", "plan": "team", "region": "eu-west", "status": "pending",
+            "owner_email": f"eli@{name}.example"}
+    made = product.put(f"tenants/{name}", body)
+    assert made.status_code == 201, made.text
+    id = made.json()["tenant"]["id"]
+    assert product.put(f"tenants/{name}", body | {"onboarding": "failed"}).status_code == 200
+    assert tenant()["status"] == "failed"
+    assert staff.operate(f"tenants/{id}/retry-onboarding", "retry", "The quota is raised.").status_code == 200
+    assert product.put(f"tenants/{name}", body | {"onboarding": "ready"}).status_code == 200
+    assert tenant()["status"] == "ready"
+    seen = body | {"last_activity_at": "2026-11-26T09:00:00.000000Z"}
+    assert product.put(f"tenants/{name}", seen).status_code == 200
+    assert tenant()["status"] == "active"
+
+    assert report("plan", {"outcome": "confirmed"}).status_code == 409, "nobody asked for it"
+    asked = staff.operate(f"tenants/{id}/change-plan", "customer_request", "They asked for it on the phone.",
+                          {"plan": "business"})
+    assert asked.status_code == 200, asked.text
+    assert tenant()["plan"] == "team"
+    failed = report("plan", {"outcome": "failed", "reason": "The card was refused."})
+    assert failed.status_code == 200, failed.text
+    assert report("plan", {"outcome": "confirmed", "value": "enterprise"}).status_code == 409
+    confirmed = report("plan", {"outcome": "confirmed", "value": "business"})
+    assert confirmed.status_code == 200 and confirmed.json()["plan"] == "business", confirmed.text
+    for field, wrong, status in (("colour", {"outcome": "confirmed"}, 404), ("plan", {"outcome": "perhaps"}, 422),
+                                 ("plan", {"outcome": "failed", "value": "x"}, 422), ("plan", {"x": 1}, 422)):
+        assert report(field, wrong).status_code == status, (field, wrong)

@@ -37,5 +37,5 @@ public enum TenantsConsole {
                 pointer: "/input/external_id", detail: "External id belongs to another user already."),
             "memberships_pair": FieldError(
                 pointer: "/input/user_id", detail: "User is a member of this tenant already."),
-        ])
+        ], runtime: TenantRuntime.endpoints)
 }
