@@ -702,6 +702,219 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('de
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON deliveries
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
 
+-- 3 registry
+
+CREATE TABLE import_runs (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    
+    digest TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    bytes_total BIGINT NOT NULL,
+    
+    bytes_done BIGINT NOT NULL,
+    line BIGINT NOT NULL,
+    staged BIGINT NOT NULL,
+    rejected BIGINT NOT NULL,
+    problems BIGINT NOT NULL,
+    
+    applied BIGINT NOT NULL,
+    created BIGINT NOT NULL,
+    updated BIGINT NOT NULL,
+    unchanged BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX import_runs_digest ON import_runs (digest);
+
+CREATE INDEX import_runs_updated ON import_runs (updated_at, id);
+
+CREATE TABLE import_rows (
+    run_id TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL,
+    line BIGINT NOT NULL,
+    external_id TEXT COLLATE "C" NOT NULL,
+    slug TEXT COLLATE "C" NOT NULL,
+    content TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (run_id, seq)
+);
+
+CREATE UNIQUE INDEX import_rows_external_id ON import_rows (run_id, external_id);
+
+CREATE UNIQUE INDEX import_rows_slug ON import_rows (run_id, slug);
+
+CREATE TABLE import_problems (
+    run_id TEXT COLLATE "C" NOT NULL,
+    line BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    field TEXT COLLATE "C",
+    reason TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (run_id, line, number)
+);
+
+CREATE TABLE drifts (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    field TEXT COLLATE "C" NOT NULL,
+    ours TEXT COLLATE "C" NOT NULL,
+    theirs TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    opened_at BIGINT NOT NULL,
+    settled_at BIGINT,
+    settled_by TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX drifts_pair ON drifts (tenant_id, field);
+
+CREATE INDEX drifts_opened ON drifts (opened_at, id);
+
+CREATE INDEX drifts_state ON drifts (state, opened_at, id);
+
+CREATE INDEX drifts_field ON drifts (field, opened_at, id);
+
+CREATE INDEX drifts_state_field ON drifts (state, field, opened_at, id);
+
+CREATE INDEX drifts_tenant ON drifts (tenant_id, opened_at, id);
+
+CREATE TABLE runtime_tokens (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    prefix TEXT COLLATE "C" NOT NULL,
+    token_sha256 TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    revoked_for TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX runtime_tokens_token ON runtime_tokens (token_sha256);
+
+CREATE TABLE runtime_token_use (
+    token_id TEXT COLLATE "C" PRIMARY KEY,
+    used_at BIGINT NOT NULL
+);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON drifts
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('drift');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON drifts
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON runtime_tokens
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('runtime_token');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON runtime_tokens
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 4 tenants
+
+ALTER TABLE tenants ADD COLUMN desired TEXT COLLATE "C";
+
+ALTER TABLE tenants ADD COLUMN note TEXT COLLATE "C";
+
+ALTER TABLE tenants ADD COLUMN note_event_id TEXT COLLATE "C";
+
+CREATE INDEX tenants_status_since ON tenants (status, status_since, id);
+
+CREATE INDEX tenants_deletable ON tenants (deletion_eligible_at, id) WHERE deletion_eligible_at IS NOT NULL;
+
+CREATE INDEX users_status ON users (status, id);
+
+CREATE TABLE segments (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    owner_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    filter TEXT COLLATE "C" NOT NULL,
+    is_shared BIGINT NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE INDEX segments_owner ON segments (owner_id, status, name, id);
+
+CREATE INDEX segments_shared ON segments (is_shared, status, name, id);
+
+CREATE UNIQUE INDEX segments_name ON segments (owner_id, name) WHERE status = 'kept';
+
+CREATE TABLE tenant_facets (
+    kind TEXT COLLATE "C" NOT NULL,
+    value TEXT COLLATE "C" NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (kind, value)
+);
+
+CREATE TABLE tenant_facets_state (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    counted_at BIGINT NOT NULL,
+    
+    newest_event TEXT COLLATE "C",
+    scanned_at BIGINT NOT NULL
+);
+
+CREATE TABLE tenant_words (
+    word TEXT COLLATE "C" NOT NULL,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (word, tenant_id)
+);
+
+CREATE INDEX tenant_words_tenant ON tenant_words (tenant_id);
+
+CREATE TABLE word_grams (
+    gram TEXT COLLATE "C" NOT NULL,
+    length BIGINT NOT NULL,
+    word TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (gram, length, word)
+);
+
+CREATE TABLE tenant_reindex (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id TEXT COLLATE "C" NOT NULL
+);
+
+INSERT INTO tenant_reindex (tenant_id) SELECT id FROM tenants ORDER BY id;
+
+CREATE FUNCTION postern_reindex_tenant() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    INSERT INTO public.tenant_reindex (tenant_id) VALUES (NEW.id);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER reindex_insert AFTER INSERT ON tenants
+FOR EACH ROW EXECUTE FUNCTION postern_reindex_tenant();
+
+CREATE TRIGGER reindex_update AFTER UPDATE OF name_key, slug ON tenants
+FOR EACH ROW WHEN (OLD.name_key <> NEW.name_key OR OLD.slug <> NEW.slug)
+EXECUTE FUNCTION postern_reindex_tenant();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON segments
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('segment');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON segments
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 6 channels
+
+CREATE TABLE delivery_channels (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    is_on BIGINT NOT NULL,
+    
+    next_idx BIGINT NOT NULL,
+    
+    root_day BIGINT NOT NULL,
+    sent_at BIGINT,
+    failed_at BIGINT,
+    error TEXT COLLATE "C"
+);
+
 -- 7 discrepancies
 
 CREATE TABLE discrepancies (

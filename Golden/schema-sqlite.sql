@@ -658,6 +658,221 @@ BEGIN SELECT postern_governed('delivery', OLD.id), postern_governed('delivery', 
 CREATE TRIGGER governed_deliveries_delete AFTER DELETE ON deliveries
 BEGIN SELECT postern_governed('delivery', OLD.id); END;
 
+-- 3 registry
+
+CREATE TABLE import_runs (
+    id TEXT PRIMARY KEY,
+    
+    digest TEXT NOT NULL,
+    state TEXT NOT NULL,
+    bytes_total INTEGER NOT NULL,
+    
+    bytes_done INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    staged INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    problems INTEGER NOT NULL,
+    
+    applied INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    unchanged INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX import_runs_digest ON import_runs (digest);
+
+CREATE INDEX import_runs_updated ON import_runs (updated_at, id);
+
+CREATE TABLE import_rows (
+    run_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    external_id TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (run_id, seq)
+) STRICT;
+
+CREATE UNIQUE INDEX import_rows_external_id ON import_rows (run_id, external_id);
+
+CREATE UNIQUE INDEX import_rows_slug ON import_rows (run_id, slug);
+
+CREATE TABLE import_problems (
+    run_id TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    field TEXT,
+    reason TEXT NOT NULL,
+    source TEXT NOT NULL,
+    PRIMARY KEY (run_id, line, number)
+) STRICT;
+
+CREATE TABLE drifts (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    field TEXT NOT NULL,
+    ours TEXT NOT NULL,
+    theirs TEXT NOT NULL,
+    state TEXT NOT NULL,
+    source TEXT NOT NULL,
+    opened_at INTEGER NOT NULL,
+    settled_at INTEGER,
+    settled_by TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX drifts_pair ON drifts (tenant_id, field);
+
+CREATE INDEX drifts_opened ON drifts (opened_at, id);
+
+CREATE INDEX drifts_state ON drifts (state, opened_at, id);
+
+CREATE INDEX drifts_field ON drifts (field, opened_at, id);
+
+CREATE INDEX drifts_state_field ON drifts (state, field, opened_at, id);
+
+CREATE INDEX drifts_tenant ON drifts (tenant_id, opened_at, id);
+
+CREATE TABLE runtime_tokens (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    revoked_for TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX runtime_tokens_token ON runtime_tokens (token_sha256);
+
+CREATE TABLE runtime_token_use (
+    token_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER governed_drifts_insert AFTER INSERT ON drifts
+BEGIN SELECT postern_governed('drift', NEW.id); END;
+
+CREATE TRIGGER governed_drifts_update AFTER UPDATE ON drifts
+BEGIN SELECT postern_governed('drift', OLD.id), postern_governed('drift', NEW.id); END;
+
+CREATE TRIGGER governed_drifts_delete AFTER DELETE ON drifts
+BEGIN SELECT postern_governed('drift', OLD.id); END;
+
+CREATE TRIGGER governed_runtime_tokens_insert AFTER INSERT ON runtime_tokens
+BEGIN SELECT postern_governed('runtime_token', NEW.id); END;
+
+CREATE TRIGGER governed_runtime_tokens_update AFTER UPDATE ON runtime_tokens
+BEGIN SELECT postern_governed('runtime_token', OLD.id), postern_governed('runtime_token', NEW.id); END;
+
+CREATE TRIGGER governed_runtime_tokens_delete AFTER DELETE ON runtime_tokens
+BEGIN SELECT postern_governed('runtime_token', OLD.id); END;
+
+-- 4 tenants
+
+ALTER TABLE tenants ADD COLUMN desired TEXT;
+
+ALTER TABLE tenants ADD COLUMN note TEXT;
+
+ALTER TABLE tenants ADD COLUMN note_event_id TEXT;
+
+CREATE INDEX tenants_status_since ON tenants (status, status_since, id);
+
+CREATE INDEX tenants_deletable ON tenants (deletion_eligible_at, id) WHERE deletion_eligible_at IS NOT NULL;
+
+CREATE INDEX users_status ON users (status, id);
+
+CREATE TABLE segments (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    owner_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    is_shared INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX segments_owner ON segments (owner_id, status, name, id);
+
+CREATE INDEX segments_shared ON segments (is_shared, status, name, id);
+
+CREATE UNIQUE INDEX segments_name ON segments (owner_id, name) WHERE status = 'kept';
+
+CREATE TABLE tenant_facets (
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (kind, value)
+) STRICT;
+
+CREATE TABLE tenant_facets_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    counted_at INTEGER NOT NULL,
+    
+    newest_event TEXT,
+    scanned_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tenant_words (
+    word TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    PRIMARY KEY (word, tenant_id)
+) STRICT;
+
+CREATE INDEX tenant_words_tenant ON tenant_words (tenant_id);
+
+CREATE TABLE word_grams (
+    gram TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    word TEXT NOT NULL,
+    PRIMARY KEY (gram, length, word)
+) STRICT;
+
+CREATE TABLE tenant_reindex (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL
+) STRICT;
+
+INSERT INTO tenant_reindex (tenant_id) SELECT id FROM tenants ORDER BY id;
+
+CREATE TRIGGER tenants_reindex_insert AFTER INSERT ON tenants
+BEGIN INSERT INTO tenant_reindex (tenant_id) VALUES (NEW.id); END;
+
+CREATE TRIGGER tenants_reindex_update AFTER UPDATE OF name_key, slug ON tenants
+WHEN OLD.name_key <> NEW.name_key OR OLD.slug <> NEW.slug
+BEGIN INSERT INTO tenant_reindex (tenant_id) VALUES (NEW.id); END;
+
+CREATE TRIGGER governed_segments_insert AFTER INSERT ON segments
+BEGIN SELECT postern_governed('segment', NEW.id); END;
+
+CREATE TRIGGER governed_segments_update AFTER UPDATE ON segments
+BEGIN SELECT postern_governed('segment', OLD.id), postern_governed('segment', NEW.id); END;
+
+CREATE TRIGGER governed_segments_delete AFTER DELETE ON segments
+BEGIN SELECT postern_governed('segment', OLD.id); END;
+
+-- 6 channels
+
+CREATE TABLE delivery_channels (
+    id TEXT PRIMARY KEY,
+    is_on INTEGER NOT NULL,
+    
+    next_idx INTEGER NOT NULL,
+    
+    root_day INTEGER NOT NULL,
+    sent_at INTEGER,
+    failed_at INTEGER,
+    error TEXT
+) STRICT;
+
 -- 7 discrepancies
 
 CREATE TABLE discrepancies (
