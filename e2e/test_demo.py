@@ -83,8 +83,7 @@ def test_every_listener_says_it_is_alive_and_ready(server):
 
 def test_the_demo_tells_a_story(server, people):
     security = people("security")
-    names = {tenant["status"] for tenant in security.tenants(limit=200)}
-    assert {"active", "suspended"} <= names
+    assert security.tenants(status="active") and security.tenants(status="suspended")
     actions = set()
     for filters in ({"action": "tenant.suspend"}, {"action": "tenant.archive"}, {"action": "tenant.hard_delete"},
                     {"outcome": "denied"}, {"action": "authz.denial_burst"}):

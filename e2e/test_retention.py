@@ -1,0 +1,86 @@
+"""Two years of events: what has outlived its class moves to an archive, and everything still verifies."""
+import contextlib
+import json
+import pathlib
+import shutil
+import stat
+import subprocess
+import sys
+
+import postern
+import pytest
+from conftest import new_database
+
+SCRIPT = pathlib.Path(__file__).parent / "verify_export.py"
+
+
+@pytest.fixture
+def aged(kind, home, request):
+    database = new_database(kind, request)
+    server = postern.Server(home / f"retention-{kind}", database)
+    try:
+        made = server.run("demo", "--tenants", "50", "--events", "2000", "--no-serve", seconds=300)
+        assert made.returncode == 0, made.stdout + made.stderr
+        yield server
+    finally:
+        server.kill()
+        database.drop()
+        shutil.rmtree(server.home, ignore_errors=True)
+
+
+def test_what_has_ended_moves_to_an_archive(aged):
+    server = aged
+    archive = server.home / "archive"
+    missing = server.run("audit", "prune", "--archive", archive)
+    assert missing.returncode == 2 and "no folder" in missing.stderr, missing.stderr
+    assert server.run("audit", "prune").returncode == 2
+    archive.mkdir()
+    wrong = server.run("audit", "prune", "--dry-run", POSTERN_RETENTION="operational_1y=30d")
+    assert wrong.returncode == 2 and "POSTERN_RETENTION" in wrong.stderr, wrong.stderr
+
+    dry = server.run("audit", "prune", "--dry-run", "--json")
+    assert dry.returncode == 0, dry.stderr
+    due = json.loads(dry.stdout)
+    assert set(due["moved"]) == {"operational_1y"} and due["total"] > 10 and due["files"] == []
+    longer = json.loads(server.run("audit", "prune", "--dry-run", "--json", POSTERN_RETENTION="operational_1y=3y").stdout)
+    assert longer["total"] == 0
+
+    export = server.home / "before.jsonl"
+    server.start()
+    with contextlib.closing(server.sign_in(server.person("super_admin"))) as admin:
+        export.write_bytes(admin.get("audit-events/export").content)
+        # While the server runs.
+        done = server.run("audit", "prune", "--archive", archive, "--json")
+        assert done.returncode == 0, done.stderr
+        moved = json.loads(done.stdout)
+        assert moved["moved"] == due["moved"] and len(moved["files"]) == len(list(archive.iterdir())) > 0
+
+        key = admin.get("/log/key").text.strip()
+        gone = []
+        for file in map(pathlib.Path, moved["files"]):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+            lines = [json.loads(line) for line in file.read_text().splitlines()]
+            gone += [line["id"] for line in lines[1:-1]]
+            assert all("sealed" not in line for line in lines), "no sealed value is archived"
+            own = server.run("verify", "--export", file, "--key", key)
+            assert own.returncode == 0, own.stdout
+            other = subprocess.run([sys.executable, SCRIPT, file, key], capture_output=True, text=True)
+            assert other.returncode == 0, other.stdout + other.stderr
+        assert len(gone) == due["total"]
+        for path in (f"audit-events/{gone[0]}", f"audit-events/{gone[0]}/receipt"):
+            answer = admin.get(path)
+            assert answer.status_code == 404 and "archive" in answer.json()["detail"], answer.text
+        event = admin.get("audit-events", params={"action": "retention.pruned"}).json()["items"]
+        assert sum(admin.get(f"audit-events/{e['id']}").json()["leaf"]["facts"]["pruned"] for e in event) == len(gone)
+
+        after = server.home / "after.jsonl"
+        postern.wait_until(lambda: after.write_bytes(admin.get("audit-events/export").content) > 0
+                           and server.run("verify", "--export", after, "--key", key).returncode == 0, 20, "a full export")
+        other = subprocess.run([sys.executable, SCRIPT, after, key], capture_output=True, text=True)
+        assert other.returncode == 0, other.stdout + other.stderr
+    server.stop()
+    # The checkpoint that was exported before is still a part of this history.
+    note = server.home / "old.checkpoint"
+    note.write_text(json.loads(export.read_text().splitlines()[0])["checkpoint"])
+    verified = server.run("verify", "--against", note)
+    assert verified.returncode == 0 and f"{due['total']} events left" in verified.stdout, verified.stdout
