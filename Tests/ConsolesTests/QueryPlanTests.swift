@@ -22,7 +22,7 @@ import Testing
     @Test(arguments: TestDatabase.Kind.allCases)
     func `nothing that is sent reads a large table from end to end`(kind: TestDatabase.Kind) async throws {
         let recorder = StatementRecorder()
-        let world = try await World.make(kind, recorder: recorder)
+        let world = try await World.make(kind, drifted: true, recorder: recorder)
         try await Self.doEverything(world)
         try await Self.signIn(kind, recorder)
         let sent = recorder.statements
@@ -33,8 +33,12 @@ import Testing
         try await Self.fill(world.test)
         var looked = 0
         for statement in sent where Self.isPlanned(statement.text) {
-            let plan = try await Self.plan(of: statement, world.test)
+            var plan = try await Self.plan(of: statement, world.test)
             looked += 1
+            if plan.contains(where: { Self.readsWhole($0, statement) }) {
+                // A range that is a good part of a table of this size may be cheaper to read whole; at full size it is not.
+                plan = try await Self.plan(of: statement, world.test, withoutScans: true)
+            }
             let whole = plan.filter { Self.readsWhole($0, statement) }
             #expect(whole.isEmpty, "\(statement.text)\n\(plan.joined(separator: "\n"))")
         }
@@ -52,7 +56,7 @@ import Testing
                 "UPDATE users SET name = $1 WHERE name = $1",
             ] {
                 let statement = Statement(text.replacing("policy", with: "approval_id"), [.text("x")])
-                let plan = try await Self.plan(of: statement, test)
+                let plan = try await Self.plan(of: statement, test, withoutScans: true)
                 #expect(plan.contains { Self.readsWhole($0, statement) }, "\(text) \(plan)")
             }
         }
@@ -67,11 +71,14 @@ import Testing
             || (word == "INSERT" && text.contains("SELECT"))
     }
 
-    private static func plan(of statement: Statement, _ test: TestDatabase) async throws -> [String] {
+    private static func plan(
+        of statement: Statement, _ test: TestDatabase, withoutScans: Bool = false
+    ) async throws -> [String] {
         let (prefix, column) =
             test.kind == .postgres ? ("EXPLAIN (COSTS OFF) ", "QUERY PLAN") : ("EXPLAIN QUERY PLAN ", "detail")
         return try await test.asOwner { writer in
-            try writer.query(Statement(prefix + statement.text, statement.values)).map { try $0.string(column) }
+            if withoutScans, test.kind == .postgres { try writer.execute(Statement("SET LOCAL enable_seqscan = off")) }
+            return try writer.query(Statement(prefix + statement.text, statement.values)).map { try $0.string(column) }
         }
     }
 
@@ -219,8 +226,8 @@ import Testing
 
     private static func path(_ template: String, _ world: World) async throws -> [String: String] {
         guard template.contains("{id}") else { return [:] }
-        let segment = template.split(separator: "/").first.map(String.init) ?? ""
-        let table = ["audit-events": "events", "audit": "events"][segment] ?? segment
+        let segment = template.split(separator: "/").first.map { $0.replacing("-", with: "_") } ?? ""
+        let table = ["audit_events": "events", "audit": "events"][segment] ?? segment
         let filter = ["tenants": "WHERE slug = 'planned-1'"][table] ?? ""
         let id = try await world.test.asOwner { writer in
             try writer.query(Statement("SELECT id FROM \(table) \(filter) ORDER BY id LIMIT 1")).first?.string("id")

@@ -30,19 +30,22 @@ extension StaffAPI {
             },
             signed(.get, "/audit-events/{id}/receipt", cookieDownload: true) { exchange, signed in
                 let id = exchange.parameters["id"] ?? ""
-                try await context.pipeline.read("audit.view", by: signed.caller) { reader in
+                let isThere = try await context.pipeline.read("audit.view", by: signed.caller) { reader in
                     guard Identifier.isValid(id, prefix: "evt") else {
                         throw OperationError.notFound("There is no event \(id.prefix(60)).")
                     }
                     // What was typed into the address never reaches the log: only an event that exists is named there.
                     let isThere = try reader.first(context.pipeline.records.event(id)) != nil
                     return (
-                        (),
+                        isThere,
                         isThere
                             ? Disclosure("audit.receipt", target: (type: "event", id: id), count: 1, ids: [id]) : nil
                     )
                 }
-                var response = Response.json(try await context.log.receipt(event: id, wait: .seconds(2)))
+                // Of an event that left for the archive it says so.
+                let receipt = try await context.log.receipt(event: id, wait: .seconds(2))
+                guard isThere else { throw OperationError.notFound("There is no event \(id).") }
+                var response = Response.json(receipt)
                 response.headers[.contentDisposition] = "attachment; filename=\"\(Self.fileName(id)).receipt.json\""
                 return response
             },

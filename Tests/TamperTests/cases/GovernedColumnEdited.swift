@@ -22,6 +22,9 @@ import Testing
         let departed = try await world.test.database.read { reader in
             try reader.first(TestQueries.tenant(slug: "departed"))?.string("id") ?? ""
         }
+        try await world.run(
+            "discrepancy.report", ["row_type": "tenant", "row_id": .string(departed), "kind": "edited"],
+            by: world.system)
         _ = try await world.pipeline.run(
             OperationRequest(
                 operation: "tenant.hard_delete", target: departed, reasonCode: "retention_policy",
