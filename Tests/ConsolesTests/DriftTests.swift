@@ -59,6 +59,18 @@ import Testing
         await world.close()
     }
 
+    @Test func `a change that staff asked for is not passed over, and is confirmed by the same value`() async throws {
+        let drift = try await tell(["plan": "business"])
+        try await world.run("tenant.change_plan", on: tenant, ["plan": "enterprise"])
+        await #expect(throws: OperationError.self) { try await world.run("drift.accept", on: drift[0].id) }
+        #expect(try await document().plan == "team")
+        let other = try await tell(["plan": "enterprise"])
+        try await world.run("drift.accept", on: other[0].id)
+        let after = try await document()
+        #expect(after.plan == "enterprise" && after.desired.isEmpty)
+        await world.close()
+    }
+
     @Test func `accepting takes the value over`() async throws {
         let drift = try await tell(["plan": "business", "tier": "gold"])
         try await world.run("drift.accept", on: drift[0].id)

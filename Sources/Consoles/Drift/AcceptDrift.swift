@@ -47,11 +47,20 @@ public enum AcceptDrift: Operation {
         var after = before
         after.updatedAt = call.now
         var members: [Change] = []
+        var effects: [Effect] = []
         switch drift.field {
         case .status: break
-        case .plan: after.plan = drift.theirs
+        case .plan, .region:
+            let field: TenantField = drift.field == .plan ? .plan : .region
+            if let change = before.desired[field], change.state == .pending, change.value != drift.theirs {
+                throw .conflict(
+                    "A change of the \(field.rawValue) to \(change.value) is under way. Confirm it or give it up first.",
+                    legal: [ConfirmChange.spec.name, RevertChange.spec.name])
+            }
+            // What was wanted is so now, or is no longer wanted.
+            after.settle(field, as: drift.theirs)
+            effects = [.change(field.doneName, field, before, to: drift.theirs)]
         case .tier: after.tier = drift.theirs
-        case .region: after.region = drift.theirs
         case .owner:
             guard let membership = call.facts.membership, membership.status == .joined else {
                 throw .conflict(
@@ -72,7 +81,7 @@ public enum AcceptDrift: Operation {
         settled.ours = drift.theirs
         let value = drift.field == .owner ? "the owner the product names" : "“\(drift.theirs)”"
         return Plan(
-            settled, also: [.update(before, to: after)] + members, effects: [.webhook("updated", after)],
+            settled, also: [.update(before, to: after)] + members, effects: effects + [.webhook("updated", after)],
             facts: ["field": .string(drift.field.rawValue)],
             consequence: "The \(drift.field.rawValue) of \(before.name) becomes \(value).")
     }
