@@ -180,8 +180,9 @@ def test_a_mapping_that_cannot_be_used_says_what_is_wrong(server, tmp_path, text
 
 def test_an_import_of_100000_rows_is_killed_twice_and_goes_on(serving, tmp_path):
     path = tmp_path / "customers.csv"
-    postern.write_customers(path, 100_000, members=0)
-    rows = 100_000
+    # Once in full; the other database sees the same steps.
+    rows = 100_000 if serving.database.kind == "sqlite" else 30_000
+    postern.write_customers(path, rows, members=0)
 
     def launch():
         return subprocess.Popen([str(serving.binary), "import", "csv", str(path)], cwd=serving.home,
