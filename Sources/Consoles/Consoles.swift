@@ -5,6 +5,7 @@ import Kernel
 public enum Consoles {
     public static let all: [Console] = [
         HomeConsole.console,
+        ApprovalsConsole.console,
         TenantsConsole.console,
         SegmentsConsole.console,
         RegistryConsole.console,

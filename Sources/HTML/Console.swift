@@ -73,11 +73,11 @@ public struct Console: Sendable {
 }
 
 extension Catalog {
-    /// Everything the consoles declare, and the entities the kernel keeps itself.
-    public init(_ consoles: [Console], kernelEntities: [AnyEntityType]) {
+    /// Everything the consoles declare.
+    public init(_ consoles: [Console]) {
         self.init(
             operations: consoles.flatMap(\.operations), reads: consoles.flatMap(\.reads),
-            entities: kernelEntities + consoles.flatMap(\.entities),
+            entities: consoles.flatMap(\.entities),
             uniqueRules: consoles.reduce(into: [:]) { $0.merge($1.uniqueRules) { first, _ in first } },
             eventFilter: consoles.lazy.compactMap(\.eventFilter).first)
     }

@@ -9,7 +9,7 @@ import Web
 
 /// One deployment by its configuration: which database, which keys.
 struct Deployment: Sendable {
-    static let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+    static let catalog = Catalog(Consoles.all)
     /// The demo's log is named so; nothing else may be.
     static let demoOrigin = "demo.postern.example/log"
     /// A demo's log or a successor of one.

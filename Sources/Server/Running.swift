@@ -99,7 +99,7 @@ struct Running: Sendable {
         rules.masterKey = keys.master
         rules.sendsMail = mail != nil
         pipeline = Pipeline(
-            database: database, records: records, catalog: Deployment.catalog, clock: clock, settings: rules,
+            database: database, records: records, directory: StaffDirectory(), catalog: Deployment.catalog, clock: clock, settings: rules,
             hooks: hooks)
         runtimeDoor = RuntimeTokenDoor(pipeline: pipeline, hooks: hooks)
         let logger = ServerLog.make(configuration)

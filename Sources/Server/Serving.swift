@@ -50,7 +50,8 @@ extension Running {
         await sequencer.start()
         await outbox.start()
         var group = ServiceGroupConfiguration(
-            services: (listeners.services() + [housekeeping, chores] + sweeping(logger)).map { service in
+            services: (listeners.services()
+                + [housekeeping, chores, ApprovalTurns(pipeline: pipeline, logger: logger)] + sweeping(logger)).map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)

@@ -149,20 +149,97 @@ public struct SQLRecords: Records {
             """)
     }
 
-    public func pendingApproval(operation: String, target: String) -> Statement {
-        ApprovalRequest.pending(operation: operation, target: target)
-    }
+    private static let live = "state IN ('pending', 'stale', 'approved', 'scheduled')"
 
-    public func approval(_ row: Row) throws -> ApprovalRequest { try ApprovalRequest(row) }
+    public func liveApproval(operation: String, target: String) -> Statement {
+        Statement(
+            """
+            SELECT \(ApprovalRequest.columns) FROM approvals
+            WHERE operation = $1 AND target_id = $2 AND \(Self.live) LIMIT 1
+            """, [.text(operation), .text(target)])
+    }
 
     public func openApprovals(requester: String, at now: Instant) -> Statement {
         Statement(
             """
-            SELECT count(*) AS count FROM approvals WHERE requester = $1 AND state = 'pending' AND expires_at > $2
+            SELECT count(*) AS count FROM approvals
+            WHERE requester = $1 AND \(Self.live) AND (expires_at > $2 OR execute_at IS NOT NULL)
             """, [.text(requester), Value(now)])
     }
 
-    public func governed(_ request: ApprovalRequest) -> any Entity { request }
+    public func signatures(approval: String) -> Statement {
+        Statement(
+            """
+            SELECT \(ApprovalSignature.columns) FROM approval_signatures WHERE approval_id = $1
+            ORDER BY round, created_at, id
+            """, [.text(approval)])
+    }
+
+    public func dueApprovals(at now: Instant, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT id FROM approvals WHERE state IN ('approved', 'scheduled') AND execute_at <= $1
+            ORDER BY execute_at, id LIMIT \(limit)
+            """, [Value(now)])
+    }
+
+    public func expiredApprovals(at now: Instant, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT id FROM approvals WHERE state IN ('pending', 'stale') AND expires_at <= $1
+            ORDER BY expires_at, id LIMIT \(limit)
+            """, [Value(now)])
+    }
+
+    public func keepReveal(_ sealed: String, approval: String, until: Instant) -> Statement {
+        Statement(
+            "INSERT INTO approval_reveals (approval_id, sealed, expires_at) VALUES ($1, $2, $3)",
+            [.text(approval), .text(sealed), Value(until)])
+    }
+
+    public func takeReveal(approval: String, at now: Instant) -> Statement {
+        Statement(
+            "DELETE FROM approval_reveals WHERE approval_id = $1 AND expires_at > $2 RETURNING sealed",
+            [.text(approval), Value(now)])
+    }
+
+    // MARK: Money
+
+    public func rates() -> Statement { Statement("SELECT id, micros FROM exchange_rates WHERE micros > 0") }
+
+    public func spent(tenant: String, since: Instant, without approval: String?) -> Statement {
+        Statement(
+            """
+            SELECT currency, CAST(SUM(amount) AS BIGINT) AS amount FROM spending WHERE tenant_id = $1 AND at > $2
+                AND (approval_id IS NULL OR approval_id <> $3)
+            GROUP BY currency
+            """, [.text(tenant), Value(since), .text(approval ?? "")])
+    }
+
+    public func spent(person: String, since: Instant) -> Statement {
+        Statement(
+            """
+            SELECT currency, CAST(SUM(amount) AS BIGINT) AS amount FROM spending
+            WHERE person = $1 AND at > $2 AND approval_id IS NULL
+            GROUP BY currency
+            """, [.text(person), Value(since)])
+    }
+
+    public func spend(_ spending: Spending, event: String, approval: String?, at: Instant) -> Statement {
+        Statement(
+            """
+            INSERT INTO spending (event_id, approval_id, tenant_id, person, amount, currency, at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """,
+            [
+                .text(event), Value(approval), .text(spending.tenant), .text(spending.person), .int(spending.amount),
+                .text(spending.currency), Value(at),
+            ])
+    }
+
+    public func unspend(approval: String) -> Statement {
+        Statement("DELETE FROM spending WHERE approval_id = $1", [.text(approval)])
+    }
 
     // MARK: Outbox
 

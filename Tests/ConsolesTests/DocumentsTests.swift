@@ -9,7 +9,7 @@ import Testing
     @Test(arguments: Documents.all.keys.sorted())
     func `the document is fresh`(name: String) throws {
         let make = try #require(Documents.all[name])
-        let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+        let catalog = Catalog(Consoles.all)
         try Golden.expect("\(name).md", make(catalog), in: "docs/saas")
     }
 }

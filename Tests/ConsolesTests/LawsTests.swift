@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test func `every field and reason code says what it is`() {
-        for operation in Catalog(Consoles.all, kernelEntities: []).operations {
+        for operation in Catalog(Consoles.all).operations {
             #expect(!operation.spec.summary.isEmpty && operation.spec.summary.hasSuffix("."), "\(operation.spec.name)")
             for field in operation.fields() {
                 #expect(!field.param.label.isEmpty && !field.param.help.isEmpty, "\(operation.spec.name) \(field.name)")

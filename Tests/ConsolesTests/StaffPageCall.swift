@@ -9,7 +9,7 @@ enum PageCallFixture {
     ) -> PageCall {
         PageCall(
             path: path, query: query, caller: caller, cursors: CursorCodec(key: [UInt8](repeating: 1, count: 32)),
-            catalog: Catalog(Consoles.all, kernelEntities: []), csrf: "csrf-token")
+            catalog: Catalog(Consoles.all), csrf: "csrf-token")
     }
 }
 

@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func `every permission an operation or read asks for is in the catalogue, with the same risk`() {
-        let catalog = Catalog(Consoles.all, kernelEntities: [])
+        let catalog = Catalog(Consoles.all)
         for code in catalog.permissions {
             #expect(PermissionCatalog[code] != nil, "\(code) is asked for and not in PermissionCatalog")
         }

@@ -166,7 +166,7 @@ import Testing
     }
 
     @Test func `the search box is for who may search and says what they may do`() async throws {
-        let catalog = Catalog(Consoles.all, kernelEntities: [])
+        let catalog = Catalog(Consoles.all)
         func box(_ permissions: [String]) -> SearchBox? {
             SearchPage.box(
                 Permissions(Dictionary(uniqueKeysWithValues: permissions.map { ($0, [Limit]?.none) })), catalog)

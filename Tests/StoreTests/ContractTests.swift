@@ -59,7 +59,7 @@ private typealias Kind = TestDatabase.Kind
             let again = Fixture.event(naming: [("approval", "4")])
             #expect(
                 await store.failure(Fixture.records.insert(again) + [insert("4", "ten_1")])
-                    == .unique(constraint: "approvals_pending"))
+                    == .unique(constraint: "approvals_live"))
         }
     }
 

@@ -35,9 +35,9 @@ public struct StaffFixture: Sendable {
         _ test: TestDatabase, settings: StaffSignIn.Settings = StaffSignIn.Settings(), seeded: Bool = true,
         hasher: (any PasswordHasher)? = nil
     ) async throws -> StaffFixture {
-        let catalog = Catalog(Consoles.all, kernelEntities: [])
+        let catalog = Catalog(Consoles.all)
         let pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock)
+            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog, clock: test.clock.clock)
         let masterKey = try MasterKey(parsing: MasterKey.generate())
         let signIn = StaffSignIn(
             database: test.database, records: SQLRecords(), hasher: hasher ?? cheapHasher(), masterKey: masterKey,

@@ -1,4 +1,5 @@
 import Consoles
+import HTML
 import Kernel
 import Store
 import Synchronization
@@ -37,15 +38,15 @@ public final class World: Sendable {
         public let leaf: JSON
     }
 
-    private init(_ test: TestDatabase, sendsMail: Bool) throws {
+    private init(_ test: TestDatabase, sendsMail: Bool, consoles: [Console]) throws {
         self.test = test
         masterKey = try MasterKey(parsing: MasterKey.generate())
-        catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+        catalog = Catalog(Consoles.all + consoles)
         var settings = Pipeline.Settings()
         settings.masterKey = masterKey
         settings.sendsMail = sendsMail
         pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock,
+            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog, clock: test.clock.clock,
             settings: settings)
     }
 
@@ -53,11 +54,13 @@ public final class World: Sendable {
     ///   - populated: false for the schema and the policy alone, without people or customers.
     ///   - drifted: with rows that somebody changed beside the log, and a case open about each.
     ///   - recorder: hears of every statement.
+    ///   - consoles: a test's own operations.
     public static func make(
         _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false, sendsMail: Bool = false,
-        recorder: StatementRecorder? = nil
+        recorder: StatementRecorder? = nil, consoles: [Console] = []
     ) async throws -> World {
-        let world = try World(try await TestDatabase.make(kind, recorder: recorder), sendsMail: sendsMail)
+        let world = try World(
+            try await TestDatabase.make(kind, recorder: recorder), sendsMail: sendsMail, consoles: consoles)
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         if drifted { try await world.drift() }
@@ -93,6 +96,75 @@ public final class World: Sendable {
 
     /// Somebody who holds every permission there is.
     public var everybody: Caller { person("everybody", permissions: catalog.permissions) }
+
+    /// Somebody who is in the tables: enrolled, holding these roles since before anybody asked for anything.
+    @discardableResult
+    public func staff(
+        _ name: String, roles: [String], grantedBy: String = "bootstrap", ago: Span = .days(30)
+    ) async throws -> Caller {
+        let id = "stf_\(name)"
+        let now = test.clock.clock.now
+        let person = Staff(
+            id: id, email: "\(name)@staff.test", name: name, status: .active, invitedBy: nil, createdAt: now - ago,
+            updatedAt: now - ago)
+        let grants = roles.map {
+            Grant(id: "grt_\(name)-\($0)", staffID: id, role: $0, grantedBy: grantedBy, grantedAt: now - ago)
+        }
+        try await put([.create(person)] + grants.map { .create($0) })
+        return try await caller(id)
+    }
+
+    /// The person as they stand now, with a fresh factor.
+    public func caller(_ id: String) async throws -> Caller {
+        let directory = StaffDirectory()
+        let standing = try await test.database.read { reader in
+            try directory.standings(reader.query(directory.standings(of: [id])), at: reader.now)[id]
+        }
+        guard let standing else { throw StoreError.other("there is no \(id)") }
+        let now = test.clock.clock.now
+        return Caller(
+            actor: Actor(.staff, id), person: id, displayName: standing.name, roles: standing.roles,
+            permissions: standing.permissions,
+            authentication: Authentication(
+                session: "ses_\(id)", factors: [.password, .totp], mfaAt: now - .seconds(10), readAt: now),
+            client: .api, ip: "127.0.0.1", userAgent: "test", requestID: Identifier.mint("req", at: now))
+    }
+
+    /// Rows as a test wants them, named by an event as the log demands.
+    public func put(_ changes: [Change]) async throws {
+        var draft = EventDraft(at: test.clock.clock.now, .system, "test.put", actor: .system("test"))
+        draft.changes = changes.map(EventDraft.ChangeRecord.init)
+        try await pipeline.record(
+            [draft],
+            also: changes.flatMap { change in
+                change.before.map { change.after.update(expecting: $0.version) } ?? change.after.insert()
+            })
+    }
+
+    /// Asks for something that waits for approval.
+    public func ask(
+        _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), reason: String? = nil,
+        by caller: Caller, notBefore: Instant? = nil
+    ) async throws -> PendingApproval {
+        let outcome = try await pipeline.run(
+            OperationRequest(
+                operation: operation, target: target, input: input, reasonCode: reason,
+                justification: "because the test world needs it", ticket: "TEST-1", idempotencyKey: key(),
+                notBefore: notBefore), by: caller)
+        guard case .pending(let pending) = outcome.result else {
+            throw StoreError.other("\(operation) waits for nobody")
+        }
+        return pending
+    }
+
+    public func approval(_ id: String) async throws -> ApprovalRequest {
+        try await test.database.read { reader in
+            guard let request = try ApprovalRequest.load(id, from: reader) else {
+                throw StoreError.other("there is no request \(id)")
+            }
+            return request
+        }
+    }
 
     // MARK: - Running
 
@@ -226,7 +298,12 @@ public final class World: Sendable {
         try await webhooks()
         // Archived long enough ago to be deleted.
         try await tenant("departed", then: [("tenant.archive", "customer_departed")])
+        let second = try await tenant("departed-2", then: [("tenant.archive", "customer_departed")])
         test.clock.advance(.days(91))
+        // Whom the laws act as may sign; somebody else asked.
+        try await staff("everybody", roles: ["super_admin"])
+        let asker = try await staff("asker", roles: ["super_admin"])
+        _ = try await ask("tenant.hard_delete", on: second, reason: "retention_policy", by: asker)
         try await tenant("active")
         try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
         try await tenant("archived", then: [("tenant.archive", "customer_departed")])

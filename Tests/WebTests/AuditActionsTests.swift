@@ -16,7 +16,7 @@ import Testing
 
     @Test func `the actions are the ones that were reviewed`() throws {
         var lines: Set<String> = []
-        for operation in Catalog(Consoles.all, kernelEntities: []).operations {
+        for operation in Catalog(Consoles.all).operations {
             lines.insert("\(operation.spec.name)\toperation\t\(operation.spec.risk.rawValue)")
         }
         for source in HouseRulesTests.sources {

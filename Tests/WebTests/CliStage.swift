@@ -36,7 +36,7 @@ final class CliStage: Sendable {
     var out: String { state.withLock { $0.out } }
     var error: String { state.withLock { $0.error } }
 
-    static let catalog = Catalog(Consoles.all, kernelEntities: [])
+    static let catalog = Catalog(Consoles.all)
 
     func invocation(token: String? = "pst_test") -> Invocation {
         var environment = ["XDG_CONFIG_HOME": NSTemporaryDirectory() + "postern-cli-none"]

@@ -28,10 +28,9 @@ final class Loopback: Sendable {
 
     private init(_ test: TestDatabase) {
         self.test = test
-        let catalog = Catalog(
-            Consoles.all + [ProbeConsole.console], kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+        let catalog = Catalog(Consoles.all + [ProbeConsole.console])
         pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock)
+            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog, clock: test.clock.clock)
         door = TestDoor(clock: test.clock.clock)
         metrics = Metrics(gauges: [.init("postern_log_size", help: "Leaves.") { 1 }])
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)

@@ -8,7 +8,7 @@ import Testing
 @testable import Web
 
 @Suite struct OpenAPITests {
-    static let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+    static let catalog = Catalog(Consoles.all)
 
     /// With POSTERN_GOLDEN=write the file is written instead.
     @Test func `the document is the committed one`() throws {

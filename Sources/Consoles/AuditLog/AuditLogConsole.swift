@@ -1,22 +1,16 @@
 import HTML
 import Kernel
 
-/// The log as people read it, and the requests that wait for other people.
+/// The log as people read it.
 public enum AuditLogConsole {
     public static let console = Console(
         "Audit log",
         menu: [
-            .init(.work, "Approvals", icon: "approve", path: "/approvals", permission: nil, due: waiting),
             .init(.assurance, "Audit log", icon: "log", path: "/audit", permission: "audit.view"),
         ],
-        reads: [listEvents, viewEvent, listApprovals, viewApproval],
-        pages: [AuditPages.list, AuditPages.detail, ApprovalPages.list, ApprovalPages.detail],
+        reads: [listEvents, viewEvent],
+        pages: [AuditPages.list, AuditPages.detail],
         eventFilter: EventList.filter)
-
-    /// Requests this person could sign.
-    private static let waiting: @Sendable (Caller, any Reader) throws -> Int64 = { caller, reader in
-        Int64(try ApprovalList.pending(limit: 100, from: reader).count { $0.request.canBeFilled(by: caller) })
-    }
 
     private static let listEvents = Read(
         "audit.list", summary: "Events of the audit log, newest first.", path: "/audit-events",
@@ -50,37 +44,6 @@ public enum AuditLogConsole {
         return ReadAnswer(event.json, disclosure: event.disclosure)
     }
 
-    private static let listApprovals = Read(
-        "approval.list", summary: "Requests that wait for approval, the soonest to expire first.", path: "/approvals",
-        permission: "approval.view", parameters: [.limit, .cursor], schema: approvalSchema, isList: true
-    ) { call, reader in
-        let limit = try call.limit()
-        var position: (at: Instant, id: String)?
-        if let cursor = call.first("cursor") {
-            let parts = try call.cursors.decode(cursor, scope: "approval.list")
-            if let at = parts.first?.int, let id = parts.last?.string { position = (Instant(microseconds: at), id) }
-        }
-        let found = try ApprovalList.pending(after: position, limit: limit + 1, from: reader)
-        let page = Array(found.prefix(limit))
-        let next =
-            found.count > limit
-            ? page.last.map {
-                call.cursors.encode(
-                    scope: "approval.list", [.int($0.request.createdAt.microseconds), .string($0.request.id)])
-            } : nil
-        return .list(page.map(\.json), next: next, disclosure: ApprovalList.disclosure(of: page))
-    }
-
-    private static let viewApproval = Read(
-        "approval.view",
-        summary:
-            "One request: the frozen action, what it would do and who must agree. For its requester, those who could sign it, and holders of approval.view.",
-        path: "/approvals/{id}", permission: nil, schema: approvalSchema, hasVersion: true
-    ) { call, reader in
-        let detail = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
-        return ReadAnswer(detail.json, version: detail.entry.request.version, disclosure: detail.disclosure)
-    }
-
     private static let eventSchema: JSON = [
         "type": "object",
         "properties": [
@@ -90,12 +53,4 @@ public enum AuditLogConsole {
         ],
     ]
 
-    private static let approvalSchema: JSON = [
-        "type": "object",
-        "properties": [
-            "id": ["type": "string"], "operation": ["type": "string"], "state": ["type": "string"],
-            "requester": ["type": "string"], "action": ["type": "object"], "demands": ["type": "array"],
-            "expires_at": ["type": "string", "format": "date-time"],
-        ],
-    ]
 }

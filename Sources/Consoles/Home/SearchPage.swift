@@ -92,7 +92,7 @@ enum SearchPage {
         }
         if Identifier.isValid(id, prefix: "apr") {
             guard let row = try reader.first(ApprovalListQueries.one(id)),
-                try ApprovalListQueries.request(row).isOpen(to: call.caller)
+                try ApprovalRequest(row).isOpen(to: call.caller)
             else { return nil }
             return "/approvals/\(id)"
         }

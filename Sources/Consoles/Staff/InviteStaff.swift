@@ -85,7 +85,7 @@ public enum InviteStaff: Operation {
         guard let before = call.facts.holder else {
             let staff = Staff(
                 id: id, email: call.input.email, name: call.input.name, status: .invited, invitedBy: call.person,
-                createdAt: call.now, updatedAt: call.now)
+                createdAt: call.now, updatedAt: call.now, invitedAt: call.now)
             return Plan(
                 staff, also: changes, alsoWrite: link.statements, effects: effects, facts: facts, reveal: link.reveal,
                 consequence: "\(staff.name) can enrol with the link within 24 hours and then holds \(list).")
@@ -94,6 +94,7 @@ public enum InviteStaff: Operation {
         after.name = call.input.name
         // Whoever holds the link counts as the one who made the account.
         after.invitedBy = call.person
+        after.invitedAt = call.now
         after.updatedAt = call.now
         return Plan(
             nil, also: [.update(before, to: after)] + changes, alsoWrite: link.statements, effects: effects,

@@ -191,6 +191,7 @@ public enum PermissionCatalog {
             "Audit, staff and access",
             [
                 ("approval.view", "View everybody's approval requests", .low),
+                ("approval.decide", "Sign, reject and cancel requests, where one's roles are asked for", .medium),
                 ("audit.view", "Read the audit log", .low),
                 ("audit.export", "Export the audit log", .high),
                 ("integrity.view", "View rows that differ from the log", .low),

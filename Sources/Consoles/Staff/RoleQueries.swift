@@ -35,6 +35,17 @@ extension RolePermission {
     }
 }
 
+extension RolePermission {
+    /// What the live roles of some people hold. Through `grants_staff` and `role_permissions_pair`.
+    static func held(by staff: [String]) -> Statement {
+        Statement(
+            """
+            SELECT \(columns) FROM role_permissions WHERE role_id IN (
+                SELECT role_id FROM grants WHERE staff_id IN (\(placeholders(staff.count))) AND revoked_at IS NULL)
+            """, staff.map(Value.text))
+    }
+}
+
 extension Grant {
     public static let columns = "id, version, staff_id, role_id, granted_by, granted_at, expires_at, revoked_at"
 

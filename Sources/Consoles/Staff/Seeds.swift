@@ -4,7 +4,7 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 2
+    public static let version: Int64 = 3
 
     public static let roles: [Role] = [
         Role(
@@ -139,9 +139,12 @@ public enum Seeds {
     /// Views of the list of tenants are everybody's who sees the list.
     private static let views = ["segment.save", "segment.share", "segment.delete"]
 
+    /// Whether somebody signs a request is for its rules to say; whoever asked may always take it back.
+    private static let deciding = ["approval.decide"]
+
     public static let permissions: [RolePermission] = held.flatMap { role, permissions in
-        let views = permissions.contains("tenant.view") ? views.filter { !permissions.contains($0) } : []
-        return (permissions + views).map {
+        let views = permissions.contains("tenant.view") ? views : []
+        return (permissions + (views + deciding).filter { !permissions.contains($0) }).map {
             RolePermission(role: role, permission: $0, limits: limits["\(role):\($0)"])
         }
     }
@@ -183,6 +186,9 @@ public enum Seeds {
             rule(
                 "\(id)_usd_1000", operation, when: ["amount": ["gt": 1000_00], "currency": ["eq": "USD"]],
                 .role(["finance_lead"]), "More than 1,000.00 USD"),
+            rule(
+                "\(id)_actor_daily", operation, when: ["actor_amount": ["gt": 2000_00]],
+                .role(["billing_ops", "finance_lead"]), "More than 2,000.00 USD unsigned within a day"),
             rule(
                 "\(id)_unconverted", operation, when: ["currency": ["eq": "none"]], .role(["finance_lead"]),
                 "A currency without a policy rate"),

@@ -24,11 +24,20 @@ public struct Staff: Entity, Hashable {
     public var invitedBy: String?
     public var createdAt: Instant
     public var updatedAt: Instant
+    /// When the invitation in force was made.
+    public var invitedAt: Instant?
+    /// Who last had this person's factors reset, and when: whoever did could have become them.
+    public var resetBy: String?
+    public var resetAt: Instant?
 
     public init(
         id: String, version: Int64 = 1, email: String, name: String, status: Status, invitedBy: String?,
-        createdAt: Instant, updatedAt: Instant
+        createdAt: Instant, updatedAt: Instant, invitedAt: Instant? = nil, resetBy: String? = nil,
+        resetAt: Instant? = nil
     ) {
+        self.invitedAt = invitedAt
+        self.resetBy = resetBy
+        self.resetAt = resetAt
         self.id = id
         self.version = version
         self.email = email
@@ -47,7 +56,8 @@ public struct Staff: Entity, Hashable {
         [
             "id": .string(id), "version": .int(version), "email": .string(email), "name": .string(name),
             "status": .string(status.rawValue), "invited_by": JSON(invitedBy), "created_at": JSON(createdAt),
-            "updated_at": JSON(updatedAt),
+            "updated_at": JSON(updatedAt), "invited_at": JSON(invitedAt), "reset_by": JSON(resetBy),
+            "reset_at": JSON(resetAt),
         ]
     }
 }

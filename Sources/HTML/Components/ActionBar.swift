@@ -4,12 +4,27 @@ import Kernel
 public struct WaitingRequest: Sendable {
     public let id: String
     public let expiresAt: Instant
+    /// When it is carried out, once everybody agreed.
+    public let executesAt: Instant?
     /// The person who looks may open its page.
     public let isOpen: Bool
-    public init(_ request: ApprovalRequest, for caller: Caller) {
+    /// `nil` when nothing comes of it any more.
+    public init?(_ request: ApprovalRequest, for caller: Caller, at now: Instant) {
+        guard request.state.isDue || request.isOpen(at: now) else { return nil }
         id = request.id
         expiresAt = request.expiresAt
+        executesAt = request.state.isDue ? request.executeAt : nil
         isOpen = request.isOpen(to: caller)
+    }
+
+    /// When what happens to it.
+    public func outlook(_ now: Instant) -> String {
+        if let start = executesAt {
+            return
+                "It was asked for and agreed to, and is carried out \(TimeText.relative(start, now: now)) unless somebody cancels the request."
+        }
+        return
+            "It was asked for already. It runs when the others have agreed, or expires \(TimeText.relative(expiresAt, now: now))."
     }
 }
 
@@ -65,10 +80,8 @@ extension UI {
         let title = title ?? shortTitle(operation.spec)
         if let request = waiting[operation.spec.name] {
             return offButton(
-                title, why: "waits for approval",
-                detail: el("p") {
-                    "This was asked for already. It runs when the others have agreed, or expires \(TimeText.relative(request.expiresAt, now: now))."
-                }
+                title, why: request.executesAt == nil ? "waits for approval" : "is approved and waits for its time",
+                detail: el("p") { request.outlook(now) }
                     + el("p") {
                         request.isOpen
                             ? el("a", .href("/approvals/\(request.id)")) { "See the request" } : id(request.id)

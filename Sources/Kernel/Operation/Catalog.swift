@@ -17,14 +17,19 @@ public struct AnyOperation: Sendable {
     public let unavailable: @Sendable (any Entity, Instant) -> Unavailable?
 
     struct Rehearsal: Sendable {
+        let operation: String
         let input: any OperationInput
         let targetID: String?
         let reasonCode: String?
-        let person: String
+        let caller: Caller
         let eventID: String
         let fresh: Fresh
         let lock: Bool
         let ifMatch: Int64?
+        /// The clock reading to plan with; `nil`: the transaction's.
+        var now: Instant?
+        let records: any Records
+        let directory: any Directory
     }
 
     /// A plan with its types erased.
@@ -45,6 +50,22 @@ public struct AnyOperation: Sendable {
         var reveal: [String: Revealed]
         var consequence: String
         var recordsDigests: Bool
+
+        init<Target: Entity>(_ plan: Plan<Target>, of target: Target?) {
+            // Versions are raised here and nowhere else.
+            changes = plan.also.map(\.versioned)
+            if var after = plan.after {
+                after.version = (target?.version ?? 0) + 1
+                changes.insert(Change(before: target, after: after), at: 0)
+            }
+            alsoWrite = plan.alsoWrite
+            effects = plan.effects
+            facts = plan.facts
+            details = plan.details
+            reveal = plan.reveal
+            consequence = plan.consequence
+            recordsDigests = plan.recordsDigests
+        }
     }
 
     struct UndoQuestion: Sendable {
@@ -75,42 +96,71 @@ public struct AnyOperation: Sendable {
         }
         rehearse = { rehearsal, reader in
             let input = rehearsal.input as! Op.Input
-            var target: Op.Target?
-            if let id = rehearsal.targetID {
-                target = try Op.Target.load(id, lock: rehearsal.lock, from: reader)
-                guard let found = target else {
-                    throw OperationError.notFound("There is no \(Op.Target.type) \(id).")
-                }
-                if let expected = rehearsal.ifMatch, expected != found.version {
-                    throw OperationError.preconditionFailed(current: found.version)
-                }
-            }
+            let target = try Self.target(Op.Target.self, of: rehearsal, from: reader)
             // The noun is the target's; what runs without one is named for something else.
             if target == nil, !Op.creates, Op.spec.noun == Op.Target.type {
                 throw OperationError.notFound("\(Op.spec.name) needs the \(Op.Target.type) it is done to.")
             }
             let facts = try Op.gather(input, target, from: reader)
             let call = Call<Op>(
-                input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode, now: reader.now,
-                fresh: rehearsal.fresh, person: rehearsal.person, eventID: rehearsal.eventID)
+                input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode,
+                now: rehearsal.now ?? reader.now, fresh: rehearsal.fresh, person: rehearsal.caller.person, eventID: rehearsal.eventID)
             var rehearsed = Rehearsed(target: target, plan: nil, refusal: nil, measures: Op.measures(call))
             do throws(Refusal) {
-                let plan = try Op.plan(call)
-                // Versions are raised here and nowhere else.
-                var changes = plan.also.map(\.versioned)
-                if var after = plan.after {
-                    after.version = (target?.version ?? 0) + 1
-                    changes.insert(Change(before: target, after: after), at: 0)
-                }
-                rehearsed.plan = ErasedPlan(
-                    changes: changes, alsoWrite: plan.alsoWrite, effects: plan.effects, facts: plan.facts,
-                    details: plan.details, reveal: plan.reveal, consequence: plan.consequence,
-                    recordsDigests: plan.recordsDigests)
+                rehearsed.plan = ErasedPlan(try Op.plan(call), of: target)
             } catch {
                 rehearsed.refusal = error
             }
             return rehearsed
         }
+    }
+
+    /// An operation of the kernel's own on something that exists, without fields: its plan looks at who asks and at rows
+    /// that only the kernel knows.
+    init<Target: Entity>(
+        spec: OperationSpec, of target: Target.Type,
+        plan: @escaping @Sendable (Rehearsal, Target, any Reader) throws -> Plan<Target>,
+        undo: @escaping @Sendable () -> String,
+        unavailable: @escaping @Sendable (Target, Instant) -> Unavailable?
+    ) {
+        self.spec = spec
+        creates = false
+        targetType = Target.type
+        targetPrefix = Target.idPrefix
+        targetPlural = Target.table
+        fields = { NoInput().fields }
+        parse = { json throws(InvalidFields) in try NoInput.parse(json) }
+        foresees = { _, _ in [] }
+        guards = { _, _ in [] }
+        prefill = { _ in [:] }
+        self.unavailable = { entity, now in (entity as? Target).flatMap { unavailable($0, now) } }
+        self.undo = { _ in .impossible(undo()) }
+        rehearse = { rehearsal, reader in
+            guard let target = try Self.target(Target.self, of: rehearsal, from: reader) else {
+                throw OperationError.notFound("\(spec.name) needs the \(Target.type) it is done to.")
+            }
+            var rehearsed = Rehearsed(target: target, plan: nil, refusal: nil, measures: .none)
+            do {
+                rehearsed.plan = ErasedPlan(try plan(rehearsal, target, reader), of: target)
+            } catch let refusal as Refusal {
+                rehearsed.refusal = refusal
+            }
+            return rehearsed
+        }
+    }
+
+    /// The row the operation is done to, locked if it is to be; `nil` where none is named.
+    private static func target<Target: Entity>(
+        _ type: Target.Type, of rehearsal: Rehearsal, from reader: any Reader
+    ) throws -> Target? {
+        guard let id = rehearsal.targetID else { return nil }
+        guard let target = try Target.load(id, lock: rehearsal.lock, from: reader) else {
+            throw OperationError.notFound("There is no \(Target.type) \(id).")
+        }
+        if let expected = rehearsal.ifMatch, expected != target.version {
+            throw OperationError.preconditionFailed(current: target.version)
+        }
+        return target
     }
 
     /// How what this did to `target` is taken back; `before` and `after` are the target's documents as recorded.

@@ -11,13 +11,16 @@ import Synchronization
 ///     e  either the approval request with its event and the stored 202,
 ///        or changes, event, pending leaf, outbox rows and the stored response
 ///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
+///
+/// What waited for approval is carried out in `Execution.swift`, by d–f once more.
 public struct Pipeline: Sendable {
     public let database: any Database
     public let records: any Records
+    public let directory: any Directory
     public let catalog: Catalog
     public let settings: Settings
-    private let clock: Clock
-    private let hooks: Hooks
+    let clock: Clock
+    let hooks: Hooks
     private let running = RunningKeys()
     private let folding = FoldingTable()
     private let knownRules = KnownRules()
@@ -51,11 +54,12 @@ public struct Pipeline: Sendable {
     }
 
     public init(
-        database: any Database, records: any Records, catalog: Catalog, clock: Clock = .system,
-        settings: Settings = Settings(), hooks: Hooks = Hooks()
+        database: any Database, records: any Records, directory: any Directory, catalog: Catalog,
+        clock: Clock = .system, settings: Settings = Settings(), hooks: Hooks = Hooks()
     ) {
         self.database = database
         self.records = records
+        self.directory = directory
         self.catalog = catalog
         self.clock = clock
         self.settings = settings
@@ -94,17 +98,24 @@ public struct Pipeline: Sendable {
                 let failure = translate(error, admitted.request)
                 if let refusal = Self.refusalToRecord(failure, isClash: error is StoreError) {
                     try await recordRefusal(refusal, failure, admitted)
+                } else if case .forbidden(let permission, _) = failure {
+                    // Found out only with the target at hand: a denial like any other.
+                    try await recordDenial(permission, operation: admitted.operation.spec.name, by: admitted.caller)
                 }
                 throw failure
             }
             switch step {
-            case .done(let outcome):
+            case .done(var outcome):
                 if !outcome.replayed {
                     hooks.committed()
                     // The event itself tells that this session has seen the result.
                     if case .applied(let applied) = outcome.result {
                         folding.remember(
                             Self.foldingKey(Self.resultShown(applied.eventID), admitted.caller), at: clock.now)
+                    }
+                    if let approval = outcome.isReady {
+                        // Should this fail, the worker finds it.
+                        outcome.execution = try? await execute(approval)
                     }
                 }
                 return outcome
@@ -120,7 +131,7 @@ public struct Pipeline: Sendable {
     private static let retries = 3
 
     /// A request that passed step a.
-    private struct Admitted: Sendable {
+    struct Admitted: Sendable {
         let request: OperationRequest
         let operation: AnyOperation
         let input: any OperationInput
@@ -269,11 +280,10 @@ public struct Pipeline: Sendable {
         if let undone = request.undoes {
             try checkStillUndoable(undone, request, tx)
         }
+        // Should it wait for approval, the plan is made once more from the same values to see whether it is still the same.
+        let salt = SecureRandom.bytes(32)
         let rehearsed = try operation.rehearse(
-            AnyOperation.Rehearsal(
-                input: admitted.input, targetID: operation.creates ? nil : request.target,
-                reasonCode: request.reasonCode, person: caller.person, eventID: eventID, fresh: fresh(at: now),
-                lock: true, ifMatch: request.ifMatch), tx)
+            rehearsal(admitted, eventID: eventID, fresh: fresh(at: now, salt: salt), lock: true), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
         // Once more now that the target is locked: somebody may have changed it while this waited for the lock.
         if let undone = request.undoes { try checkStillUndoable(undone, request, tx) }
@@ -281,11 +291,44 @@ public struct Pipeline: Sendable {
 
         let policy = try tx.query(deciding)
         let policyVersion = try policy[1].first?.int("version") ?? 0
-        let needs = try self.needs(operation, rehearsed.measures, rules: policy[0])
-        if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, caller) {
-            return .refused(.overLimit(sentence))
-        }
+        let spending = Spending(rehearsed.measures, tenant: Self.tenant(rehearsed), person: caller.person)
+        if let spending { try tx.lock(spending.guards.map(\.name)) }
+        let verdict = try judge(operation, rehearsed.measures, spending, of: caller, rules: policy[0], from: tx)
+        if let sentence = verdict.overLimit { return .refused(.overLimit(sentence)) }
 
+        let (draft, subjects) = draft(
+            admitted, rehearsed, plan, eventID: eventID, operationID: operationID, policyVersion: policyVersion)
+        if !verdict.needs.isEmpty {
+            return .done(
+                try storeRequest(
+                    admitted, rehearsed, plan, verdict.needs, salt: salt, draft: draft, subjects: subjects,
+                    fingerprint: fingerprint, key: key, spending: spending, tx))
+        }
+        if let spending { tx.enqueue(records.spend(spending, event: eventID, approval: nil, at: now)) }
+        return .done(
+            try carryOut(
+                admitted, rehearsed, plan, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key, tx))
+    }
+
+    func rehearsal(
+        _ admitted: Admitted, eventID: String, fresh: Fresh, lock: Bool, at now: Instant? = nil
+    ) -> AnyOperation.Rehearsal {
+        let request = admitted.request
+        return AnyOperation.Rehearsal(
+            operation: request.operation, input: admitted.input,
+            targetID: admitted.operation.creates ? nil : request.target, reasonCode: request.reasonCode,
+            caller: admitted.caller, eventID: eventID, fresh: fresh, lock: lock, ifMatch: request.ifMatch, now: now,
+            records: records, directory: directory)
+    }
+
+    /// The event as far as it is the same whether the operation is carried out or asked for, and whose data it is about.
+    func draft(
+        _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, eventID: String,
+        operationID: String, policyVersion: Int64
+    ) -> (EventDraft, subjects: [String]) {
+        let request = admitted.request
+        let operation = admitted.operation
+        let caller = admitted.caller
         // A batch is about all its rows, not about the first one.
         let main = rehearsed.target ?? (plan.recordsDigests ? nil : plan.changes.first?.after)
         var draft = EventDraft(id: eventID, at: clock.now, .mutation, operation.spec.name, by: caller)
@@ -303,22 +346,20 @@ public struct Pipeline: Sendable {
         }
         if let ticket = admitted.ticket { draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects) }
 
-        if !needs.isEmpty {
-            return .done(
-                try storeRequest(
-                    admitted, rehearsed, plan, needs, draft: draft, subjects: subjects, fingerprint: fingerprint,
-                    key: key,
-                    tx))
+        // A decision is about the request's tenant, and found with the request.
+        if let request = rehearsed.target as? ApprovalRequest {
+            draft.eventClass = .approval
+            draft.approvalID = request.id
         }
-        return .done(
-            try carryOut(
-                admitted, rehearsed, plan, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key, tx))
+        return (draft, subjects)
     }
 
     /// e, second half: the changes, the event, the outbox rows and the stored response.
-    private func carryOut(
+    ///
+    /// - Parameter closing: what becomes of the request that this carries out.
+    func carryOut(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, draft: EventDraft,
-        subjects: [String], fingerprint: [UInt8], key: String?, _ tx: any Writer
+        subjects: [String], fingerprint: [UInt8], key: String?, closing: Change? = nil, _ tx: any Writer
     ) throws -> Outcome {
         var draft = draft
         let operation = admitted.operation
@@ -338,10 +379,16 @@ public struct Pipeline: Sendable {
             }
         }
         draft.sealed["details"] = .init(.object(details), subjects: plan.details?.subjects ?? subjects)
+        if let closing { draft.changes.append(.init(closing)) }
 
         let event = SealedEvent(draft)
         tx.enqueue(records.insert(event))
         for change in plan.changes { tx.enqueue(change.statements) }
+        if let closing { tx.enqueue(closing.statements) }
+        // What a request held back counts no more: it is signed, or comes to nothing.
+        if let ended = (closing ?? main)?.after as? ApprovalRequest, !ended.state.isLive {
+            tx.enqueue(records.unspend(approval: ended.id))
+        }
         tx.enqueue(plan.alsoWrite)
 
         let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version
@@ -381,7 +428,11 @@ public struct Pipeline: Sendable {
                         operation: operation.spec.name, fingerprint: fingerprint, eventID: event.id, body: body),
                     person: admitted.caller.person, key: key, at: now))
         }
-        return Outcome(.applied(applied), replayed: false)
+        var outcome = Outcome(.applied(applied), replayed: false)
+        if let approval = main?.after as? ApprovalRequest, approval.state == .approved {
+            outcome.isReady = approval.id
+        }
+        return outcome
     }
 
     private func shown(_ revealed: Revealed) -> String {
@@ -396,13 +447,16 @@ public struct Pipeline: Sendable {
         effect.kind != "mail" || settings.sendsMail || effect.isWritten
     }
 
-    private func fresh(at now: Instant) -> Fresh { Fresh(at: now, masterKey: settings.masterKey) }
+    /// - Parameter salt: makes the same values again, later, for a plan that is only compared.
+    func fresh(at now: Instant, salt: [UInt8] = SecureRandom.bytes(32)) -> Fresh {
+        Fresh(seed: sha256(Array("fresh:".utf8) + salt), at: now, masterKey: settings.masterKey)
+    }
 
     /// e, first half: a rule matched, so the action is frozen and waits.
     private func storeRequest(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan,
-        _ needs: [ApprovalNeed],
-        draft: EventDraft, subjects: [String], fingerprint: [UInt8], key: String?, _ tx: any Writer
+        _ needs: [ApprovalNeed], salt: [UInt8], draft: EventDraft, subjects: [String], fingerprint: [UInt8],
+        key: String?, spending: Spending?, _ tx: any Writer
     ) throws -> Outcome {
         let request = admitted.request
         let operation = admitted.operation
@@ -410,19 +464,18 @@ public struct Pipeline: Sendable {
         let target = rehearsed.target
         var expired: Change?
         if let target,
-            let row = try tx.first(records.pendingApproval(operation: operation.spec.name, target: target.id))
+            let row = try tx.first(records.liveApproval(operation: operation.spec.name, target: target.id))
         {
-            let twin = try records.approval(row)
-            guard twin.expiresAt <= now else {
-                throw OperationError.conflict(
-                    "The same request is already waiting for approval: \(twin.id). Wait until it is decided on; it expires at \(twin.expiresAt.rfc3339).",
-                    legal: nil)
+            let twin = try ApprovalRequest(row)
+            if let sentence = Self.sentence(of: twin, at: now) {
+                throw OperationError.conflict(sentence, legal: nil)
             }
             // One whose window is over makes room.
             var after = twin
             after.state = .expired
+            after.decidedAt = now
             after.version += 1
-            expired = .update(records.governed(twin), to: records.governed(after))
+            expired = .update(twin, to: after)
         }
         // Requests about different targets meet here, so that two can't both be the last one allowed.
         try tx.lock(["approvals:\(admitted.caller.person)"])
@@ -435,7 +488,6 @@ public struct Pipeline: Sendable {
 
         // The plan and the fields may hold personal data: they are sealed with the event, and the frozen action carries
         // their commitments.
-        let salt = SecureRandom.bytes(32)
         let needsJSON = JSON.array(needs.map(\.json))
         let planJSON = Self.planJSON(plan, measures: rehearsed.measures, needs: needsJSON)
         let details = JSON.object([
@@ -467,17 +519,21 @@ public struct Pipeline: Sendable {
         ])
         let window = needs.map(\.window).min() ?? .hours(24)
         let pending = ApprovalRequest(
-            id: approvalID, version: 1, operation: operation.spec.name,
-            targetType: target.map { type(of: $0).type }, targetID: target?.id, requester: admitted.caller.person,
-            state: .pending, action: action, planDigest: sha256(salt + planJSON.canonical).hex, demands: needsJSON,
-            eventID: draft.id, createdAt: now, expiresAt: now + window)
-        let change = Change.create(records.governed(pending))
+            id: approvalID, operation: operation.spec.name, targetType: target.map { type(of: $0).type },
+            targetID: target?.id, aboutTenant: draft.tenant, requester: admitted.caller.person, action: action,
+            planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id, createdAt: now,
+            expiresAt: now + window, notBefore: request.notBefore)
+        let change = Change.create(pending)
         draft.changes = ([change] + [expired].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
 
         let event = SealedEvent(draft)
         tx.enqueue(records.insert(event))
-        if let expired { tx.enqueue(expired.statements) }
+        if let expired {
+            tx.enqueue(expired.statements)
+            tx.enqueue(records.unspend(approval: expired.id))
+        }
         tx.enqueue(change.statements)
+        if let spending { tx.enqueue(records.spend(spending, event: draft.id, approval: approvalID, at: now)) }
         let answer = PendingApproval(
             approvalID: approvalID, operation: operation.spec.name, operationID: draft.operationID ?? "",
             eventID: event.id, needs: needs, expiresAt: pending.expiresAt)
@@ -495,8 +551,19 @@ public struct Pipeline: Sendable {
         return Outcome(.pending(answer), replayed: false)
     }
 
-    /// What the approvers' signatures are bound to. Untouched entities and fields are not in it.
-    private static func planJSON(_ plan: AnyOperation.ErasedPlan, measures: Measures, needs: JSON) -> JSON {
+    /// Why another request for the same must wait; `nil` when this one's window is over.
+    private static func sentence(of twin: ApprovalRequest, at now: Instant) -> String? {
+        if let start = twin.executeAt, twin.state.isDue {
+            return
+                "The same is approved already and is carried out at \(start.minuteText): \(twin.id). Cancel that request first."
+        }
+        guard now < twin.expiresAt else { return nil }
+        return
+            "The same request is already waiting for approval: \(twin.id). Wait until it is decided on; it expires at \(twin.expiresAt.rfc3339)."
+    }
+
+    /// What the approvers look at; `PlanDigest` reduces it to what their signatures are bound to.
+    static func planJSON(_ plan: AnyOperation.ErasedPlan, measures: Measures, needs: JSON) -> JSON {
         .object([
             "changes": .array(plan.changes.map { EntityChange($0).json }),
             "effects": .array(
@@ -507,15 +574,46 @@ public struct Pipeline: Sendable {
 
     // MARK: - Rules and limits
 
-    private func needs(_ operation: AnyOperation, _ measures: Measures, rules rows: [Row]) throws -> [ApprovalNeed] {
-        try knownRules.rules(rows, records.rule).filter {
-            $0.covers(operation.spec.name) && $0.condition.matches(measures)
+    /// What rules and limits say to an operation.
+    struct Verdict {
+        let needs: [ApprovalNeed]
+        /// Why not, when it is over the caller's limit and no rule asks for a signature.
+        let overLimit: String?
+    }
+
+    /// - Parameters:
+    ///   - spending: the money it moves; its guards are held where this decides.
+    ///   - approval: the request being carried out, which does not count against itself.
+    func judge(
+        _ operation: AnyOperation, _ measures: Measures, _ spending: Spending?, of caller: Caller, rules rows: [Row],
+        without approval: String? = nil, from reader: any Reader
+    ) throws -> Verdict {
+        let rules = try knownRules.rules(rows, records.rule).filter { $0.covers(operation.spec.name) }
+        let overLimit = Self.overLimit(operation, measures, caller)
+        var measures = measures
+        if let spending, !rules.isEmpty {
+            let since = reader.now - Spending.period
+            let found = try reader.query([
+                records.rates(), records.spent(tenant: spending.tenant, since: since, without: approval),
+                records.spent(person: spending.person, since: since),
+            ])
+            var micros: [String: Int64] = [:]
+            for row in found[0] { micros[try row.string("id")] = try row.int("micros") }
+            measures = try spending.weighed(
+                measures, covering: rules, rates: Rates(micros: micros), tenantRows: found[1], personRows: found[2],
+                isOverLimit: overLimit != nil)
         }
-        .sorted { $0.id < $1.id }.map(ApprovalNeed.init)
+        let needs = rules.filter { $0.condition.matches(measures) }.sorted { $0.id < $1.id }.map(ApprovalNeed.init)
+        return Verdict(needs: needs, overLimit: needs.isEmpty ? overLimit : nil)
+    }
+
+    /// The tenant it is about: money to it counts together.
+    static func tenant(_ rehearsed: AnyOperation.Rehearsed) -> String? {
+        rehearsed.target?.tenantID ?? rehearsed.plan?.changes.first?.after.tenantID
     }
 
     /// A sentence when the caller's grant carries a limit below the measured amount and no rule covers it.
-    private static func overLimit(_ operation: AnyOperation, _ measures: Measures, _ caller: Caller) -> String? {
+    static func overLimit(_ operation: AnyOperation, _ measures: Measures, _ caller: Caller) -> String? {
         guard let amount = measures.values["amount"]?.int, let currency = measures.values["currency"]?.string,
             let limits = caller.permissions.limits(on: operation.spec.permission), !limits.isEmpty
         else { return nil }
@@ -535,6 +633,7 @@ public struct Pipeline: Sendable {
                 ("input", request.input), ("reason_code", request.reasonCode.map(JSON.string)),
                 ("justification", request.justification.map(JSON.string)), ("ticket", request.ticket.map(JSON.string)),
                 ("if_match", request.ifMatch.map(JSON.int)), ("undoes", request.undoes.map(JSON.string)),
+                ("not_before", request.notBefore.map { .int($0.microseconds) }),
             ]).canonical)
     }
 
@@ -632,22 +731,23 @@ public struct Pipeline: Sendable {
         let eventID = Identifier.mint("evt", at: reader.now)
         if let undone = request.undoes { try checkStillUndoable(undone, request, reader) }
         let rehearsed = try operation.rehearse(
-            AnyOperation.Rehearsal(
-                input: admitted.input, targetID: operation.creates ? nil : request.target,
-                reasonCode: request.reasonCode, person: admitted.caller.person, eventID: eventID,
-                fresh: fresh(at: reader.now), lock: false, ifMatch: request.ifMatch), reader)
+            rehearsal(admitted, eventID: eventID, fresh: fresh(at: reader.now), lock: false), reader)
         var reasons: [String] = []
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
         let rules = try reader.query(records.rules())
-        let needs = rehearsed.plan == nil ? [] : try self.needs(operation, rehearsed.measures, rules: rules)
-        if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, admitted.caller) {
-            reasons.append(sentence)
-        }
+        let spending = Spending(
+            rehearsed.measures, tenant: Self.tenant(rehearsed), person: admitted.caller.person)
+        let verdict =
+            rehearsed.plan == nil
+            ? nil
+            : try judge(operation, rehearsed.measures, spending, of: admitted.caller, rules: rules, from: reader)
+        let needs = verdict?.needs ?? []
+        if let sentence = verdict?.overLimit { reasons.append(sentence) }
         if !needs.isEmpty, let target = rehearsed.target,
-            let row = try reader.first(records.pendingApproval(operation: operation.spec.name, target: target.id)),
-            case let twin = try records.approval(row), reader.now < twin.expiresAt
+            let row = try reader.first(records.liveApproval(operation: operation.spec.name, target: target.id)),
+            let sentence = Self.sentence(of: try ApprovalRequest(row), at: reader.now)
         {
-            reasons.append("The same request is already waiting for approval: \(twin.id).")
+            reasons.append(sentence)
         }
         let main = rehearsed.plan?.changes.first
         let question = AnyOperation.UndoQuestion(
@@ -784,7 +884,7 @@ public struct Pipeline: Sendable {
         }
     }
 
-    private func checkStillUndoable(_ eventID: String, _ request: OperationRequest, _ reader: any Reader) throws {
+    func checkStillUndoable(_ eventID: String, _ request: OperationRequest, _ reader: any Reader) throws {
         let recorded = try recorded(eventID, reader)
         let (inverse, _) = try inverse(recorded, now: reader.now)
         guard inverse.operation == request.operation, inverse.target == request.target else {
@@ -1033,7 +1133,7 @@ public struct Pipeline: Sendable {
         guard let error = error as? StoreError else { return .internalError(String(describing: error)) }
         switch error {
         case .unique(let constraint):
-            if constraint == "approvals_pending" {
+            if constraint == "approvals_live" {
                 return .conflict("The same request is already waiting for approval.", legal: nil)
             }
             if let field = catalog.uniqueRules[constraint] { return .invalid([field]) }
@@ -1056,11 +1156,12 @@ public struct Pipeline: Sendable {
 extension ApprovalNeed {
     /// Reads what `json` wrote.
     public init(json: JSON) throws {
-        guard let rule = json["rule"]?.string, let summary = json["summary"]?.string,
-            let demand = json["demand"].flatMap(Demand.init), let window = json["window_seconds"]?.int
+        guard let rule = json["rule"]?.string, let version = json["version"]?.int,
+            let summary = json["summary"]?.string, let demand = json["demand"].flatMap(Demand.init),
+            let window = json["window_seconds"]?.int
         else { throw StoreError.shape(column: "demands") }
         self.init(
-            rule: rule, summary: summary, demand: demand, window: .seconds(window),
+            rule: rule, version: version, summary: summary, demand: demand, window: .seconds(window),
             cooldown: json["cooldown_seconds"]?.int.map(Span.seconds))
     }
 }

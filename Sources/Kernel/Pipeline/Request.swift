@@ -12,6 +12,8 @@ public struct OperationRequest: Sendable {
     public var idempotencyKey: String?
     /// The event this request takes back, when it is an undo.
     public var undoes: String?
+    /// Should it need approval, it is not carried out before this.
+    public var notBefore: Instant?
 
     /// In characters, as `TextRule` counts them.
     public static let longestJustification = 4000
@@ -20,7 +22,7 @@ public struct OperationRequest: Sendable {
     public init(
         operation: String, target: String? = nil, input: JSON = .object([:]), reasonCode: String? = nil,
         justification: String? = nil, ticket: String? = nil, ifMatch: Int64? = nil, idempotencyKey: String? = nil,
-        undoes: String? = nil
+        undoes: String? = nil, notBefore: Instant? = nil
     ) {
         self.operation = operation
         self.target = target
@@ -31,17 +33,21 @@ public struct OperationRequest: Sendable {
         self.ifMatch = ifMatch
         self.idempotencyKey = idempotencyKey
         self.undoes = undoes
+        self.notBefore = notBefore
     }
 }
 
 /// One rule's demand, as shown to the person who asks.
 public struct ApprovalNeed: Sendable, Hashable {
     public let rule: String
+    /// The rule's version when it was evaluated.
+    public let version: Int64
     public let summary: String
     public let demand: Demand
     public let window: Span
     public let cooldown: Span?
-    init(rule: String, summary: String, demand: Demand, window: Span, cooldown: Span?) {
+    init(rule: String, version: Int64, summary: String, demand: Demand, window: Span, cooldown: Span?) {
+        self.version = version
         self.rule = rule
         self.summary = summary
         self.demand = demand
@@ -50,6 +56,7 @@ public struct ApprovalNeed: Sendable, Hashable {
     }
     public init(_ rule: ApprovalRule) {
         self.rule = rule.id
+        self.version = rule.version
         self.summary = rule.summary
         self.demand = rule.demand
         self.window = rule.window
@@ -57,7 +64,7 @@ public struct ApprovalNeed: Sendable, Hashable {
     }
     public var json: JSON {
         JSON.members([
-            ("rule", .string(rule)), ("summary", .string(summary)), ("demand", demand.json),
+            ("rule", .string(rule)), ("version", .int(version)), ("summary", .string(summary)), ("demand", demand.json),
             ("sentence", .string(demand.sentence)), ("window_seconds", .int(window.seconds)),
             ("cooldown_seconds", cooldown.map { .int($0.seconds) }),
         ])
@@ -217,6 +224,10 @@ public struct Outcome: Sendable {
     public let result: Result
     /// True when a stored outcome was answered again (`Idempotency-Replayed: true`).
     public let replayed: Bool
+    /// What became of the request that this decision completed, when it was carried out at once.
+    public var execution: Execution?
+    /// The request that can be carried out now.
+    var isReady: String?
     public init(_ result: Result, replayed: Bool) {
         self.result = result
         self.replayed = replayed

@@ -13,14 +13,33 @@ public protocol Records: Sendable {
     func rule(_ row: Row) throws -> ApprovalRule
     /// The highest version of anything that decides (roles, permissions, rules), recorded as `policy_version`.
     func policyVersion() -> Statement
-    func pendingApproval(operation: String, target: String) -> Statement
-    /// What `pendingApproval` found; its window may be over.
-    func approval(_ row: Row) throws -> ApprovalRequest
-    /// One row with `count`: pending requests of a person whose window is not over.
+    /// The live request for an operation on a target; its window may be over.
+    func liveApproval(operation: String, target: String) -> Statement
+    /// One row with `count`: requests of a person that wait for signatures or for their time.
     func openApprovals(requester: String, at now: Instant) -> Statement
+    /// Every signature on a request, of all rounds, oldest first.
+    func signatures(approval: String) -> Statement
+    /// `id` of requests to carry out by now, the longest due first.
+    func dueApprovals(at now: Instant, limit: Int) -> Statement
+    /// `id` of requests whose window is over and whose state does not say so yet.
+    func expiredApprovals(at now: Instant, limit: Int) -> Statement
+    /// Keeps what an approved operation answered, sealed, for its requester to see once.
+    func keepReveal(_ sealed: String, approval: String, until: Instant) -> Statement
+    /// `sealed` of what was kept and has not run out; the row is gone with it.
+    func takeReveal(approval: String, at now: Instant) -> Statement
 
-    /// The governed form of a request, with its SQL.
-    func governed(_ request: ApprovalRequest) -> any Entity
+    // Money
+    /// `id` and `micros` of every currency the policy has a rate for.
+    func rates() -> Statement
+    /// `currency` and `amount` moved to a tenant since a time without a signature, or waiting for one.
+    /// - Parameter approval: a request that is left out of the sum.
+    func spent(tenant: String, since: Instant, without approval: String?) -> Statement
+    /// `currency` and `amount` moved by a person since a time without a signature.
+    func spent(person: String, since: Instant) -> Statement
+    /// - Parameter approval: the request it waits for.
+    func spend(_ spending: Spending, event: String, approval: String?, at: Instant) -> Statement
+    /// What waited for a request counts no more: it was signed, or comes to nothing.
+    func unspend(approval: String) -> Statement
 
     // Denials
     /// One row with `count`: denials of a person since a time.

@@ -39,6 +39,9 @@ public struct Migration: Sendable {
         Migration(
             number: 7, name: "discrepancies", tables: Migration007.tables, governed: Migration007.governed,
             special: { _ in [] }),
+        Migration(
+            number: 8, name: "approvals", tables: Migration008.tables, governed: Migration008.governed,
+            special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

@@ -87,7 +87,10 @@ extension StaffAPI {
             var response: Response
             switch outcome.result {
             case .applied(let applied):
-                response = .json(applied.json, status: applied.created ? .created : .ok)
+                var body = applied.json.object ?? [:]
+                // A decision that completed a request says what came of it.
+                if let execution = outcome.execution { body["execution"] = execution.json }
+                response = .json(.object(body), status: applied.created ? .created : .ok)
                 if applied.created, let id = applied.target {
                     response.headers[.location] = "/api/v1/\(operation.pluralPath)/\(URLText.encode(id))"
                 }

@@ -129,11 +129,9 @@ extension StaffConsole {
             let shown = Disclosure(
                 "\(type.type).view", target: (type: type.type, id: entity.id), tenant: entity.tenantID, count: 1,
                 ids: [entity.id])
-            let twin = try reader.first(records.pendingApproval(operation: operation.spec.name, target: entity.id))
-                .map(records.approval)
-            let waiting = twin.flatMap { twin in
-                reader.now < twin.expiresAt ? WaitingRequest(twin, for: signed.caller) : nil
-            }
+            let twin = try reader.first(records.liveApproval(operation: operation.spec.name, target: entity.id))
+                .map(ApprovalRequest.init)
+            let waiting = twin.flatMap { WaitingRequest($0, for: signed.caller, at: reader.now) }
             return ((entity, try offered.mapValues { try $0(reader) }, waiting), shown)
         }
         return OperationSheet(

@@ -35,12 +35,12 @@ enum ApprovalList {
     ) throws -> [ApprovalEntry] {
         try name(
             reader.query(ApprovalListQueries.pending(after: position, now: reader.now, limit: limit)).map(
-                ApprovalListQueries.request), from: reader)
+                ApprovalRequest.init), from: reader)
     }
 
     static func own(of person: String, from reader: any Reader) throws -> [ApprovalEntry] {
         try name(
-            reader.query(ApprovalListQueries.pending(of: person, limit: 20)).map(ApprovalListQueries.request),
+            reader.query(ApprovalListQueries.pending(of: person, limit: 20)).map(ApprovalRequest.init),
             from: reader)
     }
 
@@ -49,9 +49,9 @@ enum ApprovalList {
         on target: String, for caller: Caller, from reader: any Reader
     ) throws -> [String: WaitingRequest] {
         var found: [String: WaitingRequest] = [:]
-        for row in try reader.query(ApprovalListQueries.pending(on: target, now: reader.now)) {
-            let request = try ApprovalListQueries.request(row)
-            found[request.operation] = WaitingRequest(request, for: caller)
+        for row in try reader.query(ApprovalListQueries.live(on: target)) {
+            let request = try ApprovalRequest(row)
+            found[request.operation] = WaitingRequest(request, for: caller, at: reader.now)
         }
         return found
     }
@@ -89,7 +89,7 @@ struct ApprovalDetail: Sendable {
         guard Identifier.isValid(id, prefix: "apr"), let row = try reader.first(ApprovalListQueries.one(id)) else {
             throw OperationError.notFound("There is no request \(id.prefix(60)).")
         }
-        let entry = try ApprovalList.name([ApprovalListQueries.request(row)], from: reader)[0]
+        let entry = try ApprovalList.name([ApprovalRequest(row)], from: reader)[0]
         guard entry.request.isOpen(to: caller) else {
             throw OperationError.forbidden(
                 permission: "approval.view", detail: "This is somebody else’s request, and none of your roles signs it."

@@ -1,0 +1,307 @@
+/// What people do to a request: approve, reject, cancel. Operations like all others, with a target that is the request
+/// itself; the kernel declares them because everything else that needs a second person rests on them.
+public enum Decisions {
+    /// Agrees: fills a leaf of every rule that still has one for this person.
+    public static let approve = operation(
+        OperationSpec(
+            "approval.approve", "Approve",
+            summary: "Agrees to exactly this action and this plan; when everybody agreed who must, it is carried out.",
+            permission: "approval.decide", risk: .high, justification: .optional)
+    ) { facts throws(Refusal) in try facts.approved() }
+
+    /// Refuses for good: the same action takes a new request.
+    public static let reject = operation(
+        OperationSpec(
+            "approval.reject", "Reject",
+            summary: "Refuses the request for good, with a reason its requester reads.",
+            permission: "approval.decide", risk: .medium, justification: .required(atLeast: 10))
+    ) { facts throws(Refusal) in try facts.rejected() }
+
+    /// Takes the request back, also when it is signed and waits for its time.
+    public static let cancel = operation(
+        OperationSpec(
+            "approval.cancel", "Cancel request",
+            summary: "Takes the request back before it is carried out; nothing of it happens.",
+            permission: "approval.decide", risk: .medium)
+    ) { facts throws(Refusal) in try facts.cancelled() }
+
+    public static let all = [approve, reject, cancel]
+
+    private static func operation(
+        _ spec: OperationSpec, plan: @escaping @Sendable (Facts) throws(Refusal) -> Plan<ApprovalRequest>
+    ) -> AnyOperation {
+        AnyOperation(spec: spec, of: ApprovalRequest.self) { rehearsal, request, reader in
+            try plan(Facts(request: request, rehearsal, from: reader))
+        } undo: {
+            "A decision stands. What was carried out may have an undo of its own."
+        } unavailable: { request, now in
+            if request.state.isOpen, request.expiresAt <= now { return Unavailable("it has expired", isMoot: true) }
+            let possible = spec.name == "approval.cancel" ? request.state.isLive : request.state.isOpen
+            return possible ? nil : Unavailable("it is \(request.state.rawValue) already", isMoot: true)
+        }
+    }
+}
+
+/// Who has agreed to a request, whose agreement counts, and who may still give theirs.
+public struct ApprovalSignatures: Sendable {
+    public let request: ApprovalRequest
+    /// Of all rounds, oldest first.
+    public let all: [ApprovalSignature]
+    public let standings: [String: Standing]
+    let now: Instant
+
+    /// - Parameters:
+    ///   - rows: what `Records.signatures` answers.
+    ///   - people: whose standing is needed beside the signers' and the requester's.
+    public init(
+        of request: ApprovalRequest, rows: [Row], and people: Set<String>, _ directory: any Directory,
+        from reader: any Reader
+    ) throws {
+        self.request = request
+        all = try rows.map(ApprovalSignature.init)
+        standings = try directory.standings(
+            of: people.union(all.map(\.person)).union([request.requester]), from: reader)
+        now = reader.now
+    }
+
+    /// Those whose signature counts at this moment, with what they signed as and still are.
+    public var counting: [Signer] {
+        all.filter { $0.agrees(to: request) }.compactMap { signature in
+            guard let standing = standings[signature.person], reason(against: standing) == nil else { return nil }
+            return signature.signer(now: standing)
+        }
+    }
+
+    /// Signers of this round whose signature counts no more, and why.
+    public var lapsed: [(person: String, reason: String)] {
+        all.filter { $0.agrees(to: request) }.compactMap { signature in
+            guard let standing = standings[signature.person] else { return (signature.person, "is not known any more") }
+            if let reason = reason(against: standing) { return (signature.person, reason) }
+            let signer = signature.signer(now: standing)
+            let signed = signature.signedAs
+            let lost = signed.roles.subtracting(signer.roles).union(signed.permissions.subtracting(signer.permissions))
+            return lost.isEmpty ? nil : (signature.person, "no longer holds \(lost.sorted().joined(separator: ", "))")
+        }
+    }
+
+    /// Why somebody signs nothing for this requester, whatever they hold; `nil` when they may.
+    func reason(against standing: Standing) -> String? {
+        if standing.person == request.requester { return "asked for it" }
+        if !standing.isActive { return "is not active" }
+        if let touch = standing.quarantine(from: request.requester, at: now) {
+            return "was \(Self.word(touch.kind)) by the requester less than 72 hours ago"
+        }
+        return nil
+    }
+
+    /// Whether any role or permission of theirs is asked for at all. For the others there is nothing to decide.
+    public func isAsked(_ caller: Caller) -> Bool {
+        guard caller.actor.kind == .staff, let standing = standings[caller.person], standing.isActive else {
+            return false
+        }
+        let signer = Signer(standing)
+        return request.needs.contains { need in
+            need.demand.alternatives.joined().contains { $0.isFilled(by: signer) }
+        }
+    }
+
+    /// Why this person can't decide now; `nil` when they can. The time of the whole request counts as much as who they are.
+    public func hindrance(of caller: Caller) -> String? {
+        if !request.state.isOpen {
+            return "This request is \(request.state.rawValue) already: there is nothing left to sign."
+        }
+        if request.expiresAt <= now {
+            return "This request expired at \(request.expiresAt.minuteText). It can be asked for again."
+        }
+        if caller.person == request.requester {
+            return "You asked for this yourself, so somebody else must decide. You can cancel it."
+        }
+        if let mine = all.first(where: { $0.person == caller.person && $0.round == request.round }) {
+            return "You signed this request at \(mine.createdAt.minuteText) already."
+                + (mine.decision == .approve ? " To take that back, cancel the request." : "")
+        }
+        return nil
+    }
+
+    /// Why this person can't approve though they might reject; `nil` when they can.
+    public func hindrance(toApprove caller: Caller) -> String? {
+        if let hindrance = hindrance(of: caller) { return hindrance }
+        guard let standing = standings[caller.person] else { return "Only people decide on requests." }
+        if let touch = standing.quarantine(from: request.requester, at: now) {
+            let until = touch.at + Standing.quarantine
+            return
+                "You were \(Self.word(touch.kind)) by the person who asks, so you can't sign for them until \(until.minuteText)."
+        }
+        if let reason = reason(against: standing) { return "Your signature does not count: your account \(reason)." }
+        let others = counting
+        guard request.needs.contains(where: { $0.demand.isFurthered(by: Signer(standing), beside: others) }) else {
+            return "What you could sign is signed already. It still needs \(missing(beside: others))."
+        }
+        return nil
+    }
+
+    /// Who is still missing, in words.
+    public func missing(beside signers: [Signer]) -> String {
+        request.needs.flatMap { need in
+            need.demand.isMet(by: signers)
+                ? [] : need.demand.nearest(to: signers).filter { $0.signer == nil }.map(\.leaf.sentence)
+        }.joined(separator: " and ")
+    }
+
+    static func word(_ kind: Standing.Touch.Kind) -> String {
+        switch kind {
+        case .invited: "invited"
+        case .granted: "given a role"
+        case .refactored: "given new factors"
+        }
+    }
+}
+
+extension ApprovalSignature {
+    /// The part of what a person holds that leaves of these needs ask for.
+    static func capacity(of standing: Standing, in needs: [ApprovalNeed]) -> JSON {
+        let leaves = Set(needs.flatMap { $0.demand.alternatives.flatMap { $0 } })
+        var roles: Set<String> = []
+        var permissions: Set<String> = []
+        for leaf in leaves {
+            switch leaf {
+            case .role(let wanted): roles.formUnion(standing.roles.intersection(wanted))
+            case .permission(let code): if standing.permissions.contains(code) { permissions.insert(code) }
+            case .allOf, .anyOf, .count: break
+            }
+        }
+        return [
+            "roles": .array(roles.sorted().map(JSON.string)),
+            "permissions": .array(permissions.sorted().map(JSON.string)),
+        ]
+    }
+
+    /// What they signed as.
+    var signedAs: (roles: Set<String>, permissions: Set<String>) {
+        func set(_ name: String) -> Set<String> { Set((statement["as"]?[name]?.array ?? []).compactMap(\.string)) }
+        return (set("roles"), set("permissions"))
+    }
+
+    /// What they signed as and still hold.
+    func signer(now standing: Standing) -> Signer {
+        let signed = signedAs
+        return Signer(
+            person: person, roles: signed.roles.intersection(standing.roles),
+            permissions: signed.permissions.filter { standing.permissions.contains($0) })
+    }
+}
+
+extension Decisions {
+    /// Everything a decision looks at, read in the transaction that records it.
+    struct Facts {
+        let request: ApprovalRequest
+        let signatures: ApprovalSignatures
+        let caller: Caller
+        let eventID: String
+        let signatureID: String
+        var now: Instant { signatures.now }
+
+        init(request: ApprovalRequest, _ rehearsal: AnyOperation.Rehearsal, from reader: any Reader) throws {
+            self.request = request
+            caller = rehearsal.caller
+            signatures = try ApprovalSignatures(
+                of: request, rows: reader.query(rehearsal.records.signatures(approval: request.id)),
+                and: [rehearsal.caller.person], rehearsal.directory, from: reader)
+            eventID = rehearsal.eventID
+            signatureID = rehearsal.fresh.id(ApprovalSignature.idPrefix)
+            try permit(rehearsal)
+        }
+
+        /// Decisions are of people, and of those only who asked or could sign.
+        private func permit(_ rehearsal: AnyOperation.Rehearsal) throws {
+            let isCancel = rehearsal.operation == Decisions.cancel.spec.name
+            if isCancel, request.requester == caller.person || caller.isSystem { return }
+            guard caller.actor.kind == .staff, signatures.standings[caller.person] != nil else {
+                throw OperationError.forbidden(permission: "approval.decide", detail: "Only people decide on requests.")
+            }
+            // Who asked hears that they can't sign for themselves, not that they lack a role.
+            guard request.requester == caller.person || signatures.isAsked(caller) else {
+                throw OperationError.forbidden(
+                    permission: "approval.decide",
+                    detail:
+                        "None of your roles signs this request. It needs \(request.needs.map(\.demand.sentence).joined(separator: "; "))."
+                )
+            }
+        }
+
+        func approved() throws(Refusal) -> Plan<ApprovalRequest> {
+            if let hindrance = signatures.hindrance(toApprove: caller) { throw .conflict(hindrance) }
+            guard let standing = signatures.standings[caller.person] else {
+                throw .conflict("Only people decide on requests.")
+            }
+            let signature = signature(.approve, as: ApprovalSignature.capacity(of: standing, in: request.needs))
+            var after = request
+            let signers = signatures.counting + [Signer(standing)]
+            let isComplete = request.needs.allSatisfy { $0.demand.isMet(by: signers) }
+            if isComplete {
+                let cooldown = request.needs.compactMap(\.cooldown).max() ?? .seconds(0)
+                let start = max(now + cooldown, request.notBefore ?? now)
+                after.decidedAt = now
+                after.executeAt = start
+                after.state = now < start ? .scheduled : .approved
+            }
+            let sentence =
+                switch after.state {
+                case .approved: "Everybody agreed who must: it is carried out now."
+                case .scheduled:
+                    "Everybody agreed who must: it is carried out at \((after.executeAt ?? now).minuteText), unless somebody cancels it before."
+                default: "You agreed. It still needs \(signatures.missing(beside: signers))."
+                }
+            return Plan(
+                after, also: [.create(signature)], facts: facts(.approve, after), consequence: sentence)
+        }
+
+        func rejected() throws(Refusal) -> Plan<ApprovalRequest> {
+            if let hindrance = signatures.hindrance(of: caller) { throw .conflict(hindrance) }
+            var after = request
+            after.state = .rejected
+            after.decidedAt = now
+            after.outcomeEventID = eventID
+            let standing = signatures.standings[caller.person]
+            let signature = signature(
+                .reject, as: standing.map { ApprovalSignature.capacity(of: $0, in: request.needs) } ?? [:])
+            return Plan(
+                after, also: [.create(signature)], facts: facts(.reject, after),
+                consequence: "The request is rejected and nothing of it happens.")
+        }
+
+        func cancelled() throws(Refusal) -> Plan<ApprovalRequest> {
+            guard request.state.isLive else {
+                throw .conflict("This request is \(request.state.rawValue) already: there is nothing left to cancel.")
+            }
+            guard !request.state.isOpen || now < request.expiresAt else {
+                throw .conflict("This request expired at \(request.expiresAt.minuteText): nothing comes of it any more.")
+            }
+            var after = request
+            after.state = .cancelled
+            after.decidedAt = now
+            after.executeAt = nil
+            after.outcomeEventID = eventID
+            return Plan(
+                after, facts: ["round": .int(request.round), "state": .string(after.state.rawValue)],
+                consequence: "The request is cancelled and nothing of it happens.")
+        }
+
+        private func facts(_ decision: ApprovalSignature.Decision, _ after: ApprovalRequest) -> [String: JSON] {
+            [
+                "decision": .string(decision.rawValue), "round": .int(request.round),
+                "state": .string(after.state.rawValue), "plan_digest": .string(request.planDigest),
+            ]
+        }
+
+        private func signature(_ decision: ApprovalSignature.Decision, as capacity: JSON) -> ApprovalSignature {
+            var statement = ApprovalSignature.statement(decision, of: caller.person, on: request).object ?? [:]
+            statement["as"] = capacity
+            return ApprovalSignature(
+                id: signatureID, approvalID: request.id, round: request.round, person: caller.person,
+                decision: decision, statement: .object(statement),
+                method: caller.authentication?.factors.last ?? .password,
+                factorAt: caller.authentication?.mfaAt ?? now, eventID: eventID, createdAt: now)
+        }
+    }
+}

@@ -1,0 +1,189 @@
+import Consoles
+import HTML
+import Kernel
+import TestSupport
+import Testing
+
+/// Money under the rules that ship: bands, currencies, what adds up, and races for the last of it (spec: access §3).
+@Suite struct SpendingTests {
+    /// Money to a tenant, for the rules of `tenant.credit` to look at.
+    private enum Credit: Operation {
+        typealias Target = Tenant
+        static let spec = OperationSpec(
+            "tenant.credit", "Credit tenant", summary: "Gives the tenant money.", permission: "tenant.credit",
+            risk: .medium)
+        struct Input: OperationInput {
+            @Param("Amount", .range(1...10_000_000_000), help: "In minor units.") var amount: Int64
+            @Param("Currency", .length(3...3), help: "ISO 4217.") var currency: String
+            init() {}
+        }
+        static func measures(_ call: Call<Self>) -> Measures {
+            Measures(["amount": .int(call.input.amount), "currency": .string(call.input.currency)])
+        }
+        static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
+            var after = call.before
+            after.updatedAt = call.now
+            return Plan(after, consequence: "Credited.")
+        }
+    }
+
+    private struct Stage {
+        let world: World
+        let tenants: [String]
+        let clerk: Caller
+        let lead: Caller
+        let colleague: Caller
+
+        init(_ kind: TestDatabase.Kind) async throws {
+            world = try await World.make(
+                kind, populated: false,
+                consoles: [Console("Money", operations: [AnyOperation(Credit.self)])])
+            var tenants: [String] = []
+            for number in 1...30 { tenants.append(try await world.tenant("payee-\(number)")) }
+            self.tenants = tenants
+            clerk = try await world.staff("clerk", roles: ["billing_ops"])
+            colleague = try await world.staff("colleague", roles: ["billing_ops"])
+            lead = try await world.staff("lead", roles: ["finance_lead"])
+        }
+
+        /// `applied`, the rules it waits for, or why not.
+        func credit(
+            _ amount: Int, _ currency: String = "USD", to tenant: Int = 0, by caller: Caller? = nil
+        ) async throws -> (word: String, approval: String?) {
+            do {
+                let outcome = try await world.pipeline.run(
+                    OperationRequest(
+                        operation: "tenant.credit", target: tenants[tenant],
+                        input: ["amount": .int(Int64(amount)), "currency": .string(currency)],
+                        idempotencyKey: world.key()), by: world.caller((caller ?? clerk).person))
+                switch outcome.result {
+                case .applied: return ("applied", nil)
+                case .pending(let pending):
+                    return (pending.needs.map(\.rule).joined(separator: " "), pending.approvalID)
+                }
+            } catch OperationError.overLimit { return ("over limit", nil) } catch OperationError.conflict {
+                return ("conflict", nil)
+            }
+        }
+
+        func word(_ amount: Int, _ currency: String = "USD", to tenant: Int = 0) async throws -> String {
+            try await credit(amount, currency, to: tenant).word
+        }
+
+        func decide(_ verb: String, _ id: String?, by caller: Caller) async throws {
+            _ = try await world.pipeline.run(
+                OperationRequest(
+                    operation: "approval.\(verb)", target: id, justification: "looked at it, and this is right",
+                    idempotencyKey: world.key()), by: world.caller(caller.person))
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `each band asks for whom it says, at its edges`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        #expect(try await stage.word(99_99, to: 0) == "applied")
+        #expect(try await stage.word(100_00, to: 1) == "tenant_credit_usd_100")
+        #expect(try await stage.word(1000_00, to: 2) == "tenant_credit_usd_100")
+        #expect(try await stage.word(1000_01, to: 3) == "tenant_credit_usd_1000")
+        #expect(try await stage.word(1, "XTS", to: 4) == "tenant_credit_unconverted")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `ten refunds of 99 to one tenant hit the second band on the second one`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        #expect(try await stage.word(99_00) == "applied")
+        let second = try await stage.credit(99_00)
+        #expect(second.word == "tenant_credit_usd_100")
+        // Signed, it counts no more: but the first still does.
+        try await stage.decide("approve", second.approval, by: stage.colleague)
+        #expect(try await stage.world.approval(second.approval ?? "").state == .executed)
+        #expect(try await stage.word(1_00) == "tenant_credit_usd_100")
+        #expect(try await stage.word(99_00, to: 1) == "applied")
+        stage.world.test.clock.advance(.hours(24) + .seconds(1))
+        #expect(try await stage.word(99_00) == "applied")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what waits counts until it is decided on`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let waiting = try await stage.credit(150_00)
+        #expect(waiting.word == "tenant_credit_usd_100")
+        // A twin is refused; another tenant's money is another sum.
+        #expect(try await stage.word(10_00) == "conflict")
+        try await stage.decide("reject", waiting.approval, by: stage.colleague)
+        #expect(try await stage.word(10_00) == "applied")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a rate converts, rounded up, and without one it is signed`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        try await stage.world.put([.create(ExchangeRate(id: "EUR", micros: 1_100_000))])
+        #expect(try await stage.word(90_00, "EUR", to: 0) == "applied")
+        #expect(try await stage.word(90_91, "EUR", to: 1) == "tenant_credit_usd_100")
+        // 99.00 EUR and 1.00 USD to one tenant climb one ladder.
+        #expect(try await stage.word(2_00, to: 0) == "tenant_credit_usd_100")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a person's own limit asks for a signature where a rule covers it`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let agent = try await stage.world.staff("agent", roles: ["support_l2"])
+        #expect(try await stage.credit(50_00, to: 0, by: agent).word == "applied")
+        #expect(try await stage.credit(50_01, to: 1, by: agent).word == "tenant_credit_over_limit")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a person moves so much a day unsigned, over all tenants`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        for tenant in 0..<20 { #expect(try await stage.word(99_00, to: tenant) == "applied", "\(tenant)") }
+        #expect(try await stage.word(20_00, to: 20) == "applied")
+        #expect(try await stage.word(1, to: 21) == "tenant_credit_actor_daily")
+        #expect(try await stage.credit(99_00, to: 22, by: stage.colleague).word == "applied")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `of ten at once to one tenant one is unsigned`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let words = try await withThrowingTaskGroup(of: String.self) { group in
+            for number in 0..<10 {
+                let clerk = number.isMultiple(of: 2) ? stage.clerk : stage.colleague
+                group.addTask { try await stage.credit(99_00, by: clerk).word }
+            }
+            return try await group.reduce(into: [String]()) { $0.append($1) }
+        }
+        #expect(words.count { $0 == "applied" } == 1, "\(words)")
+        #expect(words.count { $0 == "tenant_credit_usd_100" } == 1, "\(words)")
+        #expect(words.count { $0 == "conflict" } == 8, "\(words)")
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `of thirty at once by one person only the allowance is unsigned`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let words = try await withThrowingTaskGroup(of: String.self) { group in
+            for tenant in 0..<30 { group.addTask { try await stage.credit(99_00, to: tenant).word } }
+            return try await group.reduce(into: [String]()) { $0.append($1) }
+        }
+        // 20 × 99.00 is 1,980.00.
+        #expect(words.count { $0 == "applied" } == 20, "\(words)")
+        await stage.world.close()
+    }
+
+    @Test func `conversion rounds up and never overflows`() {
+        let rates = Rates(micros: ["JPY": 6_543, "BIG": .max, "EUR": 1_100_000])
+        #expect(rates.converted(100, from: "JPY", to: "USD") == 1)
+        #expect(rates.converted(153, from: "JPY", to: "USD") == 2)
+        #expect(rates.converted(0, from: "JPY", to: "USD") == 0)
+        #expect(rates.converted(.max, from: "BIG", to: "USD") == .max)
+        #expect(rates.converted(1, from: "USD", to: "BIG") == 1)
+        #expect(rates.converted(5, from: "ZZZ", to: "USD") == nil)
+        #expect(rates.converted(5, from: "ZZZ", to: "ZZZ") == 5)
+        #expect(rates.converted(110, from: "USD", to: "EUR") == 100)
+    }
+}
