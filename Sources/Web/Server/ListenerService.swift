@@ -31,9 +31,13 @@ struct ListenerService: Service {
         do {
             // Browsers and proxies keep connections; idle ones are closed so that they don't pile up.
             let limit = TimeAmount.microseconds(requestTime.microseconds)
-            let http = HTTPServerBuilder.http1(
-                configuration: .init(
-                    additionalChannelHandlers: [RequestDeadline(limit)], idleTimeout: .seconds(75)))
+            let http = HTTPServerBuilder { responder in
+                LoopBoundChannel(
+                    base: HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [RequestDeadline(limit)], idleTimeout: .seconds(75))))
+            }
             server = try tls.map { try .tls(http, tlsConfiguration: Self.tlsConfiguration($0)) } ?? http
         } catch {
             throw ListenError(
