@@ -14,13 +14,14 @@ final class PostgresConnection {
     /// A statement is planned once per text and kinds of its values; which values are NULL is part of it.
     private struct PlanKey: Hashable {
         let text: String
-        let kinds: [UInt8]
+        let kinds: ParameterKinds
     }
 
     /// A prepared statement, and the columns of its rows once they are known.
     private final class Plan {
         let name: String
         var columns: ColumnIndex?
+        var types: [Oid] = []
         init(name: String) { self.name = name }
     }
 
@@ -43,9 +44,9 @@ final class PostgresConnection {
         let rows: Int
     }
 
+    private var parameters = Parameters()
+
     private static let planLimit = 400
-    /// Texts with more values than this (multi-row inserts of odd lengths) are not kept.
-    private static let keptValues = 96
 
     init(_ settings: PostgresDatabase.Settings) { self.settings = settings }
     deinit { disconnect() }
@@ -101,10 +102,16 @@ final class PostgresConnection {
                 ("statement_timeout", settings.statementTimeout), ("lock_timeout", settings.lockTimeout),
                 ("idle_in_transaction_session_timeout", Span.seconds(60)),
             ]
-            let texts =
+            var texts =
                 timeouts.map { ($0, String($1.microseconds / 1000)) } + [
                     ("bytea_output", "hex"), ("client_min_messages", "warning"),
                 ]
+            // For what is read without a BEGIN; whoever writes says so in his.
+            if settings.isForTransactions {
+                texts += [
+                    ("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on"),
+                ]
+            }
             _ = try run(
                 texts.map { Statement("SELECT set_config($1, $2, false)", [.text($0), .text($1)]) })
         } catch {
@@ -144,10 +151,10 @@ final class PostgresConnection {
         var awaited: [Awaited] = []
         var coming: [PlanKey: Plan] = [:]
         for (index, statement) in statements.enumerated() {
-            let parameters = try Parameters(statement.values)
+            try parameters.lay(statement.values)
             var sent: Int32
             var plan: Plan?
-            if keep, statement.values.count <= Self.keptValues {
+            if keep, statement.values.count <= Parameters.keptValues {
                 let key = PlanKey(text: statement.text, kinds: parameters.kinds)
                 let used: Plan
                 if let known = plans[key] ?? coming[key] {
@@ -347,13 +354,19 @@ final class PostgresConnection {
         let width = Int(PQnfields(result))
         var decoded = Result()
         decoded.tag = String(cString: PQcmdStatus(result))
-        decoded.affected = Int(String(cString: PQcmdTuples(result))) ?? 0
+        decoded.affected = Int(strtol(PQcmdTuples(result), nil, 10))
         guard width > 0, count > 0 else { return decoded }
         // A prepared statement's columns never change: the server refuses it then.
-        let columns =
-            plan?.columns ?? ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
-        plan?.columns = columns
-        let types = (0..<width).map { PQftype(result, Int32($0)) }
+        let columns: ColumnIndex
+        let types: [Oid]
+        if let plan, let known = plan.columns {
+            (columns, types) = (known, plan.types)
+        } else {
+            columns = ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
+            types = (0..<width).map { PQftype(result, Int32($0)) }
+            plan?.columns = columns
+            plan?.types = types
+        }
         decoded.rows.reserveCapacity(count)
         for row in 0..<count {
             var values: [Value] = []

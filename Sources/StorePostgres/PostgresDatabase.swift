@@ -19,6 +19,9 @@ public final class PostgresDatabase: Database {
         /// When set, `now` is read from here instead of from the server: tests travel in time with it.
         public var clock: Clock?
 
+        /// Whether everything runs in a transaction that says what it is, as here; not on a connection of its own.
+        var isForTransactions = true
+
         public init(url: String) { self.url = url }
 
         /// How long to wait for the next answer of a server that may have gone silent.

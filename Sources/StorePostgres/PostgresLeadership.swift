@@ -34,7 +34,11 @@ public struct PostgresLeadership: Leadership {
 struct PostgresSession: Sendable {
     private let pool: ConnectionPool
 
-    init(_ settings: PostgresDatabase.Settings) { pool = ConnectionPool(settings, connections: 1) }
+    init(_ settings: PostgresDatabase.Settings) {
+        var settings = settings
+        settings.isForTransactions = false
+        pool = ConnectionPool(settings, connections: 1)
+    }
 
     func run<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) throws -> T) async throws -> T {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in

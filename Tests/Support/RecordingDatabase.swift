@@ -83,4 +83,9 @@ private final class RecordingWriter: RecordingReader, Writer {
     func load(_ rows: RowLoad) throws { try writer.load(rows) }
     func lock(_ names: [String]) throws { try writer.lock(names) }
     func tryLock(_ name: String) throws -> Bool { try writer.tryLock(name) }
+
+    func claim(_ name: String, unless taken: Statement) throws {
+        recorder.hear([taken])
+        try writer.claim(name, unless: taken)
+    }
 }

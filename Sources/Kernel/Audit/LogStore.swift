@@ -138,7 +138,9 @@ public struct EntityNaming: Sendable, Hashable {
 /// index and bounded, except the ones that say they walk a table.
 public protocol LogStore: Sendable {
     // State
-    func state(_ reader: any Reader) throws -> LogState?
+    /// One row, or none before anything was sequenced.
+    func state() -> Statement
+    func state(_ row: Row) throws -> LogState
     /// Inserts the first state; MUST fail with `StoreError` when there is one.
     func open(_ state: LogState) -> Statement
     /// Compare-and-set on size, root and epoch; MUST fail with `StoreError.rowCount` when the stored state is another.
@@ -147,8 +149,8 @@ public protocol LogStore: Sendable {
     // Sequencing
     /// The oldest waiting events and their leaves.
     func pending(limit: Int, _ reader: any Reader, _ body: (_ eventID: String, _ leaf: [UInt8]) throws -> Void) throws
-    /// When the oldest waiting event was written, or `nil` when none waits.
-    func oldestPending(_ reader: any Reader) throws -> Instant?
+    /// One row with `at`, when the oldest waiting event was written; none when none waits.
+    func oldestPending() -> Statement
     func pendingCount(_ reader: any Reader) throws -> Int64
     func integrate(_ leaves: [SequencedLeaf]) -> [Statement]
     func store(_ tiles: [FullTile]) -> [Statement]
@@ -297,4 +299,8 @@ extension LogStore {
         }
         return frontier
     }
+}
+
+extension LogStore {
+    public func state(_ reader: any Reader) throws -> LogState? { try reader.first(state()).map(state) }
 }

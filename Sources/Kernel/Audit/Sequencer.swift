@@ -166,11 +166,14 @@ public actor Sequencer {
 
     /// Another process leads; only whether it keeps up is looked at.
     private func watch() async throws {
-        let store = store
-        let oldest = try await database.read { try store.oldestPending($0) }
+        let oldest = try await oldestPending()
         shared.withLock { $0.refusal = nil }
         guard let oldest else { return caughtUp() }
         if clock.now - oldest < .seconds(2) { caughtUp() }
+    }
+
+    private func oldestPending() async throws -> Instant? {
+        try await database.snapshot([store.oldestPending()]).rows[0].first?.instant("at")
     }
 
     // MARK: Taking over
@@ -330,7 +333,7 @@ public actor Sequencer {
     private func sequence() async throws -> Int {
         guard let before = state else { return 0 }
         let store = store
-        guard try await database.read({ try store.oldestPending($0) }) != nil else { return 0 }
+        guard try await oldestPending() != nil else { return 0 }
         let start = frontier
         let (after, edge) = try await database.write { writer -> (LogState, TileFrontier) in
             var edge = start
@@ -426,7 +429,7 @@ public actor Sequencer {
         guard let committed = state, let lease, committed.size > publishedSize else { return }
         let store = store
         guard await lease.isHeld() else { throw LogDamage("the lead was lost") }
-        let current = try await database.read { try store.state($0) }
+        let current = try await database.snapshot([store.state()]).rows[0].first.map(store.state)
         guard current == committed else { throw LogDamage("another sequencer took over") }
         let checkpoint = Checkpoint(origin: committed.origin, size: committed.size, root: committed.root)
         let note = try checkpoint.signed(by: key)

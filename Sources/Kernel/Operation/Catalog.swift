@@ -10,7 +10,9 @@ public struct AnyOperation: Sendable {
     let parse: @Sendable (JSON) throws(InvalidFields) -> any OperationInput
     let foresees: @Sendable (any OperationInput, String?) -> [Statement]
     let guards: @Sendable (any OperationInput, String?) -> [Guard]
-    /// Loads (and locks) the target, gathers and plans.
+    /// Reads the target's row and locks it until the end of the transaction.
+    let selectLocked: @Sendable (String, Dialect) -> Statement
+    /// Loads the target unless its row was read already, gathers and plans.
     let rehearse: @Sendable (Rehearsal, any Reader) throws -> Rehearsed
     let undo: @Sendable (UndoQuestion) -> Undo
     public let prefill: @Sendable (any Entity) -> [String: JSON]
@@ -19,11 +21,12 @@ public struct AnyOperation: Sendable {
     struct Rehearsal: Sendable {
         let input: any OperationInput
         let targetID: String?
+        /// The row that was read and locked, or that there is none; `nil` leaves the reading to the rehearsal.
+        let stored: Row??
         let reasonCode: String?
         let person: String
         let eventID: String
         let fresh: Fresh
-        let lock: Bool
         let ifMatch: Int64?
     }
 
@@ -65,6 +68,7 @@ public struct AnyOperation: Sendable {
         parse = { json throws(InvalidFields) in try Op.Input.parse(json) }
         foresees = { input, target in Op.foresees(input as! Op.Input, target) }
         guards = { input, target in Op.guards(input as! Op.Input, target) }
+        selectLocked = { id, dialect in Op.Target.select([id], lock: true, dialect) }
         prefill = { entity in (entity as? Op.Target).map(Op.prefill) ?? [:] }
         unavailable = { entity, now in (entity as? Op.Target).flatMap { Op.unavailable($0, now: now) } }
         undo = { question in
@@ -77,7 +81,10 @@ public struct AnyOperation: Sendable {
             let input = rehearsal.input as! Op.Input
             var target: Op.Target?
             if let id = rehearsal.targetID {
-                target = try Op.Target.load(id, lock: rehearsal.lock, from: reader)
+                target =
+                    if let stored = rehearsal.stored { try stored.map(Op.Target.init) } else {
+                        try Op.Target.load(id, from: reader)
+                    }
                 guard let found = target else {
                     throw OperationError.notFound("There is no \(Op.Target.type) \(id).")
                 }

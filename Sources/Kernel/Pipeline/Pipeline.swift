@@ -83,11 +83,18 @@ public struct Pipeline: Sendable {
     /// c–f, again up to three times when somebody else changed a row in between and the client did not say which version it saw.
     private func attempt(_ admitted: Admitted, key: String?) async throws(OperationError) -> Outcome {
         var tries = 0
+        var isKeyKnown = false
         while true {
             tries += 1
             let step: Step
             do {
-                step = try await database.write { tx in try transact(admitted, key: key, tx) }
+                step = try await database.write { [isKeyKnown] tx in
+                    try transact(admitted, key: key, isKeyKnown: isKeyKnown, tx)
+                }
+            } catch StoreError.claimed where !isKeyKnown {
+                isKeyKnown = true
+                tries = 0
+                continue
             } catch let error as StoreError where tries <= Self.retries && isWorthRetrying(error, admitted.request) {
                 continue
             } catch {
@@ -242,8 +249,13 @@ public struct Pipeline: Sendable {
             }
     }
 
-    // c–e, inside the transaction.
-    private func transact(_ admitted: Admitted, key: String?, _ tx: any Writer) throws -> Step {
+    /// c–e, inside the transaction.
+    ///
+    /// A key is nearly always new. That it is travels as a claim with the first reads, and is made sure of before them; one that is
+    /// running or done is found by the claim, and looked up by itself the next time.
+    private func transact(
+        _ admitted: Admitted, key: String?, isKeyKnown: Bool, _ tx: any Writer
+    ) throws -> Step {
         let request = admitted.request
         let operation = admitted.operation
         let caller = admitted.caller
@@ -251,9 +263,12 @@ public struct Pipeline: Sendable {
 
         if let key {
             let lookUp = records.idempotency(person: caller.person, key: key)
-            tx.foresee([lookUp])
-            guard try tx.tryLock("idempotency:\(caller.person):\(key)") else { throw OperationError.keyRunning }
-            if let row = try tx.first(lookUp) {
+            let name = "idempotency:\(caller.person):\(key)"
+            if !isKeyKnown {
+                try tx.claim(name, unless: lookUp)
+            } else if try !tx.tryLock(name) {
+                throw OperationError.keyRunning
+            } else if let row = try tx.first(lookUp) {
                 let stored = try records.storedOutcome(row)
                 guard constantTimeEqual(stored.fingerprint, fingerprint) else { throw OperationError.keyReused }
                 return .done(Outcome(try replay(stored, tx), replayed: true))
@@ -261,8 +276,10 @@ public struct Pipeline: Sendable {
         }
 
         try tx.lock(operation.guards(admitted.input, request.target).sorted().map(\.name))
-        let deciding = [records.rules(), records.policyVersion()]
-        tx.foresee(operation.foresees(admitted.input, request.target) + deciding)
+        tx.foresee(operation.foresees(admitted.input, request.target) + [records.policy()])
+        let targetID = operation.creates ? nil : request.target
+        // Locked first: whatever is found out about it from here on holds until the commit.
+        let stored = try targetID.map { try tx.first(operation.selectLocked($0, tx.dialect)) }
         let now = tx.now
         let eventID = Identifier.mint("evt", at: now)
         let operationID = Identifier.mint("op", at: now)
@@ -271,17 +288,13 @@ public struct Pipeline: Sendable {
         }
         let rehearsed = try operation.rehearse(
             AnyOperation.Rehearsal(
-                input: admitted.input, targetID: operation.creates ? nil : request.target,
-                reasonCode: request.reasonCode, person: caller.person, eventID: eventID, fresh: fresh(at: now),
-                lock: true, ifMatch: request.ifMatch), tx)
+                input: admitted.input, targetID: targetID, stored: stored, reasonCode: request.reasonCode,
+                person: caller.person, eventID: eventID, fresh: fresh(at: now), ifMatch: request.ifMatch), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
-        // Once more now that the target is locked: somebody may have changed it while this waited for the lock.
-        if let undone = request.undoes { try checkStillUndoable(undone, request, tx) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
-        let policy = try tx.query(deciding)
-        let policyVersion = try policy[1].first?.int("version") ?? 0
-        let needs = try self.needs(operation, rehearsed.measures, rules: policy[0])
+        let (rules, policyVersion) = try policy(for: operation, tx)
+        let needs = Self.needs(rehearsed.measures, rules: rules)
         if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, caller) {
             return .refused(.overLimit(sentence))
         }
@@ -507,11 +520,21 @@ public struct Pipeline: Sendable {
 
     // MARK: - Rules and limits
 
-    private func needs(_ operation: AnyOperation, _ measures: Measures, rules rows: [Row]) throws -> [ApprovalNeed] {
-        try knownRules.rules(rows, records.rule).filter {
-            $0.covers(operation.spec.name) && $0.condition.matches(measures)
-        }
-        .sorted { $0.id < $1.id }.map(ApprovalNeed.init)
+    /// The rules that cover an operation as they are now, and the version of everything that decides.
+    private func policy(
+        for operation: AnyOperation, _ reader: any Reader
+    ) throws -> (rules: [ApprovalRule], version: Int64) {
+        guard let row = try reader.first(records.policy()) else { throw StoreError.shape(column: "mark") }
+        let name = operation.spec.name
+        // Other rules stand under another mark. Those that are read now may be newer than it, never older.
+        let rules =
+            try knownRules.rules(covering: name, at: row.string("mark"))
+            ?? knownRules.rules(covering: name, reading: reader.query(records.rules()), records.rule)
+        return (rules, try row.int("version"))
+    }
+
+    private static func needs(_ measures: Measures, rules: [ApprovalRule]) -> [ApprovalNeed] {
+        rules.filter { $0.condition.matches(measures) }.map(ApprovalNeed.init)
     }
 
     /// A sentence when the caller's grant carries a limit below the measured amount and no rule covers it.
@@ -633,13 +656,13 @@ public struct Pipeline: Sendable {
         if let undone = request.undoes { try checkStillUndoable(undone, request, reader) }
         let rehearsed = try operation.rehearse(
             AnyOperation.Rehearsal(
-                input: admitted.input, targetID: operation.creates ? nil : request.target,
+                input: admitted.input, targetID: operation.creates ? nil : request.target, stored: nil,
                 reasonCode: request.reasonCode, person: admitted.caller.person, eventID: eventID,
-                fresh: fresh(at: reader.now), lock: false, ifMatch: request.ifMatch), reader)
+                fresh: fresh(at: reader.now), ifMatch: request.ifMatch), reader)
         var reasons: [String] = []
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
-        let rules = try reader.query(records.rules())
-        let needs = rehearsed.plan == nil ? [] : try self.needs(operation, rehearsed.measures, rules: rules)
+        let rules = try policy(for: operation, reader).rules
+        let needs = rehearsed.plan == nil ? [] : Self.needs(rehearsed.measures, rules: rules)
         if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, admitted.caller) {
             reasons.append(sentence)
         }
@@ -1045,6 +1068,7 @@ public struct Pipeline: Sendable {
                 mayHaveCommitted
                     ? "The database went away while committing. Retry with the same idempotency key to learn the outcome. (\(detail))"
                     : "The database can't be reached right now. (\(detail))")
+        case .claimed: return .keyRunning
         case .full(let detail): return .unavailable("The database can't store anything: \(detail)")
         case .ungoverned(let detail): return .internalError("a governed row was written without its event: \(detail)")
         case .constraint(let detail), .other(let detail): return .internalError(detail)

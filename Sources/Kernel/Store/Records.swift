@@ -9,10 +9,12 @@ public protocol Records: Sendable {
     func storeOutcome(_ outcome: StoredOutcome, person: String, key: String, at: Instant) -> [Statement]
 
     // Approvals
+    /// Every rule, each with the `mark` it was read under.
     func rules() -> Statement
     func rule(_ row: Row) throws -> ApprovalRule
-    /// The highest version of anything that decides (roles, permissions, rules), recorded as `policy_version`.
-    func policyVersion() -> Statement
+    /// One row: `version` grows with every change of anything that decides (roles, permissions, rules) and is recorded as
+    /// `policy_version`; `mark` is another after each of them.
+    func policy() -> Statement
     func pendingApproval(operation: String, target: String) -> Statement
     /// What `pendingApproval` found; its window may be over.
     func approval(_ row: Row) throws -> ApprovalRequest

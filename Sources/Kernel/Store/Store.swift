@@ -140,9 +140,16 @@ public protocol Writer: Reader {
     func lock(_ names: [String]) throws
     /// Takes a named lock without waiting; false when another transaction holds it.
     func tryLock(_ name: String) throws -> Bool
+    /// Takes a named lock without waiting, and then makes sure that `taken` finds no row; both before everything that follows.
+    /// Whether it did MAY come out only with the next query or the commit: that throws `StoreError.claimed` otherwise, and
+    /// nothing behind the claim is run.
+    func claim(_ name: String, unless taken: Statement) throws
 }
 
 extension Writer {
+    public func claim(_ name: String, unless taken: Statement) throws {
+        guard try tryLock(name), try first(taken) == nil else { throw StoreError.claimed }
+    }
     public func enqueue(_ statement: Statement) { enqueue([statement]) }
     /// Runs a statement now and returns its rows.
     @discardableResult public func execute(_ statement: Statement) throws -> [Row] { try query(statement) }
@@ -185,6 +192,8 @@ public enum StoreError: Error, Sendable, Equatable {
     case constraint(String)
     /// `expectedRows` was not met: somebody changed the row since it was read.
     case rowCount(expected: Int)
+    /// What a transaction claimed is another's already (`Writer.claim`).
+    case claimed
     /// A governed row was written without an event that names it (spec: audit-log §5).
     case ungoverned(String)
     /// Serialisation failure or deadlock: the whole transaction may be run again.

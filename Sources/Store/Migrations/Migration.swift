@@ -39,6 +39,8 @@ public struct Migration: Sendable {
         Migration(
             number: 7, name: "discrepancies", tables: Migration007.tables, governed: Migration007.governed,
             special: { _ in [] }),
+        Migration(
+            number: 11, name: "marks", tables: Migration011.tables, governed: [], special: Migration011.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
