@@ -395,7 +395,7 @@ def test_kill_9_of_the_leader_during_an_import(pair, tmp_path):
         importing.join(120)
         assert done and done[0].returncode == 0, done[0].stderr if done else "the import hangs"
         assert database.one("SELECT count(*) FROM tenants WHERE external_id LIKE 'crm-5%'") == 1500
-    assert leads(other)
+    postern.wait_until(lambda: leads(other), 5, "the other to lead")
     prove(other)
 
 
