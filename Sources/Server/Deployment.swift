@@ -32,6 +32,7 @@ struct Deployment: Sendable {
 
     static let demoDefaults = [
         "environment": "demo", "data": "./var/demo", "log_origin": demoOrigin, "log_level": "warning",
+        "stop_seconds": "1",
     ]
 
     var environment: String { configuration.value("environment") }

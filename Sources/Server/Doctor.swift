@@ -239,6 +239,13 @@ struct Doctor: Sendable {
             report.add(
                 .problem, "clock", "This machine and the database are \(apart) ms apart; set the time of both by NTP.")
         }
+        if case .postgres = storage {
+            let leaders = try await PostgresLeadership.leaders(in: database).map {
+                "\($0.name): process \($0.process)\($0.host.isEmpty ? "" : " on \($0.host)")"
+            }
+            report.add(
+                .ok, "leaders", leaders.isEmpty ? "No server runs." : leaders.joined(separator: "\n"))
+        }
         report.add(.ok, "log", log.map { "\($0.origin), \($0.size) events in the tree." } ?? "Not begun yet.")
         let file = CheckpointFile(path: deployment.configuration.value("checkpoints_file"))
         for case .checkpoint(let note) in (try? file.tail()) ?? [] {

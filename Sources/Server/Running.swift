@@ -23,6 +23,11 @@ struct Running: Sendable {
     /// What this server can send.
     let channels: Set<DeliveryChannel>
     let log: PublishedLog
+    /// What this server does for all.
+    let leads = Leads()
+    /// When this server last finished a sweep.
+    let swept = LastSweep()
+    let clockWasSet = ClockWasSet()
 
     /// Opens what `serve` and the verbs beside it work on.
     /// - Parameters:

@@ -71,8 +71,13 @@ final class PostgresConnection {
 
     private func connect() throws {
         let deadline = Deadline(after: settings.connectTimeout)
-        let keywords = ["dbname", "fallback_application_name", "client_encoding"]
-        let values = [settings.url, "postern", "UTF8"]
+        // What stands before `dbname` yields to what the URL says of it.
+        let keywords =
+            Self.aliveness.map(\.keyword) + ["dbname", "fallback_application_name", "client_encoding"]
+            + (settings.applicationName == nil ? [] : ["application_name"])
+        let values =
+            Self.aliveness.map(\.value) + [settings.url, "postern", "UTF8"]
+            + (settings.applicationName.map { [$0] } ?? [])
         let connection = withCStringArray(keywords) { keys in
             withCStringArray(values) { PQconnectStartParams(keys, $0, 1) }
         }
@@ -98,13 +103,16 @@ final class PostgresConnection {
         plans.removeAll()
         do {
             // Set for the session: a URL's own options stay in force for everything else.
-            let timeouts = [
+            var timeouts = [
                 ("statement_timeout", settings.statementTimeout), ("lock_timeout", settings.lockTimeout),
-                ("idle_in_transaction_session_timeout", Span.seconds(60)),
+                ("idle_in_transaction_session_timeout", Span.seconds(20)),
             ]
+            if settings.idleTimeout > .seconds(0) { timeouts.append(("idle_session_timeout", settings.idleTimeout)) }
             var texts =
                 timeouts.map { ($0, String($1.microseconds / 1000)) } + [
                     ("bytea_output", "hex"), ("client_min_messages", "warning"),
+                    // So that the server too finds out when this process's machine is gone, and lets go of its locks.
+                    ("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3"),
                 ]
             // For what is read without a BEGIN; whoever writes says so in his.
             if settings.isForTransactions {
@@ -119,6 +127,13 @@ final class PostgresConnection {
             throw error
         }
     }
+
+    /// A peer that vanished without a word is found out by TCP itself: an idle one after 25 s, one that takes no bytes after
+    /// 15 s. A proxy in between may hide it; then only the deadlines of answers help.
+    private static let aliveness: [(keyword: String, value: String)] = [
+        ("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
+        ("tcp_user_timeout", "15000"),
+    ]
 
     /// Sends all statements in one round trip and waits for all answers. The first error ends the list; the server
     /// skips what follows it.
@@ -200,7 +215,11 @@ final class PostgresConnection {
                 guard unsent >= 0 else { throw lose(handle) }
                 guard
                     wait(PQsocket(handle), Int32(unsent == 1 ? POLLIN | POLLOUT : POLLIN), until: deadline)
-                else { throw lose(handle, "The database did not answer in time.") }
+                else {
+                    var silent = lose(handle, "The database did not answer in time.")
+                    silent.isSilent = true
+                    throw silent
+                }
                 guard PQconsumeInput(handle) == 1 else { throw failure ?? lose(handle) }
             }
             guard let result = PQgetResult(handle) else {

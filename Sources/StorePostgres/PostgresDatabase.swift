@@ -16,6 +16,10 @@ public final class PostgresDatabase: Database {
         public var lockTimeout: Span = .seconds(8)
         /// A transaction that waits longer for a connection fails.
         public var queueTimeout: Span = .seconds(10)
+        /// The server ends a session that is idle for so long; 0: never.
+        public var idleTimeout: Span = .seconds(0)
+        /// What the session is called in `pg_stat_activity`, instead of what the URL says.
+        public var applicationName: String?
         /// When set, `now` is read from here instead of from the server: tests travel in time with it.
         public var clock: Clock?
 
@@ -89,8 +93,8 @@ public final class PostgresDatabase: Database {
     ) async throws -> T {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
             let limit = settings.queueTimeout
-            let accepted = pool.submit { connection, waited in
-                guard waited <= limit else {
+            let accepted = pool.submit(within: limit) { connection in
+                guard let connection else {
                     continuation.resume(
                         throwing: StoreError.unavailable("All connections are busy.", mayHaveCommitted: false))
                     return

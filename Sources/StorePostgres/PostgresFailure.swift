@@ -10,6 +10,8 @@ struct PostgresFailure: Error {
     var detail: String?
     /// The connection can't be used any more.
     var isConnectionLost: Bool
+    /// Nothing came within the time for an answer: asking again would double the wait.
+    var isSilent = false
 
     init(lost message: String) {
         sqlState = nil

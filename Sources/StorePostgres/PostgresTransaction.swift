@@ -201,7 +201,9 @@ final class PostgresTransaction: Writer {
         hasBegunOnServer = true
         do {
             return try connection.run(list)
-        } catch let error as PostgresFailure where error.isConnectionLost && !(committing && mode == .write) {
+        } catch let error as PostgresFailure
+            where error.isConnectionLost && !error.isSilent && !(committing && mode == .write)
+        {
             do { try connection.ensureConnected() } catch { throw UnsentFailure(cause: error) }
             return try connection.run(list)
         }

@@ -21,6 +21,7 @@ final class Loopback: Sendable {
     let metrics: Metrics
     let log = TestLog()
     let isReady = Mutex(true)
+    let stopping = Stopping()
     private let ports = Mutex<[ListenerName: Int]>([:])
     private let client: HTTPClient
 
@@ -33,7 +34,13 @@ final class Loopback: Sendable {
         pipeline = Pipeline(
             database: test.database, records: SQLRecords(), catalog: catalog, clock: test.clock.clock)
         door = TestDoor(clock: test.clock.clock)
-        metrics = Metrics(gauges: [.init("postern_log_size", help: "Leaves.") { 1 }])
+        metrics = Metrics(gauges: [.init("postern_log_size", help: "Leaves.") { 1 }]) {
+            [
+                .init(
+                    "postern_leader", help: "Leads.", [([("of", "a")], 1), ([("of", "b \"c\"")], 0.5)]),
+                .init("postern_nothing", help: "Left out.", nil),
+            ]
+        }
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
         configuration.timeout = .init(connect: .seconds(5), read: .seconds(30))
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
@@ -54,10 +61,11 @@ final class Loopback: Sendable {
         return Listeners(
             pipeline: pipeline, signIn: door, log: log, consoles: Consoles.all + [ProbeConsole.console],
             cursors: CursorCodec(key: [UInt8](repeating: 9, count: 32)), configuration: configuration,
-            health: Health([
-                .database(test.database, clock: test.clock.clock),
-                .init("log") { [weak self] in self?.isReady.withLock { $0 } == true ? nil : "The log is behind." },
-            ]), metrics: metrics, formKey: Self.formKey,
+            health: Health(
+                [
+                    .database(test.database, clock: test.clock.clock),
+                    .init("log") { [weak self] in self?.isReady.withLock { $0 } == true ? nil : "The log is behind." },
+                ], stopping: stopping), metrics: metrics, formKey: Self.formKey,
             runtimeDoor: RuntimeTokenDoor(pipeline: pipeline, clock: test.clock.clock), qrSVG: { _ in "<svg></svg>" },
             clock: test.clock.clock,
             logger: logger,

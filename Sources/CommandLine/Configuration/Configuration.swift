@@ -143,6 +143,7 @@ public struct Configuration: Sendable {
         return text
     }
     public func port(_ key: String) -> Int { Int(value(key))! }
+    public func number(_ key: String) -> Int { Int(value(key))! }
     public func flag(_ key: String) -> Bool { value(key) == "true" }
     public func list(_ key: String) -> [String] {
         (text(key) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }

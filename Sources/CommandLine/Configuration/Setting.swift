@@ -141,6 +141,13 @@ public struct Setting: Sendable {
             "Asks by itself for the deletion of tenants that are archived for 90 days. Two super admins sign each; nothing is deleted without them."
         ),
         Setting(
+            "drain_seconds", .count, default: "0",
+            "How long a server that was told to stop goes on answering while `/readyz` says 503. With several servers behind a balancer: a little longer than the balancer takes to notice."
+        ),
+        Setting(
+            "stop_seconds", .count, default: "10",
+            "How long, after that, requests in hand may take to end. In the demo: 1."),
+        Setting(
             "log_format", .choice(["text", "json"]), default: "text",
             "How the server writes its own log to standard error."),
         Setting(

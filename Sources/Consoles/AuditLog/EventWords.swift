@@ -67,6 +67,7 @@ enum EventWords {
         "authz.denied": "Refused: permission missing", "delivery.queued": "Queued a notice",
         "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery",
         "discrepancy.view": "Viewed a row that differs", "webhook.view": "Viewed a webhook",
+        "clock.jumped": "The server’s clock was set",
         "drift.list": "Looked at who owns what", "drift.view": "Viewed a difference",
         "enrolment.completed": "Enrolled",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
