@@ -37,9 +37,10 @@ public struct PublishedLog: TransparencyLog {
     }
 
     public func export(
-        _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
+        _ filter: EventFilter, as format: ExportFormat,
+        sink: @escaping @Sendable (_ piece: [UInt8], _ events: Int64) async throws -> Void
     ) async throws(OperationError) {
-        do { try await write(filter, to: sink) } catch { throw Self.translate(error) }
+        do { try await write(filter, as: format, to: sink) } catch { throw Self.translate(error) }
     }
 
     private func newestNote() async throws -> String? { try await database.read { try newest($0)?.note } }
@@ -130,30 +131,36 @@ public struct PublishedLog: TransparencyLog {
         return receipt
     }
 
-    private func write(
-        _ filter: EventFilter, to sink: @escaping @Sendable ([UInt8]) async throws -> Void
-    ) async throws {
+    private typealias Sink = @Sendable (_ piece: [UInt8], _ events: Int64) async throws -> Void
+
+    private func write(_ filter: EventFilter, as format: ExportFormat, to sink: @escaping Sink) async throws {
         let isFull = filter == EventFilter()
         guard let checkpoint = try await database.read({ try newest($0) }) else {
             throw OperationError.unavailable("Nothing has been published yet. Try again in a few seconds.")
         }
-        try await deliver(
-            LogExport.header(origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter),
-            to: sink)
-        let walk = ExportWalk(filter: isFull ? nil : filter, size: checkpoint.size)
+        var head: [UInt8] = []
+        switch format {
+        case .jsonl:
+            head = LogExport.header(
+                origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter)
+        case .csv: CSV.append(header: EventCSV.names, to: &head)
+        }
+        try await deliver(head, 0, to: sink)
+        let hasProofs = format == .jsonl && !isFull
+        let walk = ExportWalk(filter: isFull ? nil : filter, size: checkpoint.size, hasProofs: hasProofs)
         // One portion is read while the one before is written out and sent.
         var reading = Task { try await database.read { reader in try page(walk, reader) } }
         defer { reading.cancel() }
-        var lines = ExportLines(size: checkpoint.size, hasProofs: !isFull)
+        var lines = ExportLines(format: format, size: checkpoint.size, hasProofs: hasProofs)
         var count: Int64 = 0
         while true {
             let page = try await reading.value
             if let next = page.next { reading = Task { try await database.read { try self.page(next, $0) } } }
             count += Int64(page.rows.count)
-            try await deliver(write(page, &lines), to: sink)
+            try await deliver(write(page, &lines), Int64(page.rows.count), to: sink)
             if page.next == nil { break }
         }
-        try await deliver(LogExport.footer(count: count), to: sink)
+        if format == .jsonl { try await deliver(LogExport.footer(count: count), 0, to: sink) }
     }
 
     /// Where an export stands.
@@ -161,6 +168,7 @@ public struct PublishedLog: TransparencyLog {
         /// `nil` when everything is exported, in order.
         let filter: EventFilter?
         let size: Int64
+        let hasProofs: Bool
         var next: Int64 = 0
         var cursor: (at: Int64, id: String)?
         /// Fewer after a portion of long ones.
@@ -187,11 +195,14 @@ public struct PublishedLog: TransparencyLog {
         if let filter = walk.filter {
             try store.take(
                 filter, after: walk.cursor, limit: Int(walk.limit), below: walk.size, into: &page.rows, reader)
-            let tiles = Set(page.rows.entries.map { $0.index / Int64(Tiles.width) })
-            // Together, and not each when its proof is worked out.
-            let full = walk.size / Int64(Tiles.width)
-            page.tiles = try store.tiles(level: 0, tiles.subtracting(walk.tiles).filter { $0 < full }.sorted(), reader)
-            next.tiles = tiles
+            if walk.hasProofs {
+                let tiles = Set(page.rows.entries.map { $0.index / Int64(Tiles.width) })
+                // Together, and not each when its proof is worked out.
+                let full = walk.size / Int64(Tiles.width)
+                let unknown = tiles.subtracting(walk.tiles).filter { $0 < full }
+                page.tiles = try store.tiles(level: 0, unknown.sorted(), reader)
+                next.tiles = tiles
+            }
             next.cursor = page.rows.entries.last.flatMap { last in last.at.map { ($0, page.rows.text(last.id)) } }
         } else {
             let range = walk.next..<min(walk.next + walk.limit, walk.size)
@@ -241,6 +252,7 @@ public struct PublishedLog: TransparencyLog {
 
     /// What the lines of an export are written with, from one portion to the next.
     private struct ExportLines: Sendable {
+        let format: ExportFormat
         let size: Int64
         let hasProofs: Bool
         var cache = TileCache()
@@ -269,6 +281,11 @@ public struct PublishedLog: TransparencyLog {
         _ page: ExportPage, _ lines: ExportLines, _ nodes: inout TileNodes
     ) throws -> [UInt8] {
         var out: [UInt8] = []
+        if lines.format == .csv {
+            out.reserveCapacity(page.rows.count * 512)
+            for entry in page.rows.entries { try record(entry, page, to: &out) }
+            return out
+        }
         let proofBytes = lines.hasProofs ? 48 * (64 - lines.size.leadingZeroBitCount) : 0
         out.reserveCapacity(page.rows.bytes.count / 4 * 5 + page.rows.count * (120 + proofBytes))
         var proofs = ProofWriter(size: lines.size)
@@ -285,9 +302,28 @@ public struct PublishedLog: TransparencyLog {
         return out
     }
 
-    private func deliver(_ bytes: [UInt8], to sink: @Sendable ([UInt8]) async throws -> Void) async throws {
+    /// An entry of a portion as a record of comma-separated values.
+    private static func record(_ entry: ExportRows.Entry, _ page: ExportPage, to out: inout [UInt8]) throws {
+        let id = page.rows.text(entry.id)
+        let pruned = page.pruned[entry.index]
+        guard let hash = MerkleHash(Array(page.rows.bytes[entry.hash])), entry.at != nil || pruned != nil else {
+            throw LogDamage("the event \(id) at \(entry.index) is missing")
+        }
         do {
-            try await sink(bytes)
+            EventCSV.append(
+                index: entry.index, id: id,
+                leaf: entry.at == nil ? nil : try JSON(parsing: Array(page.rows.bytes[entry.leaf])), hash: hash,
+                sealed: try entry.sealed.map { try JSON(parsing: Array(page.rows.bytes[$0])) },
+                erased: entry.isErased ? page.erased[id] ?? [:] : [:], prunedBy: entry.at == nil ? pruned : nil,
+                to: &out)
+        } catch {
+            throw LogDamage("the event \(id) at \(entry.index) is malformed")
+        }
+    }
+
+    private func deliver(_ bytes: [UInt8], _ events: Int64, to sink: Sink) async throws {
+        do {
+            try await sink(bytes, events)
         } catch {
             throw OperationError.unavailable("The export was broken off: \(error)")
         }
