@@ -278,6 +278,75 @@ final class PostgresConnection {
         _ = try batch([Statement("CLOSE \(name)")])
     }
 
+    /// Calls `body` with each row of a statement as it comes, in the server's binary form. Planned for its values: what is
+    /// worth scanning is worth a plan.
+    func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        guard let handle else { throw PostgresFailure(lost: "not connected") }
+        let parameters = try Parameters(statement.values)
+        let sent = parameters.withPointers { count, types, values, lengths, formats in
+            PQsendQueryParams(handle, PostgresType.text(of: statement), count, types, values, lengths, formats, 1)
+        }
+        guard sent == 1, PQsetSingleRowMode(handle) == 1, PQpipelineSync(handle) == 1 else { throw lose(handle) }
+        var columns: [RawValue] = []
+        var failure: (any Error)?
+        while true {
+            let result = try nextPipelined(handle)
+            defer { PQclear(result) }
+            switch PQresultStatus(result) {
+            case PGRES_SINGLE_TUPLE:
+                // What `body` throws ends it; the rest of the answer is still to be taken.
+                guard failure == nil else { continue }
+                do {
+                    try Self.read(result, into: &columns)
+                    try body(columns)
+                } catch { failure = error }
+            case PGRES_TUPLES_OK: continue
+            case PGRES_PIPELINE_SYNC:
+                if let failure { throw failure }
+                return
+            default:
+                var refusal = PostgresFailure(result)
+                if PQstatus(handle) == CONNECTION_BAD {
+                    disconnect()
+                    refusal.isConnectionLost = true
+                    throw refusal
+                }
+                if failure == nil { failure = refusal }
+            }
+        }
+    }
+
+    /// The next result in pipeline mode; what separates the answers of two statements is passed over.
+    private func nextPipelined(_ handle: OpaquePointer) throws -> OpaquePointer {
+        let deadline = Deadline(after: settings.answerTimeout)
+        while true {
+            while PQisBusy(handle) == 1 {
+                let unsent = PQflush(handle)
+                guard unsent >= 0 else { throw lose(handle) }
+                guard wait(PQsocket(handle), Int32(unsent == 1 ? POLLIN | POLLOUT : POLLIN), until: deadline) else {
+                    throw lose(handle, "The database did not answer in time.")
+                }
+                guard PQconsumeInput(handle) == 1 else { throw lose(handle) }
+            }
+            if let result = PQgetResult(handle) { return result }
+            if PQstatus(handle) == CONNECTION_BAD { throw lose(handle) }
+        }
+    }
+
+    /// The first row of a result in binary form.
+    private static func read(_ result: OpaquePointer, into columns: inout [RawValue]) throws {
+        columns.removeAll(keepingCapacity: true)
+        for column in 0..<PQnfields(result) {
+            guard PQgetisnull(result, 0, column) == 0 else {
+                columns.append(.null)
+                continue
+            }
+            let bytes = UnsafeRawBufferPointer(
+                start: PQgetvalue(result, 0, column), count: Int(PQgetlength(result, 0, column)))
+            columns.append(try PostgresType.raw(bytes, PQftype(result, column)))
+        }
+    }
+
     // MARK: COPY
 
     /// How much is handed to libpq at a time.

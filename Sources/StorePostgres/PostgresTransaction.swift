@@ -99,6 +99,23 @@ final class PostgresTransaction: Writer {
         }
     }
 
+    func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        // Begins the transaction and sends what was enqueued before.
+        _ = try query([])
+        var failureOfBody: (any Error)?
+        do {
+            try connection.scan(statement) { columns in
+                do { try body(columns) } catch {
+                    failureOfBody = error
+                    throw error
+                }
+            }
+        } catch {
+            if let failureOfBody { throw failureOfBody }
+            throw fail(error, committing: false)
+        }
+    }
+
     func enqueue(_ statements: [Statement]) { waiting += statements }
 
     func load(_ rows: RowLoad) throws {

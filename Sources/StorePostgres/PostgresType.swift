@@ -54,6 +54,17 @@ enum PostgresType {
         }
     }
 
+    /// A column in binary form.
+    static func raw(_ bytes: UnsafeRawBufferPointer, _ type: Oid) throws(StoreError) -> RawValue {
+        switch (type, bytes.count) {
+        case (20, 8): .int(Int64(bigEndian: bytes.loadUnaligned(as: Int64.self)))
+        case (23, 4): .int(Int64(Int32(bigEndian: bytes.loadUnaligned(as: Int32.self))))
+        case (16, 1): .int(Int64(bytes[0]))
+        case (17, _), (25, _), (1043, _): .bytes(bytes)
+        default: throw .other("A column of the type \(type) can't be scanned.")
+        }
+    }
+
     private static func integer(_ raw: UnsafeRawBufferPointer) -> Int64? {
         var value: Int64 = 0
         var bytes = raw[...]

@@ -65,6 +65,11 @@ private class RecordingReader: Reader {
         recorder.hear([statement])
         try reader.forEach(statement, body)
     }
+
+    func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        recorder.hear([statement])
+        try reader.scan(statement, body)
+    }
 }
 
 private final class RecordingWriter: RecordingReader, Writer {

@@ -150,6 +150,14 @@ final class Loopback: Sendable {
             body: Array(bytes.readableBytesView))
     }
 
+    /// Asks for a long answer and goes away when it has begun.
+    func beginAndLeave(_ path: String, token: String) async throws {
+        var request = HTTPClientRequest(url: "http://127.0.0.1:\(port(.staff))\(path)")
+        request.headers.add(name: "Authorization", value: "Bearer \(token)")
+        let response = try await client.execute(request, timeout: .seconds(30))
+        for try await _ in response.body { break }
+    }
+
     /// A call of the API.
     func api(
         _ method: String, _ path: String, token: String? = nil, key: String? = nil, _ body: JSON? = nil,

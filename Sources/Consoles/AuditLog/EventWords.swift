@@ -69,7 +69,7 @@ enum EventWords {
         "discrepancy.view": "Viewed a row that differs", "webhook.view": "Viewed a webhook",
         "clock.jumped": "The server’s clock was set",
         "drift.list": "Looked at who owns what", "drift.view": "Viewed a difference",
-        "enrolment.completed": "Enrolled",
+        "enrolment.completed": "Enrolled", "export.end": "Finished an export",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "recovery_code.used": "Used a recovery code", "retention.pruned": "Moved events to the archive",
@@ -78,9 +78,10 @@ enum EventWords {
         "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
         "staff.list": "Listed staff", "staff.view": "Viewed a colleague", "stepup.failed": "Failed to use the factor",
         "stepup.succeeded": "Used the factor again", "tenant.activity": "Viewed a tenant’s activity",
-        "tenant.history": "Viewed a tenant’s history", "tenant.search": "Searched",
-        "tenant.users": "Viewed a tenant’s members", "tenant.view": "Viewed a tenant",
-        "user.activity": "Viewed a user’s activity", "user.list": "Listed users", "user.view": "Viewed a user",
+        "tenant.history": "Viewed a tenant’s history", "tenant.export": "Exported tenants",
+        "tenant.search": "Searched", "tenant.users": "Viewed a tenant’s members",
+        "tenant.view": "Viewed a tenant", "user.activity": "Viewed a user’s activity", "user.export": "Exported users",
+        "user.list": "Listed users", "user.view": "Viewed a user",
     ]
 
     /// "Suspend tenant: Marlow Freight" when the action is an operation, else its words.

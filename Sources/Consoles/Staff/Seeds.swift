@@ -4,7 +4,7 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 2
+    public static let version: Int64 = 3
 
     public static let roles: [Role] = [
         Role(
@@ -86,7 +86,8 @@ public enum Seeds {
         (
             "security",
             [
-                "tenant.view", "user.view", "user.force_logout", "user.revoke_sessions", "user.delete", "audit.view",
+                "tenant.view", "tenant.export", "user.view", "user.export", "user.force_logout", "user.revoke_sessions",
+                "user.delete", "audit.view",
                 "audit.export", "integrity.view", "integrity.settle", "approval.view", "staff.view", "access.view",
                 "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
@@ -94,7 +95,10 @@ public enum Seeds {
                 "runtime_token.view",
             ]
         ),
-        ("finance_lead", ["tenant.view", "billing.view", "billing.export", "sla_credit.view", "dispute.view"]),
+        (
+            "finance_lead",
+            ["tenant.view", "tenant.export", "billing.view", "billing.export", "sla_credit.view", "dispute.view"]
+        ),
         (
             "customer_success",
             [
@@ -105,7 +109,8 @@ public enum Seeds {
         (
             "head_of_cs",
             [
-                "tenant.view", "user.view", "ticket.view", "dispute.view", "dispute.uphold", "dispute.escalate",
+                "tenant.view", "tenant.export", "user.view", "ticket.view", "dispute.view", "dispute.uphold",
+                "dispute.escalate",
                 "dispute.overturn", "dispute.decide", "sla_credit.view",
             ]
         ),

@@ -210,6 +210,14 @@ public protocol LogStore: Sendable {
 
     // Verification and export
     func entries(_ range: Range<Int64>, _ reader: any Reader, _ body: (StoredEntry) throws -> Void) throws
+    /// Takes the entries of a range as they are stored, until `rows` is full.
+    func take(_ range: Range<Int64>, into rows: inout ExportRows, _ reader: any Reader) throws
+    /// Takes the entries whose events match, by time then id, after `cursor`, as they are stored, until `rows` is full; only
+    /// events below `size` in the tree.
+    func take(
+        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
+        into rows: inout ExportRows, _ reader: any Reader
+    ) throws
     func events(_ ids: [String], _ reader: any Reader) throws -> [String: StoredEvent]
     /// Walks the whole table.
     func eventCount(_ reader: any Reader) throws -> Int64
@@ -229,11 +237,6 @@ public protocol LogStore: Sendable {
     ) throws
     /// Types that have heads.
     func headTypes(_ reader: any Reader) throws -> [String]
-    /// A page of the events that match, by time then id, after `cursor`; only events below `size` in the tree.
-    func page(
-        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
-        _ reader: any Reader
-    ) throws -> [StoredEntry]
 }
 
 /// Whose data a sealed member is.

@@ -223,6 +223,11 @@ public struct Catalog: Sendable {
 
     /// Every permission code any operation or read asks for, sorted.
     public var permissions: [String] {
-        Array(Set(operations.map(\.spec.permission) + reads.compactMap(\.permission))).sorted()
+        Array(
+            Set(
+                operations.map(\.spec.permission) + reads.compactMap(\.permission)
+                    + reads.compactMap(\.export?.permission))
+        )
+        .sorted()
     }
 }

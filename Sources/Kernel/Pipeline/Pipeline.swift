@@ -16,7 +16,7 @@ public struct Pipeline: Sendable {
     public let records: any Records
     public let catalog: Catalog
     public let settings: Settings
-    private let clock: Clock
+    let clock: Clock
     private let hooks: Hooks
     private let running = RunningKeys()
     private let folding = FoldingTable()

@@ -120,12 +120,37 @@ public protocol Reader: AnyObject {
     func foresee(_ statements: [Statement])
     /// Calls `body` for each row of a large result without holding it in memory.
     func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws
+    /// Calls `body` for each row of a large result, one by one, with its columns as the driver holds them: nothing is copied or
+    /// looked up by name, and nothing of it may be kept. For integers, text and bytes only.
+    func scan(_ statement: Statement, _ body: (_ columns: [RawValue]) throws -> Void) throws
 }
 
 extension Reader {
     public func foresee(_ statements: [Statement]) {}
     public func query(_ statement: Statement) throws -> [Row] { try query([statement])[0] }
     public func first(_ statement: Statement) throws -> Row? { try query(statement).first }
+}
+
+/// A column of a row that is being scanned, as long as `body` runs.
+public enum RawValue {
+    case null
+    case int(Int64)
+    /// Text in UTF-8, or bytes.
+    case bytes(UnsafeRawBufferPointer)
+
+    public func int(_ name: String) throws -> Int64 {
+        guard case .int(let value) = self else { throw StoreError.shape(column: name) }
+        return value
+    }
+    public func bytes(_ name: String) throws -> UnsafeRawBufferPointer {
+        guard case .bytes(let value) = self else { throw StoreError.shape(column: name) }
+        return value
+    }
+    /// `nil` for NULL.
+    public var optionalBytes: UnsafeRawBufferPointer? {
+        guard case .bytes(let value) = self else { return nil }
+        return value
+    }
 }
 
 /// Reads and writes inside one transaction (PostgreSQL `READ COMMITTED`, SQLite `IMMEDIATE`).
