@@ -13,8 +13,8 @@
 public enum LogExport {
     /// Entries and bytes of a portion at most: large enough that its way to the database and out is of no account, small
     /// enough that a few of them are.
-    static let page: Int64 = 2000
-    static let pageBytes = 4 << 20
+    static let page: Int64 = 1000
+    static let pageBytes = 2 << 20
 
     static func header(
         origin: String, key: String, checkpoint: String, isFull: Bool, isArchive: Bool = false, _ filter: EventFilter

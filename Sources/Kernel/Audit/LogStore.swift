@@ -210,8 +210,8 @@ public protocol LogStore: Sendable {
 
     // Verification and export
     func entries(_ range: Range<Int64>, _ reader: any Reader, _ body: (StoredEntry) throws -> Void) throws
-    /// Takes the entries of a range as they are stored, until `rows` is full.
-    func take(_ range: Range<Int64>, into rows: inout ExportRows, _ reader: any Reader) throws
+    /// Takes the first `limit` entries of a range as they are stored, until `rows` is full.
+    func take(_ range: Range<Int64>, limit: Int, into rows: inout ExportRows, _ reader: any Reader) throws
     /// Takes the entries whose events match, by time then id, after `cursor`, as they are stored, until `rows` is full; only
     /// events below `size` in the tree.
     func take(

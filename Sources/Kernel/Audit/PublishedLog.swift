@@ -206,7 +206,7 @@ public struct PublishedLog: TransparencyLog {
             next.cursor = page.rows.entries.last.flatMap { last in last.at.map { ($0, page.rows.text(last.id)) } }
         } else {
             let range = walk.next..<min(walk.next + walk.limit, walk.size)
-            try store.take(range, into: &page.rows, reader)
+            try store.take(walk.next..<walk.size, limit: range.count, into: &page.rows, reader)
             let taken = range.lowerBound..<range.lowerBound + Int64(page.rows.count)
             guard page.rows.isCut || taken == range, zip(taken, page.rows.entries).allSatisfy({ $0 == $1.index })
             else { throw LogDamage("entries \(range) are not all there") }
