@@ -69,7 +69,9 @@ struct AuditCommand: AsyncParsableCommand {
                 "The receipt holds the event's sealed values. Anybody can check it: postern verify --receipt FILE --key KEY"
         )
         @Argument(help: "The event's id (evt_…).") var event: String
-        @Option(name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.")
+        @Option(
+            name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.",
+            completion: .file())
         var out: String?
         @OptionGroup var server: ServerOption
         func run() async throws {
@@ -85,7 +87,9 @@ struct AuditCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "export", abstract: "Export events as JSON lines with their proofs.")
         @OptionGroup var filter: Filter
-        @Option(name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.")
+        @Option(
+            name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.",
+            completion: .file())
         var out: String?
         @OptionGroup var server: ServerOption
         func run() async throws {
@@ -122,7 +126,7 @@ struct AuditCommand: AsyncParsableCommand {
                 retention. An archive is checked with: postern verify --export FILE --key KEY. What was stopped goes on with \
                 the next run. Run it on the server's machine, from a timer if you like.
                 """)
-        @Option(help: "The folder the files go to; it must exist.") var archive: String?
+        @Option(help: "The folder the files go to; it must exist.", completion: .directory) var archive: String?
         @Flag(help: "Only say how many would go; write nothing.") var dryRun = false
         @OptionGroup var output: OutputOption
 
