@@ -901,3 +901,21 @@ BEGIN SELECT postern_governed('discrepancy', OLD.id), postern_governed('discrepa
 
 CREATE TRIGGER governed_discrepancies_delete AFTER DELETE ON discrepancies
 BEGIN SELECT postern_governed('discrepancy', OLD.id); END;
+
+-- 12 settings
+
+CREATE TABLE settings (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER governed_settings_insert AFTER INSERT ON settings
+BEGIN SELECT postern_governed('setting', NEW.id); END;
+
+CREATE TRIGGER governed_settings_update AFTER UPDATE ON settings
+BEGIN SELECT postern_governed('setting', OLD.id), postern_governed('setting', NEW.id); END;
+
+CREATE TRIGGER governed_settings_delete AFTER DELETE ON settings
+BEGIN SELECT postern_governed('setting', OLD.id); END;

@@ -25,7 +25,7 @@ extension Running {
             onReady()
         }
         let listeners = Listeners(
-            pipeline: pipeline, signIn: signIn, log: log, consoles: Consoles.all,
+            pipeline: pipeline, signIn: signIn, log: log, consoles: consoles,
             cursors: CursorCodec(key: keys.derived("cursors")), configuration: webConfiguration(wanted),
             health: Health([
                 .database(database),

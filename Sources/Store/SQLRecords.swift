@@ -140,12 +140,14 @@ public struct SQLRecords: Records {
     }
 
     // The sum, not the maximum: rows are never removed, so it grows with every change of any of them.
-    public func policyVersion() -> Statement {
+    public func policy() -> Statement {
         Statement(
             """
             SELECT (SELECT COALESCE(SUM(version), 0) FROM roles)
                 + (SELECT COALESCE(SUM(version), 0) FROM role_permissions)
-                + (SELECT COALESCE(SUM(version), 0) FROM approval_rules) AS version
+                + (SELECT COALESCE(SUM(version), 0) FROM approval_rules)
+                + (SELECT COALESCE(SUM(version), 0) FROM settings) AS version,
+                (SELECT value FROM settings WHERE id = 'undo_hours') AS undo_hours
             """)
     }
 

@@ -11,8 +11,9 @@ public protocol Records: Sendable {
     // Approvals
     func rules() -> Statement
     func rule(_ row: Row) throws -> ApprovalRule
-    /// The highest version of anything that decides (roles, permissions, rules), recorded as `policy_version`.
-    func policyVersion() -> Statement
+    /// One row: `version` rises with anything that decides (roles, permissions, rules, settings) and is recorded as
+    /// `policy_version`; `undo_hours` is what the deployment has set, or null.
+    func policy() -> Statement
     func pendingApproval(operation: String, target: String) -> Statement
     /// What `pendingApproval` found; its window may be over.
     func approval(_ row: Row) throws -> ApprovalRequest

@@ -39,6 +39,9 @@ public struct Migration: Sendable {
         Migration(
             number: 7, name: "discrepancies", tables: Migration007.tables, governed: Migration007.governed,
             special: { _ in [] }),
+        Migration(
+            number: 12, name: "settings", tables: Migration012.tables, governed: Migration012.governed,
+            special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
