@@ -6,10 +6,8 @@ extension Styleguide {
             .info, "One stylesheet, made from these tokens.",
             "Colours are read from it, and their contrast is computed here: 4.5 for words, 3 for shapes, in both themes."
         )
-            + spaces + types + frames
+            + contrasts + spaces + types + frames
     }
-
-    var coloursBody: Node { colours + contrasts }
 
     private var contrasts: Node {
         struct Pair {
@@ -67,7 +65,7 @@ extension Styleguide {
         }
     }
 
-    private var colours: Node {
+    var coloursBody: Node {
         let known = tokens.tokens.compactMap { token in tokens.colour(token.name).map { (token.name, $0) } }
         return UI.panel("Colours", id: "sg-colours", hint: "\(known.count) tokens") {
             UI.table(
