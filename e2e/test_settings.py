@@ -114,7 +114,6 @@ def test_settings_in_the_browser(chromium, sqlite_server):
         page.get_by_role("link", name="This installation").click()
         expect(page.get_by_role("region", name="Log and keys")).to_be_visible()
         window.audit("installation")
-        window.shot("installation")
         page.get_by_role("link", name="Configuration").click()
         expect(page.locator("main")).to_contain_text("POSTERN_STAFF_PORT")
         window.audit("configuration")
