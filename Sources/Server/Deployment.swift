@@ -9,7 +9,11 @@ import Web
 
 /// One deployment by its configuration: which database, which keys.
 struct Deployment: Sendable {
-    static let catalog = Catalog(Consoles.all, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+    /// What does not depend on which server runs it: names, fields, permissions.
+    static let catalog = catalog(of: Consoles.all)
+    static func catalog(of consoles: [Console]) -> Catalog {
+        Catalog(consoles, kernelEntities: [AnyEntityType(ApprovalRequest.self)])
+    }
     /// The demo's log is named so; nothing else may be.
     static let demoOrigin = "demo.postern.example/log"
     /// A demo's log or a successor of one.

@@ -27,7 +27,7 @@ extension Running {
         }
         let stopping = Stopping()
         let listeners = Listeners(
-            pipeline: pipeline, signIn: signIn, log: log, consoles: Consoles.all,
+            pipeline: pipeline, signIn: signIn, log: log, consoles: consoles,
             cursors: CursorCodec(key: keys.derived("cursors")), configuration: webConfiguration(wanted),
             health: Health(
                 [

@@ -140,7 +140,13 @@ public struct SQLRecords: Records {
             summary: try row.string("summary"))
     }
 
-    public func policy() -> Statement { Statement("SELECT version, mark FROM policy_state WHERE id = 1") }
+    public func policy() -> Statement {
+        Statement(
+            """
+            SELECT version, mark, (SELECT value FROM settings WHERE id = 'undo_hours') AS undo_hours
+            FROM policy_state WHERE id = 1
+            """)
+    }
 
     public func pendingApproval(operation: String, target: String) -> Statement {
         ApprovalRequest.pending(operation: operation, target: target)

@@ -282,7 +282,7 @@ final class PostgresConnection {
     /// worth scanning is worth a plan.
     func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
         guard let handle else { throw PostgresFailure(lost: "not connected") }
-        let parameters = try Parameters(statement.values)
+        try parameters.lay(statement.values)
         let sent = parameters.withPointers { count, types, values, lengths, formats in
             PQsendQueryParams(handle, PostgresType.text(of: statement), count, types, values, lengths, formats, 1)
         }

@@ -12,6 +12,13 @@ public struct Configuration: Sendable {
     public struct Entry: Sendable {
         public let text: String
         public let origin: Origin
+        /// The variable or file it comes from; `nil` for a default.
+        public var source: String? {
+            switch origin {
+            case .environment(let name), .file(let name): name
+            case .fallback: nil
+            }
+        }
     }
 
     private var entries: [String: Entry]

@@ -68,7 +68,9 @@ struct AuditCommand: AsyncParsableCommand {
                 "The receipt holds the event's sealed values. Anybody can check it: postern verify --receipt FILE --key KEY"
         )
         @Argument(help: "The event's id (evt_…).") var event: String
-        @Option(name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.")
+        @Option(
+            name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.",
+            completion: .file())
         var out: String?
         @OptionGroup var server: ServerOption
         func run() async throws {
@@ -89,9 +91,13 @@ struct AuditCommand: AsyncParsableCommand {
                 """)
         @OptionGroup var filter: Filter
         @Option(help: "jsonl (with proofs) or csv (for spreadsheets).") var format = "jsonl"
-        @Option(name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.")
+        @Option(
+            name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.",
+            completion: .file())
         var out: String?
-        @Option(help: "With --format csv: write the proofs of the same events to this file.") var proofs: String?
+        @Option(
+            help: "With --format csv: write the proofs of the same events to this file.", completion: .file())
+        var proofs: String?
         @OptionGroup var server: ServerOption
 
         func validate() throws {
@@ -152,7 +158,7 @@ struct AuditCommand: AsyncParsableCommand {
                 retention. An archive is checked with: postern verify --export FILE --key KEY. What was stopped goes on with \
                 the next run. Run it on the server's machine, from a timer if you like.
                 """)
-        @Option(help: "The folder the files go to; it must exist.") var archive: String?
+        @Option(help: "The folder the files go to; it must exist.", completion: .directory) var archive: String?
         @Flag(help: "Only say how many would go; write nothing.") var dryRun = false
         @OptionGroup var output: OutputOption
 

@@ -11,6 +11,9 @@ public enum AuditLogConsole {
         ],
         reads: [listEvents, viewEvent, listApprovals, viewApproval],
         pages: [AuditPages.list, AuditPages.detail, ApprovalPages.list, ApprovalPages.detail],
+        specimens: [
+            .init("Requests", ApprovalRequest.State.allCases.map { ApprovalPages.stateChip($0, expired: false) })
+        ],
         eventFilter: EventList.filter)
 
     /// Requests this person could sign.

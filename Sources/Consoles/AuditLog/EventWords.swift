@@ -49,6 +49,7 @@ enum EventWords {
         case "event": (place, permission) = ("audit", "audit.view")
         case "delivery": (place, permission) = ("deliveries", "delivery.view")
         case "webhook": (place, permission) = ("webhooks", "delivery.view")
+        case "setting": (place, permission) = ("settings", "setting.view")
         case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
         case "drift": (place, permission) = ("drifts", "tenant.view")
         case "runtime_token": (place, permission) = ("runtime-tokens", "runtime_token.view")
@@ -74,7 +75,7 @@ enum EventWords {
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "recovery_code.used": "Used a recovery code", "retention.pruned": "Moved events to the archive",
         "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
-        "segment.view": "Viewed a saved view", "signin.failed": "Failed sign-in",
+        "segment.view": "Viewed a saved view", "setting.view": "Viewed a setting", "signin.failed": "Failed sign-in",
         "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
         "staff.list": "Listed staff", "staff.view": "Viewed a colleague", "stepup.failed": "Failed to use the factor",
         "stepup.succeeded": "Used the factor again", "tenant.activity": "Viewed a tenant’s activity",
@@ -84,12 +85,17 @@ enum EventWords {
         "user.list": "Listed users", "user.view": "Viewed a user",
     ]
 
-    /// "Suspend tenant: Marlow Freight" when the action is an operation, else its words.
-    static func title(_ event: EventRow, catalog: Catalog) -> String {
-        var words = plain[event.action] ?? event.action
+    /// "Suspend tenant" when the action is an operation, else its words.
+    static func action(_ event: EventRow, catalog: Catalog) -> String {
         if let spec = catalog[event.action]?.spec {
-            words = event.eventClass == EventClass.access.rawValue ? "Preview of: \(spec.title)" : spec.title
+            return event.eventClass == EventClass.access.rawValue ? "Preview of: \(spec.title)" : spec.title
         }
+        return plain[event.action] ?? event.action
+    }
+
+    /// "Suspend tenant: Marlow Freight"
+    static func title(_ event: EventRow, catalog: Catalog) -> String {
+        let words = action(event, catalog: catalog)
         return event.targetName.map { "\(words): \($0)" } ?? words
     }
 

@@ -208,6 +208,8 @@ public enum PermissionCatalog {
                 ("runtime_token.manage", "Create and revoke runtime tokens", .high),
                 ("scim.configure", "Configure SCIM", .critical),
                 ("oidc.configure", "Configure single sign-on", .critical),
+                ("setting.view", "View what the installation runs with", .low),
+                ("setting.change", "Change the deployment's settings", .high),
                 ("policy.change", "Change roles, limits and approval rules", .critical),
             ]
         ),

@@ -80,7 +80,7 @@ public enum Seeds {
                 "bulk.view", "bulk.flag_rollout",
                 "bulk.region_migration", "agent.view", "agent.kill_task", "agent.force_pause", "agent.resume",
                 "agent.kill_switch", "agent.rerun", "incident.view", "incident.declare", "incident.mitigate",
-                "incident.release", "drift.dismiss", "runtime_token.view",
+                "incident.release", "drift.dismiss", "runtime_token.view", "setting.view",
             ]
         ),
         (
@@ -92,7 +92,7 @@ public enum Seeds {
                 "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
-                "runtime_token.view",
+                "runtime_token.view", "setting.view",
             ]
         ),
         (
@@ -126,7 +126,7 @@ public enum Seeds {
             [
                 "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
                 "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "integrity.view", "approval.view",
-                "staff.view", "access.view",
+                "staff.view", "access.view", "setting.view",
             ]
         ),
         ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),

@@ -23,8 +23,6 @@ public struct Pipeline: Sendable {
     private let knownRules = KnownRules()
 
     public struct Settings: Sendable {
-        /// How old the last factor may be for `high` and `critical` operations.
-        public var stepUpAge: Span = .minutes(5)
         /// How many requests one person may have open.
         public var openRequests = 20
         /// How people reach the console, without a slash at the end; one-time links begin with it.
@@ -175,8 +173,8 @@ public struct Pipeline: Sendable {
         }
         if !isPreview {
             if !caller.isSystem, spec.risk >= .high {
-                guard let authentication = caller.authentication, authentication.factorAge <= settings.stepUpAge
-                else { throw .stepUpRequired(maxAge: settings.stepUpAge) }
+                guard let authentication = caller.authentication, authentication.isFresh
+                else { throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge) }
             }
             if !missing.isEmpty, !caller.isSystem { throw .invalid(missing) }
             // An undo names its version by the event: it refuses when the target changed since.
@@ -293,8 +291,8 @@ public struct Pipeline: Sendable {
         if let refusal = rehearsed.refusal { return .refused(refusal) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
-        let (rules, policyVersion) = try policy(for: operation, tx)
-        let needs = Self.needs(rehearsed.measures, rules: rules)
+        let policy = try policy(for: operation, tx)
+        let needs = Self.needs(rehearsed.measures, rules: policy.rules)
         if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, caller) {
             return .refused(.overLimit(sentence))
         }
@@ -305,7 +303,7 @@ public struct Pipeline: Sendable {
         draft.tenant = main?.tenantID
         draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
-        draft.policyVersion = policyVersion
+        draft.policyVersion = policy.version
         draft.operationID = operationID
         draft.linked = request.undoes
         draft.facts = plan.facts
@@ -325,13 +323,14 @@ public struct Pipeline: Sendable {
         }
         return .done(
             try carryOut(
-                admitted, rehearsed, plan, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key, tx))
+                admitted, rehearsed, plan, draft: draft, subjects: subjects, undoWindow: policy.undoWindow,
+                fingerprint: fingerprint, key: key, tx))
     }
 
     /// e, second half: the changes, the event, the outbox rows and the stored response.
     private func carryOut(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, draft: EventDraft,
-        subjects: [String], fingerprint: [UInt8], key: String?, _ tx: any Writer
+        subjects: [String], undoWindow: Span, fingerprint: [UInt8], key: String?, _ tx: any Writer
     ) throws -> Outcome {
         var draft = draft
         let operation = admitted.operation
@@ -373,7 +372,7 @@ public struct Pipeline: Sendable {
             operation,
             .init(
                 target: target ?? "", before: before, after: after, reasonCode: draft.reasonCode,
-                also: Self.further(plan)), at: now)
+                also: Self.further(plan)), window: undoWindow, at: now)
         let applied = Applied(
             operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
             before: before, after: after, consequence: plan.consequence,
@@ -520,17 +519,18 @@ public struct Pipeline: Sendable {
 
     // MARK: - Rules and limits
 
-    /// The rules that cover an operation as they are now, and the version of everything that decides.
+    /// The rules that cover an operation as they are now, the version of everything that decides, and how long what is done
+    /// now can be undone.
     private func policy(
         for operation: AnyOperation, _ reader: any Reader
-    ) throws -> (rules: [ApprovalRule], version: Int64) {
+    ) throws -> (rules: [ApprovalRule], version: Int64, undoWindow: Span) {
         guard let row = try reader.first(records.policy()) else { throw StoreError.shape(column: "mark") }
         let name = operation.spec.name
         // Other rules stand under another mark. Those that are read now may be newer than it, never older.
         let rules =
             try knownRules.rules(covering: name, at: row.string("mark"))
             ?? knownRules.rules(covering: name, reading: reader.query(records.rules()), records.rule)
-        return (rules, try row.int("version"))
+        return (rules, try row.int("version"), try Self.undoWindow(row))
     }
 
     private static func needs(_ measures: Measures, rules: [ApprovalRule]) -> [ApprovalNeed] {
@@ -661,8 +661,8 @@ public struct Pipeline: Sendable {
                 fresh: fresh(at: reader.now), ifMatch: request.ifMatch), reader)
         var reasons: [String] = []
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
-        let rules = try policy(for: operation, reader).rules
-        let needs = rehearsed.plan == nil ? [] : Self.needs(rehearsed.measures, rules: rules)
+        let policy = try policy(for: operation, reader)
+        let needs = rehearsed.plan == nil ? [] : Self.needs(rehearsed.measures, rules: policy.rules)
         if needs.isEmpty, let sentence = Self.overLimit(operation, rehearsed.measures, admitted.caller) {
             reasons.append(sentence)
         }
@@ -676,7 +676,8 @@ public struct Pipeline: Sendable {
         let question = AnyOperation.UndoQuestion(
             target: rehearsed.target?.id ?? main?.id ?? "", before: main?.before?.document, after: main?.after.document,
             reasonCode: request.reasonCode, also: rehearsed.plan.map(Self.further) ?? [])
-        let (reversibility, undoOperation) = self.reversibility(operation, question)
+        let (reversibility, undoOperation) = self.reversibility(
+            operation, question, window: policy.undoWindow)
         return (
             Preview(
                 operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty,
@@ -691,23 +692,34 @@ public struct Pipeline: Sendable {
 
     // MARK: - Undo
 
+    /// How long what is done now can be undone.
+    private func undoWindow(_ reader: any Reader) throws -> Span {
+        try reader.first(records.policy()).map(Self.undoWindow) ?? Undo.window
+    }
+
+    /// - Parameter row: what `Records.policy` answered.
+    private static func undoWindow(_ row: Row) throws -> Span {
+        try row.optionalInt("undo_hours").map(Span.hours) ?? Undo.window
+    }
+
     private func undo(
-        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, at now: Instant
+        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, window: Span, at now: Instant
     ) -> (operation: String, until: Instant)? {
         guard !question.target.isEmpty else { return nil }
         let answer = operation.undo(question)
         guard case .run(let name, _, _, let within) = answer else { return nil }
-        return (name, now + within)
+        return (name, now + (within ?? window))
     }
 
     private func reversibility(
-        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion
+        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, window: Span
     ) -> (sentence: String, operation: String?) {
         switch operation.undo(question) {
         case .impossible(let sentence): return (sentence, nil)
         case .run(let name, _, _, let within):
             let title = catalog[name]?.spec.title ?? name
-            return ("Can be undone for \(within.seconds / 3600) hours, by \(title).", name)
+            let hours = (within ?? window).seconds / 3600
+            return ("Can be undone for \(hours == 1 ? "1 hour" : "\(hours) hours"), by \(title).", name)
         }
     }
 
@@ -756,7 +768,8 @@ public struct Pipeline: Sendable {
         )
     }
 
-    private func inverse(_ recorded: Recorded, now: Instant) throws(OperationError) -> (
+    /// The window is the one that holds when it is asked for: a shorter one ends what was open.
+    private func inverse(_ recorded: Recorded, window: Span, now: Instant) throws(OperationError) -> (
         request: OperationRequest, until: Instant
     ) {
         if recorded.erased {
@@ -769,7 +782,7 @@ public struct Pipeline: Sendable {
         switch answer {
         case .impossible(let sentence): throw .conflict(sentence, legal: nil)
         case .run(let name, let reasonCode, let input, let within):
-            let until = recorded.at + within
+            let until = recorded.at + (within ?? window)
             guard now <= until else {
                 throw .conflict("This could be undone until \(until.minuteText); that has passed.", legal: nil)
             }
@@ -809,7 +822,8 @@ public struct Pipeline: Sendable {
 
     private func checkStillUndoable(_ eventID: String, _ request: OperationRequest, _ reader: any Reader) throws {
         let recorded = try recorded(eventID, reader)
-        let (inverse, _) = try inverse(recorded, now: reader.now)
+        let window = try undoWindow(reader)
+        let (inverse, _) = try inverse(recorded, window: window, now: reader.now)
         guard inverse.operation == request.operation, inverse.target == request.target else {
             throw OperationError.conflict(
                 "\(request.operation) does not undo this event; \(inverse.operation) does.", legal: nil)
@@ -830,7 +844,9 @@ public struct Pipeline: Sendable {
                 let recorded = try self.recorded(eventID, reader)
                 // A repeated undo hears what the first one came to, also when the time is over by now: `run` looks at the time
                 // behind the idempotency look-up.
-                var (request, until) = try self.inverse(recorded, now: checked ? reader.now : recorded.at)
+                let window = try self.undoWindow(reader)
+                var (request, until) = try self.inverse(
+                    recorded, window: window, now: checked ? reader.now : recorded.at)
                 // Before anything of the target is told.
                 if let spec = self.catalog[request.operation]?.spec, !caller.isSystem,
                     !caller.permissions.contains(spec.permission)

@@ -12,8 +12,9 @@ public protocol Records: Sendable {
     /// Every rule, each with the `mark` it was read under.
     func rules() -> Statement
     func rule(_ row: Row) throws -> ApprovalRule
-    /// One row: `version` grows with every change of anything that decides (roles, permissions, rules) and is recorded as
-    /// `policy_version`; `mark` is another after each of them.
+    /// One row: `version` grows with every change of anything that decides (roles, permissions, rules, settings) and is
+    /// recorded as `policy_version`; `mark` is another after each of them; `undo_hours` is what the deployment has set, or
+    /// null.
     func policy() -> Statement
     func pendingApproval(operation: String, target: String) -> Statement
     /// What `pendingApproval` found; its window may be over.

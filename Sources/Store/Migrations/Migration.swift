@@ -41,6 +41,9 @@ public struct Migration: Sendable {
             special: { _ in [] }),
         Migration(
             number: 11, name: "marks", tables: Migration011.tables, governed: [], special: Migration011.special),
+        Migration(
+            number: 12, name: "settings", tables: Migration012.tables, governed: Migration012.governed,
+            special: Migration012.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

@@ -21,15 +21,7 @@ enum Migration011 {
 
     @Sendable static func special(_ dialect: Dialect) -> [String] {
         switch dialect {
-        case .sqlite:
-            policies.flatMap { table in
-                ["INSERT", "UPDATE", "DELETE"].map { verb in
-                    """
-                    CREATE TRIGGER policy_\(table)_\(verb.lowercased()) AFTER \(verb) ON \(table)
-                    BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END
-                    """
-                }
-            }
+        case .sqlite: policies.flatMap { marking($0, dialect) }
         case .postgres:
             [
                 // With the owner's rights: the server's role may only read the row.
@@ -42,12 +34,7 @@ enum Migration011 {
                 END $$
                 """
             ]
-                + policies.map { table in
-                    """
-                    CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON \(table)
-                    FOR EACH ROW EXECUTE FUNCTION postern_mark_policy()
-                    """
-                } + [
+                + policies.flatMap { marking($0, dialect) } + [
                     // Ends the transaction unless a key is free: what travels behind it in one round trip is not run then.
                     """
                     CREATE FUNCTION postern_claim(free boolean) RETURNS boolean
@@ -60,6 +47,26 @@ enum Migration011 {
                     END $$
                     """
                 ]
+        }
+    }
+
+    /// The triggers by which a change of a table's rows is another mark.
+    static func marking(_ table: String, _ dialect: Dialect) -> [String] {
+        switch dialect {
+        case .sqlite:
+            ["INSERT", "UPDATE", "DELETE"].map { verb in
+                """
+                CREATE TRIGGER policy_\(table)_\(verb.lowercased()) AFTER \(verb) ON \(table)
+                BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END
+                """
+            }
+        case .postgres:
+            [
+                """
+                CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON \(table)
+                FOR EACH ROW EXECUTE FUNCTION postern_mark_policy()
+                """
+            ]
         }
     }
 }

@@ -72,6 +72,15 @@ enum SignInQueries {
 
     // MARK: Sessions
 
+    /// What the deployment has set for sessions, or null: rows by their key, so that they cost a request next to nothing.
+    private static let limitColumns = """
+        (SELECT value FROM settings WHERE id = 'session_hours') AS session_hours, \
+        (SELECT value FROM settings WHERE id = 'idle_minutes') AS idle_minutes, \
+        (SELECT value FROM settings WHERE id = 'step_up_minutes') AS step_up_minutes
+        """
+
+    static let limits = Statement("SELECT \(limitColumns)")
+
     /// Addresses somebody signed in from.
     static func addresses(of staff: String) -> Statement {
         Statement("SELECT DISTINCT ip FROM sessions WHERE staff_id = $1 LIMIT 500", [.text(staff)])
@@ -101,7 +110,7 @@ enum SignInQueries {
             """
             SELECT s.id, s.staff_id, s.factors, s.mfa_at, s.user_agent_hash, s.ip, s.created_at, s.last_seen_at,
                 s.expires_at, s.ended_at, p.email, p.name, p.status, g.role_id, g.expires_at AS grant_expires_at,
-                (SELECT mark FROM policy_state WHERE id = 1) AS mark
+                (SELECT mark FROM policy_state WHERE id = 1) AS mark, \(limitColumns)
             FROM sessions s JOIN staff p ON p.id = s.staff_id
             LEFT JOIN grants g ON g.staff_id = s.staff_id AND g.revoked_at IS NULL
             WHERE s.token_hash = $1 AND s.realm = 'staff'
@@ -242,5 +251,15 @@ enum SignInQueries {
                 updated_at = excluded.updated_at
             RETURNING failures, blocked_until
             """, [.text(key), .int(count), Value(now)])
+    }
+}
+
+extension SessionLimits {
+    /// The columns of `SignInQueries.limits`; what is not set is as shipped.
+    init(_ row: Row) throws {
+        self.init()
+        if let hours = try row.optionalInt("session_hours") { length = .hours(hours) }
+        if let minutes = try row.optionalInt("idle_minutes") { idle = .minutes(minutes) }
+        if let minutes = try row.optionalInt("step_up_minutes") { stepUpAge = .minutes(minutes) }
     }
 }

@@ -8,15 +8,9 @@ import Kernel
 /// the same statements, the same answer. Only the second step fails.
 public struct StaffSignIn: SignIn {
     public struct Settings: Sendable {
-        /// However active it is, a session ends after this.
-        public var sessionLength: Span = .hours(8)
-        /// A session nobody used for this long has ended.
-        public var idle: Span = .minutes(30)
         /// Time between password and second factor.
         public var challengeLength: Span = .minutes(5)
         public var challengeAttempts: Int64 = 5
-        /// How fresh a factor must be to change factors.
-        public var stepUpAge: Span = .minutes(5)
         /// Bits of the address a session is bound to; `nil` binds it to the user agent only.
         public var network: (v4: Int, v6: Int)?
         /// What authenticator apps show.
@@ -192,7 +186,7 @@ public struct StaffSignIn: SignIn {
             let second = try check(staff, tx)
             if isOpen == true, let staff, staff.status == .active, let second {
                 let isFromNewNetwork = try isNewNetwork(source.ip, of: staff.id, tx)
-                let opened = open(staff, [.password, second.kind], from: source, tx)
+                let opened = try open(staff, [.password, second.kind], from: source, tx)
                 tx.enqueue(SignInQueries.deleteChallenge(tokenHash: hash))
                 tx.enqueue(SignInQueries.forgetThrottle(asking.rungs[0].key))
                 for rung in asking.rungs.dropFirst() { tx.enqueue(SignInQueries.forgiveThrottle(rung.key)) }
@@ -313,7 +307,8 @@ public struct StaffSignIn: SignIn {
                 actor: Actor(.staff, info.staffID), person: info.staffID, displayName: info.name, roles: known.roles,
                 permissions: known.permissions,
                 authentication: Authentication(
-                    session: info.id, factors: known.factors, mfaAt: info.mfaAt, readAt: known.readAt),
+                    session: info.id, factors: known.factors, mfaAt: info.mfaAt, readAt: known.readAt,
+                    stepUpAge: info.limits.stepUpAge),
                 client: source.client, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID), info
         )
     }
@@ -342,8 +337,11 @@ public struct StaffSignIn: SignIn {
             let now = snapshot.now
             guard let row = snapshot.rows[0].first else { return .nobody }
             let seen = try row.instant("last_seen_at")
-            let expires = try row.instant("expires_at")
-            guard try row.optionalInstant("ended_at") == nil, now < expires, now - seen < settings.idle,
+            let limits = try SessionLimits(row)
+            let created = try row.instant("created_at")
+            // A shorter length than when it began ends it earlier.
+            let expires = min(try row.instant("expires_at"), created + limits.length)
+            guard try row.optionalInstant("ended_at") == nil, now < expires, now - seen < limits.idle,
                 try row.string("status") == Staff.Status.active.rawValue,
                 constantTimeEqual(try row.bytes("user_agent_hash"), Self.hash(source.userAgent)),
                 isSameNetwork(try row.string("ip"), source.ip)
@@ -363,8 +361,8 @@ public struct StaffSignIn: SignIn {
                     info: SessionInfo(
                         id: try row.string("id"), staffID: try row.string("staff_id"), email: try row.string("email"),
                         name: try row.string("name"), mfaAt: try row.instant("mfa_at"),
-                        createdAt: try row.instant("created_at"), expiresAt: expires, lastSeenAt: seen,
-                        csrfToken: csrfToken(hash)),
+                        createdAt: created, expiresAt: expires, lastSeenAt: seen, csrfToken: csrfToken(hash),
+                        limits: limits),
                     factors: factors, roles: roles, permissions: permissions, isDue: now - seen >= .minutes(1),
                     readAt: now))
         }
