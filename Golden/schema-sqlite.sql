@@ -940,3 +940,30 @@ BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob
 
 CREATE TRIGGER policy_approval_rules_delete AFTER DELETE ON approval_rules
 BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+-- 12 settings
+
+CREATE TABLE settings (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER policy_settings_insert AFTER INSERT ON settings
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_settings_update AFTER UPDATE ON settings
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_settings_delete AFTER DELETE ON settings
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER governed_settings_insert AFTER INSERT ON settings
+BEGIN SELECT postern_governed('setting', NEW.id); END;
+
+CREATE TRIGGER governed_settings_update AFTER UPDATE ON settings
+BEGIN SELECT postern_governed('setting', OLD.id), postern_governed('setting', NEW.id); END;
+
+CREATE TRIGGER governed_settings_delete AFTER DELETE ON settings
+BEGIN SELECT postern_governed('setting', OLD.id); END;

@@ -49,7 +49,7 @@ public enum SecureRandom {
             while filled < count {
                 let portion = min(count - filled, 256)
                 guard let start = out.baseAddress, getentropy(start + filled, portion) == 0 else {
-                    fatalError("the system gives no random bytes")
+                    preconditionFailure("the system gives no random bytes")
                 }
                 filled += portion
             }
