@@ -940,3 +940,58 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('di
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON discrepancies
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 11 marks
+
+CREATE TABLE policy_state (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    version BIGINT NOT NULL,
+    mark TEXT COLLATE "C" NOT NULL
+);
+
+INSERT INTO policy_state (id, version, mark)
+SELECT 1, (SELECT COALESCE(SUM(version), 0) FROM roles) + (SELECT COALESCE(SUM(version), 0) FROM role_permissions)
+    + (SELECT COALESCE(SUM(version), 0) FROM approval_rules), 'first';
+
+CREATE FUNCTION postern_mark_policy() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    UPDATE public.policy_state SET version = version + 1, mark = gen_random_uuid()::text WHERE id = 1;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON roles
+FOR EACH ROW EXECUTE FUNCTION postern_mark_policy();
+
+CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON role_permissions
+FOR EACH ROW EXECUTE FUNCTION postern_mark_policy();
+
+CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON approval_rules
+FOR EACH ROW EXECUTE FUNCTION postern_mark_policy();
+
+CREATE FUNCTION postern_claim(free boolean) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF free IS NOT TRUE THEN
+        RAISE EXCEPTION 'the key is taken' USING ERRCODE = 'PT003';
+    END IF;
+    RETURN true;
+END $$;
+
+-- 12 settings
+
+CREATE TABLE settings (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    value BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON settings
+FOR EACH ROW EXECUTE FUNCTION postern_mark_policy();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON settings
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('setting');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON settings
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

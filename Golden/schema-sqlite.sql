@@ -901,3 +901,69 @@ BEGIN SELECT postern_governed('discrepancy', OLD.id), postern_governed('discrepa
 
 CREATE TRIGGER governed_discrepancies_delete AFTER DELETE ON discrepancies
 BEGIN SELECT postern_governed('discrepancy', OLD.id); END;
+
+-- 11 marks
+
+CREATE TABLE policy_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    version INTEGER NOT NULL,
+    mark TEXT NOT NULL
+) STRICT;
+
+INSERT INTO policy_state (id, version, mark)
+SELECT 1, (SELECT COALESCE(SUM(version), 0) FROM roles) + (SELECT COALESCE(SUM(version), 0) FROM role_permissions)
+    + (SELECT COALESCE(SUM(version), 0) FROM approval_rules), 'first';
+
+CREATE TRIGGER policy_roles_insert AFTER INSERT ON roles
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_roles_update AFTER UPDATE ON roles
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_roles_delete AFTER DELETE ON roles
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_role_permissions_insert AFTER INSERT ON role_permissions
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_role_permissions_update AFTER UPDATE ON role_permissions
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_role_permissions_delete AFTER DELETE ON role_permissions
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_approval_rules_insert AFTER INSERT ON approval_rules
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_approval_rules_update AFTER UPDATE ON approval_rules
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_approval_rules_delete AFTER DELETE ON approval_rules
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+-- 12 settings
+
+CREATE TABLE settings (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER policy_settings_insert AFTER INSERT ON settings
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_settings_update AFTER UPDATE ON settings
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_settings_delete AFTER DELETE ON settings
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER governed_settings_insert AFTER INSERT ON settings
+BEGIN SELECT postern_governed('setting', NEW.id); END;
+
+CREATE TRIGGER governed_settings_update AFTER UPDATE ON settings
+BEGIN SELECT postern_governed('setting', OLD.id), postern_governed('setting', NEW.id); END;
+
+CREATE TRIGGER governed_settings_delete AFTER DELETE ON settings
+BEGIN SELECT postern_governed('setting', OLD.id); END;

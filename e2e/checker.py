@@ -28,7 +28,7 @@ TABLES = {
     "staff": "staff", "role": "roles", "role_permission": "role_permissions", "grant": "grants",
     "approval_rule": "approval_rules", "approval": "approvals", "factor": "factors", "tenant": "tenants",
     "user": "users", "membership": "memberships", "drift": "drifts", "runtime_token": "runtime_tokens",
-    "segment": "segments", "discrepancy": "discrepancies",
+    "segment": "segments", "discrepancy": "discrepancies", "webhook": "webhooks", "delivery": "deliveries",
 }
 
 

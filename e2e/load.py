@@ -25,6 +25,7 @@ class Load:
         self.refused = 0
         self.repeated = 0
         self.unexpected = []
+        self.troubles = []  # what a client should never see: cut connections, and that nobody was there
         self.threads = [threading.Thread(target=self.work, args=(person, seed * 1000 + n), daemon=True)
                         for n, person in enumerate(people)]
 
@@ -42,7 +43,7 @@ class Load:
 
     def work(self, person, seed):
         choose = random.Random(seed)
-        client = httpx.Client(base_url=self.server.url, timeout=20, headers=person.http.headers)
+        client = self.client(person)
         while not self.stop_now.is_set():
             tenant = choose.choice(self.tenants)
             verb, reason = choose.choice([("suspend", "non_payment"), ("restore", "payment_recovered")])
@@ -60,6 +61,10 @@ class Load:
                 self.unexpected.append(f"{answer.status_code} {answer.text[:300]}")
         client.close()
 
+    def client(self, person):
+        return httpx.Client(base_url=self.server.url, timeout=20, headers=person.http.headers,
+                            transport=self.server.transport())
+
     def insist(self, client, person, path, body, key, seconds=600):
         """The definite answer; None when the run ends first, which leaves the request among the open ones."""
         end = time.monotonic() + seconds
@@ -67,8 +72,9 @@ class Load:
             assert time.monotonic() < end, f"no answer to key {key} within {seconds} s"
             try:
                 answer = client.post(path, json=body, headers={"Idempotency-Key": key})
-            except httpx.TransportError:
+            except httpx.TransportError as error:
                 self.repeated += 1
+                self.troubles.append(repr(error))
                 if self.give_up(person, path, body, key):
                     return None
                 time.sleep(0.05)
@@ -84,6 +90,8 @@ class Load:
                 continue
             if running or answer.status_code in (429, 503):
                 self.repeated += 1
+                if not running:
+                    self.troubles.append(f"{answer.status_code} {answer.text[:200]}")
                 if self.give_up(person, path, body, key):
                     return None
                 time.sleep(0.05)
@@ -108,7 +116,7 @@ class Load:
             assert not thread.is_alive(), "a client hangs"
         self.stop_now.clear()
         for person, path, body, key in self.open_requests:
-            with httpx.Client(base_url=self.server.url, timeout=20, headers=person.http.headers) as client:
+            with self.client(person) as client:
                 answer = self.insist(client, person, path, body, key, seconds=60)
             if answer.status_code == 200:
                 self.write_down({"person": person.id, "key": key, "tenant": path.split("/")[4], "body": answer.json(),

@@ -176,9 +176,17 @@ class Server:
         self.apps = {}
         self.log_path = self.home / "server.log"
 
+    def transport(self):
+        """How clients reach it; a balancer has a way of its own."""
+        return None
+
     @property
     def url(self):
         return f"http://localhost:{self.staff_port}"
+
+    @property
+    def runtime_url(self):
+        return f"http://localhost:{self.runtime_port}"
 
     @property
     def auditor_url(self):
@@ -295,7 +303,8 @@ class Person:
         self.email = person["email"]
         self.person = person
         self.stepping_up = threading.Lock()
-        self.http = httpx.Client(base_url=server.url, timeout=60, headers={"User-Agent": "postern-e2e"})
+        self.http = httpx.Client(base_url=server.url, timeout=60, headers={"User-Agent": "postern-e2e"},
+                                 transport=server.transport())
         begun = self.http.post("/api/v1/sessions", json={"email": self.email, "password": person["password"]})
         assert begun.status_code == 200, begun.text
         done = self.http.post("/api/v1/sessions/totp", json={
@@ -380,3 +389,163 @@ def new_key():
 
 def temporary_directory(prefix):
     return Path(tempfile.mkdtemp(prefix=f"postern-{prefix}-"))
+
+
+# ---- several servers ---------------------------------------------------------------------------------------
+
+
+def beside(server, home, **settings):
+    """Another server of the same deployment: its own directory, the same database and keys."""
+    other = Server(home, server.database, ("serve",), server.binary, **{
+        **server.settings, "POSTERN_ENVIRONMENT": "demo", **settings})
+    other.data.mkdir(mode=0o700)
+    shutil.copytree(server.data / "keys", other.data / "keys")
+    shutil.copy(server.data / "demo.json", other.data)
+    # One authenticator a person: a code works once, wherever it is used.
+    other.apps = server.apps
+    return other
+
+
+class Balancer:
+    """Spreads requests over the servers that call themselves ready, as a load balancer does."""
+
+    url = "http://balancer.test"
+
+    def __init__(self, *servers):
+        self.servers = servers
+        self.is_ready = dict.fromkeys(servers, False)
+        self.turn = 0
+        self.lock = threading.Lock()
+        self.is_over = threading.Event()
+        self.apps = servers[0].apps
+        self.threads = [threading.Thread(target=self.watch, args=(server,), daemon=True) for server in servers]
+        for thread in self.threads:
+            thread.start()
+        wait_until(lambda: any(self.is_ready.values()), 30, "a server that is ready")
+
+    def watch(self, server):
+        with httpx.Client(timeout=2) as client:
+            while not self.is_over.wait(0.1):
+                try:
+                    answer = client.get(f"http://127.0.0.1:{server.staff_port}/readyz")
+                    self.is_ready[server] = answer.status_code == 200
+                except httpx.TransportError:
+                    self.is_ready[server] = False
+
+    def choose(self):
+        with self.lock:
+            ready = [server for server in self.servers if self.is_ready[server]] or self.servers
+            self.turn += 1
+            return ready[self.turn % len(ready)]
+
+    def transport(self):
+        return Balanced(self)
+
+    authenticator = Server.authenticator
+    sign_in = Server.sign_in
+
+    def people(self):
+        return self.servers[0].people()
+
+    def close(self):
+        self.is_over.set()
+        for thread in self.threads:
+            thread.join(10)
+
+
+class Balanced(httpx.BaseTransport):
+    def __init__(self, balancer):
+        self.balancer = balancer
+        self.inner = httpx.HTTPTransport()
+
+    def handle_request(self, request):
+        server = self.balancer.choose()
+        request.url = request.url.copy_with(host="127.0.0.1", port=server.staff_port)
+        request.headers["Host"] = f"127.0.0.1:{server.staff_port}"
+        return self.inner.handle_request(request)
+
+    def close(self):
+        self.inner.close()
+
+
+class Proxy:
+    """Stands between a server and its database, and can cut it off: at once, or by swallowing everything."""
+
+    def __init__(self, port):
+        self.target = port
+        self.is_open = True
+        self.is_swallowing = False
+        self.pairs = set()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            if not self.is_open:
+                near.close()
+                continue
+            threading.Thread(target=self.join, args=(near,), daemon=True).start()
+
+    def join(self, near):
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            far.settimeout(None)
+        except OSError:
+            near.close()
+            return
+        pair = (near, far)
+        self.pairs.add(pair)
+        threads = [threading.Thread(target=self.pump, args=(*ends, pair), daemon=True)
+                   for ends in ((near, far), (far, near))]
+        for thread in threads:
+            thread.start()
+
+    def pump(self, source, sink, pair):
+        try:
+            while data := source.recv(65536):
+                while self.is_swallowing:
+                    # Nothing arrives, nothing is refused; the bytes come when it is over, or never.
+                    if pair not in self.pairs:
+                        return
+                    time.sleep(0.02)
+                sink.sendall(data)
+        except OSError:
+            pass
+        while self.is_swallowing and pair in self.pairs:
+            time.sleep(0.02)
+        self.drop(pair)
+
+    def drop(self, pair):
+        self.pairs.discard(pair)
+        for end in pair:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+    def cut(self):
+        """Ends every connection, and takes no more."""
+        self.is_open = False
+        for pair in list(self.pairs):
+            self.drop(pair)
+
+    def swallow(self):
+        self.is_swallowing = True
+
+    def heal(self):
+        """What was swallowed is lost with its connections."""
+        if self.is_swallowing:
+            for pair in list(self.pairs):
+                self.drop(pair)
+        self.is_swallowing, self.is_open = False, True
+
+    def close(self):
+        self.listener.close()
+        self.is_swallowing = False
+        self.cut()

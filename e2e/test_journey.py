@@ -440,7 +440,9 @@ PAGES = {
     "approvals": "/approvals", "approval": "/approvals/{approval}", "audit": "/audit", "event": "/audit/{event}",
     "staff": "/staff", "a member of staff": "/staff/{staff}", "access": "/access", "me": "/me",
     "step-up": "/step-up?next=/me", "invite": "/staff/new", "search": "/search?q=a",
-    "operation in words": "/search?q=suspend+a", "absent": "/absent",
+    "operation in words": "/search?q=suspend+a", "absent": "/absent", "settings": "/settings",
+    "a setting": "/settings/undo_hours", "installation": "/installation",
+    "configuration": "/installation/configuration",
 }
 
 

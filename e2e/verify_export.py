@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Verifies a JSONL export with nothing but the log's public key. Independent of the server's code.
 
-    verify_export.py EXPORT.jsonl KEY [OLDER_CHECKPOINT ...]
+    verify_export.py [--csv TABLE.csv] EXPORT.jsonl KEY [OLDER_CHECKPOINT ...]
 
 A full export must give the signed root (and that of every older checkpoint given); in a filtered one every event must
 carry its proof. Every sealed value is checked against its commitment, and in a full export every erased one against what
 its erasure committed to, and the entries that left for an archive against what the retention committed to. An archive is a
-filtered export without sealed values. Exit status 0 on success; 1 and the reason otherwise.
+filtered export without sealed values. With --csv the table must hold the same entries in the same order, each cell being what
+the leaf and the sealed values that were just verified say. Exit status 0 on success; 1 and the reason otherwise.
 """
 import base64
+import csv
 import json
 import sys
 
@@ -103,7 +105,55 @@ def sealed_members(line, event, where, archive):
     return len(sealed)
 
 
-def verify(lines, key, older):
+class Table:
+    """The comma-separated values of an export, compared with its lines."""
+
+    SEALED = ("justification", "ticket", "actor_ip", "user_agent")
+    FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+    def __init__(self, file):
+        self.rows = csv.DictReader(file, strict=True)
+
+    @classmethod
+    def text(cls, value):
+        """A cell: nothing, a number as it is, text with the apostrophe that keeps a spreadsheet from calculating it."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int):
+            return str(value)
+        value = value if isinstance(value, str) else jcs(value)
+        return "'" + value if value.startswith(cls.FORMULA) else value
+
+    def see(self, line, event, hashed, where):
+        row = next(self.rows, None)
+        if row is None:
+            raise Bad("%s: the table ends before this entry" % where)
+        expected = dict.fromkeys(self.rows.fieldnames, "")
+        expected.update(index=str(line["index"]), id=line["id"], leaf_hash=hashed.hex(), pruned_by=line.get("pruned_by", ""),
+                        erased=" ".join(sorted(line.get("erased", {}))))
+        if event is not None:
+            parts = {"actor": event["actor"], "target": event.get("target", {})}
+            for name in self.rows.fieldnames:
+                whole, _, part = name.partition("_")
+                if name in self.SEALED:
+                    if name in line.get("sealed", {}) and name not in line.get("erased", {}):
+                        expected[name] = self.text(line["sealed"][name]["value"])
+                elif whole in parts and part in ("type", "id"):
+                    expected[name] = self.text(parts[whole].get(part))
+                elif name in event:
+                    expected[name] = self.text(event[name])
+        if row != expected:
+            wrong = [name for name in expected if row.get(name) != expected[name]] or ["the number of cells"]
+            raise Bad("%s: the table says something else of entry %d in %s" % (where, line["index"], ", ".join(wrong)))
+
+    def check(self):
+        if next(self.rows, None) is not None:
+            raise Bad("the table holds entries that the export does not")
+
+
+def verify(lines, key, older, table=None):
     header = json.loads(next(lines))
     if header.get("postern_export") != 1:
         raise Bad("this is not an export")
@@ -133,7 +183,10 @@ def verify(lines, key, older):
             footer = line["count"]
             continue
         if header["full"] and "pruned_by" in line:
-            grow(line, retentions.claim(line), where)
+            hashed = retentions.claim(line)
+            grow(line, hashed, where)
+            if table:
+                table.see(line, None, hashed, where)
             for member, erasure in line.get("erased", {}).items():
                 erasures.claimed.setdefault(erasure, []).append([line["id"], member])
             count += 1
@@ -150,6 +203,8 @@ def verify(lines, key, older):
             if root_from(hashed, line["index"], size, proof) != root:
                 raise Bad(where + ": the proof does not lead to the signed root")
         values += sealed_members(line, event, where, header.get("archive", False))
+        if table:
+            table.see(line, event, hashed, where)
         erasures.see(line, event)
         retentions.see(event)
         count += 1
@@ -157,6 +212,8 @@ def verify(lines, key, older):
         raise Bad("the export is cut off")
     if header["full"] and tree.size != size:
         raise Bad("the export holds %d of %d entries" % (tree.size, size))
+    if table:
+        table.check()
     if header["full"]:
         erasures.check()
         retentions.check()
@@ -164,12 +221,18 @@ def verify(lines, key, older):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    arguments = sys.argv[1:]
+    path = None
+    if arguments[:1] == ["--csv"]:
+        path, arguments = arguments[1], arguments[2:]
+    if len(arguments) < 2:
         sys.exit(__doc__)
     try:
-        notes = [open(path, encoding="utf-8").read() for path in sys.argv[3:]]
-        with open(sys.argv[1], encoding="utf-8") as file:
-            count, values, size = verify(iter(file), sys.argv[2], notes)
-    except (Bad, KeyError, ValueError, StopIteration) as error:
+        notes = [open(note, encoding="utf-8").read() for note in arguments[2:]]
+        table = Table(open(path, encoding="utf-8", newline="")) if path else None
+        with open(arguments[0], encoding="utf-8") as file:
+            count, values, size = verify(iter(file), arguments[1], notes, table)
+    except (Bad, KeyError, ValueError, StopIteration, csv.Error) as error:
         sys.exit("not valid: %s" % error)
-    print("valid: %d events of a log of %d, with %d sealed members shown" % (count, size, values))
+    print("valid: %d events of a log of %d, with %d sealed members shown" % (count, size, values)
+          + (", and the table says the same" if path else ""))

@@ -192,7 +192,8 @@ public enum Documents {
             ## Export
             One JSON object a line: a header (`postern_export`, `origin`, `key`, `checkpoint`, `full`, `filter`, `archive`), the entries
             (`index`, `id`, `leaf`, `sealed`, `erased`; `proof` unless the export is full; `hash` and `pruned_by` in place of a leaf that
-            is in the archive), and a last line with the count.
+            is in the archive), and a last line with the count. The same entries as comma-separated values, for spreadsheets, hold the
+            index and hash of each leaf, and what leaf and sealed members say; they are checked against the lines.
 
             ## Classes and how long they are kept
 

@@ -48,6 +48,8 @@ public struct Console: Sendable {
     public let search: (@Sendable (Permissions, Catalog) -> SearchBox?)?
     /// What products may ask of the runtime listener.
     public let runtime: [RuntimeEndpoint]
+    /// Its own marks, for the styleguide: the states of its things.
+    public let specimens: [Styleguide.Specimen]
     /// Reads the filters of the audit log as people type them.
     public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
 
@@ -56,8 +58,10 @@ public struct Console: Sendable {
         entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:],
         choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:],
         search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil, runtime: [RuntimeEndpoint] = [],
+        specimens: [Styleguide.Specimen] = [],
         eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil
     ) {
+        self.specimens = specimens
         self.eventFilter = eventFilter
         self.runtime = runtime
         self.search = search

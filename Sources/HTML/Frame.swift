@@ -76,7 +76,12 @@ public struct FrameModel: Sendable {
         public let mfaAt: Instant
         public let sessionEndsAt: Instant
         public let csrf: String
-        public init(name: String, roles: [String], mfaAt: Instant, sessionEndsAt: Instant, csrf: String) {
+        public let limits: SessionLimits
+        public init(
+            name: String, roles: [String], mfaAt: Instant, sessionEndsAt: Instant, csrf: String,
+            limits: SessionLimits = SessionLimits()
+        ) {
+            self.limits = limits
             self.name = name
             self.roles = roles
             self.mfaAt = mfaAt
@@ -86,7 +91,7 @@ public struct FrameModel: Sendable {
         public init(_ session: SessionInfo, roles: some Sequence<String>) {
             self.init(
                 name: session.name, roles: roles.sorted(), mfaAt: session.mfaAt, sessionEndsAt: session.expiresAt,
-                csrf: session.csrfToken)
+                csrf: session.csrfToken, limits: session.limits)
         }
     }
 
@@ -220,7 +225,9 @@ public enum Frame {
             el("div", .class("topbar__facts")) {
                 el(
                     "a", .class("long"), .href("/me"),
-                    .title("Operations of high risk ask for a factor used in the last 5 minutes")
+                    .title(
+                        "Operations of high risk ask for a factor used in the last \(TimeText.span(model.person.limits.stepUpAge))"
+                    )
                 ) {
                     UI.icon("key")
                     el("span") {
@@ -232,7 +239,7 @@ public enum Frame {
                 el(
                     "a", .class("long"), .href("/me"),
                     .title(
-                        "The session ends at \(TimeText.utc(model.person.sessionEndsAt)), or after 30 min without activity"
+                        "The session ends at \(TimeText.utc(model.person.sessionEndsAt)), or after \(TimeText.span(model.person.limits.idle)) without activity"
                     )
                 ) {
                     UI.icon("clock")

@@ -9,7 +9,7 @@ struct Chores: Service {
     /// How often it looks whether a name is new.
     static let interval = Duration.seconds(2)
     /// How often another process tries to take over.
-    static let takeover = Duration.seconds(10)
+    static let takeover = Duration.seconds(2)
     static let facetsEvery = Duration.seconds(25)
     static let lifecycleEvery = Duration.seconds(60)
     /// Batches of words in one round, so that the other chores have their turn.
@@ -36,9 +36,11 @@ struct Chores: Service {
             while !Task.isCancelled {
                 if let held = lease, !(await held.isHeld()) { lease = nil }
                 if lease == nil { lease = try? await running.leadership.acquire("chores") }
+                running.leads.set(.chores, lease != nil)
                 if lease != nil { await turn(&round) }
                 try? await Task.sleep(for: lease == nil ? Self.takeover : Self.interval)
             }
+            running.leads.set(.chores, false)
             await lease?.release()
         }
     }
@@ -65,7 +67,7 @@ struct Chores: Service {
             await attempt("counting facets") { try await TenantFacets.refresh(running.database) }
             round.counted = .now
         }
-        if Round.isDue(round.moved, Self.lifecycleEvery) {
+        if !running.clockWasSet.isTrue, Round.isDue(round.moved, Self.lifecycleEvery) {
             await attempt("moving tenants") { try await lifecycle.turn() }
             round.moved = .now
         }

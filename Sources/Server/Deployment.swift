@@ -9,6 +9,7 @@ import Web
 
 /// One deployment by its configuration: which database, which keys.
 struct Deployment: Sendable {
+    /// What does not depend on which server runs it: names, fields, permissions.
     static let catalog = Catalog(Consoles.all)
     /// The demo's log is named so; nothing else may be.
     static let demoOrigin = "demo.postern.example/log"
@@ -32,6 +33,7 @@ struct Deployment: Sendable {
 
     static let demoDefaults = [
         "environment": "demo", "data": "./var/demo", "log_origin": demoOrigin, "log_level": "warning",
+        "stop_seconds": "1",
     ]
 
     var environment: String { configuration.value("environment") }

@@ -1,5 +1,6 @@
 import CommandLine
 import Connectors
+import Consoles
 import Foundation
 import Kernel
 import Store
@@ -9,34 +10,20 @@ import StorePostgres
 struct Doctor: Sendable {
     let environment: [String: String]
 
-    enum Level: String, Sendable {
-        case ok, warning, problem
-    }
-
-    struct Finding: Sendable {
-        let level: Level
-        let about: String
-        let sentence: String
-    }
+    typealias Finding = InstallationFacts.Finding
 
     struct Report: Sendable {
         var findings: [Finding] = []
         var isHealthy: Bool { !findings.contains { $0.level == .problem } }
 
-        mutating func add(_ level: Level, _ about: String, _ sentence: String) {
-            findings.append(Finding(level: level, about: about, sentence: sentence))
+        mutating func add(_ level: Finding.Level, _ about: String, _ sentence: String) {
+            findings.append(Finding(level, about: about, sentence))
         }
 
         var json: JSON {
             [
                 "ok": .bool(isHealthy),
-                "findings": .array(
-                    findings.map {
-                        [
-                            "level": .string($0.level.rawValue), "about": .string($0.about),
-                            "detail": .string($0.sentence),
-                        ]
-                    }),
+                "findings": .array(findings.map(\.json)),
             ]
         }
 
@@ -67,8 +54,9 @@ struct Doctor: Sendable {
             return report
         }
         settings(deployment.configuration, &report)
-        names(deployment, &report)
-        let keys = files(deployment, &report)
+        Self.names(deployment, &report)
+        let keys = keys(deployment, &report)
+        Self.files(deployment.configuration, &report)
         await database(deployment, keys, &report)
         await channels(deployment, &report)
         return report
@@ -79,23 +67,22 @@ struct Doctor: Sendable {
     private func settings(_ configuration: Configuration, _ report: inout Report) {
         for setting in Setting.all {
             guard let entry = configuration.entry(setting.key) else { continue }
-            let origin =
-                switch entry.origin {
-                case .environment(let name): "from \(name)"
-                case .file(let name): "from \(name)"
-                case .fallback: "default"
-                }
-            var shown = entry.text
-            // A database's URL may hold a password: what matters is where it leads.
-            if setting.kind == .databaseURL { shown = Storage(url: entry.text).description }
-            if setting.isSecret, setting.kind != .databaseURL { shown = "set, not shown" }
-            // So may a command.
-            if setting.kind == .command { shown = "a command, not shown" }
-            report.add(.ok, setting.key, "\(shown) (\(origin))")
+            let origin = entry.source.map { "from \($0)" } ?? "default"
+            report.add(.ok, setting.key, "\(Self.shown(setting, entry)) (\(origin))")
         }
     }
 
-    private func names(_ deployment: Deployment, _ report: inout Report) {
+    /// A value as it may be shown to people.
+    static func shown(_ setting: Setting, _ entry: Configuration.Entry) -> String {
+        // A database's URL may hold a password: what matters is where it leads.
+        if setting.kind == .databaseURL { return Storage(url: entry.text).description }
+        // So may a command.
+        if setting.kind == .command { return "a command, not shown" }
+        return setting.isSecret ? "set, not shown" : entry.text
+    }
+
+    /// The addresses under which the listeners are reached, and how.
+    static func names(_ deployment: Deployment, _ report: inout Report) {
         let configuration = deployment.configuration
         let urls = ["staff_url", "auditor_url", "runtime_url"]
         let hosts = urls.map { configuration.url($0).flatMap { URL(string: $0) }?.host() }
@@ -126,7 +113,7 @@ struct Doctor: Sendable {
 
     // MARK: Files
 
-    private func files(_ deployment: Deployment, _ report: inout Report) -> SecretKeys? {
+    private func keys(_ deployment: Deployment, _ report: inout Report) -> SecretKeys? {
         let configuration = deployment.configuration
         if (try? SecretKeys.lacksOrigin(configuration)) == true {
             report.add(.problem, "log_origin", SecretKeys.missingOrigin.message)
@@ -145,6 +132,11 @@ struct Doctor: Sendable {
         } catch {
             report.add(.problem, "keys", error.message)
         }
+        return keys
+    }
+
+    /// The files beside the keys.
+    static func files(_ configuration: Configuration, _ report: inout Report) {
         for key in ["tls_certificate", "tls_key"] {
             guard let path = configuration.text(key), !FileManager.default.isReadableFile(atPath: path) else {
                 continue
@@ -166,7 +158,14 @@ struct Doctor: Sendable {
                 .problem, "checkpoints",
                 "\(checkpoints) can't be written: its directory is missing or belongs to somebody else.")
         }
-        return keys
+    }
+
+    /// - Parameter now: the database's time.
+    static func clock(_ now: Instant, _ report: inout Report) {
+        let apart = abs((Clock.system.now - now).microseconds) / 1000
+        guard apart > 2000 else { return }
+        report.add(
+            .problem, "clock", "This machine and the database are \(apart) ms apart; set the time of both by NTP.")
     }
 
     // MARK: Channels
@@ -234,10 +233,13 @@ struct Doctor: Sendable {
         }
         let (now, log) = try await database.read { reader in (reader.now, try SQLLogStore().state(reader)) }
         report.add(.ok, "database", "Reachable and up to date: \(storage.description).")
-        let apart = abs((Clock.system.now - now).microseconds) / 1000
-        if apart > 2000 {
+        Self.clock(now, &report)
+        if case .postgres = storage {
+            let leaders = try await PostgresLeadership.leaders(in: database).map {
+                "\($0.name): process \($0.process)\($0.host.isEmpty ? "" : " on \($0.host)")"
+            }
             report.add(
-                .problem, "clock", "This machine and the database are \(apart) ms apart; set the time of both by NTP.")
+                .ok, "leaders", leaders.isEmpty ? "No server runs." : leaders.joined(separator: "\n"))
         }
         report.add(.ok, "log", log.map { "\($0.origin), \($0.size) events in the tree." } ?? "Not begun yet.")
         let file = CheckpointFile(path: deployment.configuration.value("checkpoints_file"))

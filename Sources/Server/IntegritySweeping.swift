@@ -3,6 +3,14 @@ import Kernel
 import Logging
 import ServiceLifecycle
 import Store
+import Synchronization
+
+/// When a sweep of this process ended last.
+final class LastSweep: Sendable {
+    private let last = Mutex<Instant?>(nil)
+    var at: Instant? { last.withLock { $0 } }
+    func ended(_ at: Instant) { last.withLock { $0 = at } }
+}
 
 /// Compares the governed rows with the log while the server runs; of several servers one does.
 struct IntegritySweeping: Service {
@@ -23,13 +31,18 @@ struct IntegritySweeping: Service {
     func turn() async {
         do {
             guard let lease = try await running.leadership.acquire("integrity") else { return }
-            defer { Task { await lease.release() } }
+            running.leads.set(.integrity, true)
+            defer {
+                running.leads.set(.integrity, false)
+                Task { await lease.release() }
+            }
             // As long again as each page took: half of one core at most.
             let sweep = DiscrepancySweep(store: SQLLogStore(), pipeline: running.pipeline)
             let outcome = try await sweep.run { took in
                 try Task.checkCancellation()
                 try await Task.sleep(for: took)
             }
+            running.swept.ended(Clock.system.now)
             if outcome.opened > 0 {
                 logger.error(
                     "rows differ from the log", metadata: ["opened": "\(outcome.opened)", "page": "/discrepancies"])

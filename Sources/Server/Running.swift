@@ -3,6 +3,7 @@ import Connectors
 import Consoles
 import Credentials
 import Foundation
+import HTML
 import Kernel
 import Store
 import StorePostgres
@@ -23,6 +24,12 @@ struct Running: Sendable {
     /// What this server can send.
     let channels: Set<DeliveryChannel>
     let log: PublishedLog
+    let consoles: [Console]
+    /// What this server does for all.
+    let leads = Leads()
+    /// When this server last finished a sweep.
+    let swept = LastSweep()
+    let clockWasSet = ClockWasSet()
 
     /// Opens what `serve` and the verbs beside it work on.
     /// - Parameters:
@@ -98,8 +105,10 @@ struct Running: Sendable {
         rules.consoleURL = deployment.staffURL
         rules.masterKey = keys.master
         rules.sendsMail = mail != nil
+        consoles = Consoles.all(InstallationFacts(deployment, storage, keys))
         pipeline = Pipeline(
-            database: database, records: records, directory: StaffDirectory(), catalog: Deployment.catalog, clock: clock, settings: rules,
+            database: database, records: records, directory: StaffDirectory(), catalog: Catalog(consoles), clock: clock,
+            settings: rules,
             hooks: hooks)
         runtimeDoor = RuntimeTokenDoor(pipeline: pipeline, hooks: hooks)
         let logger = ServerLog.make(configuration)

@@ -9,7 +9,8 @@ import Synchronization
 import Web
 
 extension Running {
-    /// Opens the listeners and runs until SIGINT or SIGTERM; then everything in hand ends within two seconds.
+    /// Opens the listeners and runs until SIGINT or SIGTERM. Then, in this order: it is not ready any more and still answers
+    /// (`drain_seconds`); what is in hand is answered and connections are closed (`stop_seconds`); the lead is given up.
     /// - Parameters:
     ///   - listeners: names of the listeners to open; all when empty.
     ///   - onReady: called once every listener takes connections.
@@ -24,15 +25,20 @@ extension Running {
             logger.notice("ready", metadata: ["url": "\(deployment.staffURL)", "database": "\(storage.description)"])
             onReady()
         }
+        let stopping = Stopping()
         let listeners = Listeners(
-            pipeline: pipeline, signIn: signIn, log: log, consoles: Consoles.all,
+            pipeline: pipeline, signIn: signIn, log: log, consoles: consoles,
             cursors: CursorCodec(key: keys.derived("cursors")), configuration: webConfiguration(wanted),
-            health: Health([
-                .database(database),
-                .init("log") { [sequencer] in sequencer.health.problem },
-            ]),
+            health: Health(
+                [
+                    .database(database),
+                    .init("log") { [sequencer] in sequencer.health.problem },
+                ], stopping: stopping),
+            metrics: Metrics(families: ServerMetrics(running: self).families),
             formKey: keys.derived("forms"), runtimeDoor: runtimeDoor, qrSVG: Self.qrCode, logger: logger,
             onListening: { _, _ in open.opened() })
+        let draining = Draining(
+            stopping: stopping, time: .seconds(configuration.number("drain_seconds")), logger: logger)
         let housekeeping = Housekeeping(running: self, logger: logger)
         let chores = Chores(running: self, logger: logger)
         do throws(CommandFailure) {
@@ -49,13 +55,16 @@ extension Running {
         }
         await sequencer.start()
         await outbox.start()
+        // They are stopped from the last to the first, each after the one behind it has ended.
+        let services: [any Service] =
+            sweeping(logger) + watching(logger)
+            + [chores, ApprovalTurns(pipeline: pipeline, logger: logger), housekeeping, Doors(listeners: listeners.services()), draining]
         var group = ServiceGroupConfiguration(
-            services: (listeners.services()
-                + [housekeeping, chores, ApprovalTurns(pipeline: pipeline, logger: logger)] + sweeping(logger)).map { service in
+            services: services.map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
-        group.maximumGracefulShutdownDuration = .milliseconds(1700)
+        group.maximumGracefulShutdownDuration = draining.time + .milliseconds(stopTime + 200)
         do {
             try await ServiceGroup(configuration: group).run()
             // Before the last turn of the log: what ends now is still recorded.
@@ -68,6 +77,14 @@ extension Running {
             if let error = error as? ListenError { throw CommandFailure(.unavailable, error.description) }
             throw CommandFailure(.unexpected, "The server stopped: \(error)")
         }
+    }
+
+    /// In milliseconds.
+    private var stopTime: Int64 { max(500, 1000 * Int64(deployment.configuration.number("stop_seconds"))) }
+
+    private func watching(_ logger: Logger) -> [any Service] {
+        guard case .sqlite = storage else { return [] }
+        return [ClockWatch(running: self, logger: logger)]
     }
 
     private func sweeping(_ logger: Logger) -> [any Service] {
@@ -118,7 +135,20 @@ extension Running {
                 .init(certificate: $0, key: configuration.value("tls_key"))
             },
             trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"),
-            staffURL: deployment.staffURL)
+            staffURL: deployment.staffURL,
+            stopTime: .milliseconds(stopTime))
+    }
+}
+
+/// All listeners together: they close at the same time, and none waits for the requests of another.
+private struct Doors: Service {
+    let listeners: [any Service]
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for listener in listeners { group.addTask { try await listener.run() } }
+            try await group.waitForAll()
+        }
     }
 }
 

@@ -13,7 +13,7 @@ public enum BulkRecords {
             main.append(SQLRecords.values(of: event))
             let id = Value.text(event.id)
             for entity in SQLRecords.names(of: event) { named.append([id, .text(entity.type), .text(entity.id)]) }
-            if !event.members.isEmpty { sealed.append([id, Value(event.sealedDocument)]) }
+            if !event.members.isEmpty { sealed.append([id, .text(event.sealedText)]) }
             for member in event.members {
                 for subject in Set(member.subjects).sorted() {
                     subjects.append([.text(subject), id, .text(member.name)])

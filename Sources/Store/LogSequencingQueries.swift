@@ -6,11 +6,9 @@ public struct SQLLogStore: LogStore {
 
     // MARK: State
 
-    public func state(_ reader: any Reader) throws -> LogState? {
-        guard let row = try reader.first(Statement("SELECT origin, size, root, epoch FROM log_state WHERE id = 1"))
-        else {
-            return nil
-        }
+    public func state() -> Statement { Statement("SELECT origin, size, root, epoch FROM log_state WHERE id = 1") }
+
+    public func state(_ row: Row) throws -> LogState {
         guard let root = MerkleHash(try row.bytes("root")) else { throw StoreError.shape(column: "root") }
         return LogState(
             origin: try row.string("origin"), size: try row.int("size"), root: root, epoch: try row.int("epoch"))
@@ -40,21 +38,28 @@ public struct SQLLogStore: LogStore {
     public func pending(
         limit: Int, _ reader: any Reader, _ body: (_ eventID: String, _ leaf: [UInt8]) throws -> Void
     ) throws {
-        let statement = Statement(
-            """
-            SELECT p.event_id AS event_id, e.leaf AS leaf FROM log_pending p JOIN events e ON e.id = p.event_id
-            ORDER BY p.seq LIMIT $1
-            """, [.int(Int64(limit))])
-        try reader.forEach(statement) { try body(try $0.string("event_id"), try $0.bytes("leaf")) }
+        var last: Int64 = .min
+        var left = limit
+        while left > 0 {
+            // Nearly always all there is.
+            let portion = min(left, 500)
+            let rows = try reader.query(
+                Statement(
+                    """
+                    SELECT p.seq AS seq, p.event_id AS event_id, e.leaf AS leaf
+                    FROM log_pending p JOIN events e ON e.id = p.event_id WHERE p.seq > $1 ORDER BY p.seq LIMIT $2
+                    """, [.int(last), .int(Int64(portion))]))
+            for row in rows {
+                try body(try row.string("event_id"), try row.bytes("leaf"))
+                last = try row.int("seq")
+            }
+            guard rows.count == portion else { return }
+            left -= portion
+        }
     }
 
-    public func oldestPending(_ reader: any Reader) throws -> Instant? {
-        try reader.first(
-            Statement(
-                """
-                SELECT e.at AS at FROM log_pending p JOIN events e ON e.id = p.event_id ORDER BY p.seq LIMIT 1
-                """)
-        )?.instant("at")
+    public func oldestPending() -> Statement {
+        Statement("SELECT e.at AS at FROM log_pending p JOIN events e ON e.id = p.event_id ORDER BY p.seq LIMIT 1")
     }
 
     public func pendingCount(_ reader: any Reader) throws -> Int64 {

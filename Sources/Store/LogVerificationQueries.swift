@@ -110,10 +110,40 @@ extension SQLLogStore {
         ).map { try $0.string("type") }
     }
 
-    public func page(
+    /// What an export takes of an entry, in the order of `ExportRows`.
+    private static let exported = """
+        l.idx AS idx, l.event_id AS event_id, l.hash AS hash, e.at AS at, e.leaf AS leaf, s.members AS members,
+        CASE WHEN EXISTS (SELECT 1 FROM sealed_erasure x WHERE x.event_id = l.event_id) THEN 1 END AS erased
+        """
+
+    public func take(
+        _ range: Range<Int64>, limit: Int, into rows: inout ExportRows, _ reader: any Reader
+    ) throws {
+        // The limit, and not a narrow range, is what lets PostgreSQL walk the index instead of sorting every portion.
+        try Self.take(
+            Statement(
+                """
+                SELECT \(Self.exported)
+                FROM log_leaf l LEFT JOIN events e ON e.id = l.event_id LEFT JOIN sealed s ON s.event_id = l.event_id
+                WHERE l.idx >= $1 AND l.idx < $2 ORDER BY l.idx LIMIT $3
+                """, [.int(range.lowerBound), .int(range.upperBound), .int(Int64(limit))]), into: &rows, reader)
+    }
+
+    private static func take(_ statement: Statement, into rows: inout ExportRows, _ reader: any Reader) throws {
+        do {
+            try reader.scan(statement) { columns in
+                guard !rows.isFull else { throw Full() }
+                try rows.append(columns)
+            }
+        } catch is Full {}
+    }
+
+    private struct Full: Error {}
+
+    public func take(
         _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
-        _ reader: any Reader
-    ) throws -> [StoredEntry] {
+        into rows: inout ExportRows, _ reader: any Reader
+    ) throws {
         var conditions = ["l.idx < $1"]
         var values: [Value] = [.int(size)]
         func add(_ condition: (String) -> String, _ value: Value) {
@@ -133,14 +163,12 @@ extension SQLLogStore {
             conditions.append("(e.at, e.id) > ($\(values.count - 1), $\(values.count))")
         }
         values.append(.int(Int64(limit)))
-        var places: StoredEvent.Places?
-        return try reader.query(
+        try Self.take(
             Statement(
                 """
-                SELECT l.idx AS idx, l.event_id AS event_id, l.hash AS hash, s.members AS members, \(Self.eventColumns)
+                SELECT \(Self.exported)
                 FROM events e JOIN log_leaf l ON l.event_id = e.id LEFT JOIN sealed s ON s.event_id = e.id
                 WHERE \(conditions.joined(separator: " AND ")) ORDER BY e.at, e.id LIMIT $\(values.count)
-                """, values)
-        ).map { try entry($0, &places) }
+                """, values), into: &rows, reader)
     }
 }

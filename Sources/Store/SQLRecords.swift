@@ -25,7 +25,7 @@ public struct SQLRecords: Records {
             statements.append(
                 Statement(
                     "INSERT INTO sealed (event_id, members) VALUES ($1, $2)",
-                    [.text(event.id), Value(event.sealedDocument)]))
+                    [.text(event.id), .text(event.sealedText)]))
         }
         statements += Self.insert(
             "sealed_subject (subject, event_id, member)",
@@ -124,7 +124,8 @@ public struct SQLRecords: Records {
     public func rules() -> Statement {
         Statement(
             """
-            SELECT id, version, operation, condition, demand, window_seconds, cooldown_seconds, summary
+            SELECT id, version, operation, condition, demand, window_seconds, cooldown_seconds, summary,
+                (SELECT mark FROM policy_state WHERE id = 1) AS mark
             FROM approval_rules ORDER BY id
             """)
     }
@@ -139,13 +140,11 @@ public struct SQLRecords: Records {
             summary: try row.string("summary"))
     }
 
-    // The sum, not the maximum: rows are never removed, so it grows with every change of any of them.
-    public func policyVersion() -> Statement {
+    public func policy() -> Statement {
         Statement(
             """
-            SELECT (SELECT COALESCE(SUM(version), 0) FROM roles)
-                + (SELECT COALESCE(SUM(version), 0) FROM role_permissions)
-                + (SELECT COALESCE(SUM(version), 0) FROM approval_rules) AS version
+            SELECT version, mark, (SELECT value FROM settings WHERE id = 'undo_hours') AS undo_hours
+            FROM policy_state WHERE id = 1
             """)
     }
 

@@ -3,17 +3,26 @@ import Kernel
 
 /// Threads with a connection each; any idle one takes the next job. A thread starts when a job finds all others busy.
 final class ConnectionPool: @unchecked Sendable {
-    typealias Job = @Sendable (PostgresConnection, _ waited: Span) -> Void
+    /// Gets `nil` when it waited too long for a connection.
+    typealias Job = @Sendable (PostgresConnection?) -> Void
+
+    private struct Waiting {
+        let job: Job
+        /// Uptime in nanoseconds after which it is not begun any more.
+        let until: UInt64
+    }
 
     private let settings: PostgresDatabase.Settings
     private let limit: Int
     // Everything below is guarded by the condition's lock.
     private let condition = NSCondition()
-    private var jobs: [(job: Job, since: UInt64)] = []
+    private var jobs: [Waiting] = []
     private var head = 0
     private var threads = 0
     private var idle = 0
     private var isClosed = false
+    /// Whether somebody looks after jobs that wait too long.
+    private var isWatched = false
     private var waitingForEnd: [CheckedContinuation<Void, Never>] = []
 
     init(_ settings: PostgresDatabase.Settings, connections: Int) {
@@ -22,11 +31,13 @@ final class ConnectionPool: @unchecked Sendable {
     }
 
     /// False when the pool is closed.
-    func submit(_ job: @escaping Job) -> Bool {
+    /// - Parameter longest: how long it may wait for a connection.
+    func submit(within longest: Span? = nil, _ job: @escaping Job) -> Bool {
         condition.lock()
         defer { condition.unlock() }
         guard !isClosed else { return false }
-        jobs.append((job, DispatchTime.now().uptimeNanoseconds))
+        let until = longest.map { DispatchTime.now().uptimeNanoseconds &+ UInt64(max(0, $0.microseconds)) &* 1000 }
+        jobs.append(Waiting(job: job, until: until ?? .max))
         if idle > 0 { condition.signal() }
         // An idle thread that was woken counts as idle until it runs, so the jobs waiting are what decides.
         if jobs.count - head > idle, threads < limit {
@@ -35,14 +46,34 @@ final class ConnectionPool: @unchecked Sendable {
             thread.name = "postern-postgres"
             thread.start()
         }
+        // All threads may wait for a server that went silent: then nobody takes the next job.
+        if until != nil, jobs.count - head > idle, threads == limit, !isWatched { watch() }
         return true
+    }
+
+    /// Looks again and again for jobs that waited too long, as long as there are jobs that wait. Under the lock.
+    private func watch() {
+        isWatched = true
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(250)) { [self] in
+            condition.lock()
+            let now = DispatchTime.now().uptimeNanoseconds
+            var late: [Waiting] = []
+            // In the order they came, and nearly all with the same limit.
+            while head < jobs.count, jobs[head].until < now {
+                late.append(jobs[head])
+                head += 1
+            }
+            tidy()
+            if head < jobs.count { watch() } else { isWatched = false }
+            condition.unlock()
+            for waiting in late { waiting.job(nil) }
+        }
     }
 
     private func work() {
         let connection = PostgresConnection(settings)
         while let next = take() {
-            let waited = Int64((DispatchTime.now().uptimeNanoseconds &- next.since) / 1000)
-            next.job(connection, Span(microseconds: waited))
+            next.job(DispatchTime.now().uptimeNanoseconds > next.until ? nil : connection)
         }
         connection.disconnect()
         condition.lock()
@@ -54,7 +85,7 @@ final class ConnectionPool: @unchecked Sendable {
     }
 
     /// The next job; `nil` when the pool is closed and empty.
-    private func take() -> (job: Job, since: UInt64)? {
+    private func take() -> Waiting? {
         condition.lock()
         defer { condition.unlock() }
         while head == jobs.count {
@@ -65,11 +96,14 @@ final class ConnectionPool: @unchecked Sendable {
         }
         let next = jobs[head]
         head += 1
-        if head == jobs.count || head > 1024 {
-            jobs.removeFirst(head)
-            head = 0
-        }
+        tidy()
         return next
+    }
+
+    private func tidy() {
+        guard head == jobs.count || head > 1024 else { return }
+        jobs.removeFirst(head)
+        head = 0
     }
 
     /// Jobs that were submitted still run; then threads and connections end.

@@ -14,13 +14,14 @@ final class PostgresConnection {
     /// A statement is planned once per text and kinds of its values; which values are NULL is part of it.
     private struct PlanKey: Hashable {
         let text: String
-        let kinds: [UInt8]
+        let kinds: ParameterKinds
     }
 
     /// A prepared statement, and the columns of its rows once they are known.
     private final class Plan {
         let name: String
         var columns: ColumnIndex?
+        var types: [Oid] = []
         init(name: String) { self.name = name }
     }
 
@@ -43,9 +44,9 @@ final class PostgresConnection {
         let rows: Int
     }
 
+    private var parameters = Parameters()
+
     private static let planLimit = 400
-    /// Texts with more values than this (multi-row inserts of odd lengths) are not kept.
-    private static let keptValues = 96
 
     init(_ settings: PostgresDatabase.Settings) { self.settings = settings }
     deinit { disconnect() }
@@ -70,8 +71,13 @@ final class PostgresConnection {
 
     private func connect() throws {
         let deadline = Deadline(after: settings.connectTimeout)
-        let keywords = ["dbname", "fallback_application_name", "client_encoding"]
-        let values = [settings.url, "postern", "UTF8"]
+        // What stands before `dbname` yields to what the URL says of it.
+        let keywords =
+            Self.aliveness.map(\.keyword) + ["dbname", "fallback_application_name", "client_encoding"]
+            + (settings.applicationName == nil ? [] : ["application_name"])
+        let values =
+            Self.aliveness.map(\.value) + [settings.url, "postern", "UTF8"]
+            + (settings.applicationName.map { [$0] } ?? [])
         let connection = withCStringArray(keywords) { keys in
             withCStringArray(values) { PQconnectStartParams(keys, $0, 1) }
         }
@@ -97,14 +103,23 @@ final class PostgresConnection {
         plans.removeAll()
         do {
             // Set for the session: a URL's own options stay in force for everything else.
-            let timeouts = [
+            var timeouts = [
                 ("statement_timeout", settings.statementTimeout), ("lock_timeout", settings.lockTimeout),
-                ("idle_in_transaction_session_timeout", Span.seconds(60)),
+                ("idle_in_transaction_session_timeout", Span.seconds(20)),
             ]
-            let texts =
+            if settings.idleTimeout > .seconds(0) { timeouts.append(("idle_session_timeout", settings.idleTimeout)) }
+            var texts =
                 timeouts.map { ($0, String($1.microseconds / 1000)) } + [
                     ("bytea_output", "hex"), ("client_min_messages", "warning"),
+                    // So that the server too finds out when this process's machine is gone, and lets go of its locks.
+                    ("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3"),
                 ]
+            // For what is read without a BEGIN; whoever writes says so in his.
+            if settings.isForTransactions {
+                texts += [
+                    ("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on"),
+                ]
+            }
             _ = try run(
                 texts.map { Statement("SELECT set_config($1, $2, false)", [.text($0), .text($1)]) })
         } catch {
@@ -112,6 +127,13 @@ final class PostgresConnection {
             throw error
         }
     }
+
+    /// A peer that vanished without a word is found out by TCP itself: an idle one after 25 s, one that takes no bytes after
+    /// 15 s. A proxy in between may hide it; then only the deadlines of answers help.
+    private static let aliveness: [(keyword: String, value: String)] = [
+        ("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
+        ("tcp_user_timeout", "15000"),
+    ]
 
     /// Sends all statements in one round trip and waits for all answers. The first error ends the list; the server
     /// skips what follows it.
@@ -144,10 +166,10 @@ final class PostgresConnection {
         var awaited: [Awaited] = []
         var coming: [PlanKey: Plan] = [:]
         for (index, statement) in statements.enumerated() {
-            let parameters = try Parameters(statement.values)
+            try parameters.lay(statement.values)
             var sent: Int32
             var plan: Plan?
-            if keep, statement.values.count <= Self.keptValues {
+            if keep, statement.values.count <= Parameters.keptValues {
                 let key = PlanKey(text: statement.text, kinds: parameters.kinds)
                 let used: Plan
                 if let known = plans[key] ?? coming[key] {
@@ -193,7 +215,11 @@ final class PostgresConnection {
                 guard unsent >= 0 else { throw lose(handle) }
                 guard
                     wait(PQsocket(handle), Int32(unsent == 1 ? POLLIN | POLLOUT : POLLIN), until: deadline)
-                else { throw lose(handle, "The database did not answer in time.") }
+                else {
+                    var silent = lose(handle, "The database did not answer in time.")
+                    silent.isSilent = true
+                    throw silent
+                }
                 guard PQconsumeInput(handle) == 1 else { throw failure ?? lose(handle) }
             }
             guard let result = PQgetResult(handle) else {
@@ -250,6 +276,75 @@ final class PostgresConnection {
             rows = rows.count == 1000 ? try batch([fetch]) : []
         }
         _ = try batch([Statement("CLOSE \(name)")])
+    }
+
+    /// Calls `body` with each row of a statement as it comes, in the server's binary form. Planned for its values: what is
+    /// worth scanning is worth a plan.
+    func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        guard let handle else { throw PostgresFailure(lost: "not connected") }
+        try parameters.lay(statement.values)
+        let sent = parameters.withPointers { count, types, values, lengths, formats in
+            PQsendQueryParams(handle, PostgresType.text(of: statement), count, types, values, lengths, formats, 1)
+        }
+        guard sent == 1, PQsetSingleRowMode(handle) == 1, PQpipelineSync(handle) == 1 else { throw lose(handle) }
+        var columns: [RawValue] = []
+        var failure: (any Error)?
+        while true {
+            let result = try nextPipelined(handle)
+            defer { PQclear(result) }
+            switch PQresultStatus(result) {
+            case PGRES_SINGLE_TUPLE:
+                // What `body` throws ends it; the rest of the answer is still to be taken.
+                guard failure == nil else { continue }
+                do {
+                    try Self.read(result, into: &columns)
+                    try body(columns)
+                } catch { failure = error }
+            case PGRES_TUPLES_OK: continue
+            case PGRES_PIPELINE_SYNC:
+                if let failure { throw failure }
+                return
+            default:
+                var refusal = PostgresFailure(result)
+                if PQstatus(handle) == CONNECTION_BAD {
+                    disconnect()
+                    refusal.isConnectionLost = true
+                    throw refusal
+                }
+                if failure == nil { failure = refusal }
+            }
+        }
+    }
+
+    /// The next result in pipeline mode; what separates the answers of two statements is passed over.
+    private func nextPipelined(_ handle: OpaquePointer) throws -> OpaquePointer {
+        let deadline = Deadline(after: settings.answerTimeout)
+        while true {
+            while PQisBusy(handle) == 1 {
+                let unsent = PQflush(handle)
+                guard unsent >= 0 else { throw lose(handle) }
+                guard wait(PQsocket(handle), Int32(unsent == 1 ? POLLIN | POLLOUT : POLLIN), until: deadline) else {
+                    throw lose(handle, "The database did not answer in time.")
+                }
+                guard PQconsumeInput(handle) == 1 else { throw lose(handle) }
+            }
+            if let result = PQgetResult(handle) { return result }
+            if PQstatus(handle) == CONNECTION_BAD { throw lose(handle) }
+        }
+    }
+
+    /// The first row of a result in binary form.
+    private static func read(_ result: OpaquePointer, into columns: inout [RawValue]) throws {
+        columns.removeAll(keepingCapacity: true)
+        for column in 0..<PQnfields(result) {
+            guard PQgetisnull(result, 0, column) == 0 else {
+                columns.append(.null)
+                continue
+            }
+            let bytes = UnsafeRawBufferPointer(
+                start: PQgetvalue(result, 0, column), count: Int(PQgetlength(result, 0, column)))
+            columns.append(try PostgresType.raw(bytes, PQftype(result, column)))
+        }
     }
 
     // MARK: COPY
@@ -347,13 +442,19 @@ final class PostgresConnection {
         let width = Int(PQnfields(result))
         var decoded = Result()
         decoded.tag = String(cString: PQcmdStatus(result))
-        decoded.affected = Int(String(cString: PQcmdTuples(result))) ?? 0
+        decoded.affected = Int(strtol(PQcmdTuples(result), nil, 10))
         guard width > 0, count > 0 else { return decoded }
         // A prepared statement's columns never change: the server refuses it then.
-        let columns =
-            plan?.columns ?? ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
-        plan?.columns = columns
-        let types = (0..<width).map { PQftype(result, Int32($0)) }
+        let columns: ColumnIndex
+        let types: [Oid]
+        if let plan, let known = plan.columns {
+            (columns, types) = (known, plan.types)
+        } else {
+            columns = ColumnIndex((0..<width).map { String(cString: PQfname(result, Int32($0))) })
+            types = (0..<width).map { PQftype(result, Int32($0)) }
+            plan?.columns = columns
+            plan?.types = types
+        }
         decoded.rows.reserveCapacity(count)
         for row in 0..<count {
             var values: [Value] = []

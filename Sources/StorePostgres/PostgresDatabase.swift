@@ -16,8 +16,15 @@ public final class PostgresDatabase: Database {
         public var lockTimeout: Span = .seconds(8)
         /// A transaction that waits longer for a connection fails.
         public var queueTimeout: Span = .seconds(10)
+        /// The server ends a session that is idle for so long; 0: never.
+        public var idleTimeout: Span = .seconds(0)
+        /// What the session is called in `pg_stat_activity`, instead of what the URL says.
+        public var applicationName: String?
         /// When set, `now` is read from here instead of from the server: tests travel in time with it.
         public var clock: Clock?
+
+        /// Whether everything runs in a transaction that says what it is, as here; not on a connection of its own.
+        var isForTransactions = true
 
         public init(url: String) { self.url = url }
 
@@ -86,8 +93,8 @@ public final class PostgresDatabase: Database {
     ) async throws -> T {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
             let limit = settings.queueTimeout
-            let accepted = pool.submit { connection, waited in
-                guard waited <= limit else {
+            let accepted = pool.submit(within: limit) { connection in
+                guard let connection else {
                     continuation.resume(
                         throwing: StoreError.unavailable("All connections are busy.", mayHaveCommitted: false))
                     return

@@ -10,6 +10,8 @@ struct PostgresFailure: Error {
     var detail: String?
     /// The connection can't be used any more.
     var isConnectionLost: Bool
+    /// Nothing came within the time for an answer: asking again would double the wait.
+    var isSilent = false
 
     init(lost message: String) {
         sqlState = nil
@@ -36,6 +38,7 @@ struct PostgresFailure: Error {
         case "23505": return .unique(constraint: constraint ?? "")
         case "PT001": return .rowCount(expected: detail.flatMap { Int($0) } ?? 1)
         case "PT002": return .ungoverned(message)
+        case "PT003": return .claimed
         case "40001", "40P01": return .retry(message)
         case "55P03", "57014": return .unavailable(message, mayHaveCommitted: false)
         case "53100": return .full(message)

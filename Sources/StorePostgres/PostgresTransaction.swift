@@ -17,8 +17,11 @@ final class PostgresTransaction: Writer {
     /// Rows of foreseen statements that nobody has asked for yet.
     private var known: [Statement: [Row]] = [:]
 
-    private static let time = Statement(
-        "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint AS now")
+    private static let microseconds = "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint AS now"
+    private static let time = Statement("SELECT " + microseconds)
+    /// Tells the time too: it is the first statement of nearly every mutation.
+    private static let claimLock =
+        "SELECT postern_claim(pg_try_advisory_xact_lock(hashtextextended($1, 0))), " + microseconds
     private static let beginRead = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     private static let beginWrite = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     private static let end = Statement("COMMIT")
@@ -34,8 +37,8 @@ final class PostgresTransaction: Writer {
 
     var now: Instant {
         if instant == nil {
-            // A failure here is kept and thrown by the next call and by the commit.
-            _ = try? send([], committing: false)
+            // What waits travels along. A failure here is kept and thrown by the next call and by the commit.
+            _ = try? query([])
         }
         return instant ?? Instant(microseconds: 0)
     }
@@ -64,11 +67,19 @@ final class PostgresTransaction: Writer {
         statement.text.hasPrefix("SELECT ") && !statement.text.hasSuffix(Dialect.postgres.forUpdate)
     }
 
-    /// The whole of a read transaction in one round trip.
+    /// The whole of a read transaction in one round trip, and without a word to begin and end it: what is sent at once is one
+    /// transaction, and a connection's own settings make it one that reads one snapshot and can't write.
     func readAll(_ statements: [Statement]) throws -> Snapshot {
-        let results = try send(statements, committing: true)
         isOver = true
-        return Snapshot(now: now, rows: results.prefix(statements.count).map(\.rows))
+        do {
+            let results = try sendFirst((clock == nil ? [Self.time] : []) + statements, committing: false)
+            guard let now = try clock?.now ?? results[0].rows.first?.instant("now") else {
+                throw StoreError.shape(column: "now")
+            }
+            return Snapshot(now: now, rows: results.suffix(statements.count).map(\.rows))
+        } catch {
+            throw fail(error, committing: false)
+        }
     }
 
     func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws {
@@ -78,6 +89,23 @@ final class PostgresTransaction: Writer {
         do {
             try connection.forEach(statement) { row in
                 do { try body(row) } catch {
+                    failureOfBody = error
+                    throw error
+                }
+            }
+        } catch {
+            if let failureOfBody { throw failureOfBody }
+            throw fail(error, committing: false)
+        }
+    }
+
+    func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        // Begins the transaction and sends what was enqueued before.
+        _ = try query([])
+        var failureOfBody: (any Error)?
+        do {
+            try connection.scan(statement) { columns in
+                do { try body(columns) } catch {
                     failureOfBody = error
                     throw error
                 }
@@ -114,6 +142,14 @@ final class PostgresTransaction: Writer {
         return try row?.bool("held") ?? false
     }
 
+    func claim(_ name: String, unless taken: Statement) throws {
+        try rethrow()
+        known = [:]
+        // Two statements: what the second sees was committed before it began, and so before the lock was given up.
+        waiting.append(Statement(Self.claimLock, [.text(name)]))
+        waiting.append(Statement("SELECT postern_claim(NOT EXISTS (\(taken.text)))", taken.values))
+    }
+
     /// Throws what went wrong earlier, even if the body swallowed it.
     func rethrow() throws { if let failure { throw failure } }
 
@@ -143,9 +179,11 @@ final class PostgresTransaction: Writer {
     private func send(_ statements: [Statement], committing: Bool) throws -> [PostgresConnection.Result] {
         try rethrow()
         var opening: [Statement] = []
+        // Nobody has asked what time it is before everything is sent at once.
+        let tellsTime = clock == nil && !committing
         if !hasBegun {
             opening = [mode == .read ? Self.beginRead : Self.beginWrite]
-            if clock == nil { opening.append(Self.time) }
+            if tellsTime, statements.first?.text != Self.claimLock { opening.append(Self.time) }
         }
         let list = opening + statements + (committing ? [Self.end] : [])
         guard !list.isEmpty else { return [] }
@@ -161,7 +199,8 @@ final class PostgresTransaction: Writer {
         }
         if !hasBegun {
             hasBegun = true
-            if clock == nil { instant = try results[1].rows.first?.instant("now") }
+            // Of the statement behind BEGIN.
+            if tellsTime { instant = try results[1].rows.first?.instant("now") }
         }
         let own = Array(results.dropFirst(opening.count))
         for (statement, result) in zip(statements, own) {
@@ -179,7 +218,9 @@ final class PostgresTransaction: Writer {
         hasBegunOnServer = true
         do {
             return try connection.run(list)
-        } catch let error as PostgresFailure where error.isConnectionLost && !(committing && mode == .write) {
+        } catch let error as PostgresFailure
+            where error.isConnectionLost && !error.isSilent && !(committing && mode == .write)
+        {
             do { try connection.ensureConnected() } catch { throw UnsentFailure(cause: error) }
             return try connection.run(list)
         }

@@ -54,6 +54,17 @@ enum PostgresType {
         }
     }
 
+    /// A column in binary form.
+    static func raw(_ bytes: UnsafeRawBufferPointer, _ type: Oid) throws(StoreError) -> RawValue {
+        switch (type, bytes.count) {
+        case (20, 8): .int(Int64(bigEndian: bytes.loadUnaligned(as: Int64.self)))
+        case (23, 4): .int(Int64(Int32(bigEndian: bytes.loadUnaligned(as: Int32.self))))
+        case (16, 1): .int(Int64(bytes[0]))
+        case (17, _), (25, _), (1043, _): .bytes(bytes)
+        default: throw .other("A column of the type \(type) can't be scanned.")
+        }
+    }
+
     private static func integer(_ raw: UnsafeRawBufferPointer) -> Int64? {
         var value: Int64 = 0
         var bytes = raw[...]
@@ -89,52 +100,87 @@ enum PostgresType {
     }
 }
 
-/// The values of one statement, laid out for libpq.
+/// Which types the values of a statement have and which are NULL: of up to 96 values, two bits each.
+struct ParameterKinds: Hashable {
+    private var words: (UInt64, UInt64, UInt64) = (0, 0, 0)
+    private(set) var count = 0
+
+    mutating func append(_ kind: UInt64) {
+        let bits = kind << UInt64(count % 32 * 2)
+        switch count / 32 {
+        case 0: words.0 |= bits
+        case 1: words.1 |= bits
+        default: words.2 |= bits
+        }
+        count += 1
+    }
+
+    static func == (a: Self, b: Self) -> Bool { a.words == b.words && a.count == b.count }
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+        hasher.combine(words.2)
+        hasher.combine(count)
+    }
+}
+
+/// The values of one statement at a time, laid out for libpq. The room is used again for the next.
 struct Parameters {
-    let types: [Oid]
-    /// One byte a value, telling its type and whether it is NULL.
-    let kinds: [UInt8]
-    private let storage: [UInt8]
-    /// Offset and length in `storage`; `nil` is NULL.
-    private var places: [(offset: Int, length: Int)?] = []
+    /// Texts with more values than this (multi-row inserts of odd lengths) are not kept as prepared ones.
+    static let keptValues = 96
+
+    private(set) var types: [Oid] = []
+    /// Of no account with more than `keptValues`.
+    private(set) var kinds = ParameterKinds()
+    private var storage: [UInt8] = []
+    /// Where each value begins in `storage`; -1 is NULL.
+    private var starts: [Int] = []
+    private var lengths: [Int32] = []
+    private var formats: [Int32] = []
+    private var pointers: [UnsafePointer<CChar>?] = []
 
     /// - Throws: `StoreError.constraint` for text with U+0000, which neither database keeps.
-    init(_ values: [Value]) throws(StoreError) {
-        var types: [Oid] = []
-        var kinds: [UInt8] = []
-        var storage: [UInt8] = []
-        types.reserveCapacity(values.count)
+    mutating func lay(_ values: [Value]) throws(StoreError) {
+        types.removeAll(keepingCapacity: true)
+        storage.removeAll(keepingCapacity: true)
+        starts.removeAll(keepingCapacity: true)
+        lengths.removeAll(keepingCapacity: true)
+        kinds = ParameterKinds()
         for value in values {
             let start = storage.count
+            let kind: UInt64
             switch value {
             case .null:
                 // Written out in the text, so the type is of no account; none would be an error.
+                kind = 0
                 types.append(PostgresType.text)
-                kinds.append(0)
-                places.append(nil)
-                continue
             case .int(let value):
+                kind = 1
                 types.append(PostgresType.int8)
                 Swift.withUnsafeBytes(of: value.bigEndian) { storage.append(contentsOf: $0) }
             case .text(let value):
+                kind = 2
                 types.append(PostgresType.text)
                 storage.append(contentsOf: value.utf8)
                 if storage[start...].contains(0) { throw .constraint("Text can't hold the character U+0000.") }
             case .bytes(let value):
+                kind = 3
                 types.append(PostgresType.bytes)
                 storage.append(contentsOf: value)
             }
-            kinds.append(UInt8(truncatingIfNeeded: types[types.count - 1]))
-            places.append((start, storage.count - start))
+            if values.count <= Self.keptValues { kinds.append(kind) }
+            starts.append(kind == 0 ? -1 : start)
+            lengths.append(Int32(storage.count - start))
         }
         // An empty last value still needs an address.
         storage.append(0)
-        self.types = types
-        self.kinds = kinds
-        self.storage = storage
+        if formats.count < values.count {
+            formats = [Int32](repeating: 1, count: values.count)
+            pointers = [UnsafePointer<CChar>?](repeating: nil, count: values.count)
+        }
     }
 
-    func withPointers<R>(
+    mutating func withPointers<R>(
         _ body: (
             Int32, UnsafePointer<Oid>?, UnsafePointer<UnsafePointer<CChar>?>?, UnsafePointer<Int32>?,
             UnsafePointer<Int32>?
@@ -142,10 +188,8 @@ struct Parameters {
     ) -> R {
         storage.withUnsafeBufferPointer { buffer in
             let base = UnsafeRawPointer(buffer.baseAddress!).assumingMemoryBound(to: CChar.self)
-            let pointers: [UnsafePointer<CChar>?] = places.map { $0.map { base + $0.offset } }
-            let lengths = places.map { Int32($0?.length ?? 0) }
-            let formats = [Int32](repeating: 1, count: places.count)
-            return body(Int32(places.count), types, pointers, lengths, formats)
+            for (index, start) in starts.enumerated() { pointers[index] = start < 0 ? nil : base + start }
+            return body(Int32(starts.count), types, pointers, lengths, formats)
         }
     }
 }

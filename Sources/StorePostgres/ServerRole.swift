@@ -9,7 +9,7 @@ public enum ServerRole {
         "sealed_subject": "SELECT, INSERT", "sealed_erasure": "SELECT", "log_leaf": "SELECT, INSERT",
         "log_tile": "SELECT, INSERT", "log_checkpoint": "SELECT, INSERT", "log_pending": "SELECT, INSERT, DELETE",
         "log_pruned": "SELECT", "log_state": "SELECT, INSERT, UPDATE", "entity_head": "SELECT, INSERT, UPDATE",
-        "schema_migrations": "SELECT",
+        "schema_migrations": "SELECT", "policy_state": "SELECT",
         "tenant_status_history": "SELECT, INSERT",
     ]
 

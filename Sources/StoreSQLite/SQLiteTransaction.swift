@@ -60,7 +60,39 @@ final class SQLiteTransaction: Kernel.Writer {
         return error
     }
 
+    func scan(_ statement: Kernel.Statement, _ body: ([RawValue]) throws -> Void) throws {
+        try flush()
+        var columns: [RawValue] = []
+        _ = try step(statement) { handle, width in
+            columns.removeAll(keepingCapacity: true)
+            for column in 0..<width { columns.append(Self.raw(handle, column)) }
+            try body(columns)
+        }
+    }
+
     private func run(_ statement: Kernel.Statement, _ body: (Kernel.Row) throws -> Void) throws {
+        var columns: ColumnIndex?
+        let (width, count) = try step(statement) { handle, width in
+            let index: ColumnIndex
+            if let columns {
+                index = columns
+            } else {
+                // Read after the first step, which prepares again when the schema has changed.
+                index = ColumnIndex((0..<width).map { String(cString: sqlite3_column_name(handle, $0)) })
+                columns = index
+            }
+            try body(Kernel.Row(columns: index, values: (0..<width).map { Self.value(handle, $0) }))
+        }
+        if let expected = statement.expectedRows {
+            let wrote = width > 0 ? count : Int(sqlite3_changes(database.sqliteConnection))
+            if wrote != expected { throw fail(.rowCount(expected: expected)) }
+        }
+    }
+
+    /// Steps through the rows of a statement; answers how many columns and rows there were.
+    private func step(
+        _ statement: Kernel.Statement, _ body: (_ handle: OpaquePointer, _ width: Int32) throws -> Void
+    ) throws -> (width: Int32, count: Int) {
         let prepared: GRDB.Statement
         do {
             // Texts with very many values come in odd lengths and are not worth keeping.
@@ -79,34 +111,21 @@ final class SQLiteTransaction: Kernel.Writer {
         do { try bind(statement, to: handle) } catch { throw fail(error) }
 
         let width = sqlite3_column_count(handle)
-        var columns: ColumnIndex?
         var count = 0
         while true {
             deadline?.restart()
             let code = sqlite3_step(handle)
             if code == SQLITE_ROW {
                 count += 1
-                let index: ColumnIndex
-                if let columns {
-                    index = columns
-                } else {
-                    // Read after the first step, which prepares again when the schema has changed.
-                    index = ColumnIndex((0..<width).map { String(cString: sqlite3_column_name(handle, $0)) })
-                    columns = index
-                }
-                try body(Kernel.Row(columns: index, values: (0..<width).map { Self.value(handle, $0) }))
+                try body(handle, width)
             } else if code == SQLITE_DONE {
-                break
+                return (width, count)
             } else if deadline?.hasPassed == true {
                 throw fail(
                     .unavailable("A read took too long and was stopped. Ask for less.", mayHaveCommitted: false))
             } else {
                 throw fail(SQLiteFailure.storeError(database.sqliteConnection, isReadOnly: isReadOnly))
             }
-        }
-        if let expected = statement.expectedRows {
-            let wrote = width > 0 ? count : Int(sqlite3_changes(database.sqliteConnection))
-            if wrote != expected { throw fail(.rowCount(expected: expected)) }
         }
     }
 
@@ -188,6 +207,21 @@ final class SQLiteTransaction: Kernel.Writer {
             let text = sqlite3_column_text(handle, column)
             let bytes = UnsafeBufferPointer(start: text, count: Int(sqlite3_column_bytes(handle, column)))
             return .text(String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    private static func raw(_ handle: OpaquePointer, _ column: Int32) -> RawValue {
+        switch sqlite3_column_type(handle, column) {
+        case SQLITE_NULL: .null
+        case SQLITE_INTEGER: .int(sqlite3_column_int64(handle, column))
+        case SQLITE_BLOB:
+            .bytes(
+                UnsafeRawBufferPointer(
+                    start: sqlite3_column_blob(handle, column), count: Int(sqlite3_column_bytes(handle, column))))
+        default:
+            .bytes(
+                UnsafeRawBufferPointer(
+                    start: sqlite3_column_text(handle, column), count: Int(sqlite3_column_bytes(handle, column))))
         }
     }
 }

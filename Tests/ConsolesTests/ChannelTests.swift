@@ -359,7 +359,7 @@ import Testing
                 ChannelQueries.person("stf_1"), ChannelQueries.event("evt_1"),
                 ChannelQueries.finished(before: TestDatabase.start, limit: 100),
                 ChannelQueries.deliveries(of: ["out_1"]), ChannelQueries.counts(in: 0..<5000),
-                OutboxQueries.waiting(.mail, limit: 50), OutboxQueries.isDue(at: TestDatabase.start, without: [.slack]),
+                OutboxQueries.waiting(.mail, limit: 50), OutboxQueries.firstDue(without: [.slack]),
                 OutboxQueries.dueLanes(
                     at: TestDatabase.start, leavingOut: ["whk_"], without: [.slack, .mail], limit: 8, .sqlite),
                 SignInQueries.addresses(of: "stf_1"),

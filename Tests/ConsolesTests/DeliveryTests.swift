@@ -367,7 +367,7 @@ import Testing
                 DeliveryQueries.page(state: $0, webhook: $1, tenant: $2, after: position, limit: 51)
             }
             let work = [
-                OutboxQueries.waiting(.webhook, limit: 50), OutboxQueries.isDue(at: TestDatabase.start),
+                OutboxQueries.waiting(.webhook, limit: 50), OutboxQueries.firstDue(),
                 OutboxQueries.dueLanes(at: TestDatabase.start, leavingOut: ["whk_"], limit: 8, .sqlite),
                 OutboxQueries.first(of: "lane"), OutboxQueries.waiting(in: "lane", named: "tenant.updated"),
                 Webhook.waitingCount("whk_"),

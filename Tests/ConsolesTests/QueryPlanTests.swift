@@ -163,7 +163,7 @@ import Testing
         _ = try await published.receipt(event: try event?.string("id") ?? "", wait: .seconds(1))
         var ofTenant = EventFilter()
         ofTenant.tenant = "ten_1"
-        for filter in [EventFilter(), ofTenant] { try await published.export(filter) { _ in } }
+        for filter in [EventFilter(), ofTenant] { try await published.export(filter, as: .jsonl) { _, _ in } }
         await sequencer.stop()
     }
 

@@ -71,6 +71,61 @@ import Testing
         await world.close()
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an export needs its permission, is recorded each time, and holds what the list shows`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await Self.world(kind)
+        let exported = world.catalog.reads.filter { $0.export != nil }
+        #expect(exported.map(\.name).sorted() == ["tenant.list", "user.list"])
+        for read in exported {
+            let export = try #require(read.export)
+            let columns = export.columns
+            #expect(read.isList && read.permission != export.permission)
+            #expect(Set(columns.map(\.name)).count == columns.count)
+            @Sendable func run(_ caller: Caller) async throws -> (text: String, begun: BegunExport) {
+                let call = ReadCall(path: [:], query: [:], caller: caller, cursors: Self.cursors)
+                let (portion, begun) = try await world.pipeline.beginExport(
+                    export.permission, format: "csv", columns: columns.map(\.name), by: caller
+                ) { reader in
+                    (
+                        try read.exported(call, after: nil, columns: columns, from: reader),
+                        try export.disclosure(call, reader)
+                    )
+                }
+                return (String(decoding: portion.bytes, as: UTF8.self), begun)
+            }
+            let before = try await world.snapshot()
+            let nobody = world.person("nobody-\(read.name)", permissions: read.permission.map { [$0] } ?? [])
+            guard case .forbidden(export.permission, _) = await failure({ _ = try await run(nobody) }) else {
+                Issue.record("\(read.name) left without \(export.permission)")
+                continue
+            }
+            #expect(try await world.events(after: before).map(\.action) == ["authz.denied"])
+
+            // A file is a file: the second within a minute is recorded, too.
+            let name = String(read.name.prefix { $0 != "." }) + ".export"
+            for _ in 0..<2 {
+                let before = try await world.snapshot()
+                let (text, begun) = try await run(world.everybody)
+                #expect(text.contains("@c.example") || text.contains("customer"))
+                var tally = ExportTally()
+                tally.take(Array(text.utf8))
+                tally.rows = 1
+                try await world.pipeline.endExport(begun, tally, isWhole: true)
+                let events = try await world.events(after: before)
+                #expect(
+                    events.map(\.action) == [name, "export.end"] && events.allSatisfy { $0.eventClass == "access" })
+                #expect(try await world.snapshot().state == before.state)
+            }
+            // Every column is a member of what the API answers, or made of one.
+            let properties = Set((read.schema["properties"]?.object ?? [:]).keys)
+            let own = columns.map(\.name).filter { !properties.contains($0) }
+            #expect(own.allSatisfy { name in properties.contains { name.hasPrefix($0.dropLast()) } }, "\(own)")
+        }
+        await world.close()
+    }
+
     // MARK: -
 
     private static let cursors = CursorCodec(key: [UInt8](repeating: 1, count: 32))

@@ -382,13 +382,16 @@ extension StaffSignInTests {
                 Statement(
                     "INSERT INTO grants (id, version, staff_id, role_id, granted_by, granted_at) VALUES ('grt_x', 1, $1, 'executive', 'test', 0)",
                     [.text(ann.id)]),
+                // As the trigger would have marked it.
+                Statement("UPDATE policy_state SET mark = 'second'"),
             ])
             // Dollars: 50.00 from the one, at most 20.00 from the other. Euros: at most 50.00 from the one.
             #expect(
                 try await fixture.caller(ann.first).permissions.limits(on: "tenant.credit")
                     == [Limit(currency: "EUR", amount: 5000), Limit(currency: "USD", amount: 5000)])
             try await test.tamper([
-                Statement("UPDATE role_permissions SET limits = NULL WHERE id = 'executive:tenant.credit'")
+                Statement("UPDATE role_permissions SET limits = NULL WHERE id = 'executive:tenant.credit'"),
+                Statement("UPDATE policy_state SET mark = 'third'"),
             ])
             let open = try await fixture.caller(ann.first).permissions
             #expect(open.contains("tenant.credit") && open.limits(on: "tenant.credit") == nil)

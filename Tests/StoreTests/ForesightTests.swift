@@ -4,7 +4,7 @@ import StoreSQLite
 import TestSupport
 import Testing
 
-/// `foresee` and `snapshot` save round trips and MUST change nothing else.
+/// `foresee`, `claim` and `snapshot` save round trips and MUST change nothing else.
 @Suite struct ForesightTests {
     private static func count(_ prefix: String) -> Statement {
         Statement(
@@ -106,6 +106,54 @@ import Testing
             }
             // The connection is none the worse.
             #expect(try await store.database.snapshot([Self.count("c")]).rows[0][0].int("n") == 2)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `nothing behind a claim happens when somebody was there before`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { store in
+            let taken = Statement("SELECT key FROM throttle WHERE key = $1", [.text("key")])
+            func claim() async throws {
+                try await store.database.write { writer in
+                    try writer.claim("the key", unless: taken)
+                    writer.foresee([Self.count("e")])
+                    try writer.execute(Fixture.note("e\(writer.now.microseconds)"))
+                    writer.enqueue(Fixture.note("key"))
+                }
+            }
+            try await claim()
+            await #expect(throws: StoreError.claimed) { try await claim() }
+            let rows = try await store.database.snapshot([Self.count("e"), Self.count("key")]).rows
+            #expect(try rows.map { try $0[0].int("n") } == [1, 1])
+        }
+    }
+
+    /// The second does not wait for the first, and what it would have locked behind its claim stays free.
+    ///
+    ///     A  claim ── write ───────────────────── commit
+    ///     B               claim, lock: refused
+    @Test(.enabled(if: TestDatabase.Kind.allCases.contains(.postgres), "needs a PostgreSQL"))
+    func `a claim that another transaction holds is refused at once`() async throws {
+        try await TestDatabase.with(.postgres) { store in
+            let taken = Statement("SELECT key FROM throttle WHERE key = 'key'")
+            let isHeld = Gate()
+            async let theirs: Void = store.database.write { writer in
+                try writer.claim("the key", unless: taken)
+                try writer.lock(["the row"])
+                try writer.execute(Fixture.note("key"))
+                isHeld.reached()
+                isHeld.waitForGo()
+            }
+            await isHeld.untilReached()
+            await #expect(throws: StoreError.claimed) {
+                try await store.database.write { writer in
+                    try writer.claim("the key", unless: taken)
+                    try writer.lock(["the row"])
+                    _ = try writer.query(Self.one)
+                }
+            }
+            isHeld.go()
+            try await theirs
         }
     }
 

@@ -94,6 +94,38 @@ struct PostgresTests {
         }
     }
 
+    @Test func `who waits too long for a connection is told in time, although none comes free`() async throws {
+        try await TestDatabase.with(.postgres) { store in
+            let database = connect(store) {
+                $0.connections = 1
+                $0.queueTimeout = .milliseconds(200)
+            }
+            let gate = Gate()
+            let holder = Task {
+                try await database.read { reader in
+                    _ = reader.now
+                    gate.reached()
+                    gate.waitForGo()
+                }
+            }
+            await gate.untilReached()
+            for _ in 0..<3 {
+                let failure = await #expect(throws: StoreError.self) {
+                    try await database.write { $0.enqueue(Fixture.note("a")) }
+                }
+                guard case .unavailable(_, mayHaveCommitted: false) = failure else {
+                    Issue.record("\(String(describing: failure))")
+                    return gate.go()
+                }
+            }
+            gate.go()
+            try await holder.value
+            try await database.write { $0.enqueue(Fixture.note("a")) }
+            try await store.expect(1, in: "throttle")
+            await database.close()
+        }
+    }
+
     @Test func `a transaction whose connection dies midway fails and leaves nothing`() async throws {
         try await TestDatabase.with(.postgres) { store in
             let database = connect(store) { $0.connections = 1 }

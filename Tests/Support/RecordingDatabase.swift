@@ -65,6 +65,11 @@ private class RecordingReader: Reader {
         recorder.hear([statement])
         try reader.forEach(statement, body)
     }
+
+    func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        recorder.hear([statement])
+        try reader.scan(statement, body)
+    }
 }
 
 private final class RecordingWriter: RecordingReader, Writer {
@@ -83,4 +88,9 @@ private final class RecordingWriter: RecordingReader, Writer {
     func load(_ rows: RowLoad) throws { try writer.load(rows) }
     func lock(_ names: [String]) throws { try writer.lock(names) }
     func tryLock(_ name: String) throws -> Bool { try writer.tryLock(name) }
+
+    func claim(_ name: String, unless taken: Statement) throws {
+        recorder.hear([taken])
+        try writer.claim(name, unless: taken)
+    }
 }

@@ -48,6 +48,82 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `long entries go out in small portions, and nothing is lost between them`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await LogFixture.with(kind) { log in
+            try await log.record(520)
+            for number in 0..<4 {
+                var draft = LogFixture.draft()
+                draft.sealed["details"] = .init(
+                    .string(String(repeating: "\(number)", count: 3 << 20)), subjects: ["usr_1"])
+                let event = SealedEvent(draft)
+                let records = log.records
+                try await log.database.write { $0.enqueue(records.insert(event)) }
+            }
+            try await log.record(520)
+            try await log.sequencer.turn()
+            var filter = EventFilter()
+            filter.tenant = "ten_1"
+            for path in [try await log.export(), try await log.export(filter)] {
+                let report = try OfflineVerifier.verify(path: path, key: log.key.verifier)
+                #expect(report.isClean && report.eventsChecked == 1044, "\(report.findings)")
+                #expect(report.valuesChecked == 1044 * 2 + 4)
+            }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the table of an export says what its lines prove`(kind: TestDatabase.Kind) async throws {
+        try await LogFixture.with(kind) { log in
+            _ = try await log.fill(300)
+            var draft = LogFixture.draft()
+            draft.reasonCode = "abuse"
+            draft.facts = ["count": 3, "words": ["a", "b"]]
+            draft.sealed["justification"] = .init("=cmd|' /C calc'!A0, \"she\" said\r\nשלום 😀", subjects: ["usr_1"])
+            let event = SealedEvent(draft)
+            let records = log.records
+            try await log.database.write { $0.enqueue(records.insert(event)) }
+            try await log.sequencer.turn()
+            var filter = EventFilter()
+            filter.actor = "stf_1"
+            for filter in [EventFilter(), filter] {
+                let lines = try await log.export(filter)
+                let table = try await log.export(filter, as: .csv)
+                let script = try Shell.run(
+                    "python3",
+                    [Shell.script("verify_export.py"), "--csv", table, lines, log.key.verifier.text])
+                #expect(script.status == 0 && script.output.contains("the table says the same"), "\(script.output)")
+                let text = try String(contentsOfFile: table, encoding: .utf8)
+                #expect(
+                    text.hasPrefix("index,id,at,class,action,outcome,actor_type,actor_id,") && text.hasSuffix("\r\n"))
+                #expect(text.contains("\"'=cmd|' /C calc'!A0, \"\"she\"\" said\r\nשלום 😀\""))
+                // The records that are made of the lines, as on another machine, are the same.
+                var made: [UInt8] = []
+                CSV.append(header: EventCSV.names, to: &made)
+                for line in try String(contentsOfFile: lines, encoding: .utf8).split(separator: "\n") {
+                    made += try EventCSV.record(ofLine: Array(line.utf8)) ?? []
+                }
+                #expect(String(decoding: made, as: UTF8.self) == text)
+                // What is changed in the table is found.
+                for (old, new) in [("abuse", "other"), ("203.0.113.7", "203.0.113.8"), ("\r\n7,", "\r\n8,")] {
+                    let changed = table + ".changed"
+                    guard let place = text.range(of: old) else {
+                        Issue.record("\(old) is not in the table")
+                        continue
+                    }
+                    try text.replacingCharacters(in: place, with: new)
+                        .write(toFile: changed, atomically: true, encoding: .utf8)
+                    let found = try Shell.run(
+                        "python3",
+                        [Shell.script("verify_export.py"), "--csv", changed, lines, log.key.verifier.text])
+                    #expect(found.status == 1 && found.output.contains("the table says something else"))
+                }
+            }
+        }
+    }
+
     @Test func `what is changed in an export is found`() async throws {
         try await LogFixture.with(.sqlite) { log in
             _ = try await log.fill(9)

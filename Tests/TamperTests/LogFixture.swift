@@ -148,10 +148,10 @@ final class LogFixture: Sendable {
     }
 
     /// Writes an export to a file and answers its path.
-    func export(_ filter: EventFilter = EventFilter()) async throws -> String {
-        let path = folder + "/export-\(SecureRandom.bytes(4).hex).jsonl"
+    func export(_ filter: EventFilter = EventFilter(), as format: ExportFormat = .jsonl) async throws -> String {
+        let path = folder + "/export-\(SecureRandom.bytes(4).hex).\(format.rawValue)"
         try Data().write(to: URL(fileURLWithPath: path))
-        try await published.export(filter) { bytes in
+        try await published.export(filter, as: format) { bytes, _ in
             let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
             try handle.seekToEnd()
             try handle.write(contentsOf: Data(bytes))

@@ -112,6 +112,40 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `who does not lead keeps what is published, and one with another key is refused`(kind: TestDatabase.Kind)
+        async throws
+    {
+        try await LogFixture.with(kind) { log in
+            _ = try await log.fill(5)
+            let own = CheckpointFile(path: log.folder + "/own.log")
+            let second = log.another(file: own)
+            try await second.turn()
+            #expect(try own.tail() == [#require(log.file.tail().last)])
+            try await log.record(3)
+            try await log.sequencer.turn()
+            while try own.tail().count < 2 {
+                try await second.turn()
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(try own.tail().last == log.file.tail().last)
+            #expect(log.sequencer.isLeading && !second.isLeading)
+            await second.stop()
+
+            let stranger = log.another(
+                key: try LogKey.generate(name: LogFixture.origin), file: CheckpointFile(path: log.folder + "/third.log")
+            )
+            try await stranger.turn()
+            guard case .refused(let reason) = stranger.health else {
+                Issue.record("serves with \(stranger.health)")
+                return
+            }
+            #expect(reason.contains("right key"))
+            await stranger.stop()
+            try await log.expectClean()
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `a checkpoint that was cut off by a crash is dropped, and the state is signed again`(kind: TestDatabase.Kind)
         async throws
     {

@@ -68,6 +68,11 @@ import Testing
                 ))
             #expect(metrics.contains("postern_operations_total{operation=\"tenant.suspend\",outcome=\"not-found\"} 1"))
             #expect(metrics.contains("postern_log_size 1"))
+            #expect(
+                metrics.contains(
+                    "# TYPE postern_leader gauge\npostern_leader{of=\"a\"} 1\npostern_leader{of=\"b \\\"c\\\"\"} 0.5\n")
+            )
+            #expect(!metrics.contains("postern_nothing"))
             #expect(metrics.contains("le=\"+Inf\"} 2"))
             #expect(try await loopback.send("GET", "/metrics").status != 200)
         }
@@ -99,6 +104,34 @@ import Testing
                 "\(error)".contains("port \(port) is taken") && "\(error)".contains("POSTERN_STAFF_PORT")
             }
         }
+    }
+
+    @Test func `a server about to stop says so, still answers, and closes connections in the open`() async throws {
+        try await Loopback.run { loopback in
+            #expect(try await loopback.send("GET", "/readyz")["Connection"] == nil)
+            loopback.stopping.begin()
+            for listener in ListenerName.allCases {
+                let ready = try await loopback.send("GET", "/readyz", on: listener)
+                #expect(ready.status == 503 && ready.json["status"] == "stopping")
+                let alive = try await loopback.send("GET", "/healthz", on: listener)
+                #expect(alive.status == 200 && alive["Connection"] == "close")
+            }
+            // Also where the answer comes before the body was read.
+            let refused = try await loopback.send(
+                "POST", "/api/v1/tenants/ten_x/suspend", body: .init(repeating: 32, count: 200_000))
+            #expect(refused.status == 401 && refused["Connection"] == "close")
+        }
+    }
+
+    @Test func `a check that does not answer is a complaint in time`() async throws {
+        let check = Health.Check("database") {
+            try? await Task.sleep(for: .seconds(60))
+            return nil
+        }
+        let complaint = await check.complaint(within: .milliseconds(50))
+        #expect(complaint?.contains("database") == true)
+        #expect(await Health.Check("log") { nil }.complaint(within: .seconds(60)) == nil)
+        #expect(await Health.Check("log") { "Behind." }.complaint(within: .seconds(60)) == "Behind.")
     }
 
     @Test func `a listener stops although a client keeps its connection`() async throws {

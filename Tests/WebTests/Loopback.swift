@@ -21,6 +21,7 @@ final class Loopback: Sendable {
     let metrics: Metrics
     let log = TestLog()
     let isReady = Mutex(true)
+    let stopping = Stopping()
     private let ports = Mutex<[ListenerName: Int]>([:])
     private let client: HTTPClient
 
@@ -32,7 +33,13 @@ final class Loopback: Sendable {
         pipeline = Pipeline(
             database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog, clock: test.clock.clock)
         door = TestDoor(clock: test.clock.clock)
-        metrics = Metrics(gauges: [.init("postern_log_size", help: "Leaves.") { 1 }])
+        metrics = Metrics(gauges: [.init("postern_log_size", help: "Leaves.") { 1 }]) {
+            [
+                .init(
+                    "postern_leader", help: "Leads.", [([("of", "a")], 1), ([("of", "b \"c\"")], 0.5)]),
+                .init("postern_nothing", help: "Left out.", nil),
+            ]
+        }
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
         configuration.timeout = .init(connect: .seconds(5), read: .seconds(30))
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
@@ -53,10 +60,11 @@ final class Loopback: Sendable {
         return Listeners(
             pipeline: pipeline, signIn: door, log: log, consoles: Consoles.all + [ProbeConsole.console],
             cursors: CursorCodec(key: [UInt8](repeating: 9, count: 32)), configuration: configuration,
-            health: Health([
-                .database(test.database, clock: test.clock.clock),
-                .init("log") { [weak self] in self?.isReady.withLock { $0 } == true ? nil : "The log is behind." },
-            ]), metrics: metrics, formKey: Self.formKey,
+            health: Health(
+                [
+                    .database(test.database, clock: test.clock.clock),
+                    .init("log") { [weak self] in self?.isReady.withLock { $0 } == true ? nil : "The log is behind." },
+                ], stopping: stopping), metrics: metrics, formKey: Self.formKey,
             runtimeDoor: RuntimeTokenDoor(pipeline: pipeline, clock: test.clock.clock), qrSVG: { _ in "<svg></svg>" },
             clock: test.clock.clock,
             logger: logger,
@@ -139,6 +147,14 @@ final class Loopback: Sendable {
         return Answer(
             status: Int(response.status.code), headers: response.headers.map { ($0.name, $0.value) },
             body: Array(bytes.readableBytesView))
+    }
+
+    /// Asks for a long answer and goes away when it has begun.
+    func beginAndLeave(_ path: String, token: String) async throws {
+        var request = HTTPClientRequest(url: "http://127.0.0.1:\(port(.staff))\(path)")
+        request.headers.add(name: "Authorization", value: "Bearer \(token)")
+        let response = try await client.execute(request, timeout: .seconds(30))
+        for try await _ in response.body { break }
     }
 
     /// A call of the API.

@@ -54,7 +54,12 @@ import Testing
         let paths = OpenAPI.document(Self.catalog)["paths"]
         func parameters(_ path: String) -> [JSON] { paths?[path]?["get"]?["parameters"]?.array ?? [] }
         let list = parameters("/audit-events").filter { !["limit", "cursor"].contains($0["name"]?.string) }
-        #expect(!list.isEmpty && parameters("/audit-events/export") == list)
+        #expect(!list.isEmpty && parameters("/audit-events/export").dropLast() == list[...])
+        #expect(parameters("/audit-events/export").last?["name"] == "format")
+        for read in Self.catalog.reads where read.export != nil {
+            let list = parameters(read.path).filter { !["limit", "cursor"].contains($0["name"]?.string) }
+            #expect(!list.isEmpty && parameters(read.path + "/export") == list)
+        }
     }
 
     @Test func `every answer names the headers it may carry`() {

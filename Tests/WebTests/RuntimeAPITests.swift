@@ -267,6 +267,18 @@ import Testing
         }
     }
 
+    @Test func `a token has a limit of its own, which says so`() async throws {
+        let few = { @Sendable (configuration: inout WebConfiguration) in configuration.requestsPerMinute = 2 }
+        try await Loopback.run(.sqlite, few) { loopback in
+            let token = try await Self.token(loopback)
+            let first = try await Self.send(loopback, "GET", "/tenants/a-1", token.text)
+            #expect(first["RateLimit-Policy"] == "\"token\";q=2;w=60")
+            #expect(first["RateLimit"] == "\"token\";r=1;t=30")
+            _ = try await Self.send(loopback, "GET", "/tenants/a-1", token.text)
+            #expect(try await Self.send(loopback, "GET", "/tenants/a-1", token.text).status == 429)
+        }
+    }
+
     @Test func `a source that shows many unknown tokens is held back, others are not`() async throws {
         try await Loopback.run { loopback in
             let token = try await Self.token(loopback).text

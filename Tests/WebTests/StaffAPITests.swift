@@ -547,7 +547,7 @@ import Testing
             let events = try await loopback.api("GET", "/audit-events?action=audit.export", token: token)
             let id = try #require(events.json["items"]?.array?.first?["id"]?.string)
             let event = try await loopback.api("GET", "/audit-events/\(id)", token: token)
-            #expect(event.json["leaf"]?["facts"] == nil)
+            #expect(event.json["leaf"]?["facts"] == ["format": "jsonl"])
             #expect(event.json["leaf"]?["tenant"]?.string == tenant.id)
             #expect(event.json["sealed"]?["details"]?["value"]?["query"]?["tenant"] != nil)
             #expect(event.json["sealed"]?["details"]?["value"]?.object?.keys.sorted() == ["query"])

@@ -159,9 +159,12 @@ final class TestDoor: SignIn {
 
 /// A log with one checkpoint and one tile.
 final class TestLog: TransparencyLog {
-    private let asked = Mutex<[EventFilter]>([])
+    private let asked = Mutex<[(filter: EventFilter, format: ExportFormat)]>([])
     /// What was exported.
-    var filters: [EventFilter] { asked.withLock { $0 } }
+    var filters: [EventFilter] { asked.withLock { $0.map(\.filter) } }
+    var formats: [ExportFormat] { asked.withLock { $0.map(\.format) } }
+    /// An export goes on until its reader goes away.
+    let isEndless = Mutex(false)
 
     var verifierKey: String { "test+00000000+AAAA" }
     func checkpoint() async throws(OperationError) -> String? { "postern.test/log\n1\nAAAA\n\n— test AAAA\n" }
@@ -176,11 +179,13 @@ final class TestLog: TransparencyLog {
         ["event": .string(id)]
     }
     func export(
-        _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
+        _ filter: EventFilter, as format: ExportFormat,
+        sink: @escaping @Sendable ([UInt8], Int64) async throws -> Void
     ) async throws(OperationError) {
-        asked.withLock { $0.append(filter) }
+        asked.withLock { $0.append((filter, format)) }
         do {
-            for number in 0..<2000 { try await sink(Array("{\"index\":\(number)}\n".utf8)) }
+            while isEndless.withLock({ $0 }) { try await sink([UInt8](repeating: 0x2E, count: 1 << 16), 1) }
+            for number in 0..<2000 { try await sink(Array("{\"index\":\(number)}\n".utf8), 1) }
         } catch {
             throw .unavailable("the reader went away")
         }

@@ -12,6 +12,13 @@ public struct Configuration: Sendable {
     public struct Entry: Sendable {
         public let text: String
         public let origin: Origin
+        /// The variable or file it comes from; `nil` for a default.
+        public var source: String? {
+            switch origin {
+            case .environment(let name), .file(let name): name
+            case .fallback: nil
+            }
+        }
     }
 
     private var entries: [String: Entry]
@@ -143,6 +150,7 @@ public struct Configuration: Sendable {
         return text
     }
     public func port(_ key: String) -> Int { Int(value(key))! }
+    public func number(_ key: String) -> Int { Int(value(key))! }
     public func flag(_ key: String) -> Bool { value(key) == "true" }
     public func list(_ key: String) -> [String] {
         (text(key) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }

@@ -141,6 +141,13 @@ public struct Setting: Sendable {
             "Asks by itself for the deletion of tenants that are archived for 90 days. Two super admins sign each; nothing is deleted without them."
         ),
         Setting(
+            "drain_seconds", .count, default: "0",
+            "How long a server that was told to stop goes on answering while `/readyz` says 503. With several servers behind a balancer: a little longer than the balancer takes to notice."
+        ),
+        Setting(
+            "stop_seconds", .count, default: "10",
+            "How long, after that, requests in hand may take to end. In the demo: 1."),
+        Setting(
             "log_format", .choice(["text", "json"]), default: "text",
             "How the server writes its own log to standard error."),
         Setting(
@@ -148,7 +155,36 @@ public struct Setting: Sendable {
             "How much the server writes there."),
     ]
 
-    static let byKey = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
+    /// The same, under headings.
+    public static let groups: [(title: String, keys: [String])] = [
+        ("Deployment", ["environment", "data", "database_url", "migrate_database_url"]),
+        (
+            "Listeners",
+            [
+                "staff_host", "staff_port", "auditor_host", "auditor_port", "runtime_host", "runtime_port",
+                "metrics_host", "metrics_port", "staff_url", "auditor_url", "runtime_url", "tls_certificate", "tls_key",
+                "trusted_proxies", "staff_networks", "session_ip_binding",
+            ]
+        ),
+        (
+            "Log and keys",
+            [
+                "log_origin", "log_key_file", "log_key_command", "master_key_file", "master_key_command", "pepper_file",
+                "pepper_command", "checkpoints_file", "retention", "sweep_minutes",
+            ]
+        ),
+        (
+            "Deliveries, staff channel and mail",
+            [
+                "webhook_allow_private", "deliveries_kept", "slack_webhook_url", "slack_token", "slack_channel",
+                "slack_api", "smtp_url", "smtp_user", "smtp_password", "smtp_ca_file", "mail_from",
+            ]
+        ),
+        ("Automation", ["archive_cancelled", "request_deletion"]),
+        ("The server’s own log", ["log_format", "log_level"]),
+    ]
+
+    public static let byKey = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
 
     /// Variables that are not settings of the server: the config file's place, the client's, and the tests'.
     static let otherVariables: Set<String> = [

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Kernel
 
 struct AuditCommand: AsyncParsableCommand {
@@ -69,7 +68,9 @@ struct AuditCommand: AsyncParsableCommand {
                 "The receipt holds the event's sealed values. Anybody can check it: postern verify --receipt FILE --key KEY"
         )
         @Argument(help: "The event's id (evt_…).") var event: String
-        @Option(name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.")
+        @Option(
+            name: [.customShort("o"), .customLong("out")], help: "Write it to this file, readable by you only.",
+            completion: .file())
         var out: String?
         @OptionGroup var server: ServerOption
         func run() async throws {
@@ -83,26 +84,61 @@ struct AuditCommand: AsyncParsableCommand {
 
     struct Export: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "export", abstract: "Export events as JSON lines with their proofs.")
+            commandName: "export", abstract: "Export events: JSON lines with their proofs, or a table.",
+            discussion: """
+                The table (--format csv) holds the index and the hash of each event's leaf. With --proofs the same events are \
+                also written as JSON lines, so that the table can be checked with nothing but the log's public key.
+                """)
         @OptionGroup var filter: Filter
-        @Option(name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.")
+        @Option(help: "jsonl (with proofs) or csv (for spreadsheets).") var format = "jsonl"
+        @Option(
+            name: [.customShort("o"), .customLong("out")], help: "Write to this file, readable by you only.",
+            completion: .file())
         var out: String?
+        @Option(
+            help: "With --format csv: write the proofs of the same events to this file.", completion: .file())
+        var proofs: String?
         @OptionGroup var server: ServerOption
+
+        func validate() throws {
+            guard ExportFormat(rawValue: format) != nil else { throw ValidationError("--format is jsonl or csv.") }
+            guard proofs != nil else { return }
+            guard format == "csv" else {
+                throw ValidationError("--proofs goes with --format csv; JSON lines hold them.")
+            }
+            guard let out else {
+                throw ValidationError("--proofs needs --out: the table and its proofs are two files.")
+            }
+            guard out != proofs else { throw ValidationError("--out and --proofs must be two files.") }
+        }
+
         func run() async throws {
             let client = try server.client()
-            let path = "/api/v1/audit-events/export" + APIClient.query(filter.query)
-            guard let out else {
-                return try await client.stream(path) { client.terminal.write(String(decoding: $0, as: UTF8.self)) }
+            let path = "/api/v1/audit-events/export"
+            guard let proofs, let out else {
+                let query = filter.query + (format == "csv" ? [("format", format)] : [])
+                return try await Download(client).save(path + APIClient.query(query), to: out)
             }
-            let file = try ExportFile(path: out)
+            // One export: the table is made of the very lines that prove it.
+            let (table, lines) = (try ExportFile(path: out), try ExportFile(path: proofs))
+            let events = EventLines()
             do {
-                try await client.stream(path) { try file.write($0) }
-                try file.finish()
+                try table.write(events.header)
+                try await client.stream(path + APIClient.query(filter.query)) { piece in
+                    try lines.write(piece)
+                    try table.write(events.records(of: piece))
+                }
+                guard events.isWhole else {
+                    throw CommandFailure(.unexpected, "The export was cut off; nothing was kept.")
+                }
+                try lines.finish()
+                try table.finish()
             } catch {
-                file.abandon()
+                lines.abandon()
+                table.abandon()
                 throw error
             }
-            client.terminal.print("Export written to \(out).")
+            client.terminal.note("\(events.count) events written to \(out), their proofs to \(proofs).")
         }
     }
 
@@ -122,7 +158,7 @@ struct AuditCommand: AsyncParsableCommand {
                 retention. An archive is checked with: postern verify --export FILE --key KEY. What was stopped goes on with \
                 the next run. Run it on the server's machine, from a timer if you like.
                 """)
-        @Option(help: "The folder the files go to; it must exist.") var archive: String?
+        @Option(help: "The folder the files go to; it must exist.", completion: .directory) var archive: String?
         @Flag(help: "Only say how many would go; write nothing.") var dryRun = false
         @OptionGroup var output: OutputOption
 
@@ -169,44 +205,5 @@ struct AuditCommand: AsyncParsableCommand {
             }
             invocation.terminal.print(try await invocation.installation.openSuccessor(origin: origin))
         }
-    }
-}
-
-/// A file that appears whole or not at all.
-private final class ExportFile: Sendable {
-    private let path: String
-    private let temporary: String
-    private let descriptor: Int32
-
-    init(path: String) throws(CommandFailure) {
-        self.path = path
-        temporary = path + ".part"
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw CommandFailure(.usage, "\(path) can't be written: \(String(cString: strerror(errno))).")
-        }
-    }
-
-    func write(_ bytes: [UInt8]) throws(CommandFailure) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
-            if written < 0 {
-                if errno == EINTR { continue }
-                throw CommandFailure(.unexpected, "\(path) can't be written: \(String(cString: strerror(errno))).")
-            }
-            rest = rest.dropFirst(written)
-        }
-    }
-
-    func finish() throws(CommandFailure) {
-        guard fsync(descriptor) == 0, close(descriptor) == 0, rename(temporary, path) == 0 else {
-            throw CommandFailure(.unexpected, "\(path) can't be written: \(String(cString: strerror(errno))).")
-        }
-    }
-
-    func abandon() {
-        close(descriptor)
-        unlink(temporary)
     }
 }

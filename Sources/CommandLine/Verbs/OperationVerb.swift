@@ -52,7 +52,7 @@ struct OperationVerb: Sendable {
         Option(name: "ticket", placeholder: "ticket", help: "The ticket it belongs to."),
     ]
 
-    private var reasoningOptions: [Option] {
+    var reasoningOptions: [Option] {
         Self.reasoning.filter { option in
             switch option.name {
             case "reason-code": !operation.spec.reasonCodes.isEmpty

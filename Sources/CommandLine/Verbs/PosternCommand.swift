@@ -27,6 +27,7 @@ public struct PosternCommand: AsyncParsableCommand {
                         TenantCommand.self, UserCommand.self, StaffCommand.self, AuditCommand.self, UndoCommand.self,
                         APICommand.self,
                     ]),
+                CommandGroup(name: "Shell", subcommands: [CompletionCommand.self]),
             ])
     }
 

@@ -141,12 +141,14 @@ struct ImportOptions: ParsableArguments {
 
     enum Encoding: String, ExpressibleByArgument, CaseIterable { case utf8, latin1 }
 
-    @Argument(help: "The file.") var file: String
-    @Option(help: "A YAML or JSON file that says which column becomes which field.") var mapping: String?
+    @Argument(help: "The file.", completion: .file()) var file: String
+    @Option(help: "A YAML or JSON file that says which column becomes which field.", completion: .file())
+    var mapping: String?
     @Option(help: "How its text is written: utf8, or latin1 (Windows-1252).") var encoding = Encoding.utf8
     @Flag(help: "Check only; change no customer.") var dryRun = false
     @Flag(help: "Change nothing if a single row can't be taken.") var strict = false
-    @Option(help: "Where rows that can't be taken are listed (default: FILE.rejected.csv).") var rejected: String?
+    @Option(help: "Where rows that can't be taken are listed (default: FILE.rejected.csv).", completion: .file())
+    var rejected: String?
     @OptionGroup var output: OutputOption
 
     func run(_ format: String) async throws {
@@ -182,10 +184,13 @@ struct ImportOptions: ParsableArguments {
 }
 
 struct VerifyOptions: ParsableArguments {
-    @Option(help: "Also check that the log continues this older checkpoint: a file or a URL.") var against: String?
-    @Option(help: "Check a JSONL export instead of the database.") var export: String?
-    @Option(help: "Check a receipt instead of the database.") var receipt: String?
-    @Option(help: "The log's public key (name+hash+key), or a file that holds it; needed offline.") var key: String?
+    @Option(help: "Also check that the log continues this older checkpoint: a file or a URL.", completion: .file())
+    var against: String?
+    @Option(help: "Check a JSONL export instead of the database.", completion: .file()) var export: String?
+    @Option(help: "Check a receipt instead of the database.", completion: .file()) var receipt: String?
+    @Option(
+        help: "The log's public key (name+hash+key), or a file that holds it; needed offline.", completion: .file())
+    var key: String?
     @Flag(help: "Continue where an interrupted run stopped.") var resume = false
     @OptionGroup var output: OutputOption
 
@@ -259,7 +264,7 @@ struct BackupCommand: AsyncParsableCommand {
             An embedded database is copied as it is at one moment; PostgreSQL is dumped by pg_dump, as the owner. Keys and \
             checkpoints.log are not in the file: keep them elsewhere.
             """)
-    @Argument(help: "The file; it must not be there yet.") var file: String
+    @Argument(help: "The file; it must not be there yet.", completion: .file()) var file: String
     func run() async throws {
         Invocation.current.terminal.print(try await Invocation.current.installation.backUp(to: file))
     }
@@ -272,7 +277,7 @@ struct RestoreCommand: AsyncParsableCommand {
             Stop the server first. An embedded database that is there is moved aside with --replace; on PostgreSQL the database \
             must be empty. Says how many entries of the log are lost when a newer checkpoint was published.
             """)
-    @Argument(help: "A file that postern backup wrote.") var file: String
+    @Argument(help: "A file that postern backup wrote.", completion: .file()) var file: String
     @Flag(help: "Move the embedded database that is there aside.") var replace = false
     func run() async throws {
         Invocation.current.terminal.print(

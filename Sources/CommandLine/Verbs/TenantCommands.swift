@@ -13,6 +13,14 @@ struct PageOption: ParsableArguments {
         guard (1...200).contains(limit) else { throw ValidationError("--limit must be from 1 to 200.") }
     }
 
+    /// Fetches all pages as comma-separated values.
+    func export(_ path: String, _ query: [(String, String?)], to file: String) async throws {
+        guard cursor == nil, !output.json else {
+            throw CommandFailure(.usage, "--csv writes all that match; leave --cursor and --json out.")
+        }
+        try await Download(server.client()).save(path + APIClient.query(query), to: file == "-" ? nil : file)
+    }
+
     /// Fetches one page and shows it.
     func show(
         _ path: String, _ query: [(String, String?)] = [], as table: TextTable, empty: String, with client: APIClient
@@ -54,12 +62,15 @@ struct TenantCommand: AsyncParsableCommand {
         @Option(help: "Only in this tier; may be repeated.") var tier: [String] = []
         @Option(help: "Only in this region; may be repeated.") var region: [String] = []
         @Option(help: "created (the newest first), name, or last_activity (the latest first).") var sort: String?
+        @Option(help: "Write all that match, as comma-separated values, to this file (- for standard output).")
+        var csv: String?
         @OptionGroup var page: PageOption
         func run() async throws {
             var query: [(String, String?)] = [("sort", sort)]
             for (name, values) in [("status", status), ("plan", plan), ("tier", tier), ("region", region)] {
                 query += values.map { (name, $0) }
             }
+            if let csv { return try await page.export("/api/v1/tenants/export", query, to: csv) }
             try await page.show(
                 "/api/v1/tenants", query,
                 as: TenantCommand.table, empty: "There are no such tenants.", with: page.server.client())

@@ -14,8 +14,12 @@ struct UserCommand: AsyncParsableCommand {
         @Option(help: "Only with this status; may be repeated.") var status: [String] = []
         @Option(help: "Only members of this tenant, by its id or slug.") var tenant: String?
         @Option(help: "Only addresses that begin like this.") var email: String?
+        @Option(help: "Write all that match, as comma-separated values, to this file (- for standard output).")
+        var csv: String?
         @OptionGroup var page: PageOption
         func run() async throws {
+            let query = status.map { ("status", $0) } + [("tenant", tenant), ("q", email)]
+            if let csv { return try await page.export("/api/v1/users/export", query, to: csv) }
             let table = TextTable(columns: [
                 .init("ID", member: "id"), .init("NAME", member: "name"), .init("E-MAIL", member: "email"),
                 .init("STATUS", member: "status"),
@@ -25,7 +29,7 @@ struct UserCommand: AsyncParsableCommand {
                 .init("LAST SIGN-IN") { ($0["last_login_at"]?.string ?? "").prefix(10).description },
             ])
             try await page.show(
-                "/api/v1/users", status.map { ("status", $0) } + [("tenant", tenant), ("q", email)], as: table,
+                "/api/v1/users", query, as: table,
                 empty: "There are no such users.", with: page.server.client())
         }
     }

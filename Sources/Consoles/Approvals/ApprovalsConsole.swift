@@ -9,7 +9,10 @@ public enum ApprovalsConsole {
         operations: Decisions.all,
         reads: [list, view],
         entities: [AnyEntityType(ApprovalRequest.self), AnyEntityType(ApprovalSignature.self), AnyEntityType(ExchangeRate.self)],
-        pages: [ApprovalPages.list, ApprovalPages.detail])
+        pages: [ApprovalPages.list, ApprovalPages.detail],
+        specimens: [
+            .init("Requests", ApprovalRequest.State.allCases.map { ApprovalPages.stateChip($0, expired: false) })
+        ])
 
     /// Requests this person could sign.
     private static let waiting: @Sendable (Caller, any Reader) throws -> Int64 = { caller, reader in

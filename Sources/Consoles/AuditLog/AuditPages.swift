@@ -42,7 +42,11 @@ enum AuditPages {
             trailing: state
                 + (exports
                     ? UI.linkButton(
-                        "Export as JSONL", href: "/api/v1/audit-events/export\(here)", icon: "download") : .none))
+                        "Export as JSONL", href: "/api/v1/audit-events/export\(here)", icon: "download")
+                        + UI.linkButton(
+                            "Export as CSV",
+                            href: "/api/v1/audit-events/export\(here)\(here.isEmpty ? "?" : "&")format=csv",
+                            icon: "download") : .none))
             + filters(list.typed, catalog: call.catalog, count: list.rows.count)
             + el("section", .class("panel"), .label("Events")) {
                 if list.rows.isEmpty {

@@ -44,12 +44,15 @@ enum EventUndo: Sendable {
                     detail: el("p") { isUndone ? "It was taken back." : "Somebody changed it again since." }
                         + el("p") { el("a", .href("/audit/\(id)")) { "See that event" } })
             }
-            let until = row.at + within
+            let window = try within ?? PolicySetting.undoWindow(from: reader)
+            let until = row.at + window
             guard reader.now <= until else {
                 let path = EventWords.path(type: operation.targetType, id: target, for: caller)
                 return .off(
                     why: "possible until \(TimeText.short(until, now: reader.now)) UTC",
-                    detail: el("p") { "This could be undone until \(TimeText.utc(until)). Nobody can lengthen that." }
+                    detail: el("p") {
+                        "This could be undone until \(TimeText.utc(until)), \(TimeText.span(window)) after it was done."
+                    }
                         + (path.map { path in
                             el("p") {
                                 "\(inverse.spec.title) may still do: "

@@ -49,6 +49,7 @@ enum EventWords {
         case "event": (place, permission) = ("audit", "audit.view")
         case "delivery": (place, permission) = ("deliveries", "delivery.view")
         case "webhook": (place, permission) = ("webhooks", "delivery.view")
+        case "setting": (place, permission) = ("settings", "setting.view")
         case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
         case "drift": (place, permission) = ("drifts", "tenant.view")
         case "runtime_token": (place, permission) = ("runtime-tokens", "runtime_token.view")
@@ -67,29 +68,36 @@ enum EventWords {
         "authz.denied": "Refused: permission missing", "delivery.queued": "Queued a notice",
         "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery",
         "discrepancy.view": "Viewed a row that differs", "webhook.view": "Viewed a webhook",
+        "clock.jumped": "The server’s clock was set",
         "drift.list": "Looked at who owns what", "drift.view": "Viewed a difference",
-        "enrolment.completed": "Enrolled",
+        "enrolment.completed": "Enrolled", "export.end": "Finished an export",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "approval.expired": "A request expired", "approval.failed": "An approved action failed",
         "approval.reopened": "A request needs another signature", "approval.reveal": "Fetched a one-time answer",
         "approval.stale": "A request must be agreed to again", "recovery_code.used": "Used a recovery code", "retention.pruned": "Moved events to the archive",
         "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
-        "segment.view": "Viewed a saved view", "signin.failed": "Failed sign-in",
+        "segment.view": "Viewed a saved view", "setting.view": "Viewed a setting", "signin.failed": "Failed sign-in",
         "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
         "staff.list": "Listed staff", "staff.view": "Viewed a colleague", "stepup.failed": "Failed to use the factor",
         "stepup.succeeded": "Used the factor again", "tenant.activity": "Viewed a tenant’s activity",
-        "tenant.history": "Viewed a tenant’s history", "tenant.search": "Searched",
-        "tenant.users": "Viewed a tenant’s members", "tenant.view": "Viewed a tenant",
-        "user.activity": "Viewed a user’s activity", "user.list": "Listed users", "user.view": "Viewed a user",
+        "tenant.history": "Viewed a tenant’s history", "tenant.export": "Exported tenants",
+        "tenant.search": "Searched", "tenant.users": "Viewed a tenant’s members",
+        "tenant.view": "Viewed a tenant", "user.activity": "Viewed a user’s activity", "user.export": "Exported users",
+        "user.list": "Listed users", "user.view": "Viewed a user",
     ]
 
-    /// "Suspend tenant: Marlow Freight" when the action is an operation, else its words.
-    static func title(_ event: EventRow, catalog: Catalog) -> String {
-        var words = plain[event.action] ?? event.action
+    /// "Suspend tenant" when the action is an operation, else its words.
+    static func action(_ event: EventRow, catalog: Catalog) -> String {
         if let spec = catalog[event.action]?.spec {
-            words = event.eventClass == EventClass.access.rawValue ? "Preview of: \(spec.title)" : spec.title
+            return event.eventClass == EventClass.access.rawValue ? "Preview of: \(spec.title)" : spec.title
         }
+        return plain[event.action] ?? event.action
+    }
+
+    /// "Suspend tenant: Marlow Freight"
+    static func title(_ event: EventRow, catalog: Catalog) -> String {
+        let words = action(event, catalog: catalog)
         return event.targetName.map { "\(words): \($0)" } ?? words
     }
 

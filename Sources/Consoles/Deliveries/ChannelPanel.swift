@@ -40,7 +40,7 @@ enum ChannelPanel {
         }
     }
 
-    private static func mark(_ state: ChannelState) -> Node {
+    static func mark(_ state: ChannelState) -> Node {
         if !state.isOn { return UI.state("Not set up", .plain, .box) }
         return state.error == nil ? UI.state("On", .ok, .on) : UI.state("Failing", .danger, .x)
     }

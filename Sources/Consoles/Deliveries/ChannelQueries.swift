@@ -63,7 +63,7 @@ enum ChannelQueries {
     ///
     /// A CASE, because the range is what narrows: an index of classes or actions would lead through the whole log.
     private static let told = """
-        CASE WHEN e.action IN ('authz.denial_burst', 'audit.export') THEN 1
+        CASE WHEN e.action IN ('authz.denial_burst', 'audit.export', 'tenant.export', 'user.export') THEN 1
             WHEN e.class = 'mutation' AND e.outcome = 'denied' THEN 0
             WHEN e.class IN ('mutation', 'approval', 'impersonation', 'bulk', 'agent', 'incident', 'compliance_console')
                 THEN 1

@@ -20,6 +20,10 @@ public enum DeliveriesConsole {
         choices: [
             "webhook.create/events": { _ in WebhookEvent.choices },
             "delivery.send_test/channel": { _ in SendTestMessage.choices },
+        ],
+        specimens: [
+            .init("Deliveries", Delivery.State.allCases.map { DeliveryPages.state($0, dense: false) }),
+            .init("Webhooks", Webhook.Status.allCases.map { WebhookPages.status($0, dense: false) }),
         ])
 
     private static let listDeliveries = Read(

@@ -54,20 +54,23 @@ public struct DeliveryOutbox: Outbox {
         // What can't be logged isn't done.
         guard hooks.blocked() == nil else { return false }
         if settings.channels.contains(.slack), try await mirror.turn() { hooks.committed() }
+        let channels = [DeliveryChannel.webhook, .mail].filter(settings.channels.contains)
+        let waiting = try await database.snapshot(channels.map(OutboxQueries.isWaiting)).rows
         var isMore = false
-        for channel in [DeliveryChannel.webhook, .mail] where settings.channels.contains(channel) {
+        for (channel, rows) in zip(channels, waiting) where !rows.isEmpty {
             if try await distribute(channel) { isMore = true }
         }
         return isMore
     }
 
     private func distribute(_ channel: DeliveryChannel) async throws -> Bool {
-        guard try await database.read({ try $0.first(OutboxQueries.isWaiting(channel)) }) != nil else { return false }
         let at = clock.now
         let (count, isLogged) = try await database.write { tx in
             // One at a time: two would mix the order of a lane.
+            let waiting = OutboxQueries.waiting(channel, limit: settings.batch)
+            tx.foresee(channel == .webhook ? [waiting, Webhook.active] : [waiting])
             guard try tx.tryLock("outbox.distribution") else { return (0, false) }
-            let effects = try tx.query(OutboxQueries.waiting(channel, limit: settings.batch)).map(WaitingEffect.init)
+            let effects = try tx.query(waiting).map(WaitingEffect.init)
                 .sorted { $0.seq < $1.seq }
             guard !effects.isEmpty else { return (0, false) }
             let webhooks = channel == .webhook ? try tx.query(Webhook.active).map(Webhook.init) : []
@@ -185,10 +188,8 @@ public struct DeliveryOutbox: Outbox {
     public func claim(_ limit: Int, inFlight: [String: Int]) async throws -> [Parcel] {
         guard hooks.blocked() == nil else { return [] }
         var others = Set(DeliveryChannel.allCases).subtracting(settings.channels)
-        guard
-            try await database.read({ [others] in try $0.first(OutboxQueries.isDue(at: $0.now, without: others)) })
-                != nil
-        else { return [] }
+        let first = try await database.snapshot([OutboxQueries.firstDue(without: others)])
+        guard let due = try first.rows[0].first?.instant("due_at"), due <= first.now else { return [] }
         var busy = inFlight.filter { $0.value >= settings.placesPerEndpoint }.keys.sorted()
         if busy.contains(Self.mailPlace) {
             others.insert(.mail)

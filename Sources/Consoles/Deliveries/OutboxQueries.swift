@@ -21,10 +21,13 @@ enum OutboxQueries {
     }
 
     static func distributed(_ ids: [String]) -> [Statement] {
-        let values = ids.map(Value.text)
+        guard let last = ids.last else { return [] }
+        // Of few lengths, so that few texts are prepared: the last is named again.
+        let length = [1, 10, 50].first { $0 >= ids.count } ?? ids.count
+        let values = (ids + Array(repeating: last, count: length - ids.count)).map(Value.text)
         return [
-            Statement("UPDATE outbox SET state = 'done' WHERE id IN (\(placeholders(ids.count)))", values),
-            Statement("DELETE FROM outbox_pending WHERE outbox_id IN (\(placeholders(ids.count)))", values),
+            Statement("UPDATE outbox SET state = 'done' WHERE id IN (\(placeholders(length)))", values),
+            Statement("DELETE FROM outbox_pending WHERE outbox_id IN (\(placeholders(length)))", values),
         ]
     }
 
@@ -71,11 +74,12 @@ enum OutboxQueries {
 
     // MARK: Claiming
 
-    static func isDue(at now: Instant, without channels: Set<DeliveryChannel> = []) -> Statement {
+    /// When the first lane is due that has something to send.
+    static func firstDue(without channels: Set<DeliveryChannel> = []) -> Statement {
         Statement(
             """
-            SELECT id FROM delivery_lanes WHERE due_at <= $1 \(leavingOut(channels)) ORDER BY due_at LIMIT 1
-            """, [Value(now)])
+            SELECT due_at FROM delivery_lanes WHERE due_at IS NOT NULL \(leavingOut(channels)) ORDER BY due_at LIMIT 1
+            """)
     }
 
     /// Lanes whose first delivery may be tried, those of these endpoints and channels left out; locked, and those others hold

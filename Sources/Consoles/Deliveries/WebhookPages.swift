@@ -52,7 +52,8 @@ enum WebhookPages {
                 }
             }
             + UI.pages(
-                "\(items.count) shown", first: call.first("cursor") == nil ? nil : "/webhooks",
+                items.isEmpty ? "" : items.count == 1 ? "1 endpoint" : "\(items.count) endpoints",
+                first: call.first("cursor") == nil ? nil : "/webhooks",
                 next: next.map { "/webhooks?cursor=\($0)" })
         return PageAnswer(title: "Webhooks", body: body)
     }

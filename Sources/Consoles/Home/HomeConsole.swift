@@ -113,7 +113,7 @@ enum HomeView {
                                 "Your requests", model.own, call: call, now: model.now, showsRequester: false)
                         }
                     }
-                    denials(model)
+                    denials(model, call: call)
                 }
                 UI.stack {
                     watch(model)
@@ -122,7 +122,7 @@ enum HomeView {
             }
     }
 
-    private static func denials(_ model: HomeModel) -> Node {
+    private static func denials(_ model: HomeModel, call: PageCall) -> Node {
         guard let denials = model.denials else { return .none }
         return UI.panel(
             "Last denials", id: "h-denied", actions: el("a", .class("small"), .href("/audit?outcome=denied")) { "All" }
@@ -135,7 +135,9 @@ enum HomeView {
                     columns: [
                         Column("UTC", .tight) { UI.clock($0.at, now: model.now) },
                         Column("Action", isRowHeader: true) { event in
-                            el("a", .href("/audit/\(event.id)")) { UI.code(event.action) }
+                            el("a", .href("/audit/\(event.id)"), .title(event.action)) {
+                                EventWords.action(event, catalog: call.catalog)
+                            }
                         },
                         Column("Actor") { Node(EventWords.actor($0)) },
                         Column("Target", priority: 2) { UI.muted(EventWords.target($0)) },

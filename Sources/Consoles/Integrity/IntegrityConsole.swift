@@ -15,7 +15,10 @@ public enum IntegrityConsole {
             AnyOperation(RestoreDiscrepancy.self), AnyOperation(CloseDiscrepancy.self),
         ],
         reads: [listDiscrepancies, viewDiscrepancy], entities: [AnyEntityType(Discrepancy.self)],
-        pages: [DiscrepancyPages.list, DiscrepancyPages.view])
+        pages: [DiscrepancyPages.list, DiscrepancyPages.view],
+        specimens: [
+            .init("Cases of integrity", Discrepancy.State.allCases.map { DiscrepancyPages.state($0, dense: false) })
+        ])
 
     private static let listDiscrepancies = Read(
         "discrepancy.list", summary: "Rows that differ from the log, open cases first, the newest first.",

@@ -91,7 +91,8 @@ enum RuntimeTokenPages {
                 }
             }
             + UI.pages(
-                listing.items.count == 1 ? "1 token" : "\(listing.items.count) tokens",
+                listing.items.isEmpty
+                    ? "" : listing.items.count == 1 ? "1 token" : "\(listing.items.count) tokens",
                 first: call.first("cursor") == nil ? nil : "/runtime-tokens",
                 next: listing.next.map { "/runtime-tokens?cursor=\($0)" })
         return PageAnswer(title: "Runtime tokens", body: body)
@@ -143,7 +144,7 @@ enum RuntimeTokenPages {
         }
     }
 
-    private static func state(_ state: RuntimeToken.State, dense: Bool) -> Node {
+    static func state(_ state: RuntimeToken.State, dense: Bool) -> Node {
         let (word, tone, mark): (String, Tone, Glyph) =
             switch state {
             case .active: ("Active", .ok, .on)

@@ -19,6 +19,9 @@ public enum RuntimeTokensConsole {
                     Field.Choice($0.rawValue, titled($0.rawValue), note: RuntimeTokenPages.summary($0))
                 }
             }
+        ],
+        specimens: [
+            .init("Runtime tokens", RuntimeToken.State.allCases.map { RuntimeTokenPages.state($0, dense: false) })
         ])
 
     private static let list = Read(

@@ -92,7 +92,8 @@ enum SegmentPages {
                 }
             }
             + UI.pages(
-                listing.segments.count == 1 ? "1 view" : "\(listing.segments.count) views",
+                listing.segments.isEmpty
+                    ? "" : listing.segments.count == 1 ? "1 view" : "\(listing.segments.count) views",
                 first: call.first("cursor") == nil ? nil : "/segments",
                 next: listing.next.map { PageAddress(path: "/segments").with("cursor", $0).text })
         return PageAnswer(title: "Saved views", body: body)

@@ -41,6 +41,7 @@ public enum PermissionCatalog {
                 ("tenant.set_impersonation_policy", "Set who may look into a tenant, and how", .high),
                 ("tenant.set_note", "Write the \"handle with care\" note", .low),
                 ("tenant.export_data", "Export a tenant's data", .high),
+                ("tenant.export", "Export the list of tenants", .medium),
                 ("registry.import", "Import tenants from a file", .high),
                 ("drift.accept", "Take over what the product says of a tenant", .high),
                 ("drift.dismiss", "Keep ours where the product differs", .medium),
@@ -53,6 +54,7 @@ public enum PermissionCatalog {
             "Users",
             [
                 ("user.view", "Find and view users", .low),
+                ("user.export", "Export the list of users", .high),
                 ("user.reset_password", "Send a password reset", .medium),
                 ("user.force_logout", "Sign a user out everywhere", .medium),
                 ("user.revoke_sessions", "End chosen sessions of a user", .medium),
@@ -207,6 +209,8 @@ public enum PermissionCatalog {
                 ("runtime_token.manage", "Create and revoke runtime tokens", .high),
                 ("scim.configure", "Configure SCIM", .critical),
                 ("oidc.configure", "Configure single sign-on", .critical),
+                ("setting.view", "View what the installation runs with", .low),
+                ("setting.change", "Change the deployment's settings", .high),
                 ("policy.change", "Change roles, limits and approval rules", .critical),
             ]
         ),

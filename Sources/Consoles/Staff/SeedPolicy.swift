@@ -1,12 +1,12 @@
 import Kernel
 
-/// Puts the shipped roles, permissions, limits and approval rules into the tables. Rows that are there already stay as they
+/// Puts the shipped roles, permissions, limits, approval rules and settings into the tables. Rows that are there already stay as they
 /// are, whatever was changed in them.
 public enum SeedPolicy: Operation {
     public typealias Target = Role
     public static let spec = OperationSpec(
         "policy.seed", "Seed access policy",
-        summary: "Adds the shipped roles, permissions and approval rules that are missing.",
+        summary: "Adds the shipped roles, permissions, approval rules and settings that are missing.",
         permission: "policy.change", risk: .critical, justification: OperationSpec.Justification.none, systemOnly: true)
 
     public struct Facts: Sendable {
@@ -21,7 +21,7 @@ public enum SeedPolicy: Operation {
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Role> {
-        let missing = all.filter { !call.facts.present.contains("\(type(of: $0).type) \($0.id)") }
+        let missing = all(at: call.now).filter { !call.facts.present.contains("\(type(of: $0).type) \($0.id)") }
         return Plan(
             nil, also: missing.map(Change.create), facts: ["seed_version": .int(Seeds.version)], recordsDigests: true,
             consequence: missing.isEmpty
@@ -35,21 +35,23 @@ public enum SeedPolicy: Operation {
     /// False when every shipped row is in the tables, so that nothing needs to run at start.
     public static func isNeeded(_ reader: any Reader) throws -> Bool {
         let present = try present(in: reader)
-        return all.contains { !present.contains("\(type(of: $0).type) \($0.id)") }
+        return all(at: reader.now).contains { !present.contains("\(type(of: $0).type) \($0.id)") }
     }
 
-    private static let all: [any Entity] =
+    private static func all(at now: Instant) -> [any Entity] {
         Seeds.roles + Seeds.permissions + Seeds.rules.map(ApprovalRuleRow.init)
+            + PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
+    }
 
     private static func present(in reader: any Reader) throws -> Set<String> {
         // A deployment's own rows come on top of the shipped ones; a few thousand are far more than anybody has.
         let limit = 5000
         let rows = try reader.query([
             Role.selectAll(after: "", limit: limit), RolePermission.selectAll(after: "", limit: limit),
-            ApprovalRuleRow.selectAll(after: "", limit: limit),
+            ApprovalRuleRow.selectAll(after: "", limit: limit), PolicySetting.selectAll(after: "", limit: limit),
         ])
         var out: Set<String> = []
-        for (type, rows) in zip([Role.type, RolePermission.type, ApprovalRuleRow.type], rows) {
+        for (type, rows) in zip([Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type], rows) {
             for row in rows { out.insert("\(type) \(try row.string("id"))") }
         }
         return out

@@ -80,21 +80,25 @@ public enum Seeds {
                 "bulk.view", "bulk.flag_rollout",
                 "bulk.region_migration", "agent.view", "agent.kill_task", "agent.force_pause", "agent.resume",
                 "agent.kill_switch", "agent.rerun", "incident.view", "incident.declare", "incident.mitigate",
-                "incident.release", "drift.dismiss", "runtime_token.view",
+                "incident.release", "drift.dismiss", "runtime_token.view", "setting.view",
             ]
         ),
         (
             "security",
             [
-                "tenant.view", "user.view", "user.force_logout", "user.revoke_sessions", "user.delete", "audit.view",
+                "tenant.view", "tenant.export", "user.view", "user.export", "user.force_logout", "user.revoke_sessions",
+                "user.delete", "audit.view",
                 "audit.export", "integrity.view", "integrity.settle", "approval.view", "staff.view", "access.view",
                 "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
-                "runtime_token.view",
+                "runtime_token.view", "setting.view",
             ]
         ),
-        ("finance_lead", ["tenant.view", "billing.view", "billing.export", "sla_credit.view", "dispute.view"]),
+        (
+            "finance_lead",
+            ["tenant.view", "tenant.export", "billing.view", "billing.export", "sla_credit.view", "dispute.view"]
+        ),
         (
             "customer_success",
             [
@@ -105,7 +109,8 @@ public enum Seeds {
         (
             "head_of_cs",
             [
-                "tenant.view", "user.view", "ticket.view", "dispute.view", "dispute.uphold", "dispute.escalate",
+                "tenant.view", "tenant.export", "user.view", "ticket.view", "dispute.view", "dispute.uphold",
+                "dispute.escalate",
                 "dispute.overturn", "dispute.decide", "sla_credit.view",
             ]
         ),
@@ -121,7 +126,7 @@ public enum Seeds {
             [
                 "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
                 "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "integrity.view", "approval.view",
-                "staff.view", "access.view",
+                "staff.view", "access.view", "setting.view",
             ]
         ),
         ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),

@@ -23,5 +23,6 @@ public enum StaffConsole {
         ],
         choices: [
             "staff.invite/roles": { _ in Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) } }
-        ])
+        ],
+        specimens: [.init("Staff", Staff.Status.allCases.map { StaffPages.status($0, dense: false) })])
 }

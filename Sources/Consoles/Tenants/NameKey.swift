@@ -3,13 +3,32 @@ import Foundation
 /// The form in which names are sorted and searched: NFKC, case folded, whitespace squeezed.
 public enum NameKey {
     public static func fold(_ text: String) -> String {
-        if text.utf8.allSatisfy({ $0 < 0x80 }) {
-            return text.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        }
+        if text.utf8.allSatisfy({ $0 < 0x80 }) { return foldASCII(text) }
         // Upper case first, so that "ß" meets "SS" and both sigmas meet: full case folding for what names hold.
         let folded = text.precomposedStringWithCompatibilityMapping.uppercased().lowercased()
         return folded.precomposedStringWithCompatibilityMapping.split(whereSeparator: \.isWhitespace).joined(
             separator: " ")
+    }
+
+    private static func foldASCII(_ text: String) -> String {
+        String(unsafeUninitializedCapacity: text.utf8.count) { out in
+            var end = 0
+            var isBetween = false
+            for byte in text.utf8 {
+                if byte == 0x20 || (0x09...0x0D).contains(byte) {
+                    isBetween = end > 0
+                    continue
+                }
+                if isBetween {
+                    out[end] = 0x20
+                    end += 1
+                    isBetween = false
+                }
+                out[end] = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+                end += 1
+            }
+            return end
+        }
     }
 
     /// The smallest text after every text that starts with `prefix`, under byte order; `nil` when there is none. With it

@@ -22,7 +22,12 @@ enum TenantListPage {
         let filter = listing.filter
         let mayCreate = call.caller.permissions.contains(CreateTenant.spec.permission)
         let create = mayCreate ? UI.linkButton("Create tenant", href: "/tenants/new", icon: "plus") : .none
-        return UI.title("Tenants", trailing: create)
+        let export =
+            call.caller.permissions.contains(TenantReads.export.permission)
+            ? UI.linkButton(
+                "Export as CSV",
+                href: address(filter, listing.sort, path: "/api/v1/tenants/export").text, icon: "download") : .none
+        return UI.title("Tenants", trailing: export + create)
             + savedViews(views, listing, call)
             + UI.list(facets: facets(listing, known: known, now: now)) {
                 UI.tools {
@@ -172,9 +177,9 @@ enum TenantListPage {
     }
 
     private static func address(
-        _ filter: TenantFilter, _ sort: TenantSort, without: TenantFilter.Kind? = nil
+        _ filter: TenantFilter, _ sort: TenantSort, without: TenantFilter.Kind? = nil, path: String = "/tenants"
     ) -> PageAddress {
-        var address = PageAddress(path: "/tenants")
+        var address = PageAddress(path: path)
         for kind in TenantFilter.Kind.allCases where kind != without {
             for value in filter[kind] { address = address.with(kind.rawValue, value) }
         }

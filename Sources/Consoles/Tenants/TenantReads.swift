@@ -14,11 +14,25 @@ enum TenantReads {
                     "type": "string", "enum": .array(TenantSort.allCases.map { .string($0.rawValue) }),
                     "default": "created",
                 ]), .limit, .cursor,
-        ], schema: itemSchema, isList: true
+        ], schema: itemSchema, isList: true, export: export
     ) { call, reader in
         // Names and states of customers are no personal data: not disclosed one by one.
         let listing = try TenantListing.load(call, from: reader)
         return .list(listing.items.map(\.json), next: listing.next)
+    }
+
+    static let export = ListExport(
+        permission: "tenant.export",
+        columns: [
+            "id", "slug", "name", "status", "plan", "tier", "region", "created_at", "last_activity_at", "version",
+        ].map(CSV.Column.member)
+    ) { call, _ in
+        var query = TenantFilter.Kind.allCases.reduce(into: [String: JSON]()) { query, kind in
+            let values = (call.query[kind.rawValue] ?? []).filter { !$0.isEmpty }
+            if !values.isEmpty { query[kind.rawValue] = .array(values.map(JSON.string)) }
+        }
+        query["sort"] = call.first("sort").map(JSON.string)
+        return Disclosure("tenant.export", query: .object(query), count: nil)
     }
 
     static let facets = Read(

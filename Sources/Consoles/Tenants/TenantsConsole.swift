@@ -37,5 +37,8 @@ public enum TenantsConsole {
                 pointer: "/input/external_id", detail: "External id belongs to another user already."),
             "memberships_pair": FieldError(
                 pointer: "/input/user_id", detail: "User is a member of this tenant already."),
-        ], runtime: TenantRuntime.endpoints)
+        ], runtime: TenantRuntime.endpoints,
+        specimens: [
+            .init("Tenants", TenantStatus.allCases.map(\.chip)), .init("Users", UserStatus.allCases.map(\.chip)),
+        ])
 }

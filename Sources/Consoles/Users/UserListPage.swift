@@ -19,8 +19,12 @@ enum UserListPage {
                     })
         }
         let seesTenants = call.caller.permissions.contains("tenant.view")
+        let export =
+            call.caller.permissions.contains(UserReads.export.permission)
+            ? UI.linkButton(
+                "Export as CSV", href: address(typed, path: "/api/v1/users/export").text, icon: "download") : .none
         let body =
-            UI.title("Users", lead: "The people of your customers.") + filters(typed)
+            UI.title("Users", lead: "The people of your customers.", trailing: export) + filters(typed)
             + content(listing, seesTenants: seesTenants, isFirst: call.first("cursor") == nil, now: reader.now)
         return PageAnswer(title: "Users", body: body, disclosure: listing.disclosure)
     }
@@ -73,8 +77,10 @@ enum UserListPage {
         return tenants.count == 1 ? name : name + Node(" and \(tenants.count - 1) more")
     }
 
-    private static func address(_ typed: [String: String], without: String? = nil) -> PageAddress {
-        var address = PageAddress(path: "/users")
+    private static func address(
+        _ typed: [String: String], without: String? = nil, path: String = "/users"
+    ) -> PageAddress {
+        var address = PageAddress(path: path)
         for name in UserFilter.parameters where name != without {
             for value in (typed[name] ?? "").split(separator: ",") {
                 let text = value.drop { $0 == " " }

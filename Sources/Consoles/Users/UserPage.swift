@@ -70,7 +70,7 @@ enum UserPage {
         UI.table(
             caption: "Tenants of \(user.displayName)",
             columns: [
-                Column("Tenant", .clip, isRowHeader: true) { place in
+                Column("Tenant", isRowHeader: true) { place in
                     (linked ? el("a", .href("/tenants/\(place.tenant)")) { place.name } : Node(place.name))
                         + el("span", .class("aside p5")) { place.slug }
                 },

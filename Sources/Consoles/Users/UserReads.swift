@@ -9,10 +9,32 @@ enum UserReads {
             .init("status", "Only this status; may be repeated for any of several."),
             .init("tenant", "Only members of this tenant, by its id or slug."),
             .init("q", "Only addresses that begin like this."), .limit, .cursor,
-        ], schema: UserListing.schema, isList: true
+        ], schema: UserListing.schema, isList: true, export: export
     ) { call, reader in
         let listing = try UserListing.load(call, from: reader)
         return .list(listing.items.map(\.json), next: listing.next, disclosure: listing.disclosure)
+    }
+
+    static let export = ListExport(
+        permission: "user.export",
+        columns: [
+            "id", "external_id", "email", "name", "status", "created_at", "last_login_at",
+        ].map(CSV.Column.member) + [
+            CSV.Column("tenant_ids") { CSV.Cell(words("id", of: $0["tenants"], by: " ")) },
+            CSV.Column("tenants") { CSV.Cell(words("name", of: $0["tenants"], by: "; ")) }, .member("version"),
+        ]
+    ) { call, reader in
+        let filter = try UserFilter(call, from: reader)
+        // What was typed may be somebody's address: theirs who come first, when it is one.
+        let found = filter.beginning == nil ? [] : try UserListing.load(call, from: reader).items.map(\.user.id)
+        return Disclosure(
+            "user.export", tenant: filter.tenant, query: filter.json, count: nil,
+            subjects: found + (filter.tenant.map { [$0] } ?? []))
+    }
+
+    private static func words(_ member: String, of tenants: JSON?, by separator: String) -> String? {
+        let words = (tenants?.array ?? []).compactMap { $0[member]?.string }
+        return words.isEmpty ? nil : words.joined(separator: separator)
     }
 
     static let activity = Read(

@@ -109,15 +109,17 @@ extension UI {
 
     /// As `pager`, for lists that aren't in time order.
     public static func pages(_ summary: String, first: String?, next: String?) -> Node {
-        el("nav", .class("pager"), .label("Pages")) {
-            el("span") { summary }
-            if first != nil || next != nil {
-                el("span", .class("push btns")) {
-                    pagerLink("First page", first, leading: "left", rel: "prev")
-                    pagerLink("Next", next, trailing: "right", rel: "next")
+        summary.isEmpty && first == nil && next == nil
+            ? .none
+            : el("nav", .class("pager"), .label("Pages")) {
+                el("span") { summary }
+                if first != nil || next != nil {
+                    el("span", .class("push btns")) {
+                        pagerLink("First page", first, leading: "left", rel: "prev")
+                        pagerLink("Next", next, trailing: "right", rel: "next")
+                    }
                 }
             }
-        }
     }
 
     private static func pagerLink(

@@ -40,6 +40,30 @@ extension UI {
         return out
     }
 
+    /// Words in which what stands between backticks is code, as the declarations write it.
+    public static func prose(_ text: String) -> Node {
+        var out = Node.none
+        for (index, part) in text.split(separator: "`", omittingEmptySubsequences: false).enumerated() {
+            out = out + (index.isMultiple(of: 2) ? Node(String(part)) : el("code", .class("id")) { String(part) })
+        }
+        return out
+    }
+
+    /// An address, a path or a name without spaces that may break behind its slashes, dots, colons and underscores, when it
+    /// is long enough to need it.
+    public static func breakable(_ text: String) -> Node {
+        guard text.count > 18 else { return Node(text) }
+        var out = Node.none
+        var piece = ""
+        for character in text {
+            piece.append(character)
+            guard "/.:_,@+".contains(character) else { continue }
+            out = out + Node(piece) + .raw("<wbr>")
+            piece = ""
+        }
+        return out + Node(piece)
+    }
+
     /// An amount of money in minor units, with as many digits after the point as the currency has.
     public static func money(minor: Int64, currency: String) -> Node {
         el("span", .class(minor < 0 ? "money money--minus" : "money")) {
@@ -139,6 +163,23 @@ public enum Grouped {
         return (value < 0 ? "−" : "") + String(out.reversed())
     }
     public static func digits(_ value: Int) -> String { digits(Int64(value)) }
+}
+
+/// Sizes as text.
+public enum ByteText {
+    /// `812 bytes`, `14 KB`, `3.2 GB`: in thousands, with one digit after the point below ten.
+    public static func words(_ bytes: Int64) -> String {
+        guard bytes >= 1000 else { return "\(bytes) bytes" }
+        var size = bytes
+        var unit = 0
+        while size >= 1_000_000, unit < 3 {
+            size /= 1000
+            unit += 1
+        }
+        let tenths = (size + 50) / 100
+        let name = ["KB", "MB", "GB", "TB"][unit]
+        return tenths < 100 ? "\(tenths / 10).\(tenths % 10) \(name)" : "\(Grouped.digits((tenths + 5) / 10)) \(name)"
+    }
 }
 
 /// Money as text.

@@ -135,5 +135,6 @@ extension UI {
     }
 
     /// A second, quieter line in a cell.
-    public static func sub(_ text: String) -> Node { el("span", .class("sub")) { text } }
+    public static func sub(_ text: String) -> Node { sub(Node(text)) }
+    public static func sub(_ node: Node) -> Node { el("span", .class("sub")) { node } }
 }

@@ -194,7 +194,7 @@ public struct OperationFormModel: Sendable {
             out.append(
                 Field(
                     "code", label: "Code from your authenticator",
-                    help: "Your factor was last used more than 5 minutes ago. A code works once.", .code,
+                    help: "Your factor was not used recently enough for this. A code works once.", .code,
                     error: error("code"), isRequired: true, autocomplete: "one-time-code"))
         }
         return out

@@ -151,7 +151,16 @@ public struct SealedMember: Sendable, Hashable {
 
     /// C = SHA-256(salt ‖ JCS(value)).
     public var commitment: [UInt8] { Self.commitment(salt: salt, value: value) }
-    public static func commitment(salt: [UInt8], value: JSON) -> [UInt8] { sha256(salt + value.canonical) }
+    public static func commitment(salt: [UInt8], value: JSON) -> [UInt8] {
+        commitment(salt: salt, canonical: value.canonical)
+    }
+
+    static func commitment(salt: [UInt8], canonical: [UInt8]) -> [UInt8] {
+        var digest = RunningDigest()
+        digest.update(salt)
+        digest.update(canonical)
+        return digest.bytes
+    }
 }
 
 /// An event ready to be inserted: the exact leaf bytes, written once, with the projections that index them.
@@ -163,13 +172,24 @@ public struct SealedEvent: Sendable {
 
     public var id: String { draft.id }
 
-    /// `{member: {"salt": base64, "value": …}}`, the one `sealed` row of the event.
-    public var sealedDocument: JSON {
-        .object(
-            Dictionary(
-                uniqueKeysWithValues: members.map {
-                    ($0.name, .object(["salt": .string(Base64.encode($0.salt)), "value": $0.value]))
-                }))
+    /// The canonical bytes of the members' values, as they were committed to.
+    private let encoded: [[UInt8]]
+
+    /// `{member: {"salt": base64, "value": …}}` in canonical form, the one `sealed` row of the event.
+    public var sealedText: String {
+        var out: [UInt8] = []
+        out.reserveCapacity(encoded.reduce(2) { $0 + $1.count + 100 })
+        for index in members.indices.sorted(by: { JSON.precedes(members[$0].name, members[$1].name) }) {
+            out.append(UInt8(ascii: out.isEmpty ? "{" : ","))
+            JSON.appendString(members[index].name, to: &out)
+            out.append(contentsOf: ":{\"salt\":\"".utf8)
+            out.append(contentsOf: Base64.encode(members[index].salt).utf8)
+            out.append(contentsOf: "\",\"value\":".utf8)
+            out.append(contentsOf: encoded[index])
+            out.append(UInt8(ascii: "}"))
+        }
+        out.append(contentsOf: (members.isEmpty ? "{}" : "}").utf8)
+        return String(decoding: out, as: UTF8.self)
     }
 
     /// Every governed row the event names.
@@ -179,13 +199,23 @@ public struct SealedEvent: Sendable {
 
     /// Seals a draft: draws the salts, commits to every sealed value and encodes the leaf.
     /// - Parameter salt: 32 fresh random bytes per call; tests pass fixed ones to reproduce the golden vectors.
-    public init(_ draft: EventDraft, salt: () -> [UInt8] = { SecureRandom.bytes(32) }) {
+    public init(_ draft: EventDraft, salt: (() -> [UInt8])? = nil) {
+        let most = 2 * draft.changes.count + draft.sealed.count
         var members: [SealedMember] = []
+        var encoded: [[UInt8]] = []
+        members.reserveCapacity(most)
+        encoded.reserveCapacity(most)
+        // Drawn for all members at once.
+        let random = salt == nil ? SecureRandom.bytes(32 * most) : []
         func commit(_ name: String, _ sealed: EventDraft.SealedValue) -> JSON {
+            let place = 32 * members.count
             let member = SealedMember(
-                name: name, salt: sealed.salt ?? salt(), value: sealed.value, subjects: sealed.subjects)
+                name: name, salt: sealed.salt ?? salt?() ?? Array(random[place..<place + 32]), value: sealed.value,
+                subjects: sealed.subjects)
+            let bytes = sealed.value.canonical
             members.append(member)
-            return .string(Base64.encode(member.commitment))
+            encoded.append(bytes)
+            return .string(Base64.encode(SealedMember.commitment(salt: member.salt, canonical: bytes)))
         }
 
         let changes: [JSON] = draft.changes.enumerated().map { index, change in
@@ -233,5 +263,6 @@ public struct SealedEvent: Sendable {
         self.draft = draft
         self.leaf = leaf.canonical
         self.members = members
+        self.encoded = encoded
     }
 }

@@ -11,7 +11,10 @@
 /// An archive is a filtered export without the sealed members: what has outlived its retention is kept as proof, not as
 /// personal data.
 public enum LogExport {
+    /// Entries and bytes of a portion at most: large enough that its way to the database and out is of no account, small
+    /// enough that a few of them are.
     static let page: Int64 = 1000
+    static let pageBytes = 2 << 20
 
     static func header(
         origin: String, key: String, checkpoint: String, isFull: Bool, isArchive: Bool = false, _ filter: EventFilter
@@ -37,55 +40,91 @@ public enum LogExport {
     }
 
     static func append(
-        pruned entry: StoredEntry, by event: String, erased: [String: String], to out: inout [UInt8]
+        pruned entry: ExportRows.Entry, in rows: ExportRows, by event: String, erased: [String: String],
+        to out: inout [UInt8]
     ) {
         let line = JSON.members([
-            ("id", .string(entry.eventID)), ("index", .int(entry.index)), ("hash", .string(Base64.encode(entry.hash))),
-            ("pruned_by", .string(event)),
+            ("id", .string(rows.text(entry.id))), ("index", .int(entry.index)),
+            ("hash", .string(Base64.encode(rows.bytes[entry.hash]))), ("pruned_by", .string(event)),
             ("erased", erased.isEmpty ? nil : .object(erased.mapValues(JSON.string))),
         ])
         out.append(contentsOf: line.canonical + [0x0A])
     }
 
+    /// - Parameter proof: writes the member `proof`, comma and all, or nothing.
     static func append(
-        _ entry: StoredEntry, proof: [MerkleHash]?, erased: [String: String], isArchive: Bool = false,
-        to out: inout [UInt8]
+        _ entry: ExportRows.Entry, in rows: ExportRows, erased: [String: String], to out: inout [UInt8],
+        proof: (inout [UInt8]) throws -> Void
     ) throws {
+        guard entry.at != nil else {
+            throw LogDamage("the event \(rows.text(entry.id)) at \(entry.index) is missing")
+        }
+        try rows.bytes.withUnsafeBytes { bytes in
+            func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { .init(rebasing: bytes[range]) }
+            try append(
+                id: part(entry.id), index: entry.index, leaf: part(entry.leaf), sealed: entry.sealed.map(part),
+                erased: erased, to: &out, proof: proof)
+        }
+    }
+
+    /// A line of an archive.
+    static func append(_ entry: StoredEntry, proof: [MerkleHash], to out: inout [UInt8]) throws {
         guard let event = entry.event else {
             throw LogDamage("the event \(entry.eventID) at \(entry.index) is missing")
         }
-        out.append(contentsOf: "{".utf8)
-        if !erased.isEmpty {
-            out.append(contentsOf: "\"erased\":".utf8)
-            out.append(contentsOf: JSON.object(erased.mapValues(JSON.string)).canonical)
-            out.append(contentsOf: ",".utf8)
-        }
-        out.append(contentsOf: "\"id\":".utf8)
-        out.append(contentsOf: JSON.string(event.id).canonical)
-        out.append(contentsOf: ",\"index\":\(entry.index),\"leaf\":\"".utf8)
-        event.leaf.withUnsafeBytes { Base64.append($0, to: &out) }
-        out.append(contentsOf: "\"".utf8)
-        if let proof {
-            out.append(contentsOf: ",\"proof\":[".utf8)
-            for (position, step) in proof.enumerated() {
-                out.append(contentsOf: (position == 0 ? "\"" : ",\"").utf8)
-                withUnsafeBytes(of: step) { Base64.append($0, to: &out) }
-                out.append(contentsOf: "\"".utf8)
+        let id = Array(event.id.utf8)
+        try id.withUnsafeBytes { id in
+            try event.leaf.withUnsafeBytes { leaf in
+                try append(id: id, index: entry.index, leaf: leaf, sealed: nil, erased: [:], to: &out) { out in
+                    out.append(contentsOf: ",\"proof\":[".utf8)
+                    out.append(contentsOf: proof.map { "\"\($0.base64)\"" }.joined(separator: ",").utf8)
+                    out.append(UInt8(ascii: "]"))
+                }
             }
-            out.append(contentsOf: "]".utf8)
         }
-        if !isArchive, var sealed = entry.sealed {
-            out.append(contentsOf: ",\"sealed\":".utf8)
-            if erased.isEmpty, !sealed.withUTF8({ $0.contains(0x0A) }) {
+    }
+
+    private static func append(
+        id: UnsafeRawBufferPointer, index: Int64, leaf: UnsafeRawBufferPointer, sealed: UnsafeRawBufferPointer?,
+        erased: [String: String], to out: inout [UInt8], proof: (inout [UInt8]) throws -> Void
+    ) throws {
+        out.append(UInt8(ascii: "{"))
+        if !erased.isEmpty {
+            append("\"erased\":", to: &out)
+            out.append(contentsOf: JSON.object(erased.mapValues(JSON.string)).canonical)
+            out.append(UInt8(ascii: ","))
+        }
+        append("\"id\":", to: &out)
+        if id.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            out.append(UInt8(ascii: "\""))
+            out.append(contentsOf: id)
+            out.append(UInt8(ascii: "\""))
+        } else {
+            out.append(contentsOf: JSON.string(String(decoding: id, as: UTF8.self)).canonical)
+        }
+        append(",\"index\":", to: &out)
+        out.append(contentsOf: String(index).utf8)
+        append(",\"leaf\":\"", to: &out)
+        Base64.append(leaf, to: &out)
+        out.append(UInt8(ascii: "\""))
+        try proof(&out)
+        if let sealed {
+            append(",\"sealed\":", to: &out)
+            if erased.isEmpty, !sealed.contains(0x0A) {
                 // As stored: canonical already, and not worth parsing.
-                out.append(contentsOf: sealed.utf8)
+                out.append(contentsOf: sealed)
             } else {
-                guard let members = try? JSON(parsing: sealed).object else {
-                    throw LogDamage("the sealed members of \(event.id) are malformed")
+                guard let members = try? JSON(parsing: Array(sealed)).object else {
+                    throw LogDamage(
+                        "the sealed members of \(String(decoding: id, as: UTF8.self)) are malformed")
                 }
                 out.append(contentsOf: JSON.object(members.filter { erased[$0.key] == nil }).canonical)
             }
         }
-        out.append(contentsOf: "}\n".utf8)
+        append("}\n", to: &out)
+    }
+
+    private static func append(_ text: StaticString, to out: inout [UInt8]) {
+        out.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 }

@@ -138,7 +138,9 @@ public struct EntityNaming: Sendable, Hashable {
 /// index and bounded, except the ones that say they walk a table.
 public protocol LogStore: Sendable {
     // State
-    func state(_ reader: any Reader) throws -> LogState?
+    /// One row, or none before anything was sequenced.
+    func state() -> Statement
+    func state(_ row: Row) throws -> LogState
     /// Inserts the first state; MUST fail with `StoreError` when there is one.
     func open(_ state: LogState) -> Statement
     /// Compare-and-set on size, root and epoch; MUST fail with `StoreError.rowCount` when the stored state is another.
@@ -147,8 +149,8 @@ public protocol LogStore: Sendable {
     // Sequencing
     /// The oldest waiting events and their leaves.
     func pending(limit: Int, _ reader: any Reader, _ body: (_ eventID: String, _ leaf: [UInt8]) throws -> Void) throws
-    /// When the oldest waiting event was written, or `nil` when none waits.
-    func oldestPending(_ reader: any Reader) throws -> Instant?
+    /// One row with `at`, when the oldest waiting event was written; none when none waits.
+    func oldestPending() -> Statement
     func pendingCount(_ reader: any Reader) throws -> Int64
     func integrate(_ leaves: [SequencedLeaf]) -> [Statement]
     func store(_ tiles: [FullTile]) -> [Statement]
@@ -208,6 +210,14 @@ public protocol LogStore: Sendable {
 
     // Verification and export
     func entries(_ range: Range<Int64>, _ reader: any Reader, _ body: (StoredEntry) throws -> Void) throws
+    /// Takes the first `limit` entries of a range as they are stored, until `rows` is full.
+    func take(_ range: Range<Int64>, limit: Int, into rows: inout ExportRows, _ reader: any Reader) throws
+    /// Takes the entries whose events match, by time then id, after `cursor`, as they are stored, until `rows` is full; only
+    /// events below `size` in the tree.
+    func take(
+        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
+        into rows: inout ExportRows, _ reader: any Reader
+    ) throws
     func events(_ ids: [String], _ reader: any Reader) throws -> [String: StoredEvent]
     /// Walks the whole table.
     func eventCount(_ reader: any Reader) throws -> Int64
@@ -227,11 +237,6 @@ public protocol LogStore: Sendable {
     ) throws
     /// Types that have heads.
     func headTypes(_ reader: any Reader) throws -> [String]
-    /// A page of the events that match, by time then id, after `cursor`; only events below `size` in the tree.
-    func page(
-        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
-        _ reader: any Reader
-    ) throws -> [StoredEntry]
 }
 
 /// Whose data a sealed member is.
@@ -297,4 +302,8 @@ extension LogStore {
         }
         return frontier
     }
+}
+
+extension LogStore {
+    public func state(_ reader: any Reader) throws -> LogState? { try reader.first(state()).map(state) }
 }

@@ -102,7 +102,7 @@ public struct Pruner: Sendable {
                     MerkleTree.verifyInclusion(
                         of: hash, index: entry.index, size: checkpoint.size, proof: proof, root: checkpoint.root)
                 else { throw Self.damage(entry.eventID, "it is not what the signed tree holds at \(entry.index)") }
-                try LogExport.append(entry, proof: proof, erased: [:], isArchive: true, to: &batch.lines)
+                try LogExport.append(entry, proof: proof, to: &batch.lines)
             }
             batch.lines += LogExport.footer(count: Int64(entries.count))
             batch.entries = entries

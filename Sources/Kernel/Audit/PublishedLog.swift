@@ -37,9 +37,10 @@ public struct PublishedLog: TransparencyLog {
     }
 
     public func export(
-        _ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void
+        _ filter: EventFilter, as format: ExportFormat,
+        sink: @escaping @Sendable (_ piece: [UInt8], _ events: Int64) async throws -> Void
     ) async throws(OperationError) {
-        do { try await write(filter, to: sink) } catch { throw Self.translate(error) }
+        do { try await write(filter, as: format, to: sink) } catch { throw Self.translate(error) }
     }
 
     private func newestNote() async throws -> String? { try await database.read { try newest($0)?.note } }
@@ -130,139 +131,199 @@ public struct PublishedLog: TransparencyLog {
         return receipt
     }
 
-    private func write(
-        _ filter: EventFilter, to sink: @escaping @Sendable ([UInt8]) async throws -> Void
-    ) async throws {
+    private typealias Sink = @Sendable (_ piece: [UInt8], _ events: Int64) async throws -> Void
+
+    private func write(_ filter: EventFilter, as format: ExportFormat, to sink: @escaping Sink) async throws {
         let isFull = filter == EventFilter()
         guard let checkpoint = try await database.read({ try newest($0) }) else {
             throw OperationError.unavailable("Nothing has been published yet. Try again in a few seconds.")
         }
-        try await deliver(
-            LogExport.header(origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter),
-            to: sink)
-        var cache = TileCache()
-        var cursor: (at: Int64, id: String)?
-        var next: Int64 = 0
-        var count: Int64 = 0
-        // A page is worked out while the next one is read.
-        var writing: Task<[UInt8], any Error>?
-        defer { writing?.cancel() }
-        while true {
-            let (from, after, known) = (next, cursor, cache)
-            let page = try await database.read { reader in
-                isFull
-                    ? try self.page(from..<min(from + LogExport.page, checkpoint.size), size: checkpoint.size, reader)
-                    : try self.page(filter, after: after, size: checkpoint.size, known, reader)
-            }
-            if let done = writing { try await deliver(done.value, to: sink) }
-            writing = nil
-            guard let last = page.entries.last else { break }
-            count += Int64(page.entries.count)
-            next = last.index + 1
-            cursor = last.event.map { ($0.at, $0.id) }
-            cache = page.cache
-            writing = Task { try await self.lines(page, size: checkpoint.size, hasProofs: !isFull) }
-            if isFull ? next >= checkpoint.size : page.entries.count < LogExport.page { break }
+        var head: [UInt8] = []
+        switch format {
+        case .jsonl:
+            head = LogExport.header(
+                origin: key.name, key: key.text, checkpoint: checkpoint.note, isFull: isFull, filter)
+        case .csv: CSV.append(header: EventCSV.names, to: &head)
         }
-        if let done = writing { try await deliver(done.value, to: sink) }
-        try await deliver(LogExport.footer(count: count), to: sink)
+        try await deliver(head, 0, to: sink)
+        let hasProofs = format == .jsonl && !isFull
+        let walk = ExportWalk(filter: isFull ? nil : filter, size: checkpoint.size, hasProofs: hasProofs)
+        // One portion is read while the one before is written out and sent.
+        var reading = Task { try await database.read { reader in try page(walk, reader) } }
+        defer { reading.cancel() }
+        var lines = ExportLines(format: format, size: checkpoint.size, hasProofs: hasProofs)
+        var count: Int64 = 0
+        while true {
+            let page = try await reading.value
+            if let next = page.next { reading = Task { try await database.read { try self.page(next, $0) } } }
+            count += Int64(page.rows.count)
+            try await deliver(write(page, &lines), Int64(page.rows.count), to: sink)
+            if page.next == nil { break }
+        }
+        if format == .jsonl { try await deliver(LogExport.footer(count: count), 0, to: sink) }
+    }
+
+    /// Where an export stands.
+    private struct ExportWalk: Sendable {
+        /// `nil` when everything is exported, in order.
+        let filter: EventFilter?
+        let size: Int64
+        let hasProofs: Bool
+        var next: Int64 = 0
+        var cursor: (at: Int64, id: String)?
+        /// Fewer after a portion of long ones.
+        var limit = LogExport.page / 4
+        /// Tiles that the portion before needed.
+        var tiles: Set<Int64> = []
     }
 
     private struct ExportPage: Sendable {
-        var entries: [StoredEntry] = []
+        var rows = ExportRows(most: LogExport.pageBytes)
         /// Event → member → the erasure's event.
         var erased: [String: [String: String]] = [:]
         /// Index → the event of retention, of entries whose event is in the archive.
         var pruned: [Int64: String] = [:]
-        /// Tiles the proofs need.
-        var cache = TileCache()
+        /// Full tiles the proofs need.
+        var tiles: [(index: Int64, hashes: [UInt8])] = []
+        /// `nil` after the last one.
+        var next: ExportWalk?
     }
 
-    private func page(_ range: Range<Int64>, size: Int64, _ reader: any Reader) throws -> ExportPage {
+    private func page(_ walk: ExportWalk, _ reader: any Reader) throws -> ExportPage {
         var page = ExportPage()
-        page.entries.reserveCapacity(range.count)
-        try store.entries(range, reader) { page.entries.append($0) }
-        guard page.entries.count == range.count else { throw LogDamage("entries \(range) are not all there") }
-        page.erased = try erased(page.entries, below: size, reader)
+        var next = walk
+        if let filter = walk.filter {
+            try store.take(
+                filter, after: walk.cursor, limit: Int(walk.limit), below: walk.size, into: &page.rows, reader)
+            if walk.hasProofs {
+                let tiles = Set(page.rows.entries.map { $0.index / Int64(Tiles.width) })
+                // Together, and not each when its proof is worked out.
+                let full = walk.size / Int64(Tiles.width)
+                let unknown = tiles.subtracting(walk.tiles).filter { $0 < full }
+                page.tiles = try store.tiles(level: 0, unknown.sorted(), reader)
+                next.tiles = tiles
+            }
+            next.cursor = page.rows.entries.last.flatMap { last in last.at.map { ($0, page.rows.text(last.id)) } }
+        } else {
+            let range = walk.next..<min(walk.next + walk.limit, walk.size)
+            try store.take(walk.next..<walk.size, limit: range.count, into: &page.rows, reader)
+            let taken = range.lowerBound..<range.lowerBound + Int64(page.rows.count)
+            guard page.rows.isCut || taken == range, zip(taken, page.rows.entries).allSatisfy({ $0 == $1.index })
+            else { throw LogDamage("entries \(range) are not all there") }
+            if page.rows.entries.contains(where: { $0.at == nil }) {
+                page.pruned = try pruned(taken, below: walk.size, reader)
+            }
+            next.next = taken.upperBound
+        }
+        page.erased = try erased(page.rows, below: walk.size, reader)
+        let isEnd = walk.filter == nil ? next.next >= walk.size : Int64(page.rows.count) < walk.limit
+        next.limit = page.rows.isCut ? max(Int64(page.rows.count), 1) : min(walk.limit * 2, LogExport.page)
+        page.next = isEnd && !page.rows.isCut ? nil : next
+        return page
+    }
+
+    private func pruned(_ range: Range<Int64>, below size: Int64, _ reader: any Reader) throws -> [Int64: String] {
+        let pruned = try store.pruned(range, reader)
         // An event of retention that is not in the file would leave its entries unexplained.
-        page.pruned = try store.pruned(range, reader)
-        for event in Set(page.pruned.values) {
+        for event in Set(pruned.values) {
             if let index = try store.find(event: event, reader)?.index, index < size { continue }
             throw OperationError.unavailable(
                 "Events left for the archive while this was written. Export it again in a few seconds.")
         }
-        return page
-    }
-
-    private func page(
-        _ filter: EventFilter, after cursor: (at: Int64, id: String)?, size: Int64, _ known: TileCache,
-        _ reader: any Reader
-    ) throws -> ExportPage {
-        var page = ExportPage()
-        page.entries = try store.page(filter, after: cursor, limit: Int(LogExport.page), below: size, reader)
-        page.erased = try erased(page.entries, below: size, reader)
-        // Together, and not each when its proof is worked out.
-        var nodes = store.nodes(size: size, cache: known, reader)
-        for tile in try store.tiles(level: 0, nodes.unknownTiles(of: page.entries.map(\.index)), reader) {
-            try nodes.take(level: 0, index: tile.index, tile.hashes)
-        }
-        // What lies above them and at the right edge is nearly the same for all.
-        for entry in [page.entries.first, page.entries.last].compactMap(\.self) {
-            _ = try MerkleTree.inclusionProof(index: entry.index, size: size) { try nodes.hash($0) }
-        }
-        page.cache = nodes.cache
-        return page
+        return pruned
     }
 
     private func erased(
-        _ entries: [StoredEntry], below size: Int64, _ reader: any Reader
+        _ rows: ExportRows, below size: Int64, _ reader: any Reader
     ) throws -> [String: [String: String]] {
+        let touched = rows.entries.filter(\.isErased).map { rows.text($0.id) }
         var erased: [String: [String: String]] = [:]
-        for erasure in try store.erasures(entries.map(\.eventID), reader) {
+        for erasure in try store.erasures(touched, reader) {
             erased[erasure.event, default: [:]][erasure.member] = erasure.erasedBy
-            // The erasure's own event would not be in the file, and nobody could tell it from a theft.
-            if let index = try store.find(event: erasure.erasedBy, reader)?.index, index < size { continue }
+        }
+        // The erasure's own event would not be in the file, and nobody could tell it from a theft.
+        for event in Set(erased.values.flatMap(\.values)) {
+            if let index = try store.find(event: event, reader)?.index, index < size { continue }
             throw OperationError.unavailable(
                 "Somebody was erased while this was written. Export it again in a few seconds.")
         }
         return erased
     }
 
-    /// The lines of a page. What it was not read with is read now.
-    private func lines(_ page: ExportPage, size: Int64, hasProofs: Bool) async throws -> [UInt8] {
+    /// What the lines of an export are written with, from one portion to the next.
+    private struct ExportLines: Sendable {
+        let format: ExportFormat
+        let size: Int64
+        let hasProofs: Bool
+        var cache = TileCache()
+    }
+
+    /// The lines of a portion. What it was not read with, nearly the same for all, is read now.
+    private func write(_ page: ExportPage, _ lines: inout ExportLines) async throws -> [UInt8] {
         struct TileMissing: Error {}
         do {
-            var nodes = TileNodes(size: size, cache: page.cache) { _, _, _ in throw TileMissing() }
-            return try Self.lines(page, size: size, hasProofs: hasProofs, &nodes)
+            var nodes = TileNodes(size: lines.size, cache: lines.cache) { _, _, _ in throw TileMissing() }
+            for tile in page.tiles { try nodes.take(level: 0, index: tile.index, tile.hashes) }
+            lines.cache = nodes.cache
+            return try Self.lines(page, lines, &nodes)
         } catch is TileMissing {
-            return try await database.read { reader in
-                var nodes = store.nodes(size: size, cache: page.cache, reader)
-                return try Self.lines(page, size: size, hasProofs: hasProofs, &nodes)
+            let known = lines
+            let (text, cache) = try await database.read { reader in
+                var nodes = store.nodes(size: known.size, cache: known.cache, reader)
+                return (try Self.lines(page, known, &nodes), nodes.cache)
             }
+            lines.cache = cache
+            return text
         }
     }
 
     private static func lines(
-        _ page: ExportPage, size: Int64, hasProofs: Bool, _ nodes: inout TileNodes
+        _ page: ExportPage, _ lines: ExportLines, _ nodes: inout TileNodes
     ) throws -> [UInt8] {
-        var lines: [UInt8] = []
-        lines.reserveCapacity(page.entries.count * 2800)
-        for entry in page.entries {
-            if let event = page.pruned[entry.index], entry.event == nil {
-                LogExport.append(pruned: entry, by: event, erased: page.erased[entry.eventID] ?? [:], to: &lines)
+        var out: [UInt8] = []
+        if lines.format == .csv {
+            out.reserveCapacity(page.rows.count * 512)
+            for entry in page.rows.entries { try record(entry, page, to: &out) }
+            return out
+        }
+        let proofBytes = lines.hasProofs ? 48 * (64 - lines.size.leadingZeroBitCount) : 0
+        out.reserveCapacity(page.rows.bytes.count / 4 * 5 + page.rows.count * (120 + proofBytes))
+        var proofs = ProofWriter(size: lines.size)
+        for entry in page.rows.entries {
+            let erased = entry.isErased ? page.erased[page.rows.text(entry.id)] ?? [:] : [:]
+            if entry.at == nil, let event = page.pruned[entry.index] {
+                LogExport.append(pruned: entry, in: page.rows, by: event, erased: erased, to: &out)
                 continue
             }
-            let proof =
-                hasProofs
-                ? try MerkleTree.inclusionProof(index: entry.index, size: size) { try nodes.hash($0) } : nil
-            try LogExport.append(entry, proof: proof, erased: page.erased[entry.eventID] ?? [:], to: &lines)
+            try LogExport.append(entry, in: page.rows, erased: erased, to: &out) { out in
+                if lines.hasProofs { try proofs.append(index: entry.index, &nodes, to: &out) }
+            }
         }
-        return lines
+        return out
     }
 
-    private func deliver(_ bytes: [UInt8], to sink: @Sendable ([UInt8]) async throws -> Void) async throws {
+    /// An entry of a portion as a record of comma-separated values.
+    private static func record(_ entry: ExportRows.Entry, _ page: ExportPage, to out: inout [UInt8]) throws {
+        let id = page.rows.text(entry.id)
+        let pruned = page.pruned[entry.index]
+        guard let hash = MerkleHash(Array(page.rows.bytes[entry.hash])), entry.at != nil || pruned != nil else {
+            throw LogDamage("the event \(id) at \(entry.index) is missing")
+        }
         do {
-            try await sink(bytes)
+            EventCSV.append(
+                index: entry.index, id: id,
+                leaf: entry.at == nil ? nil : try JSON(parsing: Array(page.rows.bytes[entry.leaf])), hash: hash,
+                sealed: try entry.sealed.map { try JSON(parsing: Array(page.rows.bytes[$0])) },
+                erased: entry.isErased ? page.erased[id] ?? [:] : [:], prunedBy: entry.at == nil ? pruned : nil,
+                to: &out)
+        } catch {
+            throw LogDamage("the event \(id) at \(entry.index) is malformed")
+        }
+    }
+
+    private func deliver(_ bytes: [UInt8], _ events: Int64, to sink: Sink) async throws {
+        do {
+            try await sink(bytes, events)
         } catch {
             throw OperationError.unavailable("The export was broken off: \(error)")
         }

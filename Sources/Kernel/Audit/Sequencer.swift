@@ -32,12 +32,17 @@ public actor Sequencer {
     private var task: Task<Void, Never>?
     private var isTurning = false
     private var nextAttempt = Instant(microseconds: .min)
+    /// When the lease was last found to stand.
+    private var confirmed = ContinuousClock.now
+    /// The newest checkpoint of another leader that is known to be in this machine's file, and when that was looked at.
+    private var followed: (size: Int64, at: ContinuousClock.Instant)?
 
     private struct Shared: Sendable {
         var refusal: String?
         var caughtUp: Instant
         /// Whether this process sequences at all: a command beside the server only adds to the queue.
         var isStarted = false
+        var isLeading = false
     }
 
     /// How often the queue is looked at when nobody nudges.
@@ -46,6 +51,10 @@ public actor Sequencer {
     private static let pause = Duration.milliseconds(50)
     /// How long a refusal stands before the database is looked at again.
     private static let refusalPause = Span.seconds(3)
+    /// How long a leader without work goes on without asking whether it still leads.
+    private static let confirmation = Duration.seconds(2)
+    /// How often the checkpoints of another leader are taken into this machine's file.
+    private static let following = Duration.seconds(1)
     /// The log counts as behind when something has waited this long.
     private static let patience = Span.seconds(10)
 
@@ -75,6 +84,9 @@ public actor Sequencer {
                 ? .behind(since: shared.caughtUp) : .healthy
         }
     }
+
+    /// Whether this process takes events into the tree at the moment. Cheap, from anywhere.
+    public nonisolated var isLeading: Bool { shared.withLock { $0.isLeading } }
 
     /// Sequences until `stop`; once stopped it can't be started again.
     public func start() {
@@ -145,7 +157,16 @@ public actor Sequencer {
                 nextAttempt = clock.now + Self.refusalPause
                 return
             }
-            shared.withLock { $0.refusal = nil }
+            shared.withLock {
+                $0.refusal = nil
+                $0.isLeading = true
+            }
+            confirmed = .now
+            followed = nil
+        } else if ContinuousClock.now - confirmed > Self.confirmation {
+            // Without work nothing would tell it that it was replaced.
+            guard await lease?.isHeld() == true else { throw LogDamage("the lead was lost") }
+            confirmed = .now
         }
         while try await sequence() == Self.batch { if Task.isCancelled { break } }
         try await publish()
@@ -154,6 +175,7 @@ public actor Sequencer {
 
     /// Gives the lead up. What was committed stays; the next leader goes on from it.
     public func stepDown() async {
+        shared.withLock { $0.isLeading = false }
         await lease?.release()
         lease = nil
         state = nil
@@ -164,13 +186,44 @@ public actor Sequencer {
         shared.withLock { $0.caughtUp = now }
     }
 
-    /// Another process leads; only whether it keeps up is looked at.
+    /// Another process leads: whether it keeps up is looked at, and what it publishes is kept here as well, so that this
+    /// machine too can tell a database that was set back.
     private func watch() async throws {
         let store = store
-        let oldest = try await database.read { try store.oldestPending($0) }
+        let (oldest, published) = try await database.read { reader in
+            (try reader.first(store.oldestPending())?.instant("at"), try store.newestCheckpoint(reader))
+        }
+        do {
+            if let published { try follow(published) }
+        } catch let refusal as SequencerRefusal {
+            return shared.withLock { $0.refusal = refusal.description }
+        }
         shared.withLock { $0.refusal = nil }
         guard let oldest else { return caughtUp() }
         if clock.now - oldest < .seconds(2) { caughtUp() }
+    }
+
+    private func oldestPending() async throws -> Instant? {
+        try await database.snapshot([store.oldestPending()]).rows[0].first?.instant("at")
+    }
+
+    /// Takes the newest checkpoint into this machine's file unless it is there.
+    private func follow(_ published: StoredCheckpoint) throws {
+        if let followed {
+            guard published.size > followed.size, ContinuousClock.now - followed.at >= Self.following else { return }
+        }
+        let records = try file.tail()
+        let successions = Self.successions(records)
+        var known: Int64 = -1
+        for case .checkpoint(let note) in records.reversed() {
+            known = try own(note, from: file.path, successions)?.size ?? -1
+            break
+        }
+        // Also a test of this machine's key: with another one it could never take over.
+        if let newest = try own(published.note, from: "the database", successions), newest.size > known {
+            try file.append(.checkpoint(published.note))
+        }
+        followed = (published.size, .now)
     }
 
     // MARK: Taking over
@@ -245,9 +298,7 @@ public actor Sequencer {
     private func checkKnown(
         _ found: LogState, _ published: StoredCheckpoint?, _ records: [CheckpointFile.Record]
     ) async throws -> Int64 {
-        let successions = records.compactMap { record in
-            if case .succession(let note) = record { try? Succession(note: note) } else { nil }
-        }
+        let successions = Self.successions(records)
         var newestInFile: Int64 = -1
         for record in records.reversed() {
             guard case .checkpoint(let note) = record else { continue }
@@ -268,6 +319,12 @@ public actor Sequencer {
         // What the database has published must be in the file of this machine as well.
         if known.size > newestInFile { try file.append(.checkpoint(published.note)) }
         return known.size
+    }
+
+    private static func successions(_ records: [CheckpointFile.Record]) -> [Succession] {
+        records.compactMap { record in
+            if case .succession(let note) = record { try? Succession(note: note) } else { nil }
+        }
     }
 
     private func refuseLarger(_ records: [CheckpointFile.Record], than size: Int64) throws {
@@ -330,7 +387,7 @@ public actor Sequencer {
     private func sequence() async throws -> Int {
         guard let before = state else { return 0 }
         let store = store
-        guard try await database.read({ try store.oldestPending($0) }) != nil else { return 0 }
+        guard try await oldestPending() != nil else { return 0 }
         let start = frontier
         let (after, edge) = try await database.write { writer -> (LogState, TileFrontier) in
             var edge = start
@@ -426,7 +483,7 @@ public actor Sequencer {
         guard let committed = state, let lease, committed.size > publishedSize else { return }
         let store = store
         guard await lease.isHeld() else { throw LogDamage("the lead was lost") }
-        let current = try await database.read { try store.state($0) }
+        let current = try await database.snapshot([store.state()]).rows[0].first.map(store.state)
         guard current == committed else { throw LogDamage("another sequencer took over") }
         let checkpoint = Checkpoint(origin: committed.origin, size: committed.size, root: committed.root)
         let note = try checkpoint.signed(by: key)
@@ -435,6 +492,7 @@ public actor Sequencer {
         let at = clock.now
         try await database.write { $0.enqueue(store.publish(row, epoch: committed.epoch, at: at)) }
         publishedSize = committed.size
+        confirmed = .now
     }
 }
 

@@ -225,11 +225,16 @@ public struct TileNodes {
         self.load = load
     }
 
-    /// The full level 0 tiles that hold these leaves and are not known yet.
-    func unknownTiles(of leaves: some Sequence<Int64>) -> [Int64] {
-        let full = size / Int64(Tiles.width)
-        let wanted = Set(leaves.map { $0 / Int64(Tiles.width) }.filter { $0 < full })
-        return wanted.filter { cache.tiles[MerkleNode(level: 0, index: $0)] == nil }.sorted()
+    /// The hashes beside the path of a leaf within its full tile, from the leaf up.
+    mutating func siblings(
+        inTile tile: Int64, position: Int, _ body: (_ level: Int, _ hash: MerkleHash) -> Void
+    ) throws {
+        let key = MerkleNode(level: 0, index: tile)
+        let rows = try cache.tiles[key] ?? keep(try load(0, tile, Tiles.width), key)
+        guard rows[0].count == Tiles.width else {
+            throw LogDamage("tile \(TilePath(.hashes(level: 0), index: tile).text) is incomplete")
+        }
+        for level in 0..<Tiles.height { body(level, rows[level][(position >> level) ^ 1]) }
     }
 
     /// Takes a full tile that was read beforehand.

@@ -11,9 +11,17 @@ public protocol TransparencyLog: Sendable {
     /// The receipt of an event as in `interfaces.md`, with the sealed members that still exist. Waits up to `wait` for the
     /// checkpoint that covers it.
     func receipt(event id: String, wait: Span) async throws(OperationError) -> JSON
-    /// Writes a JSONL export (one event a line, with index and proof material) of the events that match to `sink`.
-    func export(_ filter: EventFilter, sink: @escaping @Sendable ([UInt8]) async throws -> Void)
-        async throws(OperationError)
+    /// Writes an export of the events that match to `sink`, piece by piece with how many events each holds. JSON Lines carry
+    /// the proof material; comma-separated values the index and hash of each leaf.
+    func export(
+        _ filter: EventFilter, as format: ExportFormat,
+        sink: @escaping @Sendable (_ piece: [UInt8], _ events: Int64) async throws -> Void
+    ) async throws(OperationError)
+}
+
+public enum ExportFormat: String, Sendable, CaseIterable {
+    case jsonl, csv
+    public var contentType: String { self == .jsonl ? "application/jsonl" : "text/csv; charset=utf-8; header=present" }
 }
 
 /// Filters of the audit log. All that are set must match.

@@ -14,6 +14,13 @@ public struct Clock: Sendable {
         return Instant(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
+    /// Time since the machine started, also while it slept.
+    public static let steady = Clock {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Instant(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+
     /// The system clock, except that it never goes back within this process: what deadlines on the embedded database
     /// compare with.
     public static func monotone(_ source: Clock = .system) -> Clock {

@@ -58,23 +58,31 @@ public enum Base64 {
     private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let url = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
+    /// The two characters of every 12 bits, as they stand in memory.
+    private static let pairs: [UInt16] = (0..<4096).map { bits in
+        UInt16(littleEndian: UInt16(standard[bits >> 6]) | UInt16(standard[bits & 63]) << 8)
+    }
+
     /// Writes what `encode` answers to the end of `out`.
     static func append(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
-        guard !bytes.isEmpty else { return }
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: (bytes.count + 2) / 3 * 4) { text in
-            standard.withUnsafeBufferPointer { alphabet in
+        let whole = bytes.count / 3 * 3
+        withUnsafeTemporaryAllocation(byteCount: (bytes.count + 2) / 3 * 4, alignment: 4) { text in
+            pairs.withUnsafeBufferPointer { pairs in
                 var end = 0
-                for index in stride(from: 0, to: bytes.count, by: 3) {
-                    let count = min(3, bytes.count - index)
-                    var group = UInt32(bytes[index]) << 16
-                    if count > 1 { group |= UInt32(bytes[index + 1]) << 8 }
-                    if count > 2 { group |= UInt32(bytes[index + 2]) }
-                    text[end] = alphabet[Int(group >> 18)]
-                    text[end + 1] = alphabet[Int(group >> 12 & 63)]
-                    text[end + 2] = count > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "=")
-                    text[end + 3] = count > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "=")
+                var index = 0
+                while index < whole {
+                    let group = Int(bytes[index]) << 16 | Int(bytes[index + 1]) << 8 | Int(bytes[index + 2])
+                    text.storeBytes(of: pairs[group >> 12], toByteOffset: end, as: UInt16.self)
+                    text.storeBytes(of: pairs[group & 4095], toByteOffset: end + 2, as: UInt16.self)
                     end += 4
+                    index += 3
                 }
+                guard whole < bytes.count else { return }
+                let isOne = bytes.count - whole == 1
+                let group = Int(bytes[whole]) << 16 | (isOne ? 0 : Int(bytes[whole + 1]) << 8)
+                text.storeBytes(of: pairs[group >> 12], toByteOffset: end, as: UInt16.self)
+                text[end + 2] = isOne ? UInt8(ascii: "=") : standard[group >> 6 & 63]
+                text[end + 3] = UInt8(ascii: "=")
             }
             out.append(contentsOf: text)
         }

@@ -1,4 +1,5 @@
 import Crypto
+import Foundation
 
 /// Prefixed, time-ordered identifiers: `ten_01JD…`, a prefix and a ULID (Crockford base 32, 26 characters).
 public enum Identifier {
@@ -43,14 +44,16 @@ public enum Identifier {
 /// The system's cryptographic random generator.
 public enum SecureRandom {
     public static func bytes(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        var out: [UInt8] = []
-        out.reserveCapacity(count + 7)
-        while out.count < count {
-            withUnsafeBytes(of: generator.next()) { out.append(contentsOf: $0) }
+        [UInt8](unsafeUninitializedCapacity: count) { out, filled in
+            // The system gives at most 256 bytes at a time; Swift's own generator would ask it for every eight.
+            while filled < count {
+                let portion = min(count - filled, 256)
+                guard let start = out.baseAddress, getentropy(start + filled, portion) == 0 else {
+                    preconditionFailure("the system gives no random bytes")
+                }
+                filled += portion
+            }
         }
-        out.removeLast(out.count - count)
-        return out
     }
 }
 

@@ -52,7 +52,7 @@ extension JSON {
 
     /// Order by UTF-16 code units. Bytes of UTF-8 give the same order as long as what differs lies below U+E000, where the
     /// surrogates of UTF-16 end.
-    private static func precedes(_ a: String, _ b: String) -> Bool {
+    static func precedes(_ a: String, _ b: String) -> Bool {
         var left = a.utf8.makeIterator()
         var right = b.utf8.makeIterator()
         while true {
@@ -64,7 +64,7 @@ extension JSON {
         }
     }
 
-    private static func appendString(_ text: String, to out: inout [UInt8]) {
+    static func appendString(_ text: String, to out: inout [UInt8]) {
         out.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { bytes in

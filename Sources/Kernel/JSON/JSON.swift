@@ -2,7 +2,7 @@
 ///
 /// There are no floating point numbers: a number with a fraction or an exponent is kept as the text it arrived in
 /// (`decimal`) so that a parameter can refuse it by name instead of rounding it.
-public indirect enum JSON: Sendable, Hashable {
+public enum JSON: Sendable, Hashable {
     case null
     case bool(Bool)
     case int(Int64)

@@ -10,7 +10,9 @@ public struct AnyOperation: Sendable {
     let parse: @Sendable (JSON) throws(InvalidFields) -> any OperationInput
     let foresees: @Sendable (any OperationInput, String?) -> [Statement]
     let guards: @Sendable (any OperationInput, String?) -> [Guard]
-    /// Loads (and locks) the target, gathers and plans.
+    /// Reads the target's row and locks it until the end of the transaction.
+    let selectLocked: @Sendable (String, Dialect) -> Statement
+    /// Loads the target unless its row was read already, gathers and plans.
     let rehearse: @Sendable (Rehearsal, any Reader) throws -> Rehearsed
     let undo: @Sendable (UndoQuestion) -> Undo
     public let prefill: @Sendable (any Entity) -> [String: JSON]
@@ -20,11 +22,12 @@ public struct AnyOperation: Sendable {
         let operation: String
         let input: any OperationInput
         let targetID: String?
+        /// The row that was read and locked, or that there is none; `nil` leaves the reading to the rehearsal.
+        let stored: Row??
         let reasonCode: String?
         let caller: Caller
         let eventID: String
         let fresh: Fresh
-        let lock: Bool
         let ifMatch: Int64?
         /// The clock reading to plan with; `nil`: the transaction's.
         var now: Instant?
@@ -86,6 +89,7 @@ public struct AnyOperation: Sendable {
         parse = { json throws(InvalidFields) in try Op.Input.parse(json) }
         foresees = { input, target in Op.foresees(input as! Op.Input, target) }
         guards = { input, target in Op.guards(input as! Op.Input, target) }
+        selectLocked = { id, dialect in Op.Target.select([id], lock: true, dialect) }
         prefill = { entity in (entity as? Op.Target).map(Op.prefill) ?? [:] }
         unavailable = { entity, now in (entity as? Op.Target).flatMap { Op.unavailable($0, now: now) } }
         undo = { question in
@@ -131,6 +135,7 @@ public struct AnyOperation: Sendable {
         fields = { NoInput().fields }
         parse = { json throws(InvalidFields) in try NoInput.parse(json) }
         foresees = { _, _ in [] }
+        selectLocked = { id, dialect in Target.select([id], lock: true, dialect) }
         guards = { _, _ in [] }
         prefill = { _ in [:] }
         self.unavailable = { entity, now in (entity as? Target).flatMap { unavailable($0, now) } }
@@ -154,9 +159,9 @@ public struct AnyOperation: Sendable {
         _ type: Target.Type, of rehearsal: Rehearsal, from reader: any Reader
     ) throws -> Target? {
         guard let id = rehearsal.targetID else { return nil }
-        guard let target = try Target.load(id, lock: rehearsal.lock, from: reader) else {
-            throw OperationError.notFound("There is no \(Target.type) \(id).")
-        }
+        let found =
+            if let stored = rehearsal.stored { try stored.map(Target.init) } else { try Target.load(id, from: reader) }
+        guard let target = found else { throw OperationError.notFound("There is no \(Target.type) \(id).") }
         if let expected = rehearsal.ifMatch, expected != target.version {
             throw OperationError.preconditionFailed(current: target.version)
         }
@@ -266,6 +271,11 @@ public struct Catalog: Sendable {
 
     /// Every permission code any operation or read asks for, sorted.
     public var permissions: [String] {
-        Array(Set(operations.map(\.spec.permission) + reads.compactMap(\.permission))).sorted()
+        Array(
+            Set(
+                operations.map(\.spec.permission) + reads.compactMap(\.permission)
+                    + reads.compactMap(\.export?.permission))
+        )
+        .sorted()
     }
 }

@@ -268,8 +268,12 @@ public struct Unavailable: Sendable, Hashable {
 
 /// How an operation is taken back.
 public enum Undo: Sendable {
-    /// Runs the named operation on the same target, with this reason code and input, until the deadline after commit.
-    case run(String, reasonCode: String? = nil, input: JSON = .object([:]), within: Span = .hours(24))
+    /// How long, where the deployment has set nothing (spec: operations §1).
+    public static let window = Span.hours(24)
+
+    /// Runs the named operation on the same target, with this reason code and input, until the deadline after commit:
+    /// the one the deployment has set, or one of the operation's own.
+    case run(String, reasonCode: String? = nil, input: JSON = .object([:]), within: Span? = nil)
     /// It can't be, and why.
     case impossible(String)
 }

@@ -48,6 +48,24 @@ public struct ReadAnswer: Sendable {
     }
 }
 
+/// How a list leaves as a file of comma-separated values: `GET /api/v1{path}/export`.
+public struct ListExport: Sendable {
+    /// Beside the list's own.
+    public let permission: String
+    public let columns: [CSV.Column]
+    /// What the record says of it.
+    public let disclosure: @Sendable (ReadCall, any Reader) throws -> Disclosure
+
+    public init(
+        permission: String, columns: [CSV.Column],
+        disclosure: @escaping @Sendable (ReadCall, any Reader) throws -> Disclosure
+    ) {
+        self.permission = permission
+        self.columns = columns
+        self.disclosure = disclosure
+    }
+}
+
 /// A declared read of the API: `GET /api/v1{path}`.
 public struct Read: Sendable {
     public struct Parameter: Sendable {
@@ -78,13 +96,15 @@ public struct Read: Sendable {
     public let isList: Bool
     /// It answers one resource with its version, as an ETag.
     public let hasVersion: Bool
+    /// `nil` when the list is not to be taken away whole.
+    public let export: ListExport?
     /// Runs in a READ ONLY transaction.
     public let run: @Sendable (ReadCall, any Reader) throws -> ReadAnswer
 
     public init(
         _ name: String, summary: String, path: String, permission: String?, parameters: [Parameter] = [],
         schema: JSON = ["type": "object"], isList: Bool = false, hasVersion: Bool = false,
-        run: @escaping @Sendable (ReadCall, any Reader) throws -> ReadAnswer
+        export: ListExport? = nil, run: @escaping @Sendable (ReadCall, any Reader) throws -> ReadAnswer
     ) {
         self.name = name
         self.summary = summary
@@ -94,6 +114,33 @@ public struct Read: Sendable {
         self.schema = schema
         self.isList = isList
         self.hasVersion = hasVersion
+        self.export = export
         self.run = run
+    }
+
+    /// `tenants`, for the name of a file.
+    public var plural: String { path.split(separator: "/").last.map(String.init) ?? name }
+
+    /// What an export is narrowed and ordered by: the list's parameters without those of its pages.
+    public var exportParameters: [Parameter] { parameters.filter { $0.name != "limit" && $0.name != "cursor" } }
+
+    /// As many items as an export reads at once.
+    private static let portion = "200"
+
+    /// The records of one portion of an export.
+    /// - Parameter cursor: that of the portion before.
+    public func exported(
+        _ call: ReadCall, after cursor: String?, columns: [CSV.Column], from reader: any Reader
+    ) throws -> (bytes: [UInt8], rows: Int64, next: String?) {
+        var query = call.query
+        query["limit"] = [Self.portion]
+        query["cursor"] = cursor.map { [$0] }
+        let answer = try run(
+            ReadCall(path: call.path, query: query, caller: call.caller, cursors: call.cursors), reader)
+        let items = answer.body["items"]?.array ?? []
+        var out: [UInt8] = []
+        out.reserveCapacity(items.count * 256)
+        for item in items { CSV.append(columns.map { $0.cell(item) }, to: &out) }
+        return (out, Int64(items.count), answer.nextCursor)
     }
 }

@@ -24,7 +24,7 @@ public enum TextRule {
             default: continue
             }
         }
-        let folded = text.precomposedStringWithCanonicalMapping.trimmingCharacters(in: .whitespacesAndNewlines)
+        let folded = Self.folded(text)
         let count = folded.count
         if count < range.lowerBound {
             throw .init(
@@ -37,6 +37,13 @@ public enum TextRule {
             throw .init("must have at most \(range.upperBound) characters; it has \(length).")
         }
         return folded
+    }
+
+    /// NFC without whitespace around it. Most texts are so already, and of ASCII, which NFC leaves as it is.
+    private static func folded(_ text: String) -> String {
+        func isSpace(_ byte: UInt8?) -> Bool { byte.map { $0 == 0x20 || (0x09...0x0D).contains($0) } ?? false }
+        if text.utf8.allSatisfy({ $0 < 0x80 }), !isSpace(text.utf8.first), !isSpace(text.utf8.last) { return text }
+        return text.precomposedStringWithCanonicalMapping.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private static func hex(_ scalar: Unicode.Scalar) -> String { String(format: "%04X", scalar.value) }

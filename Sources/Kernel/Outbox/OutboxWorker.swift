@@ -12,7 +12,7 @@ public actor OutboxWorker {
         /// How often the outbox is looked at when nobody nudges.
         public var poll = Duration.seconds(1)
         /// The least time between two rounds, so that one finds more than one thing to do.
-        public var pause = Duration.milliseconds(20)
+        public var pause = Duration.milliseconds(50)
         /// How long attempts under way may still report when the worker stops.
         public var grace = Duration.milliseconds(800)
         public init() {}

@@ -38,16 +38,26 @@ public struct Authentication: Sendable, Hashable {
     public let mfaAt: Instant
     /// When this was looked up, by the same clock: the factor's age never compares the clocks of two machines.
     public let readAt: Instant
+    /// How old the factor may be for what is of high risk, as the deployment had set it then.
+    public let stepUpAge: Span
 
-    public init(session: String, factors: [FactorKind], mfaAt: Instant, readAt: Instant) {
+    /// Where the deployment has set nothing (spec: access §5).
+    public static let stepUpAge = Span.minutes(5)
+
+    public init(
+        session: String, factors: [FactorKind], mfaAt: Instant, readAt: Instant, stepUpAge: Span = Self.stepUpAge
+    ) {
         self.session = session
         self.factors = factors
         self.mfaAt = mfaAt
         self.readAt = readAt
+        self.stepUpAge = stepUpAge
     }
 
     /// How long ago the second factor was used.
     public var factorAge: Span { readAt - mfaAt }
+    /// Whether the factor was used recently enough for `high` and `critical` operations, and to change factors.
+    public var isFresh: Bool { factorAge <= stepUpAge }
 }
 
 /// A per-currency ceiling carried by a grant of a permission; amounts in minor units.

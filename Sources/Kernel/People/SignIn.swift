@@ -9,11 +9,14 @@ public struct SessionInfo: Sendable {
     public let expiresAt: Instant
     public let lastSeenAt: Instant
     public let csrfToken: String
+    /// What holds for it in this deployment.
+    public let limits: SessionLimits
     public init(
         id: String, staffID: String, email: String, name: String, mfaAt: Instant, createdAt: Instant,
         expiresAt: Instant,
-        lastSeenAt: Instant, csrfToken: String
+        lastSeenAt: Instant, csrfToken: String, limits: SessionLimits = SessionLimits()
     ) {
+        self.limits = limits
         self.id = id
         self.staffID = staffID
         self.email = email
@@ -23,6 +26,21 @@ public struct SessionInfo: Sendable {
         self.expiresAt = expiresAt
         self.lastSeenAt = lastSeenAt
         self.csrfToken = csrfToken
+    }
+}
+
+/// How long a session lasts, and how old its factor may be for what is of high risk. The shipped values are the longest there
+/// are; a deployment may set shorter ones (spec: access §5).
+public struct SessionLimits: Sendable, Hashable {
+    /// However active it is, a session ends after this.
+    public var length: Span
+    /// A session nobody used for this long has ended.
+    public var idle: Span
+    public var stepUpAge: Span
+    public init(length: Span = .hours(8), idle: Span = .minutes(30), stepUpAge: Span = Authentication.stepUpAge) {
+        self.length = length
+        self.idle = idle
+        self.stepUpAge = stepUpAge
     }
 }
 

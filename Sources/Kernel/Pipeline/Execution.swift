@@ -146,25 +146,28 @@ extension Pipeline {
         let admitted = Admitted(
             request: asked.request, operation: asked.operation, input: asked.input,
             justification: asked.request.justification, ticket: asked.request.ticket, caller: caller)
+        let stored = try (asked.operation.creates ? nil : request.targetID).map {
+            try tx.first(asked.operation.selectLocked($0, tx.dialect))
+        }
         let eventID = Identifier.mint("evt", at: tx.now)
         let salt = SecureRandom.bytes(32)
         if let undone = asked.request.undoes { try checkStillUndoable(undone, asked.request, tx) }
         let rehearsed = try asked.operation.rehearse(
-            rehearsal(admitted, eventID: eventID, fresh: fresh(at: tx.now, salt: salt), lock: true), tx)
+            rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: tx.now, salt: salt)), tx)
         if let refusal = rehearsed.refusal { return try close(request, .failed, because: Self.sentence(refusal), tx) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
-        let policy = try tx.query([records.rules(), records.policyVersion()])
+        let policy = try policy(for: asked.operation, tx)
         let spending = Spending(rehearsed.measures, tenant: Self.tenant(rehearsed), person: caller.person)
         if let spending { try tx.lock(spending.guards.map(\.name)) }
         let verdict = try judge(
-            asked.operation, rehearsed.measures, spending, of: caller, rules: policy[0], without: request.id, from: tx)
+            asked.operation, rehearsed.measures, spending, of: caller, under: policy.rules, without: request.id, from: tx)
         let needs = verdict.needs
         // With the frozen clock and the same fresh values, so that any difference is one of substance.
         let again = try asked.operation.rehearse(
             rehearsal(
-                admitted, eventID: request.planEventID, fresh: fresh(at: request.plannedAt, salt: asked.salt),
-                lock: true, at: request.plannedAt), tx)
+                admitted, stored: stored, eventID: request.planEventID,
+                fresh: fresh(at: request.plannedAt, salt: asked.salt), at: request.plannedAt), tx)
         let isSame = again.plan.map { plan in
             PlanDigest.hex(
                 Self.planJSON(plan, measures: again.measures, needs: request.demands), salt: asked.salt)
@@ -179,7 +182,7 @@ extension Pipeline {
 
         var (draft, subjects) = draft(
             admitted, rehearsed, plan, eventID: eventID, operationID: asked.operationID,
-            policyVersion: try policy[1].first?.int("version") ?? 0)
+            policyVersion: policy.version)
         draft.approvalID = request.id
         if draft.linked == nil { draft.linked = request.eventID }
         var after = request
@@ -187,8 +190,8 @@ extension Pipeline {
         after.outcomeEventID = eventID
         after.version += 1
         let outcome = try carryOut(
-            admitted, rehearsed, plan, draft: draft, subjects: subjects, fingerprint: [], key: nil,
-            closing: .update(request, to: after), tx)
+            admitted, rehearsed, plan, draft: draft, subjects: subjects, undoWindow: policy.undoWindow, fingerprint: [],
+            key: nil, closing: .update(request, to: after), tx)
         guard case .applied(let applied) = outcome.result else {
             throw OperationError.internalError("an approved operation waits again")
         }

@@ -26,8 +26,6 @@ public struct Pipeline: Sendable {
     private let knownRules = KnownRules()
 
     public struct Settings: Sendable {
-        /// How old the last factor may be for `high` and `critical` operations.
-        public var stepUpAge: Span = .minutes(5)
         /// How many requests one person may have open.
         public var openRequests = 20
         /// How people reach the console, without a slash at the end; one-time links begin with it.
@@ -87,11 +85,18 @@ public struct Pipeline: Sendable {
     /// c–f, again up to three times when somebody else changed a row in between and the client did not say which version it saw.
     private func attempt(_ admitted: Admitted, key: String?) async throws(OperationError) -> Outcome {
         var tries = 0
+        var isKeyKnown = false
         while true {
             tries += 1
             let step: Step
             do {
-                step = try await database.write { tx in try transact(admitted, key: key, tx) }
+                step = try await database.write { [isKeyKnown] tx in
+                    try transact(admitted, key: key, isKeyKnown: isKeyKnown, tx)
+                }
+            } catch StoreError.claimed where !isKeyKnown {
+                isKeyKnown = true
+                tries = 0
+                continue
             } catch let error as StoreError where tries <= Self.retries && isWorthRetrying(error, admitted.request) {
                 continue
             } catch {
@@ -179,8 +184,8 @@ public struct Pipeline: Sendable {
         }
         if !isPreview {
             if !caller.isSystem, spec.risk >= .high {
-                guard let authentication = caller.authentication, authentication.factorAge <= settings.stepUpAge
-                else { throw .stepUpRequired(maxAge: settings.stepUpAge) }
+                guard let authentication = caller.authentication, authentication.isFresh
+                else { throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge) }
             }
             if !missing.isEmpty, !caller.isSystem { throw .invalid(missing) }
             // An undo names its version by the event: it refuses when the target changed since.
@@ -253,8 +258,13 @@ public struct Pipeline: Sendable {
             }
     }
 
-    // c–e, inside the transaction.
-    private func transact(_ admitted: Admitted, key: String?, _ tx: any Writer) throws -> Step {
+    /// c–e, inside the transaction.
+    ///
+    /// A key is nearly always new. That it is travels as a claim with the first reads, and is made sure of before them; one that is
+    /// running or done is found by the claim, and looked up by itself the next time.
+    private func transact(
+        _ admitted: Admitted, key: String?, isKeyKnown: Bool, _ tx: any Writer
+    ) throws -> Step {
         let request = admitted.request
         let operation = admitted.operation
         let caller = admitted.caller
@@ -262,9 +272,12 @@ public struct Pipeline: Sendable {
 
         if let key {
             let lookUp = records.idempotency(person: caller.person, key: key)
-            tx.foresee([lookUp])
-            guard try tx.tryLock("idempotency:\(caller.person):\(key)") else { throw OperationError.keyRunning }
-            if let row = try tx.first(lookUp) {
+            let name = "idempotency:\(caller.person):\(key)"
+            if !isKeyKnown {
+                try tx.claim(name, unless: lookUp)
+            } else if try !tx.tryLock(name) {
+                throw OperationError.keyRunning
+            } else if let row = try tx.first(lookUp) {
                 let stored = try records.storedOutcome(row)
                 guard constantTimeEqual(stored.fingerprint, fingerprint) else { throw OperationError.keyReused }
                 return .done(Outcome(try replay(stored, tx), replayed: true))
@@ -272,8 +285,10 @@ public struct Pipeline: Sendable {
         }
 
         try tx.lock(operation.guards(admitted.input, request.target).sorted().map(\.name))
-        let deciding = [records.rules(), records.policyVersion()]
-        tx.foresee(operation.foresees(admitted.input, request.target) + deciding)
+        tx.foresee(operation.foresees(admitted.input, request.target) + [records.policy()])
+        let targetID = operation.creates ? nil : request.target
+        // Locked first: whatever is found out about it from here on holds until the commit.
+        let stored = try targetID.map { try tx.first(operation.selectLocked($0, tx.dialect)) }
         let now = tx.now
         let eventID = Identifier.mint("evt", at: now)
         let operationID = Identifier.mint("op", at: now)
@@ -283,21 +298,18 @@ public struct Pipeline: Sendable {
         // Should it wait for approval, the plan is made once more from the same values to see whether it is still the same.
         let salt = SecureRandom.bytes(32)
         let rehearsed = try operation.rehearse(
-            rehearsal(admitted, eventID: eventID, fresh: fresh(at: now, salt: salt), lock: true), tx)
+            rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: now, salt: salt)), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
-        // Once more now that the target is locked: somebody may have changed it while this waited for the lock.
-        if let undone = request.undoes { try checkStillUndoable(undone, request, tx) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
-        let policy = try tx.query(deciding)
-        let policyVersion = try policy[1].first?.int("version") ?? 0
+        let policy = try policy(for: operation, tx)
         let spending = Spending(rehearsed.measures, tenant: Self.tenant(rehearsed), person: caller.person)
         if let spending { try tx.lock(spending.guards.map(\.name)) }
-        let verdict = try judge(operation, rehearsed.measures, spending, of: caller, rules: policy[0], from: tx)
+        let verdict = try judge(operation, rehearsed.measures, spending, of: caller, under: policy.rules, from: tx)
         if let sentence = verdict.overLimit { return .refused(.overLimit(sentence)) }
 
         let (draft, subjects) = draft(
-            admitted, rehearsed, plan, eventID: eventID, operationID: operationID, policyVersion: policyVersion)
+            admitted, rehearsed, plan, eventID: eventID, operationID: operationID, policyVersion: policy.version)
         if !verdict.needs.isEmpty {
             return .done(
                 try storeRequest(
@@ -307,18 +319,22 @@ public struct Pipeline: Sendable {
         if let spending { tx.enqueue(records.spend(spending, event: eventID, approval: nil, at: now)) }
         return .done(
             try carryOut(
-                admitted, rehearsed, plan, draft: draft, subjects: subjects, fingerprint: fingerprint, key: key, tx))
+                admitted, rehearsed, plan, draft: draft, subjects: subjects, undoWindow: policy.undoWindow,
+                fingerprint: fingerprint, key: key, tx))
     }
 
+    /// - Parameters:
+    ///   - stored: the target's row, when it was read and locked already.
+    ///   - now: the clock reading to plan with, when it is not the transaction's.
     func rehearsal(
-        _ admitted: Admitted, eventID: String, fresh: Fresh, lock: Bool, at now: Instant? = nil
+        _ admitted: Admitted, stored: Row??, eventID: String, fresh: Fresh, at now: Instant? = nil
     ) -> AnyOperation.Rehearsal {
         let request = admitted.request
         return AnyOperation.Rehearsal(
             operation: request.operation, input: admitted.input,
-            targetID: admitted.operation.creates ? nil : request.target, reasonCode: request.reasonCode,
-            caller: admitted.caller, eventID: eventID, fresh: fresh, lock: lock, ifMatch: request.ifMatch, now: now,
-            records: records, directory: directory)
+            targetID: admitted.operation.creates ? nil : request.target, stored: stored,
+            reasonCode: request.reasonCode, caller: admitted.caller, eventID: eventID, fresh: fresh,
+            ifMatch: request.ifMatch, now: now, records: records, directory: directory)
     }
 
     /// The event as far as it is the same whether the operation is carried out or asked for, and whose data it is about.
@@ -335,7 +351,7 @@ public struct Pipeline: Sendable {
         draft.tenant = main?.tenantID
         draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
-        draft.policyVersion = policyVersion
+        draft.policyVersion = policy.version
         draft.operationID = operationID
         draft.linked = request.undoes
         draft.facts = plan.facts
@@ -359,7 +375,7 @@ public struct Pipeline: Sendable {
     /// - Parameter closing: what becomes of the request that this carries out.
     func carryOut(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, draft: EventDraft,
-        subjects: [String], fingerprint: [UInt8], key: String?, closing: Change? = nil, _ tx: any Writer
+        subjects: [String], undoWindow: Span, fingerprint: [UInt8], key: String?, closing: Change? = nil, _ tx: any Writer
     ) throws -> Outcome {
         var draft = draft
         let operation = admitted.operation
@@ -407,7 +423,7 @@ public struct Pipeline: Sendable {
             operation,
             .init(
                 target: target ?? "", before: before, after: after, reasonCode: draft.reasonCode,
-                also: Self.further(plan)), at: now)
+                also: Self.further(plan)), window: undoWindow, at: now)
         let applied = Applied(
             operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
             before: before, after: after, consequence: plan.consequence,
@@ -574,6 +590,20 @@ public struct Pipeline: Sendable {
 
     // MARK: - Rules and limits
 
+    /// The rules that cover an operation as they are now, the version of everything that decides, and how long what is done
+    /// now can be undone.
+    func policy(
+        for operation: AnyOperation, _ reader: any Reader
+    ) throws -> (rules: [ApprovalRule], version: Int64, undoWindow: Span) {
+        guard let row = try reader.first(records.policy()) else { throw StoreError.shape(column: "mark") }
+        let name = operation.spec.name
+        // Other rules stand under another mark. Those that are read now may be newer than it, never older.
+        let rules =
+            try knownRules.rules(covering: name, at: row.string("mark"))
+            ?? knownRules.rules(covering: name, reading: reader.query(records.rules()), records.rule)
+        return (rules, try row.int("version"), try Self.undoWindow(row))
+    }
+
     /// What rules and limits say to an operation.
     struct Verdict {
         let needs: [ApprovalNeed]
@@ -585,10 +615,9 @@ public struct Pipeline: Sendable {
     ///   - spending: the money it moves; its guards are held where this decides.
     ///   - approval: the request being carried out, which does not count against itself.
     func judge(
-        _ operation: AnyOperation, _ measures: Measures, _ spending: Spending?, of caller: Caller, rules rows: [Row],
-        without approval: String? = nil, from reader: any Reader
+        _ operation: AnyOperation, _ measures: Measures, _ spending: Spending?, of caller: Caller,
+        under rules: [ApprovalRule], without approval: String? = nil, from reader: any Reader
     ) throws -> Verdict {
-        let rules = try knownRules.rules(rows, records.rule).filter { $0.covers(operation.spec.name) }
         let overLimit = Self.overLimit(operation, measures, caller)
         var measures = measures
         if let spending, !rules.isEmpty {
@@ -603,7 +632,7 @@ public struct Pipeline: Sendable {
                 measures, covering: rules, rates: Rates(micros: micros), tenantRows: found[1], personRows: found[2],
                 isOverLimit: overLimit != nil)
         }
-        let needs = rules.filter { $0.condition.matches(measures) }.sorted { $0.id < $1.id }.map(ApprovalNeed.init)
+        let needs = rules.filter { $0.condition.matches(measures) }.map(ApprovalNeed.init)
         return Verdict(needs: needs, overLimit: needs.isEmpty ? overLimit : nil)
     }
 
@@ -731,16 +760,17 @@ public struct Pipeline: Sendable {
         let eventID = Identifier.mint("evt", at: reader.now)
         if let undone = request.undoes { try checkStillUndoable(undone, request, reader) }
         let rehearsed = try operation.rehearse(
-            rehearsal(admitted, eventID: eventID, fresh: fresh(at: reader.now), lock: false), reader)
+            rehearsal(admitted, stored: nil, eventID: eventID, fresh: fresh(at: reader.now)), reader)
         var reasons: [String] = []
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
-        let rules = try reader.query(records.rules())
+        let policy = try policy(for: operation, reader)
         let spending = Spending(
             rehearsed.measures, tenant: Self.tenant(rehearsed), person: admitted.caller.person)
         let verdict =
             rehearsed.plan == nil
             ? nil
-            : try judge(operation, rehearsed.measures, spending, of: admitted.caller, rules: rules, from: reader)
+            : try judge(
+                operation, rehearsed.measures, spending, of: admitted.caller, under: policy.rules, from: reader)
         let needs = verdict?.needs ?? []
         if let sentence = verdict?.overLimit { reasons.append(sentence) }
         if !needs.isEmpty, let target = rehearsed.target,
@@ -753,7 +783,8 @@ public struct Pipeline: Sendable {
         let question = AnyOperation.UndoQuestion(
             target: rehearsed.target?.id ?? main?.id ?? "", before: main?.before?.document, after: main?.after.document,
             reasonCode: request.reasonCode, also: rehearsed.plan.map(Self.further) ?? [])
-        let (reversibility, undoOperation) = self.reversibility(operation, question)
+        let (reversibility, undoOperation) = self.reversibility(
+            operation, question, window: policy.undoWindow)
         return (
             Preview(
                 operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty,
@@ -768,23 +799,34 @@ public struct Pipeline: Sendable {
 
     // MARK: - Undo
 
+    /// How long what is done now can be undone.
+    private func undoWindow(_ reader: any Reader) throws -> Span {
+        try reader.first(records.policy()).map(Self.undoWindow) ?? Undo.window
+    }
+
+    /// - Parameter row: what `Records.policy` answered.
+    private static func undoWindow(_ row: Row) throws -> Span {
+        try row.optionalInt("undo_hours").map(Span.hours) ?? Undo.window
+    }
+
     private func undo(
-        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, at now: Instant
+        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, window: Span, at now: Instant
     ) -> (operation: String, until: Instant)? {
         guard !question.target.isEmpty else { return nil }
         let answer = operation.undo(question)
         guard case .run(let name, _, _, let within) = answer else { return nil }
-        return (name, now + within)
+        return (name, now + (within ?? window))
     }
 
     private func reversibility(
-        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion
+        _ operation: AnyOperation, _ question: AnyOperation.UndoQuestion, window: Span
     ) -> (sentence: String, operation: String?) {
         switch operation.undo(question) {
         case .impossible(let sentence): return (sentence, nil)
         case .run(let name, _, _, let within):
             let title = catalog[name]?.spec.title ?? name
-            return ("Can be undone for \(within.seconds / 3600) hours, by \(title).", name)
+            let hours = (within ?? window).seconds / 3600
+            return ("Can be undone for \(hours == 1 ? "1 hour" : "\(hours) hours"), by \(title).", name)
         }
     }
 
@@ -833,7 +875,8 @@ public struct Pipeline: Sendable {
         )
     }
 
-    private func inverse(_ recorded: Recorded, now: Instant) throws(OperationError) -> (
+    /// The window is the one that holds when it is asked for: a shorter one ends what was open.
+    private func inverse(_ recorded: Recorded, window: Span, now: Instant) throws(OperationError) -> (
         request: OperationRequest, until: Instant
     ) {
         if recorded.erased {
@@ -846,7 +889,7 @@ public struct Pipeline: Sendable {
         switch answer {
         case .impossible(let sentence): throw .conflict(sentence, legal: nil)
         case .run(let name, let reasonCode, let input, let within):
-            let until = recorded.at + within
+            let until = recorded.at + (within ?? window)
             guard now <= until else {
                 throw .conflict("This could be undone until \(until.minuteText); that has passed.", legal: nil)
             }
@@ -886,7 +929,8 @@ public struct Pipeline: Sendable {
 
     func checkStillUndoable(_ eventID: String, _ request: OperationRequest, _ reader: any Reader) throws {
         let recorded = try recorded(eventID, reader)
-        let (inverse, _) = try inverse(recorded, now: reader.now)
+        let window = try undoWindow(reader)
+        let (inverse, _) = try inverse(recorded, window: window, now: reader.now)
         guard inverse.operation == request.operation, inverse.target == request.target else {
             throw OperationError.conflict(
                 "\(request.operation) does not undo this event; \(inverse.operation) does.", legal: nil)
@@ -907,7 +951,9 @@ public struct Pipeline: Sendable {
                 let recorded = try self.recorded(eventID, reader)
                 // A repeated undo hears what the first one came to, also when the time is over by now: `run` looks at the time
                 // behind the idempotency look-up.
-                var (request, until) = try self.inverse(recorded, now: checked ? reader.now : recorded.at)
+                let window = try self.undoWindow(reader)
+                var (request, until) = try self.inverse(
+                    recorded, window: window, now: checked ? reader.now : recorded.at)
                 // Before anything of the target is told.
                 if let spec = self.catalog[request.operation]?.spec, !caller.isSystem,
                     !caller.permissions.contains(spec.permission)
@@ -1145,6 +1191,7 @@ public struct Pipeline: Sendable {
                 mayHaveCommitted
                     ? "The database went away while committing. Retry with the same idempotency key to learn the outcome. (\(detail))"
                     : "The database can't be reached right now. (\(detail))")
+        case .claimed: return .keyRunning
         case .full(let detail): return .unavailable("The database can't store anything: \(detail)")
         case .ungoverned(let detail): return .internalError("a governed row was written without its event: \(detail)")
         case .constraint(let detail), .other(let detail): return .internalError(detail)

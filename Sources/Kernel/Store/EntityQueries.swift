@@ -1,7 +1,12 @@
+import Synchronization
+
 // The statements every governed row needs, made from its columns.
 extension Entity {
     public static func select(_ ids: [String], lock: Bool, _ dialect: Dialect) -> Statement {
-        Statement(
+        if ids.count == 1 {
+            return Statement(texts.selectOne + (lock ? dialect.forUpdate : ""), [.text(ids[0])])
+        }
+        return Statement(
             """
             SELECT \(columns) FROM \(table) WHERE id IN (\(placeholders(ids.count))) ORDER BY id\
             \(lock ? dialect.forUpdate : "")
@@ -16,11 +21,7 @@ extension Entity {
 
     /// Inserts this row.
     public func insert() -> [Statement] {
-        [
-            Statement(
-                "INSERT INTO \(Self.table) (\(Self.columns)) VALUES (\(placeholders(values.count)))", values,
-                expectedRows: 1)
-        ]
+        [Statement(Self.texts.insert, values, expectedRows: 1)]
     }
 
     /// Inserts all of them at once.
@@ -32,17 +33,12 @@ extension Entity {
 
     /// Writes this row over the one with version `expecting`.
     public func update(expecting version: Int64) -> [Statement] {
-        let places = Self.columnNames.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
-        return [
-            Statement(
-                "UPDATE \(Self.table) SET \(places) WHERE id = $1 AND version = $\(values.count + 1)",
-                values + [.int(version)], expectedRows: 1)
-        ]
+        [Statement(Self.texts.update, values + [.int(version)], expectedRows: 1)]
     }
 
-    static var columnNames: [String] {
-        columns.split(separator: ",").map { String($0.drop { $0 == " " || $0 == "\n" }) }
-    }
+    static var columnNames: [String] { texts.names }
+
+    private static var texts: EntityTexts { EntityTexts.of(Self.self) }
 
     /// Columns of the stored row that are not what this row would be stored as.
     /// - Parameter names: `columnNames`, worked out once for many rows.
@@ -64,4 +60,31 @@ extension Entity {
 /// `$1, $2, …`
 public func placeholders(_ count: Int, from first: Int = 1) -> String {
     (first..<first + count).map { "$\($0)" }.joined(separator: ", ")
+}
+
+/// The texts of an entity's statements, made once for each type.
+private struct EntityTexts: Sendable {
+    let names: [String]
+    let selectOne: String
+    let insert: String
+    let update: String
+
+    private init<E: Entity>(_ entity: E.Type) {
+        names = E.columns.split(separator: ",").map { String($0.drop { $0 == " " || $0 == "\n" }) }
+        selectOne = "SELECT \(E.columns) FROM \(E.table) WHERE id IN ($1) ORDER BY id"
+        insert = "INSERT INTO \(E.table) (\(E.columns)) VALUES (\(placeholders(names.count)))"
+        let places = names.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
+        update = "UPDATE \(E.table) SET \(places) WHERE id = $1 AND version = $\(names.count + 1)"
+    }
+
+    private static let known = Mutex<[ObjectIdentifier: EntityTexts]>([:])
+
+    static func of<E: Entity>(_ entity: E.Type) -> EntityTexts {
+        known.withLock { known in
+            if let texts = known[ObjectIdentifier(entity)] { return texts }
+            let texts = EntityTexts(entity)
+            known[ObjectIdentifier(entity)] = texts
+            return texts
+        }
+    }
 }

@@ -9,10 +9,13 @@ public protocol Records: Sendable {
     func storeOutcome(_ outcome: StoredOutcome, person: String, key: String, at: Instant) -> [Statement]
 
     // Approvals
+    /// Every rule, each with the `mark` it was read under.
     func rules() -> Statement
     func rule(_ row: Row) throws -> ApprovalRule
-    /// The highest version of anything that decides (roles, permissions, rules), recorded as `policy_version`.
-    func policyVersion() -> Statement
+    /// One row: `version` grows with every change of anything that decides (roles, permissions, rules, settings) and is
+    /// recorded as `policy_version`; `mark` is another after each of them; `undo_hours` is what the deployment has set, or
+    /// null.
+    func policy() -> Statement
     /// The live request for an operation on a target; its window may be over.
     func liveApproval(operation: String, target: String) -> Statement
     /// One row with `count`: requests of a person that wait for signatures or for their time.

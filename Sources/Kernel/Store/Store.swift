@@ -120,12 +120,37 @@ public protocol Reader: AnyObject {
     func foresee(_ statements: [Statement])
     /// Calls `body` for each row of a large result without holding it in memory.
     func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws
+    /// Calls `body` for each row of a large result, one by one, with its columns as the driver holds them: nothing is copied or
+    /// looked up by name, and nothing of it may be kept. For integers, text and bytes only.
+    func scan(_ statement: Statement, _ body: (_ columns: [RawValue]) throws -> Void) throws
 }
 
 extension Reader {
     public func foresee(_ statements: [Statement]) {}
     public func query(_ statement: Statement) throws -> [Row] { try query([statement])[0] }
     public func first(_ statement: Statement) throws -> Row? { try query(statement).first }
+}
+
+/// A column of a row that is being scanned, as long as `body` runs.
+public enum RawValue {
+    case null
+    case int(Int64)
+    /// Text in UTF-8, or bytes.
+    case bytes(UnsafeRawBufferPointer)
+
+    public func int(_ name: String) throws -> Int64 {
+        guard case .int(let value) = self else { throw StoreError.shape(column: name) }
+        return value
+    }
+    public func bytes(_ name: String) throws -> UnsafeRawBufferPointer {
+        guard case .bytes(let value) = self else { throw StoreError.shape(column: name) }
+        return value
+    }
+    /// `nil` for NULL.
+    public var optionalBytes: UnsafeRawBufferPointer? {
+        guard case .bytes(let value) = self else { return nil }
+        return value
+    }
 }
 
 /// Reads and writes inside one transaction (PostgreSQL `READ COMMITTED`, SQLite `IMMEDIATE`).
@@ -140,9 +165,16 @@ public protocol Writer: Reader {
     func lock(_ names: [String]) throws
     /// Takes a named lock without waiting; false when another transaction holds it.
     func tryLock(_ name: String) throws -> Bool
+    /// Takes a named lock without waiting, and then makes sure that `taken` finds no row; both before everything that follows.
+    /// Whether it did MAY come out only with the next query or the commit: that throws `StoreError.claimed` otherwise, and
+    /// nothing behind the claim is run.
+    func claim(_ name: String, unless taken: Statement) throws
 }
 
 extension Writer {
+    public func claim(_ name: String, unless taken: Statement) throws {
+        guard try tryLock(name), try first(taken) == nil else { throw StoreError.claimed }
+    }
     public func enqueue(_ statement: Statement) { enqueue([statement]) }
     /// Runs a statement now and returns its rows.
     @discardableResult public func execute(_ statement: Statement) throws -> [Row] { try query(statement) }
@@ -185,6 +217,8 @@ public enum StoreError: Error, Sendable, Equatable {
     case constraint(String)
     /// `expectedRows` was not met: somebody changed the row since it was read.
     case rowCount(expected: Int)
+    /// What a transaction claimed is another's already (`Writer.claim`).
+    case claimed
     /// A governed row was written without an event that names it (spec: audit-log §5).
     case ungoverned(String)
     /// Serialisation failure or deadlock: the whole transaction may be run again.

@@ -158,7 +158,7 @@ extension ServerInstallation {
         do {
             let staff = try await running.database.read { try LargeDemoQueries.staff($0) }
             func ids(_ accounts: [DemoAccount]) -> [String] { accounts.compactMap { staff[$0.email] } }
-            let policy = try await running.database.read { try $0.first(SQLRecords().policyVersion())?.int("version") }
+            let policy = try await running.database.read { try $0.first(SQLRecords().policy())?.int("version") }
             let editors = ids(accounts.filter { $0.roles.contains("super_admin") })
             guard !editors.isEmpty else {
                 throw CommandFailure(.refused, "The people of the demo in \(place) are not in its database.")

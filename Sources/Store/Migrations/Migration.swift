@@ -40,8 +40,13 @@ public struct Migration: Sendable {
             number: 7, name: "discrepancies", tables: Migration007.tables, governed: Migration007.governed,
             special: { _ in [] }),
         Migration(
-            number: 8, name: "approvals", tables: Migration008.tables, governed: Migration008.governed,
-            special: { _ in [] }),
+            number: 11, name: "marks", tables: Migration011.tables, governed: [], special: Migration011.special),
+        Migration(
+            number: 12, name: "settings", tables: Migration012.tables, governed: Migration012.governed,
+            special: Migration012.special),
+        Migration(
+            number: 13, name: "approvals", tables: Migration013.tables, governed: Migration013.governed,
+            special: Migration013.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

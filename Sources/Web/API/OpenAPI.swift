@@ -9,7 +9,10 @@ public enum OpenAPI {
 
     static func document(_ catalog: Catalog) -> JSON {
         var paths: [String: [String: JSON]] = [:]
-        for read in catalog.reads { paths[read.path, default: [:]]["get"] = path(read) }
+        for read in catalog.reads {
+            paths[read.path, default: [:]]["get"] = path(read)
+            if let export = read.export { paths[read.path + "/export", default: [:]]["get"] = path(read, export) }
+        }
         for operation in catalog.operations where !operation.spec.systemOnly {
             paths[operation.apiPath, default: [:]]["post"] = path(operation)
         }
@@ -230,6 +233,26 @@ public enum OpenAPI {
             ("tags", [.string(String(read.name.prefix { $0 != "." }))]),
             ("parameters", parameters.isEmpty ? nil : .array(parameters)), ("responses", .object(answers)),
             ("x-permission", read.permission.map(JSON.string)),
+        ])
+    }
+
+    static func path(_ read: Read, _ export: ListExport) -> JSON {
+        var answers: [String: JSON] = [
+            "200": [
+                "description": .string(
+                    "Comma-separated values (RFC 4180, UTF-8) of all that match, under a header: "
+                        + export.columns.map(\.name).joined(separator: ", ")
+                        + ". Text that a spreadsheet would take for a formula has an apostrophe before it."),
+                "content": ["text/csv": ["schema": ["type": "string"]]],
+            ]
+        ]
+        for status in ["400", "401", "403", "422", "429", "500", "503"] { answers[status] = problem }
+        return .members([
+            ("operationId", .string(String(read.name.prefix { $0 != "." }) + ".export")),
+            ("summary", .string("The same as a file. \(read.summary)")),
+            ("tags", [.string(String(read.name.prefix { $0 != "." }))]),
+            ("parameters", .array(read.exportParameters.map(parameter))), ("responses", .object(answers)),
+            ("x-permission", .string(export.permission)),
         ])
     }
 

@@ -198,9 +198,7 @@ extension OpenAPI {
     /// The export takes the filters of the list.
     static func exportParameters(_ catalog: Catalog) -> [Read.Parameter] {
         guard catalog.eventFilter != nil else { return [] }
-        return catalog.reads.first { $0.name == "audit.list" }?.parameters.filter {
-            $0.name != "limit" && $0.name != "cursor"
-        } ?? []
+        return catalog.reads.first { $0.name == "audit.list" }?.exportParameters ?? []
     }
 
     /// What is there in every deployment: signing in, the list of operations, what can be done with events.
@@ -373,11 +371,21 @@ extension OpenAPI {
                 "/audit-events/export", "get",
                 [
                     "operationId": "audit.export", "summary": "All events that match, one a line", "tags": ["audit"],
-                    "parameters": .array(exportParameters(catalog).map(parameter)),
+                    "parameters": .array(
+                        (exportParameters(catalog) + [
+                            Read.Parameter(
+                                "format",
+                                "jsonl holds the proofs; csv is a table with each leaf's index and hash. Without it, as "
+                                    + "Accept asks.",
+                                schema: ["type": "string", "enum": ["jsonl", "csv"], "default": "jsonl"])
+                        ]).map(parameter)),
                     "responses": [
                         "200": [
-                            "description": "JSON Lines.",
-                            "content": ["application/jsonl": ["schema": ["type": "string"]]],
+                            "description": "JSON Lines, or comma-separated values.",
+                            "content": [
+                                "application/jsonl": ["schema": ["type": "string"]],
+                                "text/csv": ["schema": ["type": "string"]],
+                            ],
                         ], "401": problem, "403": problem, "422": problem, "429": problem, "500": problem,
                         "503": problem,
                     ], "x-permission": "audit.export",

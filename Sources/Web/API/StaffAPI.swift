@@ -6,6 +6,7 @@ import NIOCore
 /// `/api/v1` of the staff listener.
 struct StaffAPI: Sendable {
     let context: WebContext
+    let slots = ExportSlots()
     private let openAPI: [UInt8]
 
     init(_ context: WebContext) {
@@ -14,7 +15,7 @@ struct StaffAPI: Sendable {
     }
 
     func routes() -> [Route] {
-        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + [
+        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + exportRoutes() + [
             Route(.get, "/api/v1/openapi.json", .api) { exchange in
                 try await context.requests.limiting(exchange.client.source) {
                     Response(
@@ -84,6 +85,14 @@ struct StaffAPI: Sendable {
     private func readRoutes() -> [Route] {
         context.catalog.reads.map { read in
             signed(.get, read.path) { exchange, signed in
+                if let export = read.export, Self.wantsCSV(exchange) {
+                    try Self.check(exchange, knows: read.exportParameters.map(\.name))
+                    return try await self.export(read, export, exchange, signed)
+                }
+                if read.name == "audit.list", Self.wantsCSV(exchange) {
+                    try Self.check(exchange, knows: read.exportParameters.map(\.name))
+                    return try await exportEvents(exchange, signed, .csv)
+                }
                 try Self.check(exchange, knows: read.parameters.map(\.name))
                 let call = ReadCall(
                     path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors)

@@ -35,7 +35,7 @@ struct RuntimeAPI: Sendable {
                         context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
                         throw problem
                     }
-                    return try await context.requests.limiting(known.caller.person) {
+                    return try await context.tokens.limiting(known.caller.person) {
                         try await answer(endpoint, exchange, known)
                     }
                 }

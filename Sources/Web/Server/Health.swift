@@ -1,5 +1,14 @@
 import Hummingbird
 import Kernel
+import Synchronization
+
+/// That this server is about to stop: it is not ready any more, and asks clients to let go of their connections.
+public final class Stopping: Sendable {
+    private let flag = Atomic(false)
+    public init() {}
+    public var hasBegun: Bool { flag.load(ordering: .relaxed) }
+    public func begin() { flag.store(true, ordering: .relaxed) }
+}
 
 /// Whether this server can do its work, asked by `/readyz` and by the frame.
 public struct Health: Sendable {
@@ -10,6 +19,14 @@ public struct Health: Sendable {
         public init(_ name: String, run: @escaping @Sendable () async -> String?) {
             self.name = name
             self.run = run
+        }
+
+        /// The same, except that whoever asks gets an answer in this time.
+        func complaint(within limit: Duration) async -> String? {
+            guard let complaint = await answer(within: limit, run) else {
+                return "No answer within \(limit.components.seconds) s: the \(name) may be cut off or overloaded."
+            }
+            return complaint
         }
 
         /// The database answers, and its clock and this server's are at most two seconds apart.
@@ -32,8 +49,16 @@ public struct Health: Sendable {
         }
     }
 
+    /// What asks for readiness gives up after a few seconds; so does a check.
+    static let patience = Duration.seconds(3)
+
     public let checks: [Check]
-    public init(_ checks: [Check]) { self.checks = checks }
+    public let stopping: Stopping
+
+    public init(_ checks: [Check], stopping: Stopping = Stopping()) {
+        self.checks = checks
+        self.stopping = stopping
+    }
 
     /// - Parameter requests: readiness asks the database, so it is counted by source.
     func routes(_ requests: RateLimiter) -> [Route] {
@@ -41,12 +66,21 @@ public struct Health: Sendable {
             Route(.get, "/healthz", .api) { _ in .json(["status": "alive"]) },
             Route(.get, "/readyz", .api) { exchange in
                 try requests.spend(exchange.client.source)
+                if stopping.hasBegun {
+                    return .json(
+                        ["status": "stopping", "checks": ["server": "This server stops; send nothing new here."]],
+                        status: .serviceUnavailable)
+                }
                 var results: [String: JSON] = [:]
                 var isReady = true
-                for check in checks {
-                    let complaint = await check.run()
-                    results[check.name] = complaint.map(JSON.string) ?? "ok"
-                    if complaint != nil { isReady = false }
+                await withTaskGroup(of: (String, String?).self) { group in
+                    for check in checks {
+                        group.addTask { (check.name, await check.complaint(within: Self.patience)) }
+                    }
+                    for await (name, complaint) in group {
+                        results[name] = complaint.map(JSON.string) ?? "ok"
+                        if complaint != nil { isReady = false }
+                    }
                 }
                 return .json(
                     ["status": isReady ? "ready" : "not ready", "checks": .object(results)],

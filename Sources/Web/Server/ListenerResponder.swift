@@ -25,6 +25,7 @@ struct ListenerResponder: HTTPResponder {
     /// Renders a problem for a person; `nil` on listeners without pages.
     let errorPage: (@Sendable (Problem, Exchange) async -> Response)?
     let unmatched: RouteTally
+    let stopping: Stopping
 
     @Sendable func respond(to request: Request, context: Connection) async throws -> Response {
         let started = ContinuousClock.now
@@ -85,6 +86,8 @@ struct ListenerResponder: HTTPResponder {
 
         response.headers[.xRequestID] = requestID
         response.headers[.xContentTypeOptions] = "nosniff"
+        // The next request goes to another server, on another connection.
+        if stopping.hasBegun { response.headers[.connection] = "close" }
         if configuration.isReachedByTLS { response.headers[.strictTransportSecurity] = "max-age=31536000" }
         if request.method == .head { response = response.createHeadResponse() }
 

@@ -14,7 +14,7 @@ public struct ListenError: Error, Sendable, CustomStringConvertible {
     public let description: String
 }
 
-/// One listener as a service: opens its port, answers, and stops within two seconds when asked to.
+/// One listener as a service: opens its port, answers, and ends when asked to and what it has in hand is answered.
 struct ListenerService: Service {
     let listener: ListenerName
     let address: WebConfiguration.Address
@@ -22,6 +22,7 @@ struct ListenerService: Service {
     let responder: ListenerResponder
     let connections: Int
     let requestTime: Span
+    let stopTime: Duration
     let logger: Logger
     /// Called with the real port once connections are taken.
     let onListening: @Sendable (ListenerName, Int) async -> Void
@@ -31,9 +32,14 @@ struct ListenerService: Service {
         do {
             // Browsers and proxies keep connections; idle ones are closed so that they don't pile up.
             let limit = TimeAmount.microseconds(requestTime.microseconds)
-            let http = HTTPServerBuilder.http1(
-                configuration: .init(
-                    additionalChannelHandlers: [RequestDeadline(limit)], idleTimeout: .seconds(75)))
+            let http = HTTPServerBuilder { responder in
+                LoopBoundChannel(
+                    base: HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [RequestDeadline(limit), LastAnswer()],
+                            idleTimeout: .seconds(75))))
+            }
             server = try tls.map { try .tls(http, tlsConfiguration: Self.tlsConfiguration($0)) } ?? http
         } catch {
             throw ListenError(
@@ -53,7 +59,7 @@ struct ListenerService: Service {
             },
             logger: quiet)
         do {
-            try await Self.stopping(within: .milliseconds(1500)) { try await application.run() }
+            try await Self.stopping(within: stopTime) { try await application.run() }
         } catch let error as IOError {
             throw ListenError(listener: listener, description: describe(error))
         }

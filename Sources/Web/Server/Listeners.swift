@@ -28,6 +28,7 @@ public struct Listeners: Sendable {
             configuration: configuration, clock: clock, metrics: metrics, health: health,
             forms: FormSeal(key: formKey, clock: clock), qrSVG: qrSVG,
             requests: RateLimiter("session", perMinute: configuration.requestsPerMinute, clock: clock),
+            tokens: RateLimiter("token", perMinute: configuration.requestsPerMinute, clock: clock),
             signIns: RateLimiter("sign-in", perMinute: configuration.signInsPerMinute, clock: clock),
             strangers: RateLimiter("unknown-session", perMinute: configuration.strangersPerMinute, clock: clock),
             links: RateLimiter("enrolment-link", perMinute: configuration.strangersPerMinute, clock: clock))
@@ -70,8 +71,9 @@ public struct Listeners: Sendable {
             responder: ListenerResponder(
                 listener: name, routes: table, configuration: context.configuration, clock: context.clock,
                 logger: logger,
-                errorPage: errorPage, unmatched: unmatched),
+                errorPage: errorPage, unmatched: unmatched, stopping: context.health.stopping),
             connections: context.configuration.connectionsPerListener, requestTime: context.configuration.requestTime,
+            stopTime: .microseconds(context.configuration.stopTime.microseconds),
             logger: logger, onListening: onListening)
     }
 

@@ -45,16 +45,60 @@ public final class Metrics: Sendable {
         }
     }
 
+    /// A gauge with a value for each set of labels: leaders by what they lead, channels by name.
+    public struct Family: Sendable {
+        let name: String
+        let help: String
+        let samples: [(labels: String, value: Double)]
+
+        /// - Parameter samples: labels in the order they are shown. None: the family is left out.
+        public init(
+            _ name: String, help: String, _ samples: [(labels: [(String, String)], value: Double)]
+        ) {
+            self.name = name
+            self.help = help
+            self.samples = samples.map { sample in
+                let labels = sample.labels.map { name, value in
+                    let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+                        .replacing("\n", with: "\\n")
+                    return "\(name)=\"\(escaped)\""
+                }
+                return (labels.isEmpty ? "" : "{\(labels.joined(separator: ","))}", sample.value)
+            }
+        }
+
+        /// One value without labels; `nil` leaves the family out.
+        public init(_ name: String, help: String, _ value: Double?) {
+            self.init(name, help: help, value.map { [([], $0)] } ?? [])
+        }
+
+        var text: String {
+            guard !samples.isEmpty else { return "" }
+            var out = "# HELP \(name) \(help)\n# TYPE \(name) gauge\n"
+            for sample in samples { out += "\(name)\(sample.labels) \(Metrics.shown(sample.value))\n" }
+            return out
+        }
+    }
+
     private struct OperationKey: Hashable {
         let name: String
         let outcome: String
     }
 
     private let gauges: [Gauge]
+    private let families: @Sendable () async -> [Family]
     private let operations = Mutex<[OperationKey: Int]>([:])
     private let routes = Mutex<[(listener: ListenerName, template: String, method: String, tally: RouteTally)]>([])
 
-    public init(gauges: [Gauge] = []) { self.gauges = gauges }
+    /// - Parameter families: read with every scrape.
+    public init(gauges: [Gauge] = [], families: @escaping @Sendable () async -> [Family] = { [] }) {
+        self.gauges = gauges
+        self.families = families
+    }
+
+    static func shown(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
+    }
 
     func register(_ table: RouteTable, on listener: ListenerName) {
         routes.withLock { routes in
@@ -106,9 +150,9 @@ public final class Metrics: Sendable {
         }
         for gauge in gauges {
             guard let value = await gauge.read() else { continue }
-            let shown = value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
-            out += "# HELP \(gauge.name) \(gauge.help)\n# TYPE \(gauge.name) gauge\n\(gauge.name) \(shown)\n"
+            out += Family(gauge.name, help: gauge.help, value).text
         }
+        for family in await families() { out += family.text }
         return out
     }
 }

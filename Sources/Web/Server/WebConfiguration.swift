@@ -76,13 +76,16 @@ public struct WebConfiguration: Sendable {
     public var connectionsPerListener: Int
     /// How long a request may take to arrive, from its head to the end of its body.
     public var requestTime: Span
+    /// How long requests in hand may take to end once the server stops.
+    public var stopTime: Span
 
     public init(
         environment: Environment = .production, deployment: String = "Postern",
         addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
         trustedProxies: [NetworkRange] = [], staffNetworks: [NetworkRange] = [],
         staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000, signInsPerMinute: Int = 120,
-        strangersPerMinute: Int = 600, connectionsPerListener: Int = 1024, requestTime: Span = .seconds(30)
+        strangersPerMinute: Int = 600, connectionsPerListener: Int = 1024, requestTime: Span = .seconds(30),
+        stopTime: Span = .milliseconds(1500)
     ) {
         self.environment = environment
         self.deployment = deployment
@@ -98,6 +101,7 @@ public struct WebConfiguration: Sendable {
         self.strangersPerMinute = strangersPerMinute
         self.connectionsPerListener = connectionsPerListener
         self.requestTime = requestTime
+        self.stopTime = stopTime
     }
 
     /// True when the staff realm may use `__Host-` cookies: always, except when the console is reached by plain HTTP

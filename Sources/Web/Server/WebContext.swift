@@ -16,6 +16,8 @@ struct WebContext: Sendable {
     let forms: FormSeal
     let qrSVG: @Sendable (String) -> String
     let requests: RateLimiter
+    /// Of products, by their token.
+    let tokens: RateLimiter
     let signIns: RateLimiter
     /// Look-ups of sessions and links that turned out to be nobody's, by source: each costs a look into the database.
     let strangers: RateLimiter

@@ -36,6 +36,9 @@ struct Assets: Sendable {
         urls = AssetURLs { name in "/assets/\(name)?v=\(files[name]?.fingerprint ?? "")" }
     }
 
+    /// An asset as it is.
+    func text(_ name: String) -> String { files[name].map { String(buffer: $0.buffer) } ?? "" }
+
     func routes() -> [Route] {
         [
             Route(.get, "/assets/{name}", .api) { exchange in

@@ -29,7 +29,9 @@ extension StaffConsole {
                     case .tooManyRequests: sentence = Problem(error).detail
                     default: throw error
                     }
-                    let model = StepUpModel(next: next, csrf: posted.signed.session.csrfToken, error: sentence)
+                    let model = StepUpModel(
+                        next: next, csrf: posted.signed.session.csrfToken, error: sentence,
+                        maxAge: posted.signed.session.limits.stepUpAge)
                     return framed(
                         "Use your authenticator again", SignInViews.stepUp(model), posted.signed,
                         status: Problem(error).status)

@@ -446,7 +446,7 @@ extension StaffConsole {
     ) -> Response {
         let operation = sheet.operation
         let age = context.clock.now - sheet.signed.session.mfaAt
-        let needsCode = asksCode || (operation.spec.risk >= .high && age > context.pipeline.settings.stepUpAge)
+        let needsCode = asksCode || (operation.spec.risk >= .high && age > sheet.signed.session.limits.stepUpAge)
         let target = target(sheet)
         let plural = operation.pluralPath
         var model = OperationFormModel(
@@ -517,7 +517,8 @@ extension StaffConsole {
 
     private func link(_ operation: AnyOperation, _ id: String?, _ document: JSON?) -> (name: String, path: String)? {
         guard let id, hasPage("/\(operation.pluralPath)/{id}") else { return nil }
-        let name = document?["name"]?.string ?? document?["email"]?.string ?? id
+        let entity = document.flatMap { context.catalog.entity(operation.targetType)?.restored($0, nil) }
+        let name = document?["name"]?.string ?? document?["email"]?.string ?? entity?.displayName ?? id
         return (name, page(of: operation.pluralPath, id))
     }
 }

@@ -25,7 +25,8 @@ extension StaffConsole {
             Route(.post, "/enrol", .page) { exchange in try await enrol(exchange) },
             signedPage("/step-up") { exchange, signed in
                 let model = StepUpModel(
-                    next: Self.localPath(exchange.first("next")) ?? "/", csrf: signed.session.csrfToken)
+                    next: Self.localPath(exchange.first("next")) ?? "/", csrf: signed.session.csrfToken,
+                    maxAge: signed.session.limits.stepUpAge)
                 return framed("Use your authenticator again", SignInViews.stepUp(model), signed)
             },
         ]

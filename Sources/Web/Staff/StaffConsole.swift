@@ -15,7 +15,7 @@ struct StaffConsole: Sendable {
     }
 
     func routes() -> [Route] {
-        assets.routes() + pageRoutes() + doorRoutes() + operationPageRoutes()
+        assets.routes() + pageRoutes() + doorRoutes() + operationPageRoutes() + styleguideRoutes()
             + formRoutes().map { form in
                 Route(.post, form.template, .page) { exchange in try await post(form, exchange) }
             }
@@ -93,8 +93,7 @@ struct StaffConsole: Sendable {
         let call = PageCall(
             path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
             catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors,
-            isFactorFresh: signed.caller.authentication.map { $0.factorAge <= context.pipeline.settings.stepUpAge }
-                ?? false)
+            isFactorFresh: signed.caller.authentication?.isFresh ?? false)
         // The menu's counts come along: a transaction of their own would cost every page as much as itself.
         let (answer, due) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
             let answer = try page.render(call, reader)
@@ -127,7 +126,13 @@ struct StaffConsole: Sendable {
         _ title: String, _ body: Node, _ signed: Signed, menuPath: String = "", query: String = "",
         status: HTTPResponse.Status = .ok
     ) -> Response {
-        let model = FrameModel(
+        html(
+            Frame.render(frame(title, signed, menuPath: menuPath, query: query), body: body), status: status)
+    }
+
+    /// What stands around every page of a signed-in person.
+    func frame(_ title: String, _ signed: Signed, menuPath: String = "", query: String = "") -> FrameModel {
+        FrameModel(
             title: title, environment: environment, deployment: context.configuration.deployment,
             menu: FrameModel.menu(
                 of: context.consoles, permissions: signed.caller.permissions, current: menuPath,
@@ -136,7 +141,6 @@ struct StaffConsole: Sendable {
             search: context.consoles.lazy.compactMap(\.search).first?(signed.caller.permissions, context.catalog),
             query: query, now: context.clock.now,
             assets: assets.urls, theme: signed.theme)
-        return html(Frame.render(model, body: body), status: status)
     }
 
     /// A page without a session: sign-in, enrolment.
@@ -156,7 +160,7 @@ struct StaffConsole: Sendable {
     }
 
     /// The security headers of every page.
-    private func html(_ node: Node, status: HTTPResponse.Status) -> Response {
+    func html(_ node: Node, status: HTTPResponse.Status) -> Response {
         Response(
             status: status,
             headers: [

@@ -67,7 +67,7 @@ import Testing
             #expect(String(decoding: event.leaf, as: UTF8.self) == String(decoding: leaf, as: UTF8.self), "\(name)")
             #expect(event.leaf == leaf, "\(name)")
             #expect(MerkleTree.leafHash(event.leaf).bytes.hex == golden["leaf_hash"]?.string, "\(name)")
-            #expect(event.sealedDocument.canonical == golden["sealed_row"]?.canonical, "\(name)")
+            #expect(event.sealedText == golden["sealed_row"]?.canonicalText, "\(name)")
         }
     }
 

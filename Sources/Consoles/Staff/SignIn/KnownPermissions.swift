@@ -1,20 +1,36 @@
 import Kernel
 import Synchronization
 
-/// What sets of role permissions come to. They are read for every request, as text; this saves making sense of the same
-/// text again. Another text is another key, so a change can't be missed.
+/// What roles may do, as it was last read. While the policy's mark is the same it need not be read again.
 final class KnownPermissions: Sendable {
-    private let sets = Mutex<[[String]: Permissions]>([:])
+    private struct State {
+        var mark: String?
+        /// By role, as `SignInQueries.permissions` answers them.
+        var lists: [String: String] = [:]
+        /// By what somebody holds: people hold few sets of roles.
+        var unions: [Set<String>: Permissions] = [:]
+    }
+    private let state = Mutex(State())
     private static let limit = 100
 
-    /// - Parameter lists: one for each role, as `SignInQueries.grants` answers them.
-    func union(_ lists: [String]) throws -> Permissions {
-        if let known = sets.withLock({ $0[lists] }) { return known }
-        let permissions = Permissions(try StaffSignIn.union(lists))
-        sets.withLock { sets in
-            if sets.count >= Self.limit { sets = [:] }
-            sets[lists] = permissions
+    /// What whoever holds these roles may do, as of a mark; `nil` when what roles may do is to be read first.
+    /// - Parameter rows: what `SignInQueries.permissions` answered in the snapshot that had this mark.
+    func union(_ roles: Set<String>, at mark: String, reading rows: [Row]?) throws -> Permissions? {
+        var read: [String: String]?
+        if let rows {
+            read = Dictionary(
+                uniqueKeysWithValues: try rows.map { (try $0.string("role_id"), try $0.string("permissions")) })
         }
-        return permissions
+        return try state.withLock { state in
+            if state.mark != mark {
+                guard let read else { return nil }
+                state = State(mark: mark, lists: read)
+            }
+            if let known = state.unions[roles] { return known }
+            let permissions = Permissions(try StaffSignIn.union(roles.sorted().compactMap { state.lists[$0] }))
+            if state.unions.count >= Self.limit { state.unions = [:] }
+            state.unions[roles] = permissions
+            return permissions
+        }
     }
 }

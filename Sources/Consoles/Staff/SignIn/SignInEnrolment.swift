@@ -66,7 +66,7 @@ extension StaffSignIn {
             ]
             // The code that proved the app works can't be used again to sign in.
             tx.enqueue(SignInQueries.useStep(factor: totp.id, step: step, at: now))
-            let opened = open(after, [.password, .totp], from: source, tx)
+            let opened = try open(after, [.password, .totp], from: source, tx)
             // Whoever was signed in with the factors before is not any more.
             try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
             let event = record(
@@ -117,8 +117,8 @@ extension StaffSignIn {
 
     /// Whoever finds a session open on a desk can't make it their own.
     private func demandFreshFactor(_ caller: Caller) throws(OperationError) {
-        guard let age = caller.authentication?.factorAge, age <= settings.stepUpAge else {
-            throw .stepUpRequired(maxAge: settings.stepUpAge)
+        guard caller.authentication?.isFresh == true else {
+            throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge)
         }
     }
 

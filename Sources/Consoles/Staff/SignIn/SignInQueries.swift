@@ -72,6 +72,15 @@ enum SignInQueries {
 
     // MARK: Sessions
 
+    /// What the deployment has set for sessions, or null: rows by their key, so that they cost a request next to nothing.
+    private static let limitColumns = """
+        (SELECT value FROM settings WHERE id = 'session_hours') AS session_hours, \
+        (SELECT value FROM settings WHERE id = 'idle_minutes') AS idle_minutes, \
+        (SELECT value FROM settings WHERE id = 'step_up_minutes') AS step_up_minutes
+        """
+
+    static let limits = Statement("SELECT \(limitColumns)")
+
     /// Addresses somebody signed in from.
     static func addresses(of staff: String) -> Statement {
         Statement("SELECT DISTINCT ip FROM sessions WHERE staff_id = $1 LIMIT 500", [.text(staff)])
@@ -94,29 +103,29 @@ enum SignInQueries {
             ])
     }
 
+    /// The session with its person: a row for each grant that was not taken back, or one without any, each with the mark of the
+    /// policy. Whether a grant has run out is for the reader to see, who learns the time with it.
     static func session(tokenHash: [UInt8]) -> Statement {
         Statement(
             """
-            SELECT s.id, s.staff_id, s.client, s.factors, s.mfa_at, s.user_agent_hash, s.ip, s.created_at,
-                s.last_seen_at, s.expires_at, s.ended_at, p.email, p.name, p.status
+            SELECT s.id, s.staff_id, s.factors, s.mfa_at, s.user_agent_hash, s.ip, s.created_at, s.last_seen_at,
+                s.expires_at, s.ended_at, p.email, p.name, p.status, g.role_id, g.expires_at AS grant_expires_at,
+                (SELECT mark FROM policy_state WHERE id = 1) AS mark, \(limitColumns)
             FROM sessions s JOIN staff p ON p.id = s.staff_id
+            LEFT JOIN grants g ON g.staff_id = s.staff_id AND g.revoked_at IS NULL
             WHERE s.token_hash = $1 AND s.realm = 'staff'
             """, [.bytes(tokenHash)])
     }
 
-    /// What the person behind a session may do: one row per live grant, with the role's permissions as lines, each with its
-    /// limits behind a space if it has any. The list is null for a role without permissions. Whether a grant has run out
-    /// is for the reader to see, who learns the time with it.
-    static func grants(tokenHash: [UInt8], _ dialect: Dialect) -> Statement {
+    /// What each role may do, as lines, each with its limits behind a space if it has any.
+    static func permissions(_ dialect: Dialect) -> Statement {
         Statement(
             """
-            SELECT g.role_id, g.expires_at, \(dialect == .postgres ? "string_agg" : "group_concat")(
-                p.permission || COALESCE(' ' || p.limits, ''), '
+            SELECT role_id, \(dialect == .postgres ? "string_agg" : "group_concat")(
+                permission || COALESCE(' ' || limits, ''), '
             ') AS permissions
-            FROM grants g LEFT JOIN role_permissions p ON p.role_id = g.role_id
-            WHERE g.staff_id = (SELECT staff_id FROM sessions WHERE token_hash = $1) AND g.revoked_at IS NULL
-            GROUP BY g.id, g.role_id, g.expires_at
-            """, [.bytes(tokenHash)])
+            FROM role_permissions GROUP BY role_id
+            """)
     }
 
     static func touch(session: String, at now: Instant) -> Statement {
@@ -242,5 +251,15 @@ enum SignInQueries {
                 updated_at = excluded.updated_at
             RETURNING failures, blocked_until
             """, [.text(key), .int(count), Value(now)])
+    }
+}
+
+extension SessionLimits {
+    /// The columns of `SignInQueries.limits`; what is not set is as shipped.
+    init(_ row: Row) throws {
+        self.init()
+        if let hours = try row.optionalInt("session_hours") { length = .hours(hours) }
+        if let minutes = try row.optionalInt("idle_minutes") { idle = .minutes(minutes) }
+        if let minutes = try row.optionalInt("step_up_minutes") { stepUpAge = .minutes(minutes) }
     }
 }

@@ -28,12 +28,13 @@ extension StaffSignIn {
     }
 
     /// Starts a session; the token leaves this process once.
-    func open(_ staff: Staff, _ factors: [FactorKind], from source: Source, _ tx: any Writer) -> NewSession {
+    func open(_ staff: Staff, _ factors: [FactorKind], from source: Source, _ tx: any Writer) throws -> NewSession {
         let now = tx.now
         let token = "pst_" + Base64.encodeURL(SecureRandom.bytes(32))
         let hash = Self.hash(token)
         let id = Identifier.mint("ses", at: now)
-        let expires = now + settings.sessionLength
+        let limits = try tx.first(SignInQueries.limits).map { try SessionLimits($0) } ?? SessionLimits()
+        let expires = now + limits.length
         tx.enqueue(
             SignInQueries.insertSession(
                 id: id, tokenHash: hash, staff: staff.id, source: source, factors: factors,
@@ -42,7 +43,7 @@ extension StaffSignIn {
             token: token,
             info: SessionInfo(
                 id: id, staffID: staff.id, email: staff.email, name: staff.name, mfaAt: now, createdAt: now,
-                expiresAt: expires, lastSeenAt: now, csrfToken: csrfToken(hash)))
+                expiresAt: expires, lastSeenAt: now, csrfToken: csrfToken(hash), limits: limits))
     }
 
     // MARK: Throttling

@@ -8,15 +8,9 @@ import Kernel
 /// the same statements, the same answer. Only the second step fails.
 public struct StaffSignIn: SignIn {
     public struct Settings: Sendable {
-        /// However active it is, a session ends after this.
-        public var sessionLength: Span = .hours(8)
-        /// A session nobody used for this long has ended.
-        public var idle: Span = .minutes(30)
         /// Time between password and second factor.
         public var challengeLength: Span = .minutes(5)
         public var challengeAttempts: Int64 = 5
-        /// How fresh a factor must be to change factors.
-        public var stepUpAge: Span = .minutes(5)
         /// Bits of the address a session is bound to; `nil` binds it to the user agent only.
         public var network: (v4: Int, v6: Int)?
         /// What authenticator apps show.
@@ -192,7 +186,7 @@ public struct StaffSignIn: SignIn {
             let second = try check(staff, tx)
             if isOpen == true, let staff, staff.status == .active, let second {
                 let isFromNewNetwork = try isNewNetwork(source.ip, of: staff.id, tx)
-                let opened = open(staff, [.password, second.kind], from: source, tx)
+                let opened = try open(staff, [.password, second.kind], from: source, tx)
                 tx.enqueue(SignInQueries.deleteChallenge(tokenHash: hash))
                 tx.enqueue(SignInQueries.forgetThrottle(asking.rungs[0].key))
                 for rung in asking.rungs.dropFirst() { tx.enqueue(SignInQueries.forgiveThrottle(rung.key)) }
@@ -292,43 +286,17 @@ public struct StaffSignIn: SignIn {
     ) async throws(OperationError) -> (Caller, SessionInfo) {
         guard token.hasPrefix("pst_"), token.utf8.count == 47 else { throw .unauthenticated }
         let hash = Self.hash(token)
-        struct Known: Sendable {
-            let info: SessionInfo
-            let factors: [FactorKind]
-            let roles: Set<String>
-            let permissions: Permissions
-            let isDue: Bool
-            let readAt: Instant
+        let session = SignInQueries.session(tokenHash: hash)
+        let known: Known
+        switch try knownSession(try await snapshot([session]), hash, source) {
+        case .nobody: throw .unauthenticated
+        case .known(let found): known = found
+        case .unknownPolicy:
+            // Read with the session in one snapshot, so that both are of one mark.
+            let both = try await snapshot([session, SignInQueries.permissions(database.dialect)])
+            guard case .known(let found) = try knownSession(both, hash, source) else { throw .unauthenticated }
+            known = found
         }
-        let snapshot = try await snapshot([
-            SignInQueries.session(tokenHash: hash),
-            SignInQueries.grants(tokenHash: hash, database.dialect),
-        ])
-        let known: Known? = try Self.translating {
-            let now = snapshot.now
-            guard let row = snapshot.rows[0].first else { return nil }
-            let seen = try row.instant("last_seen_at")
-            let expires = try row.instant("expires_at")
-            guard try row.optionalInstant("ended_at") == nil, now < expires, now - seen < settings.idle,
-                try row.string("status") == Staff.Status.active.rawValue,
-                constantTimeEqual(try row.bytes("user_agent_hash"), Self.hash(source.userAgent)),
-                isSameNetwork(try row.string("ip"), source.ip)
-            else { return nil }
-            let factors = try row.json("factors").array?.compactMap { $0.string.flatMap(FactorKind.init) } ?? []
-            let held = try snapshot.rows[1].filter { row in
-                try row.optionalInstant("expires_at").map { $0 > now } ?? true
-            }
-            return Known(
-                info: SessionInfo(
-                    id: try row.string("id"), staffID: try row.string("staff_id"), email: try row.string("email"),
-                    name: try row.string("name"), mfaAt: try row.instant("mfa_at"),
-                    createdAt: try row.instant("created_at"), expiresAt: expires, lastSeenAt: seen,
-                    csrfToken: csrfToken(hash)),
-                factors: factors, roles: Set(try held.map { try $0.string("role_id") }),
-                permissions: try knownPermissions.union(try held.compactMap { try $0.optionalString("permissions") }),
-                isDue: now - seen >= .minutes(1), readAt: now)
-        }
-        guard let known else { throw .unauthenticated }
         if known.isDue {
             // A missed touch only makes the session idle earlier, so a busy or full database does not fail the request.
             try? await write { tx in tx.enqueue(SignInQueries.touch(session: known.info.id, at: tx.now)) }
@@ -339,9 +307,65 @@ public struct StaffSignIn: SignIn {
                 actor: Actor(.staff, info.staffID), person: info.staffID, displayName: info.name, roles: known.roles,
                 permissions: known.permissions,
                 authentication: Authentication(
-                    session: info.id, factors: known.factors, mfaAt: info.mfaAt, readAt: known.readAt),
+                    session: info.id, factors: known.factors, mfaAt: info.mfaAt, readAt: known.readAt,
+                    stepUpAge: info.limits.stepUpAge),
                 client: source.client, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID), info
         )
+    }
+
+    private struct Known: Sendable {
+        let info: SessionInfo
+        let factors: [FactorKind]
+        let roles: Set<String>
+        let permissions: Permissions
+        let isDue: Bool
+        let readAt: Instant
+    }
+
+    private enum Looked {
+        case nobody
+        /// What the person's roles may do is still to be read.
+        case unknownPolicy
+        case known(Known)
+    }
+
+    /// - Parameter snapshot: the session's rows, and with them what the roles may do or nothing.
+    private func knownSession(
+        _ snapshot: Snapshot, _ hash: [UInt8], _ source: Source
+    ) throws(OperationError) -> Looked {
+        try Self.translating {
+            let now = snapshot.now
+            guard let row = snapshot.rows[0].first else { return .nobody }
+            let seen = try row.instant("last_seen_at")
+            let limits = try SessionLimits(row)
+            let created = try row.instant("created_at")
+            // A shorter length than when it began ends it earlier.
+            let expires = min(try row.instant("expires_at"), created + limits.length)
+            guard try row.optionalInstant("ended_at") == nil, now < expires, now - seen < limits.idle,
+                try row.string("status") == Staff.Status.active.rawValue,
+                constantTimeEqual(try row.bytes("user_agent_hash"), Self.hash(source.userAgent)),
+                isSameNetwork(try row.string("ip"), source.ip)
+            else { return .nobody }
+            let mark = try row.string("mark")
+            var roles: Set<String> = []
+            for row in snapshot.rows[0] where try row.optionalInstant("grant_expires_at").map({ $0 > now }) ?? true {
+                if let role = try row.optionalString("role_id") { roles.insert(role) }
+            }
+            let read = snapshot.rows.count > 1 ? snapshot.rows[1] : nil
+            guard let permissions = try knownPermissions.union(roles, at: mark, reading: read) else {
+                return .unknownPolicy
+            }
+            let factors = try row.json("factors").array?.compactMap { $0.string.flatMap(FactorKind.init) } ?? []
+            return .known(
+                Known(
+                    info: SessionInfo(
+                        id: try row.string("id"), staffID: try row.string("staff_id"), email: try row.string("email"),
+                        name: try row.string("name"), mfaAt: try row.instant("mfa_at"),
+                        createdAt: created, expiresAt: expires, lastSeenAt: seen, csrfToken: csrfToken(hash),
+                        limits: limits),
+                    factors: factors, roles: roles, permissions: permissions, isDue: now - seen >= .minutes(1),
+                    readAt: now))
+        }
     }
 
     /// A permission held once without a limit has none; otherwise the highest ceiling per currency counts, and a currency

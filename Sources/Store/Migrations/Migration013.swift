@@ -1,5 +1,7 @@
+import Kernel
+
 /// Approvals that are decided and carried out: rounds, schedules, signatures, and who made an account what it is.
-enum Migration008 {
+enum Migration013 {
     static let tables = """
         ALTER TABLE approvals ADD COLUMN tenant_id {text};
         ALTER TABLE approvals ADD COLUMN plan_event_id {text} NOT NULL DEFAULT '';
@@ -69,4 +71,8 @@ enum Migration008 {
     static let governed: [(table: String, type: String)] = [
         ("approval_signatures", "approval_signature"), ("exchange_rates", "exchange_rate"),
     ]
+
+    @Sendable static func special(_ dialect: Dialect) -> [String] {
+        Migration011.marking("exchange_rates", dialect)
+    }
 }

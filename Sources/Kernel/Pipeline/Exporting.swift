@@ -1,0 +1,63 @@
+import Crypto
+
+/// An export that was begun and recorded: whatever becomes of it, that is known.
+public struct BegunExport: Sendable {
+    /// The event that says who asked for what.
+    public let event: String
+    let tenant: String?
+    let subjects: [String]
+    let caller: Caller
+}
+
+/// What left.
+public struct ExportTally: Sendable {
+    public var rows: Int64 = 0
+    public private(set) var bytes: Int64 = 0
+    private var digest = SHA256()
+
+    public init() {}
+
+    public mutating func take(_ piece: [UInt8]) {
+        bytes += Int64(piece.count)
+        digest.update(data: piece)
+    }
+
+    var sha256: String { Array(digest.finalize()).hex }
+}
+
+extension Pipeline {
+    /// Checks the permission and records that an export begins, before its first byte leaves. Never folded: each is a file.
+    /// - Parameter read: what is to be known before, such as the filter; throws what is wrong with the request.
+    public func beginExport<T: Sendable>(
+        _ permission: String, format: String, columns: [String] = [], by caller: Caller,
+        _ read: @escaping @Sendable (any Reader) throws -> (T, Disclosure)
+    ) async throws(OperationError) -> (T, BegunExport) {
+        let (value, disclosure) = try await self.read(permission, by: caller) { reader in (try read(reader), nil) }
+        var draft = EventDraft(at: clock.now, .access, disclosure.action, by: caller)
+        draft.tenant = disclosure.tenant
+        draft.facts = ["format": .string(format)]
+        draft.sealed["details"] = .init(
+            JSON.members([
+                ("query", disclosure.query),
+                ("columns", columns.isEmpty ? nil : .array(columns.map(JSON.string))),
+            ]), subjects: Set([caller.person] + disclosure.subjects).sorted())
+        try await record([draft])
+        return (
+            value,
+            BegunExport(
+                event: draft.id, tenant: disclosure.tenant, subjects: disclosure.subjects, caller: caller)
+        )
+    }
+
+    /// Records what became of an export: how much left, and the digest of it. An export that was broken off has failed.
+    public func endExport(_ export: BegunExport, _ tally: ExportTally, isWhole: Bool) async throws(OperationError) {
+        var draft = EventDraft(at: clock.now, .access, "export.end", isWhole ? .applied : .failed, by: export.caller)
+        draft.tenant = export.tenant
+        draft.linked = export.event
+        draft.facts = ["count": .int(tally.rows), "bytes": .int(tally.bytes)]
+        // Sealed: the file of a few rows could be guessed from its digest.
+        draft.sealed["details"] = .init(
+            ["sha256": .string(tally.sha256)], subjects: Set([export.caller.person] + export.subjects).sorted())
+        try await record([draft])
+    }
+}

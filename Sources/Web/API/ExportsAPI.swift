@@ -1,0 +1,256 @@
+import HTTPTypes
+import Hummingbird
+import Kernel
+import NIOCore
+import Synchronization
+
+/// Lists as files: streamed, and recorded when they begin and when they end.
+extension StaffAPI {
+    func exportRoutes() -> [Route] {
+        context.catalog.reads.compactMap { read in
+            read.export.map { export in
+                signed(.get, read.path + "/export", cookieDownload: true) { exchange, signed in
+                    try Self.check(exchange, knows: read.exportParameters.map(\.name))
+                    return try await self.export(read, export, exchange, signed)
+                }
+            }
+        } + [
+            signed(.get, "/audit-events/export", cookieDownload: true) { exchange, signed in
+                try Self.check(exchange, knows: OpenAPI.exportParameters(context.catalog).map(\.name) + ["format"])
+                return try await exportEvents(exchange, signed, try Self.format(exchange))
+            }
+        ]
+    }
+
+    /// Whether a client that asks for a list wants it as a file.
+    static func wantsCSV(_ exchange: Exchange) -> Bool {
+        let first = exchange.headers[.accept]?.split(separator: ",").first?.split(separator: ";").first
+        return first?.trimmed.lowercased() == "text/csv"
+    }
+
+    private static func format(_ exchange: Exchange) throws -> ExportFormat {
+        guard let text = exchange.query["format"]?.first, !text.isEmpty else {
+            return wantsCSV(exchange) ? .csv : .jsonl
+        }
+        guard let format = ExportFormat(rawValue: text) else {
+            let known = ExportFormat.allCases.map(\.rawValue).joined(separator: " or ")
+            throw Problem.invalid([FieldError(pointer: "?format", detail: "format must be \(known).")])
+        }
+        return format
+    }
+
+    /// A list as comma-separated values, by its own pages.
+    func export(_ read: Read, _ export: ListExport, _ exchange: Exchange, _ signed: Signed) async throws -> Response {
+        if let permission = read.permission, !signed.caller.permissions.contains(permission) {
+            try await context.pipeline.recordDenial(permission, operation: nil, by: signed.caller)
+            throw OperationError.forbidden(
+                permission: permission,
+                detail: "This needs the permission \(permission), which none of your roles holds.")
+        }
+        let call = ReadCall(
+            path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors)
+        let slot = try slots.take(signed.caller.person)
+        let columns = export.columns
+        // The first portion is read before the answer begins: what is wrong with the request is still a problem then.
+        let (first, begun) = try await context.pipeline.beginExport(
+            export.permission, format: ExportFormat.csv.rawValue, columns: columns.map(\.name), by: signed.caller
+        ) { reader in
+            let portion = try read.exported(call, after: nil, columns: columns, from: reader)
+            return (portion, try export.disclosure(call, reader))
+        }
+        let pipeline = context.pipeline
+        return stream(.csv, "\(read.plural).csv", begun, slot) { give in
+            var header: [UInt8] = []
+            CSV.append(header: columns.map(\.name), to: &header)
+            try await give(header, 0)
+            var portion = first
+            while true {
+                if !portion.bytes.isEmpty { try await give(portion.bytes, portion.rows) }
+                guard let next = portion.next else { return }
+                portion = try await pipeline.read(export.permission, by: signed.caller) { reader in
+                    (try read.exported(call, after: next, columns: columns, from: reader), nil)
+                }
+            }
+        }
+    }
+
+    func exportEvents(_ exchange: Exchange, _ signed: Signed, _ format: ExportFormat) async throws -> Response {
+        guard let read = context.catalog.eventFilter else {
+            throw Problem(.notFound, "This deployment has no audit log to export.")
+        }
+        let call = ReadCall(path: [:], query: exchange.query, caller: signed.caller, cursors: context.cursors)
+        let names = Set(OpenAPI.exportParameters(context.catalog).map(\.name))
+        let typed = JSON.object(
+            exchange.query.filter { names.contains($0.key) }.compactMapValues { $0.first.map(JSON.string) })
+        let slot = try slots.take(signed.caller.person)
+        let (filter, begun) = try await context.pipeline.beginExport(
+            "audit.export", format: format.rawValue, by: signed.caller
+        ) { reader in
+            let filter = try read(call, reader)
+            // How many events match is known when the last one has left.
+            return (
+                filter,
+                Disclosure(
+                    "audit.export", tenant: filter.tenant, query: typed, count: nil,
+                    subjects: [filter.actor, filter.tenant, filter.target].compactMap { $0 })
+            )
+        }
+        let log = context.log
+        return stream(format, "postern-events.\(format.rawValue)", begun, slot) { give in
+            try await log.export(filter, as: format) { try await give($0, $1) }
+        }
+    }
+
+    private typealias Give = @Sendable (_ piece: [UInt8], _ rows: Int64) async throws -> Void
+
+    /// Streams a file: a piece is made only when the one before it has been taken. When something fails on the way the
+    /// connection is cut, so that a client never takes half a file for a whole one. The end is recorded before the client
+    /// sees it.
+    private func stream(
+        _ format: ExportFormat, _ name: String, _ begun: BegunExport, _ slot: ExportSlots.Slot,
+        _ produce: @escaping @Sendable (@escaping Give) async throws -> Void
+    ) -> Response {
+        let pipeline = context.pipeline
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: format.contentType, .cacheControl: "no-store",
+                .contentDisposition: "attachment; filename=\"\(name)\"",
+            ],
+            body: .init { writer in
+                defer { slot.free() }
+                let handoff = Handoff()
+                let producer = Task {
+                    do {
+                        try await produce { try await handoff.give(($0, $1)) }
+                        await handoff.finish(nil)
+                    } catch {
+                        await handoff.finish(error)
+                    }
+                }
+                var tally = ExportTally()
+                do {
+                    while let (bytes, rows) = try await handoff.take() {
+                        tally.take(bytes)
+                        tally.rows += rows
+                        try await writer.write(ByteBuffer(bytes: bytes))
+                    }
+                    try await pipeline.endExport(begun, tally, isWhole: true)
+                    try await writer.finish(nil)
+                } catch {
+                    await handoff.close()
+                    producer.cancel()
+                    let left = tally
+                    // Of its own, because the request's task is cancelled when the client went away.
+                    await Task { try? await pipeline.endExport(begun, left, isWhole: false) }.value
+                    throw error
+                }
+            })
+    }
+}
+
+/// How many exports run at once: each keeps a connection to the database busy.
+final class ExportSlots: Sendable {
+    private static let most = 4
+    private static let mostOfOne = 2
+    private let running = Mutex<[String: Int]>([:])
+
+    /// A place that is given back when the export is over, or its answer is dropped before it began.
+    final class Slot: Sendable {
+        private let slots: ExportSlots
+        private let person: String
+        private let isHeld = Mutex(true)
+
+        fileprivate init(_ slots: ExportSlots, _ person: String) {
+            self.slots = slots
+            self.person = person
+        }
+
+        deinit { free() }
+
+        func free() {
+            let wasHeld = isHeld.withLock { held in
+                defer { held = false }
+                return held
+            }
+            guard wasHeld else { return }
+            slots.running.withLock { running in
+                let left = (running[person] ?? 1) - 1
+                running[person] = left > 0 ? left : nil
+            }
+        }
+    }
+
+    func take(_ person: String) throws -> Slot {
+        let isFree = running.withLock { running in
+            guard running.values.reduce(0, +) < Self.most, running[person] ?? 0 < Self.mostOfOne else { return false }
+            running[person, default: 0] += 1
+            return true
+        }
+        guard isFree else {
+            var problem = Problem(
+                .tooManyRequests,
+                "\(Self.mostOfOne) exports of one person and \(Self.most) in all run at a time. Wait until one is done."
+            )
+            problem.retryAfter = 10
+            throw problem
+        }
+        return Slot(self, person)
+    }
+}
+
+/// Passes pieces from one task to another, one at a time: giving waits until the piece was taken.
+private actor Handoff {
+    typealias Piece = (bytes: [UInt8], rows: Int64)
+    private struct Closed: Error {}
+    private var piece: Piece?
+    private var isFinished = false
+    private var isClosed = false
+    private var failure: (any Error)?
+    private var giver: CheckedContinuation<Void, Never>?
+    private var taker: CheckedContinuation<Void, Never>?
+
+    func give(_ given: Piece) async throws {
+        while piece != nil, !isClosed { await withCheckedContinuation { giver = $0 } }
+        guard !isClosed else { throw Closed() }
+        piece = given
+        wakeTaker()
+    }
+
+    func finish(_ error: (any Error)?) {
+        isFinished = true
+        failure = error
+        wakeTaker()
+    }
+
+    func close() {
+        isClosed = true
+        wakeGiver()
+    }
+
+    /// `nil` at the end.
+    func take() async throws -> Piece? {
+        while true {
+            if let taken = piece {
+                piece = nil
+                wakeGiver()
+                return taken
+            }
+            if isFinished {
+                if let failure { throw failure }
+                return nil
+            }
+            await withCheckedContinuation { taker = $0 }
+        }
+    }
+
+    private func wakeGiver() {
+        giver?.resume()
+        giver = nil
+    }
+
+    private func wakeTaker() {
+        taker?.resume()
+        taker = nil
+    }
+}

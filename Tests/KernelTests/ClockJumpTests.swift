@@ -1,0 +1,29 @@
+import Kernel
+import Testing
+
+@Suite struct ClockJumpTests {
+    @Test(arguments: [(45, true), (-45, true), (30, false), (-30, false), (2, false)] as [(Int64, Bool)])
+    func `a clock that is set by more than half a minute has jumped, once`(seconds: Int64, isJump: Bool) {
+        let wall = ManualClock(Instant(microseconds: 1_000_000_000))
+        let steady = ManualClock(Instant(microseconds: 0))
+        var jumps = ClockJumps(wall: wall.clock, steady: steady.clock)
+        wall.advance(.seconds(3600))
+        steady.advance(.seconds(3600))
+        #expect(jumps.look() == nil)
+        wall.advance(.seconds(seconds + 1))
+        steady.advance(.seconds(1))
+        #expect(jumps.look() == (isJump ? .seconds(seconds) : nil))
+        wall.advance(.seconds(1))
+        steady.advance(.seconds(1))
+        #expect(jumps.look() == nil)
+    }
+
+    @Test func `patience ends`() async {
+        let never = await answer(within: .milliseconds(50)) {
+            try? await Task.sleep(for: .seconds(60))
+            return 1
+        }
+        #expect(never == nil)
+        #expect(await answer(within: .seconds(60)) { 2 } == 2)
+    }
+}

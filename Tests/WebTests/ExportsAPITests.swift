@@ -1,0 +1,150 @@
+import Foundation
+import Kernel
+import TestSupport
+import Testing
+
+@testable import Web
+
+@Suite struct ExportsAPITests {
+    private static let ugly = "=cmd|' /C calc'!A0, \"Zoë\" & Söhne שלום 😀"
+
+    /// A tenant whose name a spreadsheet would run.
+    private static func uglyTenant(_ loopback: Loopback) async throws {
+        _ = try await loopback.pipeline.run(
+            OperationRequest(
+                operation: "tenant.create",
+                input: [
+                    "external_id": "ext-ugly", "name": .string(ugly), "slug": "ugly", "plan": "pro", "region": "eu",
+                    "status": "active",
+                ], idempotencyKey: "ugly"), by: loopback.system)
+    }
+
+    private static func events(_ loopback: Loopback, _ action: String, _ token: String) async throws -> [JSON] {
+        let list = try await loopback.api("GET", "/audit-events?action=\(action)", token: token)
+        var found: [JSON] = []
+        for item in list.json["items"]?.array ?? [] {
+            found.append(
+                try await loopback.api("GET", "/audit-events/\(item["id"]?.string ?? "")", token: token).json)
+        }
+        return found
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a list leaves as a table with all that match, and its end is recorded`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await Loopback.run(kind) { loopback in
+            for number in 0..<230 { _ = try await loopback.tenant("t-\(number)") }
+            try await Self.uglyTenant(loopback)
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            let answer = try await loopback.api("GET", "/tenants/export?sort=name&plan=pro", token: token)
+            #expect(answer.status == 200, "\(answer.text)")
+            #expect(answer["Content-Type"] == "text/csv; charset=utf-8; header=present")
+            #expect(answer["Content-Disposition"] == "attachment; filename=\"tenants.csv\"")
+            #expect(answer["Cache-Control"] == "no-store")
+            let lines = answer.text.components(separatedBy: "\r\n")
+            #expect(lines[0] == "id,slug,name,status,plan,tier,region,created_at,last_activity_at,version")
+            #expect(lines.count == 1 + 231 + 1 && lines.last == "")
+            #expect(answer.text.contains("\"'=cmd|' /C calc'!A0, \"\"Zoë\"\" & Söhne שלום 😀\""))
+            #expect(Set(lines.dropFirst().map { $0.prefix(30) }).count == 232)
+
+            // Asked for as another form of the list, the same.
+            let accepted = try await loopback.api(
+                "GET", "/tenants?sort=name&plan=pro", token: token, headers: [("Accept", "text/csv, */*;q=0.1")])
+            #expect(accepted.body == answer.body)
+
+            let began = try await Self.events(loopback, "tenant.export", token)
+            #expect(began.count == 2)
+            let details = began[0]["sealed"]?["details"]?["value"]
+            #expect(details?["query"] == ["plan": ["pro"], "sort": "name"])
+            #expect(details?["columns"]?.array?.count == 10)
+            let ended = try await Self.events(loopback, "export.end", token)
+            #expect(ended.count == 2)
+            #expect(Set(ended.map { $0["leaf"]?["linked"]?.string }) == Set(began.map { $0["id"]?.string }))
+            #expect(ended[0]["leaf"]?["outcome"]?.string == "applied")
+            #expect(
+                ended[0]["leaf"]?["facts"] == ["bytes": .int(Int64(answer.body.count)), "count": 231])
+            #expect(
+                ended[0]["sealed"]?["details"]?["value"]?["sha256"]?.string == sha256(answer.body).hex)
+        }
+    }
+
+    @Test func `what can't be exported is said before the file begins`() async throws {
+        try await Loopback.run { loopback in
+            _ = try await loopback.tenant("acme")
+            let all = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            let page = try await loopback.api("GET", "/tenants/export?limit=5", token: all)
+            #expect(page.status == 422 && page.pointers == ["?limit"])
+            let filter = try await loopback.api("GET", "/tenants/export?status=happy", token: all)
+            #expect(filter.status == 422 && filter.pointers == ["?status"])
+            let format = try await loopback.api("GET", "/audit-events/export?format=xls", token: all)
+            #expect(format.status == 422 && format.pointers == ["?format"])
+            // Who may see the list may not take it away; who may take it away must see it.
+            for (permissions, missing) in [
+                (["tenant.view"], "tenant.export"), (["tenant.export"], "tenant.view"),
+            ] {
+                let token = loopback.door.token("bob-\(missing)", permissions: permissions)
+                let refused = try await loopback.api("GET", "/tenants/export", token: token)
+                #expect(refused.status == 403 && refused.json["required_permission"]?.string == missing)
+            }
+            #expect(try await Self.events(loopback, "tenant.export", all).isEmpty)
+        }
+    }
+
+    @Test func `the log leaves as lines or as a table`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            for (path, accept) in [
+                ("/audit-events/export?format=csv", "*/*"), ("/audit-events/export", "text/csv"),
+                ("/audit-events", "text/csv"),
+            ] {
+                let answer = try await loopback.api("GET", path, token: token, headers: [("Accept", accept)])
+                #expect(answer.status == 200 && answer["Content-Type"]?.hasPrefix("text/csv") == true, "\(path)")
+            }
+            #expect(loopback.log.formats == [.csv, .csv, .csv])
+            let lines = try await loopback.api("GET", "/audit-events/export?format=jsonl", token: token)
+            #expect(lines["Content-Type"] == "application/jsonl" && loopback.log.formats.last == .jsonl)
+            let blind = loopback.door.token("bob", permissions: ["audit.view"])
+            let refused = try await loopback.api(
+                "GET", "/audit-events", token: blind, headers: [("Accept", "text/csv")])
+            #expect(refused.status == 403 && refused.json["required_permission"]?.string == "audit.export")
+        }
+    }
+
+    @Test func `who goes away in the middle leaves a trace`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            loopback.log.isEndless.withLock { $0 = true }
+            try await loopback.beginAndLeave("/api/v1/audit-events/export", token: token)
+            var ended: [JSON] = []
+            for _ in 0..<200 where ended.isEmpty {
+                ended = try await Self.events(loopback, "export.end", token)
+                if ended.isEmpty { try await Task.sleep(for: .milliseconds(25)) }
+            }
+            #expect(ended.first?["leaf"]?["outcome"]?.string == "failed")
+            #expect((ended.first?["leaf"]?["facts"]?["count"]?.int ?? 0) > 0)
+            // Its place is free again: two more may run.
+            loopback.log.isEndless.withLock { $0 = false }
+            for _ in 0..<3 {
+                #expect(try await loopback.api("GET", "/audit-events/export", token: token).status == 200)
+            }
+        }
+    }
+
+    @Test func `a person runs two exports at a time`() throws {
+        let slots = ExportSlots()
+        let first = try slots.take("ann")
+        let second = try slots.take("ann")
+        #expect(throws: Problem.self) { try slots.take("ann") }
+        let other = try [slots.take("bob"), slots.take("eve")]
+        #expect(throws: Problem.self) { try slots.take("mia") }
+        first.free()
+        first.free()
+        let third = try slots.take("ann")
+        #expect(throws: Problem.self) { try slots.take("ann") }
+        second.free()
+        third.free()
+        for slot in other { slot.free() }
+        #expect(throws: Never.self) { try slots.take("mia") }
+    }
+}
