@@ -190,6 +190,22 @@ public struct SQLRecords: Records {
             """, [Value(now)])
     }
 
+    public func follow(_ request: ApprovalRequest) -> [Statement] {
+        var statements = [
+            Statement("DELETE FROM approval_leaves WHERE approval_id = $1", [.text(request.id)])
+        ]
+        if request.state.isOpen {
+            statements += Self.insert(
+                "approval_leaves (leaf, expires_at, approval_id, requester)",
+                request.leaves.map { [.text($0), Value(request.expiresAt), .text(request.id), .text(request.requester)] })
+        }
+        // What it held back counts no more: it was signed, or comes to nothing.
+        if !request.state.isLive {
+            statements.append(Statement("DELETE FROM spending WHERE approval_id = $1", [.text(request.id)]))
+        }
+        return statements
+    }
+
     public func keepReveal(_ sealed: String, approval: String, until: Instant) -> Statement {
         Statement(
             "INSERT INTO approval_reveals (approval_id, sealed, expires_at) VALUES ($1, $2, $3)",
@@ -234,10 +250,6 @@ public struct SQLRecords: Records {
                 .text(event), Value(approval), .text(spending.tenant), .text(spending.person), .int(spending.amount),
                 .text(spending.currency), Value(at),
             ])
-    }
-
-    public func unspend(approval: String) -> Statement {
-        Statement("DELETE FROM spending WHERE approval_id = $1", [.text(approval)])
     }
 
     // MARK: Outbox

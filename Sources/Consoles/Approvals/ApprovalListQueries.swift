@@ -1,25 +1,85 @@
 import Kernel
 
-/// Reads of requests that wait for approval.
+/// Reads of requests that need, needed or will need a second person.
 enum ApprovalListQueries {
-    /// Pending ones that have not expired, oldest first.
-    static func pending(after position: (at: Instant, id: String)?, now: Instant, limit: Int) -> Statement {
-        let from = position ?? (Instant(microseconds: Int64.min), "")
-        return Statement(
-            """
-            SELECT \(ApprovalRequest.columns) FROM approvals
-            WHERE state IN ('pending', 'stale') AND (created_at, id) > ($1, $2) AND expires_at > $3
-            ORDER BY created_at, id LIMIT \(limit)
-            """, [Value(from.at), .text(from.id), Value(now)])
+    /// Where a page of a list ends: the key it is sorted by, and the id.
+    struct Position: Sendable {
+        let at: Instant
+        let id: String
     }
 
-    /// A person's own pending ones; a person may have only so many open.
-    static func pending(of requester: String, limit: Int) -> Statement {
+    /// Open ones that ask for one of these leaves, asked by somebody else, the soonest to expire first.
+    static func asking(
+        _ leaves: [String], besides person: String, after position: Position?, now: Instant, limit: Int
+    ) -> Statement {
+        let places = leaves.isEmpty ? "''" : placeholders(leaves.count, from: 5)
+        return Statement(
+            """
+            SELECT \(ApprovalRequest.columns) FROM approvals WHERE id IN (
+                SELECT approval_id FROM (
+                    SELECT DISTINCT expires_at, approval_id FROM approval_leaves
+                    WHERE leaf IN (\(places)) AND expires_at > $1 AND (expires_at, approval_id) > ($2, $3)
+                        AND requester <> $4
+                    ORDER BY expires_at, approval_id LIMIT \(limit)) AS page)
+            ORDER BY expires_at, id
+            """,
+            [Value(now), Value(position?.at ?? Instant(microseconds: .min)), .text(position?.id ?? ""), .text(person)]
+                + leaves.map(Value.text))
+    }
+
+    /// One row, `count`: how many of them there are, up to a hundred.
+    static func countAsking(_ leaves: [String], besides person: String, now: Instant) -> Statement {
+        let places = leaves.isEmpty ? "''" : placeholders(leaves.count, from: 3)
+        return Statement(
+            """
+            SELECT count(*) AS count FROM (
+                SELECT DISTINCT approval_id FROM approval_leaves
+                WHERE leaf IN (\(places)) AND expires_at > $1 AND requester <> $2 LIMIT 100) AS found
+            """, [Value(now), .text(person)] + leaves.map(Value.text))
+    }
+
+    /// All open ones, the soonest to expire first.
+    static func open(after position: Position?, now: Instant, limit: Int) -> Statement {
         Statement(
             """
-            SELECT \(ApprovalRequest.columns) FROM approvals WHERE requester = $1 AND state IN ('pending', 'stale')
+            SELECT \(ApprovalRequest.columns) FROM approvals
+            WHERE state IN ('pending', 'stale') AND expires_at > $1 AND (expires_at, id) > ($2, $3)
+            ORDER BY expires_at, id LIMIT \(limit)
+            """, [Value(now), Value(position?.at ?? Instant(microseconds: .min)), .text(position?.id ?? "")])
+    }
+
+    /// A person's own, the newest first.
+    static func own(of requester: String, before position: Position?, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT \(ApprovalRequest.columns) FROM approvals
+            WHERE requester = $1 AND (created_at, id) < ($2, $3)
             ORDER BY created_at DESC, id DESC LIMIT \(limit)
-            """, [.text(requester)])
+            """,
+            [.text(requester), Value(position?.at ?? Instant(microseconds: .max)), .text(position?.id ?? "~")])
+    }
+
+    /// Everything that was decided on, the newest decision first.
+    static func decided(before position: Position?, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT \(ApprovalRequest.columns) FROM approvals
+            WHERE decided_at IS NOT NULL AND (decided_at, id) < ($1, $2)
+            ORDER BY decided_at DESC, id DESC LIMIT \(limit)
+            """, [Value(position?.at ?? Instant(microseconds: .max)), .text(position?.id ?? "~")])
+    }
+
+    /// What a person signed or rejected, the newest first; `signed_at` and `signature_id` are the key.
+    static func signed(by person: String, before position: Position?, limit: Int) -> Statement {
+        let columns = ApprovalRequest.columns.split(separator: ", ").map { "a.\($0)" }.joined(separator: ", ")
+        return Statement(
+            """
+            SELECT \(columns), s.created_at AS signed_at, s.id AS signature_id
+            FROM approval_signatures s JOIN approvals a ON a.id = s.approval_id
+            WHERE s.person = $1 AND (s.created_at, s.id) < ($2, $3)
+            ORDER BY s.created_at DESC, s.id DESC LIMIT \(limit)
+            """,
+            [.text(person), Value(position?.at ?? Instant(microseconds: .max)), .text(position?.id ?? "~")])
     }
 
     /// The live ones on a target: at most one for each operation. One whose window is over is among them.
@@ -33,5 +93,13 @@ enum ApprovalListQueries {
 
     static func one(_ id: String) -> Statement {
         Statement("SELECT \(ApprovalRequest.columns) FROM approvals WHERE id = $1", [.text(id)])
+    }
+
+    static func signatures(on approval: String) -> Statement {
+        Statement(
+            """
+            SELECT \(ApprovalSignature.columns) FROM approval_signatures WHERE approval_id = $1
+            ORDER BY round, created_at, id
+            """, [.text(approval)])
     }
 }

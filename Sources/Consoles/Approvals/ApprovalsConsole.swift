@@ -8,7 +8,10 @@ public enum ApprovalsConsole {
         menu: [.init(.work, "Approvals", icon: "approve", path: "/approvals", permission: nil, due: waiting)],
         operations: Decisions.all,
         reads: [list, view],
-        entities: [AnyEntityType(ApprovalRequest.self), AnyEntityType(ApprovalSignature.self), AnyEntityType(ExchangeRate.self)],
+        entities: [
+            AnyEntityType(ApprovalRequest.self), AnyEntityType(ApprovalSignature.self),
+            AnyEntityType(ExchangeRate.self),
+        ],
         pages: [ApprovalPages.list, ApprovalPages.detail],
         specimens: [
             .init("Requests", ApprovalRequest.State.allCases.map { ApprovalPages.stateChip($0, expired: false) })
@@ -16,28 +19,18 @@ public enum ApprovalsConsole {
 
     /// Requests this person could sign.
     private static let waiting: @Sendable (Caller, any Reader) throws -> Int64 = { caller, reader in
-        Int64(try ApprovalList.pending(limit: 100, from: reader).count { $0.request.canBeFilled(by: caller) })
+        try reader.first(
+            ApprovalListQueries.countAsking(
+                ApprovalRequest.leaves(of: caller), besides: caller.person, now: reader.now))?.int("count") ?? 0
     }
 
     private static let list = Read(
-        "approval.list", summary: "Requests that wait for approval, the soonest to expire first.", path: "/approvals",
-        permission: "approval.view", parameters: [.limit, .cursor], schema: approvalSchema, isList: true
+        "approval.list",
+        summary: "Requests: those you could sign, your own, all that wait, or those decided on.", path: "/approvals",
+        permission: nil, parameters: ApprovalListing.parameters, schema: approvalSchema, isList: true
     ) { call, reader in
-        let limit = try call.limit()
-        var position: (at: Instant, id: String)?
-        if let cursor = call.first("cursor") {
-            let parts = try call.cursors.decode(cursor, scope: "approval.list")
-            if let at = parts.first?.int, let id = parts.last?.string { position = (Instant(microseconds: at), id) }
-        }
-        let found = try ApprovalList.pending(after: position, limit: limit + 1, from: reader)
-        let page = Array(found.prefix(limit))
-        let next =
-            found.count > limit
-            ? page.last.map {
-                call.cursors.encode(
-                    scope: "approval.list", [.int($0.request.createdAt.microseconds), .string($0.request.id)])
-            } : nil
-        return .list(page.map(\.json), next: next, disclosure: ApprovalList.disclosure(of: page))
+        let listing = try ApprovalListing.load(call, from: reader)
+        return .list(listing.entries.map(\.json), next: listing.next, disclosure: listing.disclosure)
     }
 
     private static let view = Read(
@@ -55,7 +48,9 @@ public enum ApprovalsConsole {
         "properties": [
             "id": ["type": "string"], "operation": ["type": "string"], "state": ["type": "string"],
             "requester": ["type": "string"], "action": ["type": "object"], "demands": ["type": "array"],
+            "plan_digest": ["type": "string"], "round": ["type": "integer"],
             "expires_at": ["type": "string", "format": "date-time"],
+            "execute_at": ["type": "string", "format": "date-time"], "signatures": ["type": "array"],
         ],
     ]
 }

@@ -267,7 +267,7 @@ enum AuditPages {
 
     private static func member(_ member: EventDetail.Member) -> Node {
         switch member {
-        case .present(let value, let matches):
+        case .present(let value, _, let matches):
             el("span", .class("long")) { DocumentDiff.words(value) }
                 + (matches ? .none : Node(" ") + UI.state("differs from its commitment", .danger, .x))
         case .erased(let event): UI.sealed("erased under ") + el("a", .href("/audit/\(event)")) { UI.id(event) }
@@ -374,7 +374,7 @@ enum AuditPages {
         var documents = 0
         for (name, member) in event.members.sorted(by: { $0.key < $1.key }) {
             // Before and after stand above; here they are counted, and named only when something is wrong.
-            if name.hasPrefix("changes."), case .present(_, true) = member {
+            if name.hasPrefix("changes."), case .present(_, _, true) = member {
                 documents += 1
                 continue
             }
@@ -404,7 +404,7 @@ enum AuditPages {
 
     private static func sealedValue(_ name: String, _ member: EventDetail.Member, rest: Node?) -> Node {
         switch member {
-        case .present(let value, _):
+        case .present(let value, _, _):
             if let text = value.string { return el("span", .class("long")) { text } }
             return UI.fold("Show") { UI.json(value, rest: rest) }
         case .erased(let event): return Node("erased under ") + el("a", .href("/audit/\(event)")) { UI.id(event) }
@@ -414,8 +414,8 @@ enum AuditPages {
 
     private static func commitment(_ member: EventDetail.Member) -> Node {
         switch member {
-        case .present(_, true): UI.state("matches", .ok, .check)
-        case .present(_, false): UI.state("differs", .danger, .x)
+        case .present(_, _, true): UI.state("matches", .ok, .check)
+        case .present(_, _, false): UI.state("differs", .danger, .x)
         case .erased: UI.state("erased", .plain, .box)
         case .missing: UI.state("missing", .danger, .x)
         }

@@ -5,7 +5,7 @@ struct EventDetail: Sendable {
     /// What is left of a sealed member, compared with its commitment in the leaf.
     enum Member: Sendable {
         /// The stored value, and whether SHA-256(salt ‖ JCS(value)) is what the leaf says.
-        case present(JSON, matches: Bool)
+        case present(JSON, salt: [UInt8], matches: Bool)
         /// Erased under that event.
         case erased(by: String)
         /// Neither there nor erased by anybody: somebody went around the log.
@@ -51,7 +51,7 @@ struct EventDetail: Sendable {
                 let salt = entry["salt"]?.string.flatMap({ Base64.decode($0) })
             {
                 let computed = Base64.encode(SealedMember.commitment(salt: salt, value: value))
-                members[name] = .present(value, matches: computed == commitment)
+                members[name] = .present(value, salt: salt, matches: computed == commitment)
             } else {
                 members[name] = erased[name].map(Member.erased) ?? .missing
             }
@@ -78,7 +78,12 @@ struct EventDetail: Sendable {
     }
 
     func value(_ member: String) -> JSON? {
-        if case .present(let value, _) = members[member] { value } else { nil }
+        if case .present(let value, _, _) = members[member] { value } else { nil }
+    }
+
+    /// A sealed value with its salt.
+    func salted(_ member: String) -> (salt: [UInt8], value: JSON)? {
+        if case .present(let value, let salt, _) = members[member] { (salt, value) } else { nil }
     }
 
     /// What happened to one entity, with the documents that still exist.
@@ -106,7 +111,7 @@ struct EventDetail: Sendable {
         hashMatches != false
             && members.values.allSatisfy {
                 switch $0 {
-                case .present(_, let matches): matches
+                case .present(_, _, let matches): matches
                 case .erased: true
                 case .missing: false
                 }
@@ -121,7 +126,7 @@ struct EventDetail: Sendable {
         body["sealed"] = .object(
             members.mapValues { member in
                 switch member {
-                case .present(let value, let matches): ["value": value, "matches": .bool(matches)]
+                case .present(let value, _, let matches): ["value": value, "matches": .bool(matches)]
                 case .erased(let event): ["erased_by": .string(event)]
                 case .missing: ["missing": true]
                 }

@@ -61,8 +61,7 @@ struct HomeModel: Sendable {
             : nil
         return HomeModel(
             now: now, own: try ApprovalList.own(of: caller.person, from: reader),
-            fillable: try ApprovalList.pending(limit: 200, from: reader).filter { $0.request.canBeFilled(by: caller) }
-                .sorted { ($0.request.expiresAt, $0.request.id) < ($1.request.expiresAt, $1.request.id) },
+            fillable: try ApprovalList.asking(caller, limit: 100, from: reader),
             perHour: perHour, denied: try counts[1].first?.int("count") ?? 0,
             undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
             checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) }, denials: denials)

@@ -88,6 +88,28 @@ public struct ApprovalRequest: Sendable, Hashable {
     /// What each rule demands, as frozen with the plan.
     public var needs: [ApprovalNeed] { (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) } }
 
+    /// Whether this is the plan its signatures are bound to.
+    /// - Parameter salt: of the sealed details that hold the plan.
+    public func commits(to plan: JSON, salt: [UInt8]) -> Bool { PlanDigest.hex(plan, salt: salt) == planDigest }
+
+    /// Every leaf of its demands in short: `role:security`, `permission:tenant.suspend`; sorted.
+    public var leaves: [String] {
+        Set(
+            needs.flatMap { $0.demand.alternatives.joined() }.flatMap { leaf -> [String] in
+                switch leaf {
+                case .role(let roles): roles.map { "role:\($0)" }
+                case .permission(let code): ["permission:\(code)"]
+                case .allOf, .anyOf, .count: []
+                }
+            }
+        ).sorted()
+    }
+
+    /// The leaves a person could fill, in the same short form.
+    public static func leaves(of caller: Caller) -> [String] {
+        (caller.roles.map { "role:\($0)" } + caller.permissions.granted.keys.map { "permission:\($0)" }).sorted()
+    }
+
     /// Whether it still takes signatures at `now`.
     public func isOpen(at now: Instant) -> Bool { state.isOpen && now < expiresAt }
 

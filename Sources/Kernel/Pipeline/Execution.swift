@@ -380,7 +380,7 @@ extension Pipeline {
         draft.changes = [.init(change)]
         tx.enqueue(records.insert(SealedEvent(draft)))
         tx.enqueue(change.statements)
-        if !after.state.isLive { tx.enqueue(records.unspend(approval: before.id)) }
+        tx.enqueue(records.follow(after))
         return Execution(
             approvalID: before.id, operation: before.operation, state: after.state, eventID: draft.id, detail: detail)
     }

@@ -401,10 +401,7 @@ public struct Pipeline: Sendable {
         tx.enqueue(records.insert(event))
         for change in plan.changes { tx.enqueue(change.statements) }
         if let closing { tx.enqueue(closing.statements) }
-        // What a request held back counts no more: it is signed, or comes to nothing.
-        if let ended = (closing ?? main)?.after as? ApprovalRequest, !ended.state.isLive {
-            tx.enqueue(records.unspend(approval: ended.id))
-        }
+        if let request = (closing ?? main)?.after as? ApprovalRequest { tx.enqueue(records.follow(request)) }
         tx.enqueue(plan.alsoWrite)
 
         let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version
@@ -478,7 +475,7 @@ public struct Pipeline: Sendable {
         let operation = admitted.operation
         let now = tx.now
         let target = rehearsed.target
-        var expired: Change?
+        var expired: (request: ApprovalRequest, change: Change)?
         if let target,
             let row = try tx.first(records.liveApproval(operation: operation.spec.name, target: target.id))
         {
@@ -491,7 +488,7 @@ public struct Pipeline: Sendable {
             after.state = .expired
             after.decidedAt = now
             after.version += 1
-            expired = .update(twin, to: after)
+            expired = (after, .update(twin, to: after))
         }
         // Requests about different targets meet here, so that two can't both be the last one allowed.
         try tx.lock(["approvals:\(admitted.caller.person)"])
@@ -540,15 +537,16 @@ public struct Pipeline: Sendable {
             planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id, createdAt: now,
             expiresAt: now + window, notBefore: request.notBefore)
         let change = Change.create(pending)
-        draft.changes = ([change] + [expired].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
+        draft.changes = ([change] + [expired?.change].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
 
         let event = SealedEvent(draft)
         tx.enqueue(records.insert(event))
         if let expired {
-            tx.enqueue(expired.statements)
-            tx.enqueue(records.unspend(approval: expired.id))
+            tx.enqueue(expired.change.statements)
+            tx.enqueue(records.follow(expired.request))
         }
         tx.enqueue(change.statements)
+        tx.enqueue(records.follow(pending))
         if let spending { tx.enqueue(records.spend(spending, event: draft.id, approval: approvalID, at: now)) }
         let answer = PendingApproval(
             approvalID: approvalID, operation: operation.spec.name, operationID: draft.operationID ?? "",

@@ -26,6 +26,8 @@ public protocol Records: Sendable {
     func dueApprovals(at now: Instant, limit: Int) -> Statement
     /// `id` of requests whose window is over and whose state does not say so yet.
     func expiredApprovals(at now: Instant, limit: Int) -> Statement
+    /// Makes what is kept beside a request agree with it: whom it still asks, and the money it holds back.
+    func follow(_ request: ApprovalRequest) -> [Statement]
     /// Keeps what an approved operation answered, sealed, for its requester to see once.
     func keepReveal(_ sealed: String, approval: String, until: Instant) -> Statement
     /// `sealed` of what was kept and has not run out; the row is gone with it.
@@ -41,8 +43,6 @@ public protocol Records: Sendable {
     func spent(person: String, since: Instant) -> Statement
     /// - Parameter approval: the request it waits for.
     func spend(_ spending: Spending, event: String, approval: String?, at: Instant) -> Statement
-    /// What waited for a request counts no more: it was signed, or comes to nothing.
-    func unspend(approval: String) -> Statement
 
     // Denials
     /// One row with `count`: denials of a person since a time.

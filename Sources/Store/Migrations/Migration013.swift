@@ -32,6 +32,18 @@ enum Migration013 {
             event_id {text} NOT NULL,
             created_at BIGINT NOT NULL
         );
+        CREATE INDEX approvals_by ON approvals (requester, created_at, id);
+
+        -- Whose signature an open request asks for, so that everybody finds theirs (not governed: read from the demands).
+        CREATE TABLE approval_leaves (
+            leaf {text} NOT NULL,
+            expires_at BIGINT NOT NULL,
+            approval_id {text} NOT NULL,
+            requester {text} NOT NULL,
+            PRIMARY KEY (leaf, expires_at, approval_id)
+        );
+        CREATE INDEX approval_leaves_approval ON approval_leaves (approval_id);
+
         CREATE UNIQUE INDEX approval_signatures_once ON approval_signatures (approval_id, round, person);
         CREATE INDEX approval_signatures_person ON approval_signatures (person, created_at, id);
 
