@@ -25,7 +25,8 @@ import time
 import merkle
 
 TABLES = {
-    "staff": "staff", "role": "roles", "role_permission": "role_permissions", "grant": "grants",
+    "staff": "staff", "approval_signature": "approval_signatures", "exchange_rate": "exchange_rates",
+    "role": "roles", "role_permission": "role_permissions", "grant": "grants",
     "approval_rule": "approval_rules", "approval": "approvals", "factor": "factors", "tenant": "tenants",
     "user": "users", "membership": "memberships", "drift": "drifts", "runtime_token": "runtime_tokens",
     "segment": "segments", "discrepancy": "discrepancies", "webhook": "webhooks", "delivery": "deliveries",

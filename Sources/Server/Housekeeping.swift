@@ -28,6 +28,7 @@ struct Housekeeping: Service {
         do {
             try await running.signIn.sweep()
             try await Self.forgetOutcomes(in: running.database)
+            try await running.database.write { tx in tx.enqueue(SQLRecords().forgetSpending(at: tx.now)) }
             try await ImportRun.forgetAbandoned(in: running.database)
             let kept = Int64(running.deployment.configuration.value("deliveries_kept")) ?? 30
             try await DeliveryPruner(database: running.database, kept: .days(kept)).run()

@@ -252,6 +252,14 @@ public struct SQLRecords: Records {
             ])
     }
 
+    /// Removes what no sum looks at any more, and answers nobody fetched in time.
+    public func forgetSpending(at now: Instant) -> [Statement] {
+        [
+            Statement("DELETE FROM spending WHERE at < $1 AND approval_id IS NULL", [Value(now - .hours(48))]),
+            Statement("DELETE FROM approval_reveals WHERE expires_at < $1", [Value(now)]),
+        ]
+    }
+
     // MARK: Outbox
 
     public func enqueue(

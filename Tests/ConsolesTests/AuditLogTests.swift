@@ -120,7 +120,12 @@ import Testing
             for statement in [
                 HomeQueries.changesPerHour(since: TestDatabase.start), HomeQueries.denied(since: TestDatabase.start),
                 HomeQueries.undelivered, EventQueries.linked(to: "evt_"),
-                ApprovalListQueries.pending(of: "stf_", limit: 20),
+                ApprovalListQueries.own(of: "stf_", before: nil, limit: 20),
+                ApprovalListQueries.asking(["role:a"], besides: "stf_", after: nil, now: TestDatabase.start, limit: 51),
+                ApprovalListQueries.countAsking(["role:a"], besides: "stf_", now: TestDatabase.start),
+                ApprovalListQueries.open(after: nil, now: TestDatabase.start, limit: 51),
+                ApprovalListQueries.decided(before: nil, limit: 51),
+                ApprovalListQueries.signed(by: "stf_", before: nil, limit: 51),
                 ApprovalListQueries.live(on: "ten_"),
                 EventQueries.head(type: "tenant", id: "ten_"),
                 TenantQueries.activity(of: "ten_", before: (TestDatabase.start, "evt_"), limit: 51),
@@ -148,7 +153,7 @@ import Testing
             try await world.test.tamper([TestQueries.replaceJustification(of: id)])
             let tampered = try await world.test.database.read { reader in try EventDetail.load(id, from: reader) }
             #expect(!tampered.isIntact)
-            guard case .present(_, matches: false)? = tampered.members["justification"] else {
+            guard case .present(_, _, matches: false)? = tampered.members["justification"] else {
                 Issue.record("the changed justification is not found")
                 return
             }

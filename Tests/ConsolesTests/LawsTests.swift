@@ -31,7 +31,8 @@ import Testing
             #expect(named == changed, "\(operation.spec.name)")
             switch outcome.result {
             case .applied(let applied):
-                #expect(events[0].eventClass == "mutation" && events[0].outcome == "applied")
+                let expected = operation.targetType == ApprovalRequest.type ? "approval" : "mutation"
+                #expect(events[0].eventClass == expected && events[0].outcome == "applied")
                 #expect(applied.eventID == events[0].id)
             case .pending(let pending):
                 #expect(events[0].eventClass == "approval" && events[0].outcome == "requested")

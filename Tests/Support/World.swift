@@ -304,6 +304,11 @@ public final class World: Sendable {
         try await staff("everybody", roles: ["super_admin"])
         let asker = try await staff("asker", roles: ["super_admin"])
         _ = try await ask("tenant.hard_delete", on: second, reason: "retention_policy", by: asker)
+        // A row of every kind, for the laws of verification.
+        let invited = try await ask(
+            "staff.invite", ["email": "second@example.test", "name": "Second", "roles": ["support_l1"]], by: asker)
+        try await run("approval.approve", on: invited.approvalID, by: try await caller("stf_everybody"))
+        try await put([.create(ExchangeRate(id: "EUR", micros: 1_100_000))])
         try await tenant("active")
         try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
         try await tenant("archived", then: [("tenant.archive", "customer_departed")])

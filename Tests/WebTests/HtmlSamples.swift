@@ -151,7 +151,8 @@ enum Sample {
         let sealed = SealedEvent(draft)
         var members: [String: EventDetail.Member] = [:]
         for member in sealed.members {
-            members[member.name] = .present(member.value, matches: !(tampered && member.name == "justification"))
+            members[member.name] = .present(
+                member.value, salt: member.salt, matches: !(tampered && member.name == "justification"))
         }
         members["user_agent"] = .erased(by: "evt_01JCXRRK7QHM2V8T5E0ZB6WYND")
         return EventDetail(
@@ -233,7 +234,10 @@ enum Sample {
             perHour: [2, 1, 1, 0, 0, 0, 0, 1, 1, 2, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9, 12, 15, 11], denied: 7,
             undelivered: 2, unsequenced: 0, checkpoint: (4_812_131, now - .seconds(12)),
             denials: Array(try events(35).filter { $0.outcome == "denied" }.prefix(5)))
-        let waiting = ApprovalDetail(entry: approval(), event: try detail())
+        let request = approval()
+        let waiting = ApprovalDetail(
+            entry: request, event: try detail(), planEvent: nil,
+            signatures: ApprovalSignatures(of: request.request, all: [], standings: [:], at: now), names: [:], ending: nil, hasReveal: false)
         let object =
             UI.crumbs([("Tenants", "/tenants")], here: tenant.name)
             + UI.title(tenant.name) {
@@ -381,7 +385,8 @@ enum Sample {
                 frame(
                     "Approvals", "/approvals",
                     ApprovalPages.listBody(
-                        own: [approval(2, own: true)], pending: [approval(3), approval(1)], call: call(), now: now))
+                        ApprovalListing(view: .asking, entries: [approval(3), approval(1)], next: nil), call: call(),
+                        now: now))
             ),
             (
                 "approval",

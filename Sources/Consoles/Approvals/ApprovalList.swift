@@ -185,6 +185,8 @@ struct ApprovalDetail: Sendable {
     let names: [String: String]
     /// How it ended, in words.
     let ending: String?
+    /// What it answered waits to be shown, once, to who asked.
+    let hasReveal: Bool
 
     /// - Throws: `OperationError.notFound`; `.forbidden` to whoever neither asked for it, nor could sign it, nor may see all.
     static func load(_ id: String, for caller: Caller, from reader: any Reader) throws -> ApprovalDetail {
@@ -210,7 +212,9 @@ struct ApprovalDetail: Sendable {
             ending: ending.flatMap {
                 $0.value("details")?["reason"]?.string ?? $0.value("justification")?.string
                     ?? $0.value("details")?["consequence"]?.string
-            })
+            },
+            hasReveal: request.state == .executed && request.requester == caller.person
+                && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil)
     }
 
     /// Whether every value shown is the one the frozen action, and the digest the signatures are bound to, commit to.

@@ -95,6 +95,13 @@ enum ApprovalListQueries {
         Statement("SELECT \(ApprovalRequest.columns) FROM approvals WHERE id = $1", [.text(id)])
     }
 
+    /// A row when something waits to be shown.
+    static func reveal(of approval: String, at now: Instant) -> Statement {
+        Statement(
+            "SELECT approval_id FROM approval_reveals WHERE approval_id = $1 AND expires_at > $2",
+            [.text(approval), Value(now)])
+    }
+
     static func signatures(on approval: String) -> Statement {
         Statement(
             """

@@ -116,7 +116,7 @@ enum ApprovalPages {
             + actions(detail, call: call, now: now)
             + UI.split {
                 UI.stack {
-                    banners(detail, now: now)
+                    banners(detail, call: call, now: now)
                     UI.panel("What it would do", id: "ap-plan") {
                         UI.panelBody { plan(detail, call: call) }
                     }
@@ -175,7 +175,7 @@ enum ApprovalPages {
         }
     }
 
-    private static func banners(_ detail: ApprovalDetail, now: Instant) -> Node {
+    private static func banners(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
         let request = detail.entry.request
         var out = Node.none
         if !detail.matchesAction {
@@ -201,6 +201,17 @@ enum ApprovalPages {
                     .info, "Everybody agreed who must.",
                     "It is carried out at \(TimeText.utcMinute(start)), if it still comes to the same then. Until then it can be cancelled."
                 )
+        }
+        if detail.hasReveal {
+            out =
+                out
+                + UI.banner(.ok) {
+                    el("p") { el("b") { "It is done, and has something to show you, once." } }
+                    el("form", Attribute("method", "post"), Attribute("action", "/approvals/\(request.id)/reveal")) {
+                        UI.hiddenField("csrf", call.csrf)
+                        UI.button("Show it now", style: .primary)
+                    }
+                }
         }
         if let ending = detail.ending, request.state == .failed {
             out = out + UI.banner(.danger, "It was approved and could not be carried out.", ending)

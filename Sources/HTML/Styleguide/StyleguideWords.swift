@@ -194,10 +194,11 @@ extension Styleguide {
             requestID: "req_1")
         let request = ApprovalRequest(
             id: "apr_01JCXRRK7QHM2V8T5E0ZB6WYND", version: 1, operation: "tenant.archive", targetType: "tenant",
-            targetID: Self.id, requester: "stf_2", state: .pending, action: .object([:]), planDigest: "",
+            targetID: Self.id, aboutTenant: Self.id, requester: "stf_2", action: .object([:]), planDigest: "",
             demands: .array([]), eventID: Self.event, createdAt: now, expiresAt: now + .hours(3))
         return UI.actionBar(
             SampleTenant(status: "active", version: 412), path: "/tenants/\(Self.id)", catalog: catalog, caller: caller,
-            now: now, waiting: ["tenant.archive": WaitingRequest(request, for: caller)])
+            now: now,
+            waiting: ["tenant.archive": WaitingRequest(request, for: caller, at: now)].compactMapValues { $0 })
     }
 }

@@ -224,6 +224,15 @@ extension OperationViews {
         return UI.linkButton("Undo…", href: "/audit/\(model.applied.eventID)/undo", size: .small, icon: "undo")
     }
 
+    /// A page of what an approved operation answered, for who asked.
+    public static func revealed(_ values: [String: String], back: String) -> Node {
+        UI.title("Shown once")
+            + el("div", .class("narrow stack")) {
+                reveal(values)
+                el("p") { UI.linkButton("Back to the request", href: back) }
+            }
+    }
+
     /// Values that are shown once and stored nowhere.
     private static func reveal(_ values: [String: String]) -> Node {
         guard !values.isEmpty else { return .none }

@@ -64,6 +64,15 @@ public struct ApprovalSignatures: Sendable {
         now = reader.now
     }
 
+    public init(
+        of request: ApprovalRequest, all: [ApprovalSignature], standings: [String: Standing], at now: Instant
+    ) {
+        self.request = request
+        self.all = all
+        self.standings = standings
+        self.now = now
+    }
+
     /// Those whose signature counts at this moment, with what they signed as and still are.
     public var counting: [Signer] {
         all.filter { $0.agrees(to: request) }.compactMap { signature in

@@ -169,6 +169,12 @@ public struct Pipeline: Sendable {
             errors += error.errors
         }
         let (justification, ticket, missing) = Self.justify(request, spec, malformed: &errors)
+        if let start = request.notBefore, start > clock.now + OperationRequest.longestDelay {
+            errors.append(
+                FieldError(
+                    pointer: "/not_before",
+                    detail: "not_before must be within \(OperationRequest.longestDelay.seconds / 86_400) days from now."))
+        }
         guard let input, errors.isEmpty else {
             throw .invalid(errors + (isPreview ? [] : missing))
         }
@@ -316,6 +322,13 @@ public struct Pipeline: Sendable {
                     admitted, rehearsed, plan, verdict.needs, salt: salt, draft: draft, subjects: subjects,
                     fingerprint: fingerprint, key: key, spending: spending, tx))
         }
+        if let start = request.notBefore, now < start {
+            throw OperationError.invalid([
+                FieldError(
+                    pointer: "/not_before",
+                    detail: "This needs no approval and would be carried out at once. Leave not_before out, or ask then.")
+            ])
+        }
         if let spending { tx.enqueue(records.spend(spending, event: eventID, approval: nil, at: now)) }
         return .done(
             try carryOut(
@@ -351,7 +364,7 @@ public struct Pipeline: Sendable {
         draft.tenant = main?.tenantID
         draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
-        draft.policyVersion = policy.version
+        draft.policyVersion = policyVersion
         draft.operationID = operationID
         draft.linked = request.undoes
         draft.facts = plan.facts

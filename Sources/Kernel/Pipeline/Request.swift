@@ -18,6 +18,8 @@ public struct OperationRequest: Sendable {
     /// In characters, as `TextRule` counts them.
     public static let longestJustification = 4000
     public static let longestTicket = 100
+    /// How far ahead something may be put off.
+    public static let longestDelay = Span.days(30)
 
     public init(
         operation: String, target: String? = nil, input: JSON = .object([:]), reasonCode: String? = nil,

@@ -59,6 +59,17 @@ struct BodyReader {
         }
     }
 
+    /// A time, RFC 3339.
+    mutating func time(_ name: String) -> Instant? {
+        guard let text = text(name) else { return nil }
+        guard let time = Instant(rfc3339: text) else {
+            errors.append(
+                FieldError(pointer: "/\(name)", detail: "\(name) must be a time such as 2030-01-31T09:00:00Z."))
+            return nil
+        }
+        return time
+    }
+
     /// An object member; an absent one is empty.
     mutating func object(_ name: String) -> JSON? {
         known.insert(name)

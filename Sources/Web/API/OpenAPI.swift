@@ -114,6 +114,11 @@ public enum OpenAPI {
             "type": "string", "maxLength": longestTicket, "description": "The ticket this belongs to.",
         ]
         if spec.ticketRequired { required.append("ticket") }
+        properties["not_before"] = [
+            "type": "string", "format": "date-time",
+            "description":
+                "Should it need approval: not carried out before this, which is at most \(OperationRequest.longestDelay.seconds / 86_400) days away.",
+        ]
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
             ("required", required.isEmpty ? nil : .array(required)),

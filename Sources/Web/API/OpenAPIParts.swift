@@ -303,6 +303,27 @@ extension OpenAPI {
                 ]
             ),
             (
+                "/approvals/{id}/reveal", "post",
+                [
+                    "operationId": "approval.reveal",
+                    "summary": "Hand the requester, once, what the approved operation answered", "tags": ["approval"],
+                    "parameters": [
+                        [
+                            "name": "id", "in": "path", "required": true, "schema": ["type": "string"],
+                            "description": "The request.",
+                        ]
+                    ],
+                    "responses": answers(
+                        "200", "Shown once, stored nowhere else.",
+                        [
+                            "type": "object", "required": ["reveal"],
+                            "properties": [
+                                "reveal": ["type": "object", "additionalProperties": ["type": "string"]]
+                            ],
+                        ], ["401", "403", "404", "429", "500", "503"]),
+                ]
+            ),
+            (
                 "/audit-events/{id}/undo", "post",
                 [
                     "operationId": "audit.undo", "summary": "Take back what an event recorded", "tags": ["audit"],

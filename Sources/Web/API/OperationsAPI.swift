@@ -62,10 +62,11 @@ extension StaffAPI {
         let reasonCode = body.text("reason_code")
         let justification = body.text("justification")
         let ticket = body.text("ticket")
+        let notBefore = body.time("not_before")
         let request = OperationRequest(
             operation: operation.spec.name, target: operation.creates ? nil : exchange.parameters["id"],
             input: input ?? .object([:]), reasonCode: reasonCode, justification: justification, ticket: ticket,
-            ifMatch: ifMatch, idempotencyKey: key)
+            ifMatch: ifMatch, idempotencyKey: key, notBefore: notBefore)
         // The pipeline finds these too, but only once the members around them are right.
         try body.finish { operation.errors(in: request) }
         return request

@@ -15,7 +15,7 @@ struct StaffAPI: Sendable {
     }
 
     func routes() -> [Route] {
-        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + exportRoutes() + [
+        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + approvalRoutes() + exportRoutes() + [
             Route(.get, "/api/v1/openapi.json", .api) { exchange in
                 try await context.requests.limiting(exchange.client.source) {
                     Response(

@@ -335,6 +335,8 @@ extension StaffConsole {
                 // Shown now or never: a redirect would lose it.
                 return result(outcome, replayed: outcome.replayed, sheet.signed)
             }
+            // The request's own page says what has become of it.
+            if let request = sheet.entity as? ApprovalRequest { return .seeOther("/approvals/\(request.id)") }
             return .seeOther("/done/\(key)")
         } catch {
             let problem = Problem(error)

@@ -32,7 +32,7 @@ struct FormRoute: Sendable {
 }
 
 extension StaffConsole {
-    func formRoutes() -> [FormRoute] { operationFormRoutes() + meFormRoutes() }
+    func formRoutes() -> [FormRoute] { operationFormRoutes() + meFormRoutes() + approvalFormRoutes() }
 
     /// The guards of every form, in this order: it comes from this console's own pages; a session stands behind it; its
     /// token belongs to that session. What was typed survives the end of the session.
