@@ -995,3 +995,113 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('se
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON settings
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 13 approvals
+
+ALTER TABLE approvals ADD COLUMN tenant_id TEXT COLLATE "C";
+
+ALTER TABLE approvals ADD COLUMN plan_event_id TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+ALTER TABLE approvals ADD COLUMN planned_at BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE approvals ADD COLUMN round BIGINT NOT NULL DEFAULT 1;
+
+ALTER TABLE approvals ADD COLUMN not_before BIGINT;
+
+ALTER TABLE approvals ADD COLUMN decided_at BIGINT;
+
+ALTER TABLE approvals ADD COLUMN execute_at BIGINT;
+
+ALTER TABLE approvals ADD COLUMN outcome_event_id TEXT COLLATE "C";
+
+DROP INDEX approvals_pending;
+
+CREATE UNIQUE INDEX approvals_live ON approvals (operation, target_id)
+    WHERE state IN ('pending', 'stale', 'approved', 'scheduled');
+
+CREATE INDEX approvals_due ON approvals (execute_at, id) WHERE state IN ('approved', 'scheduled');
+
+CREATE INDEX approvals_open ON approvals (expires_at, id) WHERE state IN ('pending', 'stale');
+
+CREATE INDEX approvals_decided ON approvals (decided_at, id) WHERE decided_at IS NOT NULL;
+
+CREATE TABLE approval_signatures (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    approval_id TEXT COLLATE "C" NOT NULL,
+    round BIGINT NOT NULL,
+    person TEXT COLLATE "C" NOT NULL,
+    decision TEXT COLLATE "C" NOT NULL,
+    statement TEXT COLLATE "C" NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    factor_at BIGINT NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE INDEX approvals_by ON approvals (requester, created_at, id);
+
+CREATE TABLE approval_leaves (
+    leaf TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL,
+    approval_id TEXT COLLATE "C" NOT NULL,
+    requester TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (leaf, expires_at, approval_id)
+);
+
+CREATE INDEX approval_leaves_approval ON approval_leaves (approval_id);
+
+CREATE UNIQUE INDEX approval_signatures_once ON approval_signatures (approval_id, round, person);
+
+CREATE INDEX approval_signatures_person ON approval_signatures (person, created_at, id);
+
+CREATE TABLE approval_reveals (
+    approval_id TEXT COLLATE "C" PRIMARY KEY,
+    sealed TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE TABLE spending (
+    event_id TEXT COLLATE "C" PRIMARY KEY,
+    approval_id TEXT COLLATE "C",
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    person TEXT COLLATE "C" NOT NULL,
+    amount BIGINT NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL
+);
+
+CREATE INDEX spending_tenant ON spending (tenant_id, at);
+
+CREATE INDEX spending_person ON spending (person, at);
+
+CREATE INDEX spending_approval ON spending (approval_id);
+
+CREATE INDEX spending_at ON spending (at);
+
+CREATE TABLE exchange_rates (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    micros BIGINT NOT NULL
+);
+
+ALTER TABLE staff ADD COLUMN invited_at BIGINT;
+
+ALTER TABLE staff ADD COLUMN reset_by TEXT COLLATE "C";
+
+ALTER TABLE staff ADD COLUMN reset_at BIGINT;
+
+CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON exchange_rates
+FOR EACH ROW EXECUTE FUNCTION postern_mark_policy();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON approval_signatures
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('approval_signature');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON approval_signatures
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON exchange_rates
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('exchange_rate');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON exchange_rates
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -967,3 +967,125 @@ BEGIN SELECT postern_governed('setting', OLD.id), postern_governed('setting', NE
 
 CREATE TRIGGER governed_settings_delete AFTER DELETE ON settings
 BEGIN SELECT postern_governed('setting', OLD.id); END;
+
+-- 13 approvals
+
+ALTER TABLE approvals ADD COLUMN tenant_id TEXT;
+
+ALTER TABLE approvals ADD COLUMN plan_event_id TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE approvals ADD COLUMN planned_at INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE approvals ADD COLUMN round INTEGER NOT NULL DEFAULT 1;
+
+ALTER TABLE approvals ADD COLUMN not_before INTEGER;
+
+ALTER TABLE approvals ADD COLUMN decided_at INTEGER;
+
+ALTER TABLE approvals ADD COLUMN execute_at INTEGER;
+
+ALTER TABLE approvals ADD COLUMN outcome_event_id TEXT;
+
+DROP INDEX approvals_pending;
+
+CREATE UNIQUE INDEX approvals_live ON approvals (operation, target_id)
+    WHERE state IN ('pending', 'stale', 'approved', 'scheduled');
+
+CREATE INDEX approvals_due ON approvals (execute_at, id) WHERE state IN ('approved', 'scheduled');
+
+CREATE INDEX approvals_open ON approvals (expires_at, id) WHERE state IN ('pending', 'stale');
+
+CREATE INDEX approvals_decided ON approvals (decided_at, id) WHERE decided_at IS NOT NULL;
+
+CREATE TABLE approval_signatures (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    approval_id TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    person TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    method TEXT NOT NULL,
+    factor_at INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX approvals_by ON approvals (requester, created_at, id);
+
+CREATE TABLE approval_leaves (
+    leaf TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    approval_id TEXT NOT NULL,
+    requester TEXT NOT NULL,
+    PRIMARY KEY (leaf, expires_at, approval_id)
+) STRICT;
+
+CREATE INDEX approval_leaves_approval ON approval_leaves (approval_id);
+
+CREATE UNIQUE INDEX approval_signatures_once ON approval_signatures (approval_id, round, person);
+
+CREATE INDEX approval_signatures_person ON approval_signatures (person, created_at, id);
+
+CREATE TABLE approval_reveals (
+    approval_id TEXT PRIMARY KEY,
+    sealed TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE spending (
+    event_id TEXT PRIMARY KEY,
+    approval_id TEXT,
+    tenant_id TEXT NOT NULL,
+    person TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX spending_tenant ON spending (tenant_id, at);
+
+CREATE INDEX spending_person ON spending (person, at);
+
+CREATE INDEX spending_approval ON spending (approval_id);
+
+CREATE INDEX spending_at ON spending (at);
+
+CREATE TABLE exchange_rates (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    micros INTEGER NOT NULL
+) STRICT;
+
+ALTER TABLE staff ADD COLUMN invited_at INTEGER;
+
+ALTER TABLE staff ADD COLUMN reset_by TEXT;
+
+ALTER TABLE staff ADD COLUMN reset_at INTEGER;
+
+CREATE TRIGGER policy_exchange_rates_insert AFTER INSERT ON exchange_rates
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_exchange_rates_update AFTER UPDATE ON exchange_rates
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_exchange_rates_delete AFTER DELETE ON exchange_rates
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER governed_approval_signatures_insert AFTER INSERT ON approval_signatures
+BEGIN SELECT postern_governed('approval_signature', NEW.id); END;
+
+CREATE TRIGGER governed_approval_signatures_update AFTER UPDATE ON approval_signatures
+BEGIN SELECT postern_governed('approval_signature', OLD.id), postern_governed('approval_signature', NEW.id); END;
+
+CREATE TRIGGER governed_approval_signatures_delete AFTER DELETE ON approval_signatures
+BEGIN SELECT postern_governed('approval_signature', OLD.id); END;
+
+CREATE TRIGGER governed_exchange_rates_insert AFTER INSERT ON exchange_rates
+BEGIN SELECT postern_governed('exchange_rate', NEW.id); END;
+
+CREATE TRIGGER governed_exchange_rates_update AFTER UPDATE ON exchange_rates
+BEGIN SELECT postern_governed('exchange_rate', OLD.id), postern_governed('exchange_rate', NEW.id); END;
+
+CREATE TRIGGER governed_exchange_rates_delete AFTER DELETE ON exchange_rates
+BEGIN SELECT postern_governed('exchange_rate', OLD.id); END;

@@ -58,7 +58,10 @@ extension Running {
         // They are stopped from the last to the first, each after the one behind it has ended.
         let services: [any Service] =
             sweeping(logger) + watching(logger)
-            + [chores, ApprovalTurns(pipeline: pipeline, logger: logger), housekeeping, Doors(listeners: listeners.services()), draining]
+            + [
+                chores, ApprovalTurns(pipeline: pipeline, logger: logger), housekeeping,
+                Doors(listeners: listeners.services()), draining,
+            ]
         var group = ServiceGroupConfiguration(
             services: services.map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(

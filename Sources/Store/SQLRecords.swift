@@ -197,7 +197,9 @@ public struct SQLRecords: Records {
         if request.state.isOpen {
             statements += Self.insert(
                 "approval_leaves (leaf, expires_at, approval_id, requester)",
-                request.leaves.map { [.text($0), Value(request.expiresAt), .text(request.id), .text(request.requester)] })
+                request.leaves.map {
+                    [.text($0), Value(request.expiresAt), .text(request.id), .text(request.requester)]
+                })
         }
         // What it held back counts no more: it was signed, or comes to nothing.
         if !request.state.isLive {

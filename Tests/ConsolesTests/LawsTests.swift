@@ -150,6 +150,8 @@ import Testing
                 _ = try await world.pipeline.run(trial.request, by: stale)
                 Issue.record("\(operation.spec.name) took a factor of six minutes ago")
             } catch OperationError.stepUpRequired {}
+            // Who agrees has read why it was asked for; who asks and who refuses say why.
+            guard operation.spec.name != "approval.approve" else { return }
             for text in [nil, "", "too short"] {
                 var bare = trial.request
                 bare.justification = text

@@ -364,7 +364,8 @@ import Testing
     @Test func `a read that can't be logged is not served`() async throws {
         let test = try await TestDatabase.make(.sqlite)
         let pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: Catalog(operations: [], reads: [], entities: []),
+            database: test.database, records: SQLRecords(), directory: StaffDirectory(),
+            catalog: Catalog(operations: [], reads: [], entities: []),
             clock: test.clock.clock, hooks: .init(blocked: { "The log can't be continued." }))
         let world = try await World.make(.sqlite)
         let reader = world.person("reader", permissions: ["tenant.view"])

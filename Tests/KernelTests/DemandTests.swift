@@ -18,7 +18,9 @@ import Testing
     }
 
     private static func demand(depth: Int, _ dice: inout Dice) -> Demand {
-        func several() -> [Demand] { (1...Int.random(in: 1...3, using: &dice)).map { _ in demand(depth: depth - 1, &dice) } }
+        func several() -> [Demand] {
+            (1...Int.random(in: 1...3, using: &dice)).map { _ in demand(depth: depth - 1, &dice) }
+        }
         switch depth == 0 ? 0 : Int.random(in: 0...4, using: &dice) {
         case 1: return .allOf(several())
         case 2: return .anyOf(several())
@@ -45,7 +47,10 @@ import Testing
         func ways(_ demand: Demand, without used: Set<String>) -> Set<Set<String>> {
             switch demand {
             case .role(let roles):
-                Set(signers.filter { !used.contains($0.person) && !$0.roles.isDisjoint(with: roles) }.map { [$0.person] })
+                Set(
+                    signers.filter { !used.contains($0.person) && !$0.roles.isDisjoint(with: roles) }.map {
+                        [$0.person]
+                    })
             case .permission(let code):
                 Set(signers.filter { !used.contains($0.person) && $0.permissions.contains(code) }.map { [$0.person] })
             case .anyOf(let demands): demands.reduce(into: []) { $0.formUnion(ways($1, without: used)) }
@@ -94,7 +99,8 @@ import Testing
             // can't complete, but never further from the end.
             for person in people where demand.isFurthered(by: person, beside: signed) { signed.append(person) }
             #expect(Set(signed.map(\.person)).count == signed.count)
-            #expect(demand.isMet(by: signed) == Self.isMet(demand, by: people), "\(demand.json.canonicalText) \(people)")
+            #expect(
+                demand.isMet(by: signed) == Self.isMet(demand, by: people), "\(demand.json.canonicalText) \(people)")
         }
     }
 

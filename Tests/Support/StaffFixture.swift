@@ -37,7 +37,8 @@ public struct StaffFixture: Sendable {
     ) async throws -> StaffFixture {
         let catalog = Catalog(Consoles.all)
         let pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog, clock: test.clock.clock)
+            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog,
+            clock: test.clock.clock)
         let masterKey = try MasterKey(parsing: MasterKey.generate())
         let signIn = StaffSignIn(
             database: test.database, records: SQLRecords(), hasher: hasher ?? cheapHasher(), masterKey: masterKey,

@@ -169,7 +169,8 @@ enum Sample {
                 id: Identifier.make(
                     "apr", milliseconds: 1_700_000_000_000, random: Array(repeating: UInt8(number), count: 10)),
                 version: 1, operation: number == 1 ? "tenant.archive" : "tenant.suspend", targetType: "tenant",
-                targetID: tenant.id, aboutTenant: tenant.id, requester: own ? caller.person : "stf_other", state: .pending,
+                targetID: tenant.id, aboutTenant: tenant.id, requester: own ? caller.person : "stf_other",
+                state: .pending,
                 action: [
                     "operation": "tenant.suspend", "operation_id": "op_01JCXR5T0H6V9E2M7QKZBN4WYD",
                     "reason_code": "non_payment", "requester": "stf_other",
@@ -237,7 +238,8 @@ enum Sample {
         let request = approval()
         let waiting = ApprovalDetail(
             entry: request, event: try detail(), planEvent: nil,
-            signatures: ApprovalSignatures(of: request.request, all: [], standings: [:], at: now), names: [:], ending: nil, hasReveal: false)
+            signatures: ApprovalSignatures(of: request.request, all: [], standings: [:], at: now), names: [:],
+            ending: nil, hasReveal: false)
         let object =
             UI.crumbs([("Tenants", "/tenants")], here: tenant.name)
             + UI.title(tenant.name) {

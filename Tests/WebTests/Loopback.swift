@@ -31,7 +31,8 @@ final class Loopback: Sendable {
         self.test = test
         let catalog = Catalog(Consoles.all + [ProbeConsole.console])
         pipeline = Pipeline(
-            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog, clock: test.clock.clock)
+            database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog,
+            clock: test.clock.clock)
         door = TestDoor(clock: test.clock.clock)
         metrics = Metrics(gauges: [.init("postern_log_size", help: "Leaves.") { 1 }]) {
             [

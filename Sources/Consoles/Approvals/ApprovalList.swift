@@ -74,7 +74,8 @@ struct ApprovalListing: Sendable {
         if view == .open, !seesAll {
             throw OperationError.forbidden(
                 permission: "approval.view",
-                detail: "Seeing everybody’s requests needs the permission approval.view, which none of your roles holds.")
+                detail:
+                    "Seeing everybody’s requests needs the permission approval.view, which none of your roles holds.")
         }
         let limit = try call.limit()
         let scope = "approval.list \(view.rawValue)"
@@ -213,7 +214,7 @@ struct ApprovalDetail: Sendable {
                 $0.value("details")?["reason"]?.string ?? $0.value("justification")?.string
                     ?? $0.value("details")?["consequence"]?.string
             },
-            hasReveal: request.state == .executed && request.requester == caller.person
+            hasReveal: try request.state == .executed && request.requester == caller.person
                 && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil)
     }
 

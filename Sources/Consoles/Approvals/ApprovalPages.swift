@@ -48,10 +48,13 @@ enum ApprovalPages {
     private static func empty(_ view: ApprovalListing.View) -> Node {
         switch view {
         case .asking:
-            UI.empty("Nothing waits for you", "When a colleague’s request needs a signature you could give, it stands here.")
-        case .mine: UI.empty("You asked for nothing yet", "When an operation needs a second person, your request stands here.")
+            UI.empty(
+                "Nothing waits for you", "When a colleague’s request needs a signature you could give, it stands here.")
+        case .mine:
+            UI.empty("You asked for nothing yet", "When an operation needs a second person, your request stands here.")
         case .open: UI.empty("No request waits", "Requests stand here while they wait for signatures.")
-        case .decided: UI.empty("Nothing was decided yet", "Requests stand here once they are signed, rejected or cancelled.")
+        case .decided:
+            UI.empty("Nothing was decided yet", "Requests stand here once they are signed, rejected or cancelled.")
         }
     }
 

@@ -6,7 +6,7 @@ public enum AuditLogConsole {
     public static let console = Console(
         "Audit log",
         menu: [
-            .init(.assurance, "Audit log", icon: "log", path: "/audit", permission: "audit.view"),
+            .init(.assurance, "Audit log", icon: "log", path: "/audit", permission: "audit.view")
         ],
         reads: [listEvents, viewEvent],
         pages: [AuditPages.list, AuditPages.detail],

@@ -15,7 +15,8 @@ extension Staff {
         self.init(
             id: try row.string("id"), version: try row.int("version"), email: try row.string("email"),
             name: try row.string("name"), status: status, invitedBy: try row.optionalString("invited_by"),
-            createdAt: try row.instant("created_at"), updatedAt: try row.instant("updated_at"), invitedAt: try row.optionalInstant("invited_at"),
+            createdAt: try row.instant("created_at"), updatedAt: try row.instant("updated_at"),
+            invitedAt: try row.optionalInstant("invited_at"),
             resetBy: try row.optionalString("reset_by"), resetAt: try row.optionalInstant("reset_at"))
     }
 

@@ -284,7 +284,8 @@ extension Decisions {
                 throw .conflict("This request is \(request.state.rawValue) already: there is nothing left to cancel.")
             }
             guard !request.state.isOpen || now < request.expiresAt else {
-                throw .conflict("This request expired at \(request.expiresAt.minuteText): nothing comes of it any more.")
+                throw .conflict(
+                    "This request expired at \(request.expiresAt.minuteText): nothing comes of it any more.")
             }
             var after = request
             after.state = .cancelled

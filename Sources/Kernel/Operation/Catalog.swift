@@ -108,7 +108,8 @@ public struct AnyOperation: Sendable {
             let facts = try Op.gather(input, target, from: reader)
             let call = Call<Op>(
                 input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode,
-                now: rehearsal.now ?? reader.now, fresh: rehearsal.fresh, person: rehearsal.caller.person, eventID: rehearsal.eventID)
+                now: rehearsal.now ?? reader.now, fresh: rehearsal.fresh, person: rehearsal.caller.person,
+                eventID: rehearsal.eventID)
             var rehearsed = Rehearsed(target: target, plan: nil, refusal: nil, measures: Op.measures(call))
             do throws(Refusal) {
                 rehearsed.plan = ErasedPlan(try Op.plan(call), of: target)

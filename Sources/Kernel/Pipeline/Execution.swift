@@ -134,7 +134,8 @@ extension Pipeline {
         guard let caller = caller(for: request, asked, signatures) else {
             return try close(
                 request, .failed,
-                because: "The person who asked is not active any more, or no longer holds \(asked.operation.spec.permission).",
+                because:
+                    "The person who asked is not active any more, or no longer holds \(asked.operation.spec.permission).",
                 tx)
         }
         let counting = signatures.counting
@@ -161,7 +162,8 @@ extension Pipeline {
         let spending = Spending(rehearsed.measures, tenant: Self.tenant(rehearsed), person: caller.person)
         if let spending { try tx.lock(spending.guards.map(\.name)) }
         let verdict = try judge(
-            asked.operation, rehearsed.measures, spending, of: caller, under: policy.rules, without: request.id, from: tx)
+            asked.operation, rehearsed.measures, spending, of: caller, under: policy.rules, without: request.id,
+            from: tx)
         let needs = verdict.needs
         // With the frozen clock and the same fresh values, so that any difference is one of substance.
         let again = try asked.operation.rehearse(

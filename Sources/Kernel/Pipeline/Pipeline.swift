@@ -173,7 +173,8 @@ public struct Pipeline: Sendable {
             errors.append(
                 FieldError(
                     pointer: "/not_before",
-                    detail: "not_before must be within \(OperationRequest.longestDelay.seconds / 86_400) days from now."))
+                    detail: "not_before must be within \(OperationRequest.longestDelay.seconds / 86_400) days from now."
+                ))
         }
         guard let input, errors.isEmpty else {
             throw .invalid(errors + (isPreview ? [] : missing))
@@ -326,7 +327,8 @@ public struct Pipeline: Sendable {
             throw OperationError.invalid([
                 FieldError(
                     pointer: "/not_before",
-                    detail: "This needs no approval and would be carried out at once. Leave not_before out, or ask then.")
+                    detail:
+                        "This needs no approval and would be carried out at once. Leave not_before out, or ask then.")
             ])
         }
         if let spending { tx.enqueue(records.spend(spending, event: eventID, approval: nil, at: now)) }
@@ -388,7 +390,8 @@ public struct Pipeline: Sendable {
     /// - Parameter closing: what becomes of the request that this carries out.
     func carryOut(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, draft: EventDraft,
-        subjects: [String], undoWindow: Span, fingerprint: [UInt8], key: String?, closing: Change? = nil, _ tx: any Writer
+        subjects: [String], undoWindow: Span, fingerprint: [UInt8], key: String?, closing: Change? = nil,
+        _ tx: any Writer
     ) throws -> Outcome {
         var draft = draft
         let operation = admitted.operation

@@ -6,7 +6,7 @@ extension StaffAPI {
     func approvalRoutes() -> [Route] {
         [
             signed(.post, "/approvals/{id}/reveal") { exchange, signed in
-                let body = try await BodyReader(exchange)
+                var body = try await BodyReader(exchange)
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
                 guard let values = try await context.pipeline.takeReveal(of: id, by: signed.caller) else {

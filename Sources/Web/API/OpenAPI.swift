@@ -116,8 +116,9 @@ public enum OpenAPI {
         if spec.ticketRequired { required.append("ticket") }
         properties["not_before"] = [
             "type": "string", "format": "date-time",
-            "description":
-                "Should it need approval: not carried out before this, which is at most \(OperationRequest.longestDelay.seconds / 86_400) days away.",
+            "description": .string(
+                "Should it need approval: not carried out before this, which is at most \(OperationRequest.longestDelay.seconds / 86_400) days away."
+            ),
         ]
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
