@@ -418,6 +418,11 @@ enum ApprovalPages {
                 call.caller.permissions.contains("audit.view")
                     ? el("a", .href("/audit/\(request.eventID)")) { event } : event
             ))
+        facts.append(("Operation", el("span", .class("id")) { UI.code(request.operation) }))
+        if let id = request.targetID { facts.append(("Target", UI.id(id))) }
+        if let code = request.action["reason_code"]?.string {
+            facts.append(("Reason code", el("span", .class("id")) { code }))
+        }
         if let ended = request.outcomeEventID {
             facts.append(
                 (
@@ -425,11 +430,6 @@ enum ApprovalPages {
                     call.caller.permissions.contains("audit.view")
                         ? el("a", .href("/audit/\(ended)")) { UI.id(ended) } : UI.id(ended)
                 ))
-        }
-        facts.append(("Operation", el("span", .class("id")) { UI.code(request.operation) }))
-        if let id = request.targetID { facts.append(("Target", UI.id(id))) }
-        if let code = request.action["reason_code"]?.string {
-            facts.append(("Reason code", el("span", .class("id")) { code }))
         }
         return UI.facts(facts, tight: true)
     }

@@ -1,0 +1,140 @@
+"""Requests that need a second person, as those see them who ask, who may agree and who may not: over the API and in the browser."""
+import re
+
+import browser as chrome
+import pytest
+from browser import PHONE, Window
+from playwright.sync_api import expect, sync_playwright
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
+                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def cast(own_server):
+    """Two super admins, and somebody from support."""
+    server = own_server.start()
+    people = [server.sign_in(server.person("super_admin")), server.sign_in(server.person("super_admin", 1)),
+              server.sign_in(server.person("support_l1"))]
+    yield (server, *people)
+    for person in people:
+        person.close()
+
+
+def invite(asker, email):
+    answer = asker.post("/api/v1/staff", json={
+        "input": {"email": email, "name": "Nadia N.", "roles": ["support_l1"]},
+        "justification": "Joins support next month."})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["approval_id"]
+
+
+def decide(person, approval, verb, **more):
+    return person.post(f"/api/v1/approvals/{approval}/{verb}",
+                       json={"input": {}, "justification": "Looked at it with care.", **more})
+
+
+def test_an_invitation_is_agreed_to_and_its_link_is_for_who_asked(cast):
+    server, asker, signer, support = cast
+    approval = invite(asker, "nadia.n@northwind.example")
+    asked = asker.get(f"approvals/{approval}").json()
+    assert asked["state"] == "pending" and asked["matches_action"] and asked["round"] == 1
+
+    # Not by oneself, not by whom no rule asks, and not without a fresh factor and a key.
+    own = decide(asker, approval, "approve")
+    assert own.status_code == 409 and "yourself" in own.json()["detail"]
+    denied = decide(support, approval, "approve")
+    assert denied.status_code == 403 and "None of your roles" in denied.json()["detail"]
+    assert support.get(f"approvals/{approval}").status_code == 403
+    assert signer.post(f"/api/v1/approvals/{approval}/approve", json={}, key=None).status_code == 400
+
+    assert approval in [item["id"] for item in signer.get("approvals?view=asking").json()["items"]]
+    assert approval not in [item["id"] for item in support.get("approvals?view=asking").json()["items"]]
+    assert approval in [item["id"] for item in asker.get("approvals?view=mine").json()["items"]]
+    done = decide(signer, approval, "approve")
+    assert done.status_code == 200, done.text
+    execution = done.json()["execution"]
+    assert execution["state"] == "executed" and "/enrol" not in done.text
+    event = signer.get(f"audit-events/{execution['event_id']}").json()
+    assert event["leaf"]["approval_id"] == approval and event["leaf"]["actor"]["id"] == asker.id
+    assert event["leaf"]["client"] == "worker"
+
+    assert decide(signer, approval, "approve").status_code == 409
+    assert signer.post(f"/api/v1/approvals/{approval}/reveal", json={}, key=None).status_code == 403
+    shown = asker.post(f"/api/v1/approvals/{approval}/reveal", json={}, key=None)
+    assert shown.status_code == 200 and "/enrol" in shown.json()["reveal"]["enrolment_link"]
+    assert asker.post(f"/api/v1/approvals/{approval}/reveal", json={}, key=None).status_code == 404
+    decided = signer.get("approvals?view=decided").json()["items"]
+    assert approval in [item["id"] for item in decided]
+    assert server.run("verify").returncode == 0
+
+
+def test_a_rejection_is_final_and_a_request_can_be_taken_back(cast):
+    _, asker, signer, _ = cast
+    approval = invite(asker, "omar.o@northwind.example")
+    short = signer.post(f"/api/v1/approvals/{approval}/reject", json={"justification": "no"})
+    assert short.status_code == 422 and short.json()["errors"][0]["pointer"] == "/justification"
+    assert decide(signer, approval, "reject").status_code == 200
+    assert asker.get(f"approvals/{approval}").json()["ending"] == "Looked at it with care."
+    assert decide(signer, approval, "approve").status_code == 409
+
+    approval = invite(asker, "omar.o@northwind.example")
+    preview = asker.post(f"/api/v1/approvals/{approval}/cancel?dry_run=true", json={}, key=None).json()
+    assert preview["allowed"] and asker.get(f"approvals/{approval}").json()["state"] == "pending"
+    assert decide(asker, approval, "cancel").status_code == 200
+    assert asker.get(f"approvals/{approval}").json()["state"] == "cancelled"
+
+
+def test_what_is_put_off_waits_and_what_needs_nobody_is_not_put_off(cast):
+    _, asker, signer, _ = cast
+    later = asker.post("/api/v1/staff", json={
+        "input": {"email": "pia.p@northwind.example", "name": "Pia P.", "roles": ["support_l1"]},
+        "justification": "Joins support next month.", "not_before": "2099-01-01T00:00:00Z"})
+    assert later.status_code == 422 and later.json()["errors"][0]["pointer"] == "/not_before"
+    tenant = asker.active_tenant()
+    at_once = asker.post(f"/api/v1/tenants/{tenant['id']}/set-note", json={
+        "input": {"note": "Handle with care."}, "not_before": "tomorrow"})
+    assert at_once.status_code == 422 and at_once.json()["errors"][0]["pointer"] == "/not_before"
+
+
+def test_a_request_in_the_browser(chromium, cast):
+    server, asker, signer, support = cast
+    approval = invite(asker, "quentin.q@northwind.example")
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(server.person("super_admin", 1), path="/approvals")
+        window.heading("^Approvals$")
+        window.audit("approvals")
+        window.shot("approvals")
+        page.locator(f'a[href="/approvals/{approval}"]').click()
+        expect(page.get_by_role("link", name="Approve…")).to_be_visible()
+        expect(page.locator("main")).to_contain_text("quentin.q@northwind.example")
+        window.audit("approval")
+        window.shot("approval")
+        page.get_by_role("link", name="Approve…").click()
+        page.get_by_role("button", name=re.compile("^Preview")).click()
+        page.get_by_role("button", name=re.compile("^Approve")).click()
+        window.heading("Invite staff")
+        expect(page.locator("main")).to_contain_text("Done")
+        expect(page.get_by_role("region", name="Signatures")).to_contain_text("Agreed")
+        window.audit("approval that was carried out")
+        window.shot("approval-done")
+    with Window(chromium, server, viewport=PHONE, scheme="dark") as window:
+        page = window.page
+        window.sign_in(server.person("super_admin"), path=f"/approvals/{approval}")
+        page.get_by_role("button", name="Show it now").click()
+        window.heading("^Shown once$")
+        expect(page.locator("main")).to_contain_text("/enrol")
+        window.audit("what is shown once")
+        window.go(f"/approvals/{approval}")
+        expect(page.get_by_role("button", name="Show it now")).to_have_count(0)
+    with Window(chromium, server) as window:
+        window.sign_in(server.person("support_l1"), path="/approvals")
+        expect(window.page.locator("main")).to_contain_text("Nothing waits for you")
+        window.audit("approvals of somebody who signs nothing")
