@@ -30,6 +30,7 @@ TABLES = {
     "approval_rule": "approval_rules", "approval": "approvals", "factor": "factors", "tenant": "tenants",
     "user": "users", "membership": "memberships", "drift": "drifts", "runtime_token": "runtime_tokens",
     "segment": "segments", "discrepancy": "discrepancies", "webhook": "webhooks", "delivery": "deliveries",
+    "setting": "settings",
 }
 
 

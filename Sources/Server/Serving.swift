@@ -150,7 +150,8 @@ private struct Doors: Service {
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for listener in listeners { group.addTask { try await listener.run() } }
-            try await group.waitForAll()
+            // `waitForAll` would wait for the others before it says that one can't open.
+            while try await group.next() != nil {}
         }
     }
 }
