@@ -44,7 +44,7 @@ import Testing
                 try await decide(verb, id, by: caller)
             } catch OperationError.conflict(let detail, _) {
                 return detail
-            } catch OperationError.forbidden(_, let detail) {
+            } catch OperationError.notAsked(let detail) {
                 return detail
             }
             return "was allowed"

@@ -248,7 +248,7 @@ import Testing
         let moving = try await page("moving-1")
         #expect(moving.contains("/confirm-change?input.field=region") && moving.contains("to become us-east"))
         let suspended = try await page("suspended")
-        #expect(suspended.contains("Suspended by stf_everybody") && suspended.contains("Invoices are unpaid."))
+        #expect(suspended.contains("Suspended by everybody") && suspended.contains("Invoices are unpaid."))
         #expect(suspended.contains("Restoring makes it active again."))
         let failed = try await page("failed-1")
         #expect(failed.contains("“No capacity left.”"))

@@ -315,7 +315,7 @@ public final class World: Sendable {
         var departed: [String] = []
         for number in 2...4 {
             departed.append(
-                try await tenant("departed-\(number)", then: [("tenant.archive", "customer_departed")]))
+                try await tenant("gone-\(number)", then: [("tenant.archive", "customer_departed")]))
         }
         test.clock.advance(.days(91))
         // Whom the laws act as may sign; somebody else asked.

@@ -44,7 +44,7 @@ import Testing
     @Test func `every view is in the styleguide`() {
         let shown = Self.code("Styleguide")
         for (name, views) in [
-            ("OperationViews", ["form", "preview", "result", "pending", "error", "absent"]),
+            ("OperationViews", ["form", "preview", "result", "pending", "revealed", "error", "absent"]),
             ("SignInViews", ["signIn", "code", "enrolment", "recoveryCodes", "stepUp"]),
         ] {
             for view in views {
@@ -52,7 +52,7 @@ import Testing
                 #expect(shown.contains("\(name).\(view)("), "\(name).\(view)")
             }
         }
-        #expect(Self.components("Views").subtracting(["cli", "curl", "optionName", "fingerprint"]).count == 11)
+        #expect(Self.components("Views").subtracting(["cli", "curl", "optionName", "fingerprint"]).count == 12)
     }
 
     @Test func `every icon of the sprite is shown, and no other`() throws {

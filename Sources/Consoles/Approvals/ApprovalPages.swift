@@ -120,7 +120,7 @@ enum ApprovalPages {
             + UI.split {
                 UI.stack {
                     banners(detail, call: call, now: now)
-                    UI.panel("What it would do", id: "ap-plan") {
+                    UI.panel(request.state == .executed ? "What it did" : "What it would do", id: "ap-plan") {
                         UI.panelBody { plan(detail, call: call) }
                     }
                     UI.panel("The frozen action", id: "ap-action", hint: "in full") {

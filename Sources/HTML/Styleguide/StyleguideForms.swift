@@ -147,6 +147,10 @@ extension Styleguide {
                 OperationViews.pending(
                     PendingResultModel(pending: pending, spec: operation.spec, target: target, now: now))
             }
+            + show("What an approved operation answered") {
+                OperationViews.revealed(
+                    ["enrolment_link": "https://postern.example/enrol?token=enr_x"], back: "/approvals/\(Self.event)")
+            }
             + show("Refused to this person") {
                 OperationViews.error(
                     ErrorPageModel(

@@ -109,6 +109,10 @@ public struct ErrorPageModel: Sendable {
             self = make(
                 403, "You may not do this", detail,
                 "It needs the permission \(permission). A super_admin can grant a role that has it.", again)
+        case .notAsked(let detail):
+            self = make(
+                403, "Nobody asks you to sign this", detail,
+                "Somebody who holds one of these roles has to decide.", ("All requests", "/approvals"))
         case .overLimit(let detail):
             self = make(
                 403, "Over your limit", detail,
@@ -228,15 +232,15 @@ extension OperationViews {
     public static func revealed(_ values: [String: String], back: String) -> Node {
         UI.title("Shown once")
             + el("div", .class("narrow stack")) {
-                reveal(values)
+                reveal(values, id: "ap-reveal")
                 el("p") { UI.linkButton("Back to the request", href: back) }
             }
     }
 
     /// Values that are shown once and stored nowhere.
-    private static func reveal(_ values: [String: String]) -> Node {
+    private static func reveal(_ values: [String: String], id: String = "r-reveal") -> Node {
         guard !values.isEmpty else { return .none }
-        return UI.panel("Shown once", id: "r-reveal") {
+        return UI.panel("Shown once", id: id) {
             UI.panelBody {
                 el("p") { "Copy it now: it is stored nowhere and can’t be shown again." }
                 UI.facts(

@@ -226,15 +226,12 @@ extension Decisions {
             let isCancel = rehearsal.operation == Decisions.cancel.spec.name
             if isCancel, request.requester == caller.person || caller.isSystem { return }
             guard caller.actor.kind == .staff, signatures.standings[caller.person] != nil else {
-                throw OperationError.forbidden(permission: "approval.decide", detail: "Only people decide on requests.")
+                throw OperationError.notAsked("Only people decide on requests.")
             }
             // Who asked hears that they can't sign for themselves, not that they lack a role.
             guard request.requester == caller.person || signatures.isAsked(caller) else {
-                throw OperationError.forbidden(
-                    permission: "approval.decide",
-                    detail:
-                        "None of your roles signs this request. It needs \(request.needs.map(\.demand.sentence).joined(separator: "; "))."
-                )
+                let wanted = request.needs.map(\.demand.sentence).joined(separator: "; ")
+                throw OperationError.notAsked("None of your roles signs this request. It needs \(wanted).")
             }
         }
 

@@ -91,7 +91,7 @@ extension Pipeline {
     private static func said(_ failure: OperationError) -> String {
         switch failure {
         case .conflict(let detail, _), .locked(let detail), .overLimit(let detail), .notFound(let detail),
-            .forbidden(_, let detail), .unavailable(let detail):
+            .forbidden(_, let detail), .notAsked(let detail), .unavailable(let detail):
             detail
         case .invalid(let errors): errors.map(\.detail).joined(separator: " ")
         case .internalError: "It could not be carried out because of an internal error."

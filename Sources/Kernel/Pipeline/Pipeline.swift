@@ -103,9 +103,10 @@ public struct Pipeline: Sendable {
                 let failure = translate(error, admitted.request)
                 if let refusal = Self.refusalToRecord(failure, isClash: error is StoreError) {
                     try await recordRefusal(refusal, failure, admitted)
-                } else if case .forbidden(let permission, _) = failure {
+                } else if case .notAsked = failure {
                     // Found out only with the target at hand: a denial like any other.
-                    try await recordDenial(permission, operation: admitted.operation.spec.name, by: admitted.caller)
+                    let spec = admitted.operation.spec
+                    try await recordDenial(spec.permission, operation: spec.name, by: admitted.caller)
                 }
                 throw failure
             }

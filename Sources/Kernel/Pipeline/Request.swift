@@ -245,6 +245,8 @@ public enum OperationError: Error, Sendable {
     case stepUpRequired(maxAge: Span)
     /// 403
     case forbidden(permission: String, detail: String)
+    /// 403: a request that no role or permission of theirs is asked to sign.
+    case notAsked(String)
     /// 403: over a limit that no rule covers.
     case overLimit(String)
     /// 422

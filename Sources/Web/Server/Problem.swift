@@ -219,6 +219,7 @@ extension Problem {
         case .forbidden(let permission, let detail):
             self.init(.permissionMissing, detail)
             requiredPermission = permission
+        case .notAsked(let detail): self.init(.permissionMissing, detail)
         case .overLimit(let detail):
             self.init(.limitExceeded, detail)
             limit = detail
