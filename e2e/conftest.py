@@ -4,7 +4,9 @@ import shutil
 
 import psycopg
 import pytest
+from playwright.sync_api import sync_playwright
 
+import browser as chrome
 import postern
 
 
@@ -23,6 +25,15 @@ def home():
     path = postern.temporary_directory("e2e")
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
+                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,9 @@
 """Requests that need a second person, as those see them who ask, who may agree and who may not: over the API and in the browser."""
 import re
 
-import browser as chrome
 import pytest
 from browser import PHONE, Window
-from playwright.sync_api import expect, sync_playwright
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
+from playwright.sync_api import expect
 
 
 @pytest.fixture

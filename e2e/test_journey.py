@@ -3,21 +3,11 @@ widths, and without script. With POSTERN_SCREENSHOTS=1 it writes docs/screenshot
 import re
 import sqlite3
 
-import browser as chrome
 import checker
 import postern
 import pytest
 from browser import DESK, PHONE, Window
-from playwright.sync_api import expect, sync_playwright
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
+from playwright.sync_api import expect
 
 
 @pytest.fixture(scope="module")

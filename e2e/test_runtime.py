@@ -3,13 +3,12 @@ import json
 import re
 import secrets
 
-import browser as chrome
 import httpx
 import hypothesis
 import pytest
 import schemathesis
 from browser import Window
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 from test_openapi import CHECKS, EXAMPLES, ODD, without_security
@@ -178,15 +177,6 @@ def test_odd_bodies_are_refused_not_feared(product, body):
     lines = product.http.post("batches", content=body, headers={"Content-Type": "application/x-ndjson"})
     assert lines.status_code == 422 or all(
         json.loads(line)["outcome"] == "rejected" for line in lines.text.splitlines()), lines.text
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
 
 
 def test_drift_and_tokens_in_the_browser(chromium, sqlite_server):

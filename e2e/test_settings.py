@@ -5,22 +5,11 @@ import re
 import sqlite3
 import subprocess
 
-import browser as chrome
 import postern
-import pytest
 from browser import DESK, PHONE, Window
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 SECTIONS = ["", "/colours", "/words", "/states", "/buttons", "/fields", "/lists", "/records", "/layout", "/operation", "/outcomes"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
 
 
 def test_a_setting_is_changed_seen_by_the_next_request_and_taken_back(server, people):

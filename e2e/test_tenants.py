@@ -1,21 +1,11 @@
 """Tenants complete, as their users meet them: changes that are confirmed, the note, ownership, facets, saved views, users, and names
 that are typed with a slip."""
-import browser as chrome
 import httpx
 import postern
 import pytest
 from browser import PHONE, Window
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from test_cli import Terminal
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

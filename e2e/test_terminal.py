@@ -4,20 +4,9 @@ import os
 import re
 import subprocess
 
-import browser as chrome
 import postern
-import pytest
 from browser import Window
-from playwright.sync_api import expect, sync_playwright
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
+from playwright.sync_api import expect
 
 
 class Shell:
