@@ -1,6 +1,7 @@
 """Servers for the tests: one on each database for the whole run."""
 import os
 import shutil
+import signal
 
 import psycopg
 import pytest
@@ -11,7 +12,21 @@ import postern
 
 
 def pytest_addoption(parser):
-    parser.addoption("--database", choices=["sqlite", "postgres"], help="only this database")
+    parser.addoption("--database", choices=["sqlite", "postgres"],
+                     help="only this database; tests that depend on none are run with sqlite")
+
+
+def pytest_configure():
+    """Told to end, the run still stops the servers it started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Each test belongs to one of the halves that bin/test runs side by side."""
+    if config.getoption("--database") == "postgres":
+        others = [item for item in items if "kind" not in item.fixturenames]
+        items[:] = [item for item in items if "kind" in item.fixturenames]
+        config.hook.pytest_deselected(items=others)
 
 
 def pytest_generate_tests(metafunc):

@@ -292,6 +292,69 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `who asked for something hears what became of it, and whoever cancels their own request does not`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind, sendsMail: true) { fixture in
+            let world = fixture.world
+            let asker = try await world.staff("asked", roles: ["super_admin"])
+            let signer = try await world.staff("signer", roles: ["super_admin"])
+            func ask(_ name: String) async throws -> String {
+                let tenant = try await world.tenant(name, then: [("tenant.archive", "customer_departed")])
+                world.test.clock.advance(.days(91))
+                return try await world.ask(
+                    "tenant.hard_delete", on: tenant, reason: "retention_policy", by: world.caller(asker.person)
+                ).approvalID
+            }
+            func decide(_ verb: String, _ id: String, by caller: Caller) async throws {
+                _ = try await world.pipeline.run(
+                    OperationRequest(
+                        operation: "approval.\(verb)", target: id, justification: "the contract of Zyx Ltd says so",
+                        idempotencyKey: world.key()), by: world.caller(caller.person))
+            }
+            func heard() async throws -> [String] {
+                let courier = ScriptedCourier()
+                try await fixture.send(by: courier)
+                let messages = mails(courier)
+                for message in messages {
+                    #expect(message.to == "asked@staff.test" && message.text.contains("“Delete for good”"))
+                    #expect(message.text.contains("http://localhost:8080/approvals/apr_"))
+                    // Nothing about the customer or the decision leaves the console.
+                    for secret in ["Zyx", "signer", "ten_"] { #expect(!message.text.contains(secret)) }
+                }
+                return messages.map(\.subject)
+            }
+
+            let done = try await ask("leaving")
+            #expect(try await heard() == [], "whoever asks knows that they did")
+            try await decide("approve", done, by: signer)
+            #expect(try await heard() == ["Your request was approved"])
+            world.test.clock.advance(.hours(24) + .seconds(1))
+            try await world.pipeline.executeDue()
+            #expect(try await heard() == ["Your request was carried out"])
+
+            try await decide("reject", ask("staying"), by: signer)
+            #expect(try await heard() == ["Your request was rejected"])
+            try await decide("cancel", ask("other"), by: signer)
+            #expect(try await heard() == ["Your request was cancelled"])
+            try await decide("cancel", ask("third"), by: asker)
+            #expect(try await heard() == [])
+
+            _ = try await ask("late")
+            world.test.clock.advance(.hours(25))
+            try await world.pipeline.expireOverdue()
+            #expect(try await heard() == ["Your request expired"])
+
+            let hopeless = try await ask("failing")
+            try await decide("approve", hopeless, by: signer)
+            try await world.revoke("super_admin", of: asker.person)
+            world.test.clock.advance(.hours(24) + .seconds(1))
+            try await world.pipeline.executeDue()
+            #expect(try await heard() == ["Your request was approved", "Your request could not be carried out"])
+        }
+    }
+
     @Test func `without mail nothing is queued and nothing announced`() async throws {
         try await DeliveryFixture.with(.sqlite) { fixture in
             let world = fixture.world

@@ -234,7 +234,7 @@ import Testing
 
     @Test(arguments: TestDatabase.Kind.allCases)
     func `twenty open requests are the most one person may have`(kind: TestDatabase.Kind) async throws {
-        let world = try await World.make(kind)
+        let world = try await World.make(kind, populated: false)
         var settled: [String] = []
         for number in 0..<21 {
             settled.append(

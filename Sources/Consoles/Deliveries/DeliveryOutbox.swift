@@ -257,7 +257,7 @@ public struct DeliveryOutbox: Outbox {
     private func mailParcel(_ lane: String, _ row: Row, to endpoint: String, _ reader: any Reader) throws -> Parcel {
         let message = try MailNotice.message(
             try row.string("name"), to: Endpoint.recipient(endpoint) ?? "", event: try row.string("event_id"),
-            console: pipeline.settings.consoleURL, from: reader)
+            about: row.json("payload"), catalog: pipeline.catalog, console: pipeline.settings.consoleURL, from: reader)
         return Parcel(
             channel: .mail, delivery: try row.string("delivery_id"), lane: lane, lease: SecureRandom.bytes(16).hex,
             attempt: try row.int("attempt"), operation: try row.string("operation_id"), endpoint: Self.mailPlace,

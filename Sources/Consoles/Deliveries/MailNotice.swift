@@ -12,6 +12,14 @@ enum MailNotice: String, CaseIterable {
     case factorsReplaced = "mail.factors_replaced"
     case newNetwork = "mail.new_network"
     case denialBurst = "mail.denial_burst"
+    case requestScheduled = "mail.request_scheduled"
+    case requestExecuted = "mail.request_executed"
+    case requestRejected = "mail.request_rejected"
+    case requestCancelled = "mail.request_cancelled"
+    case requestExpired = "mail.request_expired"
+    case requestFailed = "mail.request_failed"
+    case requestStale = "mail.request_stale"
+    case requestReopened = "mail.request_reopened"
 
     /// An effect that tells one person.
     func effect(to staff: String) -> Effect {
@@ -37,6 +45,44 @@ enum MailNotice: String, CaseIterable {
         var inviter: String?
         /// The address it came from; `nil` when it was erased.
         var address: String?
+        /// The request it is about, and the title of what was asked for.
+        var request = ""
+        var asked = ""
+    }
+
+    /// What became of a request, in half a sentence and in one.
+    private var turn: (short: String, long: String)? {
+        switch self {
+        case .requestScheduled:
+            (
+                "was approved",
+                "Everybody agreed who must. It is carried out when its time has come, unless somebody cancels it before."
+            )
+        case .requestExecuted:
+            (
+                "was carried out",
+                "Everybody agreed who must, and it is done. A secret it made, such as a link, is shown to you once, within 24 hours."
+            )
+        case .requestRejected: ("was rejected", "Nothing of it happens. Who refused, and why, stands on its page.")
+        case .requestCancelled: ("was cancelled", "Somebody took it back. Nothing of it happens.")
+        case .requestExpired: ("expired", "Not everybody agreed in time. Nothing of it happens; you can ask again.")
+        case .requestFailed:
+            (
+                "could not be carried out",
+                "It was approved, and refused when its time had come. Why, stands on its page."
+            )
+        case .requestStale:
+            (
+                "needs new signatures",
+                "It would do something else by now than what was agreed to, so it has to be agreed to again."
+            )
+        case .requestReopened:
+            (
+                "needs another signature",
+                "A signature counts no more, so somebody else has to sign before it is carried out."
+            )
+        default: nil
+        }
     }
 
     struct Words {
@@ -108,6 +154,13 @@ enum MailNotice: String, CaseIterable {
                     "One person was refused at least five times within ten minutes, until \(facts.at.minuteText), because a permission was missing.",
                     "It may be a mistake, or somebody trying doors. The event says who it was.",
                 ], link: ("The event", "/audit/\(facts.event)"))
+        case .requestScheduled, .requestExecuted, .requestRejected, .requestCancelled, .requestExpired, .requestFailed,
+            .requestStale, .requestReopened:
+            let (short, long) = turn ?? ("", "")
+            return Words(
+                subject: "Your request \(short)",
+                paragraphs: ["You asked for “\(facts.asked)”. It \(short) at \(facts.at.minuteText).", long],
+                link: ("The request", "/approvals/\(facts.request)"))
         }
     }
 
@@ -116,13 +169,16 @@ enum MailNotice: String, CaseIterable {
 
     /// The mail to one person; `nil` when they are not to be written to any more.
     static func message(
-        _ name: String, to staff: String, event: String, console: String, from reader: any Reader
+        _ name: String, to staff: String, event: String, about payload: JSON, catalog: Catalog,
+        console: String, from reader: any Reader
     ) throws -> MailMessage? {
         guard let notice = MailNotice(rawValue: name) else { return nil }
         let rows = try reader.query([ChannelQueries.person(staff), ChannelQueries.event(event)])
         guard let person = rows[0].first, notice.isFor(Staff.Status(rawValue: try person.string("status")))
         else { return nil }
         var facts = Facts(at: reader.now, console: console, event: event)
+        facts.request = payload["request"]?.string ?? ""
+        facts.asked = payload["operation"]?.string.map { catalog[$0]?.spec.title ?? $0 } ?? ""
         if let row = rows[1].first {
             facts.at = try row.instant("at")
             if notice == .newNetwork, try row.optionalString("members") != nil {

@@ -180,3 +180,19 @@ extension ApprovalRequest: Entity {
         ]
     }
 }
+
+extension ApprovalRequest {
+    /// Mail that tells whoever asked of the turn their request took; `nil` for turns that are no news. By whom and why is said
+    /// on the page alone.
+    var news: Effect? {
+        let said: String
+        switch state {
+        case .approved: return nil
+        case .pending: said = "reopened"
+        case .scheduled, .executed, .rejected, .expired, .cancelled, .failed, .stale: said = state.rawValue
+        }
+        return Effect(
+            kind: "mail", name: "mail.request_\(said)", summary: "Mail to whoever asked",
+            payload: ["to": .string(requester), "request": .string(id), "operation": .string(operation)], tenant: nil)
+    }
+}

@@ -259,7 +259,9 @@ extension Decisions {
                 default: "You agreed. It still needs \(signatures.missing(beside: signers))."
                 }
             return Plan(
-                after, also: [.create(signature)], facts: facts(.approve, after), consequence: sentence)
+                after, also: [.create(signature)],
+                effects: after.state == .scheduled ? [after.news].compactMap(\.self) : [],
+                facts: facts(.approve, after), consequence: sentence)
         }
 
         func rejected() throws(Refusal) -> Plan<ApprovalRequest> {
@@ -272,7 +274,8 @@ extension Decisions {
             let signature = signature(
                 .reject, as: standing.map { ApprovalSignature.capacity(of: $0, in: request.needs) } ?? [:])
             return Plan(
-                after, also: [.create(signature)], facts: facts(.reject, after),
+                after, also: [.create(signature)], effects: [after.news].compactMap(\.self),
+                facts: facts(.reject, after),
                 consequence: "The request is rejected and nothing of it happens.")
         }
 
@@ -290,7 +293,8 @@ extension Decisions {
             after.executeAt = nil
             after.outcomeEventID = eventID
             return Plan(
-                after, facts: ["round": .int(request.round), "state": .string(after.state.rawValue)],
+                after, effects: caller.person == request.requester ? [] : [after.news].compactMap(\.self),
+                facts: ["round": .int(request.round), "state": .string(after.state.rawValue)],
                 consequence: "The request is cancelled and nothing of it happens.")
         }
 

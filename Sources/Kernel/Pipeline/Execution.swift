@@ -197,6 +197,7 @@ extension Pipeline {
         guard case .applied(let applied) = outcome.result else {
             throw OperationError.internalError("an approved operation waits again")
         }
+        tell(after, of: applied.eventID, tx)
         // What is shown once is for who asked, and not for who agreed.
         if !applied.reveal.isEmpty, let masterKey = settings.masterKey {
             let text = JSON.object(applied.reveal.mapValues(JSON.string)).canonical
@@ -383,8 +384,17 @@ extension Pipeline {
         tx.enqueue(records.insert(SealedEvent(draft)))
         tx.enqueue(change.statements)
         tx.enqueue(records.follow(after))
+        tell(after, of: draft.id, tx)
         return Execution(
             approvalID: before.id, operation: before.operation, state: after.state, eventID: draft.id, detail: detail)
+    }
+
+    private func tell(_ request: ApprovalRequest, of event: String, _ tx: any Writer) {
+        guard settings.sendsMail, let news = request.news else { return }
+        tx.enqueue(
+            records.enqueue(
+                news, id: Identifier.mint("out", at: tx.now), event: event, operationID: "", tenantVersion: nil,
+                at: tx.now))
     }
 
     // MARK: What is shown once
