@@ -231,6 +231,9 @@ struct Doctor: Sendable {
             report.add(.problem, "database", "Reachable, but it lacks \(pending.count) steps. Run: postern migrate")
             return
         }
+        // The file before the database: a server that runs goes on publishing.
+        let file = CheckpointFile(path: deployment.configuration.value("checkpoints_file"))
+        let published = (try? file.tail()) ?? []
         let (now, log) = try await database.read { reader in (reader.now, try SQLLogStore().state(reader)) }
         report.add(.ok, "database", "Reachable and up to date: \(storage.description).")
         Self.clock(now, &report)
@@ -242,8 +245,7 @@ struct Doctor: Sendable {
                 .ok, "leaders", leaders.isEmpty ? "No server runs." : leaders.joined(separator: "\n"))
         }
         report.add(.ok, "log", log.map { "\($0.origin), \($0.size) events in the tree." } ?? "Not begun yet.")
-        let file = CheckpointFile(path: deployment.configuration.value("checkpoints_file"))
-        for case .checkpoint(let note) in (try? file.tail()) ?? [] {
+        for case .checkpoint(let note) in published {
             guard let text = try? SignedNote(parsing: note).text, let known = try? Checkpoint(text: text),
                 known.origin == log?.origin, known.size > log?.size ?? 0
             else { continue }
