@@ -967,3 +967,6 @@ BEGIN SELECT postern_governed('setting', OLD.id), postern_governed('setting', NE
 
 CREATE TRIGGER governed_settings_delete AFTER DELETE ON settings
 BEGIN SELECT postern_governed('setting', OLD.id); END;
+
+-- 16 looks
+

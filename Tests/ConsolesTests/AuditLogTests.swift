@@ -121,7 +121,7 @@ import Testing
                 HomeQueries.changesPerHour(since: TestDatabase.start), HomeQueries.denied(since: TestDatabase.start),
                 HomeQueries.undelivered, EventQueries.linked(to: "evt_"),
                 ApprovalListQueries.pending(of: "stf_", limit: 20),
-                ApprovalListQueries.pending(on: "ten_", now: TestDatabase.start),
+                ApprovalListQueries.pending(on: "ten_"),
                 EventQueries.head(type: "tenant", id: "ten_"),
                 TenantQueries.activity(of: "ten_", before: (TestDatabase.start, "evt_"), limit: 51),
             ] {

@@ -44,13 +44,24 @@ enum ApprovalList {
             from: reader)
     }
 
+    /// The menu counts no further.
+    static let mostCounted = 100
+
+    /// What the menu asks for a person: known before the database has said what time it is, by when the session was looked up.
+    static func waiting(for caller: Caller) -> Statement? {
+        caller.authentication.map {
+            ApprovalListQueries.pending(after: nil, now: $0.readAt, limit: mostCounted)
+        }
+    }
+
     /// Requests that wait on a target, by operation.
     static func waiting(
         on target: String, for caller: Caller, from reader: any Reader
     ) throws -> [String: WaitingRequest] {
         var found: [String: WaitingRequest] = [:]
-        for row in try reader.query(ApprovalListQueries.pending(on: target, now: reader.now)) {
+        for row in try reader.query(ApprovalListQueries.pending(on: target)) {
             let request = try ApprovalListQueries.request(row)
+            guard reader.now < request.expiresAt else { continue }
             found[request.operation] = WaitingRequest(request, for: caller)
         }
         return found

@@ -27,11 +27,10 @@ enum ApprovalListQueries {
             """, [.text(requester)])
     }
 
-    /// The pending ones on a target that have not expired: at most one for each operation.
-    static func pending(on target: String, now: Instant) -> Statement {
+    /// The pending ones on a target, expired or not: at most one for each operation.
+    static func pending(on target: String) -> Statement {
         Statement(
-            "SELECT \(columns) FROM approvals a WHERE a.target_id = $1 AND a.state = 'pending' AND a.expires_at > $2",
-            [.text(target), Value(now)])
+            "SELECT \(columns) FROM approvals a WHERE a.target_id = $1 AND a.state = 'pending'", [.text(target)])
     }
 
     static func one(_ id: String) -> Statement {

@@ -6,7 +6,9 @@ public enum AuditLogConsole {
     public static let console = Console(
         "Audit log",
         menu: [
-            .init(.work, "Approvals", icon: "approve", path: "/approvals", permission: nil, due: waiting),
+            .init(
+                .work, "Approvals", icon: "approve", path: "/approvals", permission: nil,
+                foresees: { [ApprovalList.waiting(for: $0)].compactMap { $0 } }, due: waiting),
             .init(.assurance, "Audit log", icon: "log", path: "/audit", permission: "audit.view"),
         ],
         reads: [listEvents, viewEvent, listApprovals, viewApproval],
@@ -18,7 +20,13 @@ public enum AuditLogConsole {
 
     /// Requests this person could sign.
     private static let waiting: @Sendable (Caller, any Reader) throws -> Int64 = { caller, reader in
-        Int64(try ApprovalList.pending(limit: 100, from: reader).count { $0.request.canBeFilled(by: caller) })
+        let statement =
+            ApprovalList.waiting(for: caller)
+            ?? ApprovalListQueries.pending(after: nil, now: reader.now, limit: ApprovalList.mostCounted)
+        return Int64(
+            try reader.query(statement).map(ApprovalListQueries.request).count {
+                reader.now < $0.expiresAt && $0.canBeFilled(by: caller)
+            })
     }
 
     private static let listEvents = Read(

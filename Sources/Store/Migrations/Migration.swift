@@ -44,6 +44,7 @@ public struct Migration: Sendable {
         Migration(
             number: 12, name: "settings", tables: Migration012.tables, governed: Migration012.governed,
             special: Migration012.special),
+        Migration(number: 16, name: "looks", tables: "", governed: [], special: Migration016.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
