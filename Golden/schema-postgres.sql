@@ -1105,3 +1105,51 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('ex
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON exchange_rates
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 16 looks
+
+CREATE OR REPLACE FUNCTION postern_stamp_event() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.tx := pg_catalog.pg_current_xact_id();
+    NEW.tx_at := pg_catalog.transaction_timestamp();
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION postern_of_event() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    wrong text;
+BEGIN
+    SELECT w.event_id INTO wrong FROM written AS w
+    WHERE (SELECT true FROM public.events AS e WHERE e.id OPERATOR(pg_catalog.=) w.event_id) IS NOT TRUE LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'a row of % belongs to the event %, which is not there', TG_TABLE_NAME, wrong
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+ALTER TABLE sealed DROP CONSTRAINT sealed_event_id_fkey;
+
+CREATE TRIGGER of_event AFTER INSERT ON sealed REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
+
+CREATE TRIGGER of_event_changed AFTER UPDATE ON sealed REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
+
+ALTER TABLE sealed_subject DROP CONSTRAINT sealed_subject_event_id_fkey;
+
+CREATE TRIGGER of_event AFTER INSERT ON sealed_subject REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
+
+CREATE TRIGGER of_event_changed AFTER UPDATE ON sealed_subject REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
+
+ALTER TABLE log_pending DROP CONSTRAINT log_pending_event_id_fkey;
+
+CREATE TRIGGER of_event AFTER INSERT ON log_pending REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
+
+CREATE TRIGGER of_event_changed AFTER UPDATE ON log_pending REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();

@@ -1089,3 +1089,6 @@ BEGIN SELECT postern_governed('exchange_rate', OLD.id), postern_governed('exchan
 
 CREATE TRIGGER governed_exchange_rates_delete AFTER DELETE ON exchange_rates
 BEGIN SELECT postern_governed('exchange_rate', OLD.id); END;
+
+-- 16 looks
+

@@ -3,12 +3,14 @@ shares no code with the server, looks at the database afterwards.
 
 POSTERN_KILLS sets how often the server is killed (10)."""
 import base64
+import collections
 import json
 import os
 import random
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import checker
@@ -91,6 +93,71 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(own_server, tmp_path
     own_server.stop()
     print(f"\n{own_server.database.kind}: {kills} kills, {count} acknowledged, {generator.refused} refused, "
           f"{generator.repeated} repeated, restarts {min(starts):.2f} to {max(starts):.2f} s")
+
+
+class Looks:
+    """People who look for one thing after the other, each thing once, and write down what they were shown."""
+
+    def __init__(self, server, people, clients=12):
+        self.server, self.shown, self.unexpected = server, [], []
+        self.lock, self.stop_now = threading.Lock(), threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(people[n % len(people)], n), daemon=True) for n in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, person, n):
+        with httpx.Client(base_url=self.server.url, timeout=20, headers=person.http.headers, transport=self.server.transport()) as client:
+            number = 0
+            while not self.stop_now.is_set():
+                number += 1
+                what = f"nobody {n} {number}"
+                try:
+                    answer = client.get("/api/v1/search", params={"q": what})
+                except httpx.TransportError:
+                    time.sleep(0.05)  # the server was killed
+                    continue
+                if answer.status_code == 200:
+                    with self.lock:
+                        self.shown.append(what)
+                elif answer.status_code == 429:
+                    time.sleep(0.2)
+                elif answer.status_code != 503:
+                    self.unexpected.append(f"{answer.status_code} {answer.text[:300]}")
+
+    def more(self, count, seconds=60):
+        goal = len(self.shown) + count
+        postern.wait_until(lambda: len(self.shown) >= goal or self.unexpected, seconds, f"{count} more looks")
+
+    def stop(self):
+        self.stop_now.set()
+        for thread in self.threads:
+            thread.join(30)
+
+
+def test_kill_9_while_people_look_loses_no_look(own_server):
+    """Looks of the same moment share a commit; what was shown is in the log, once, whenever the server ends."""
+    own_server.start()
+    looks = Looks(own_server, team(own_server))
+    moment = random.Random(20261126)
+    for _ in range(5):
+        looks.more(40)
+        time.sleep(moment.uniform(0, 0.2))
+        own_server.process.send_signal(signal.SIGKILL)
+        own_server.process.wait()
+        own_server.start()
+    looks.more(40)
+    looks.stop()
+    assert looks.unexpected == []
+    postern.wait_until(lambda: settled(own_server), 30, "every event to get its leaf")
+    with checker.Database.of(own_server) as database:
+        assert checker.Checker(database).run() == []
+        rows = database.rows("SELECT s.members AS members FROM events e JOIN sealed s ON s.event_id = e.id WHERE e.action = 'tenant.search'")
+    recorded = collections.Counter(json.loads(row["members"])["details"]["value"]["query"]["q"] for row in rows)
+    assert set(recorded.values()) == {1}
+    assert set(looks.shown) <= set(recorded), f"{len(set(looks.shown) - set(recorded))} looks were shown and not recorded"
+    verified = own_server.run("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    own_server.stop()
 
 
 def test_the_making_of_the_demo_is_killed_on_the_way(own_server):

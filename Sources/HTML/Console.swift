@@ -21,11 +21,15 @@ public struct Console: Sendable {
         public let permission: String?
         /// How many things wait there for this person; `nil` for an item without a count. Asked for every page: cheap.
         public let due: (@Sendable (Caller, any Reader) throws -> Int64)?
+        /// What `due` is going to ask, so that it travels with what the page asks.
+        public let foresees: @Sendable (Caller) -> [Statement]
         public init(
             _ section: Section, _ title: String, icon: String, path: String, permission: String?,
+            foresees: @escaping @Sendable (Caller) -> [Statement] = { _ in [] },
             due: (@Sendable (Caller, any Reader) throws -> Int64)? = nil
         ) {
             self.due = due
+            self.foresees = foresees
             self.section = section
             self.title = title
             self.icon = icon

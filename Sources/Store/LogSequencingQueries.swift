@@ -129,9 +129,23 @@ public struct SQLLogStore: LogStore {
     public func tiles(
         level: Int, _ indexes: [Int64], _ reader: any Reader
     ) throws -> [(index: Int64, hashes: [UInt8])] {
-        let sql = "SELECT n, hashes FROM log_tile WHERE level = \(level) AND n IN ({list})"
-        return try Self.rows(sql, indexes, reader) { [.int($0)] }.map { (try $0.int("n"), try $0.bytes("hashes")) }
+        var found: [(index: Int64, hashes: [UInt8])] = []
+        found.reserveCapacity(indexes.count)
+        for start in stride(from: 0, to: indexes.count, by: Self.tilesAtOnce) {
+            let part = indexes[start..<min(start + Self.tilesAtOnce, indexes.count)]
+            // As they are stored: in text a tile has twice the length, and is to be decoded.
+            try reader.scan(
+                Statement(
+                    "SELECT n, hashes FROM log_tile WHERE level = \(level) AND n IN (\(placeholders(part.count)))",
+                    part.map(Value.int))
+            ) { columns in
+                found.append((try columns[0].int("n"), Array(try columns[1].bytes("hashes"))))
+            }
+        }
+        return found
     }
+
+    private static let tilesAtOnce = 250
 
     public func tileCount(level: Int, _ reader: any Reader) throws -> Int64 {
         try reader.first(Statement("SELECT count(*) AS n FROM log_tile WHERE level = $1", [.int(Int64(level))]))?.int(

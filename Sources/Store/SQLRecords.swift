@@ -1,4 +1,5 @@
 import Kernel
+import Synchronization
 
 /// The kernel's own rows in SQL.
 public struct SQLRecords: Records {
@@ -6,35 +7,39 @@ public struct SQLRecords: Records {
 
     // MARK: Events
 
-    public func insert(_ event: SealedEvent) -> [Statement] {
-        var statements = [
-            Statement(
-                """
-                INSERT INTO events (id, at, class, action, outcome, actor_type, actor_id, tenant_id, target_type,
-                    target_id, request_id, operation_id, approval_id, linked, retention_class, leaf)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-                """, Self.values(of: event))
-        ]
-        let rows = Self.names(of: event)
+    public func insert(_ event: SealedEvent) -> [Statement] { insert([event]) }
+
+    public func insert(_ events: [SealedEvent]) -> [Statement] {
+        // One by one: which columns are NULL differs, and with it the plan.
+        var statements = events.map { Statement(Self.insertEvent, Self.values(of: $0)) }
+        let named = events.map { (event: $0, names: Self.names(of: $0)) }
         statements += Self.insert(
-            "event_entity (event_id, type, id)", rows.map { [.text(event.id), .text($0.type), .text($0.id)] })
-        statements += Self.insert(
-            "entity_head (type, id, event_id)", rows.map { [.text($0.type), .text($0.id), .text(event.id)] },
-            "ON CONFLICT (type, id) DO UPDATE SET event_id = excluded.event_id")
-        if !event.members.isEmpty {
-            statements.append(
-                Statement(
-                    "INSERT INTO sealed (event_id, members) VALUES ($1, $2)",
-                    [.text(event.id), .text(event.sealedText)]))
+            "event_entity (event_id, type, id)",
+            named.flatMap { event, names in names.map { [.text(event.id), .text($0.type), .text($0.id)] } })
+        for (event, names) in named {
+            statements += Self.insert(
+                "entity_head (type, id, event_id)", names.map { [.text($0.type), .text($0.id), .text(event.id)] },
+                "ON CONFLICT (type, id) DO UPDATE SET event_id = excluded.event_id")
         }
         statements += Self.insert(
+            "sealed (event_id, members)",
+            events.filter { !$0.members.isEmpty }.map { [.text($0.id), .text($0.sealedText)] })
+        statements += Self.insert(
             "sealed_subject (subject, event_id, member)",
-            event.members.flatMap { member in
-                Set(member.subjects).sorted().map { [.text($0), .text(event.id), .text(member.name)] }
+            events.flatMap { event in
+                event.members.flatMap { member in
+                    Set(member.subjects).sorted().map { [.text($0), .text(event.id), .text(member.name)] }
+                }
             })
-        statements.append(Statement("INSERT INTO log_pending (event_id) VALUES ($1)", [.text(event.id)]))
+        statements += Self.insert("log_pending (event_id)", events.map { [.text($0.id)] })
         return statements
     }
+
+    private static let insertEvent = """
+        INSERT INTO events (id, at, class, action, outcome, actor_type, actor_id, tenant_id, target_type, target_id, request_id,
+            operation_id, approval_id, linked, retention_class, leaf)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        """
 
     /// The values of the event's own row.
     static func values(of event: SealedEvent) -> [Value] {
@@ -292,21 +297,46 @@ public struct SQLRecords: Records {
     }
 
     /// Inserts all rows with few statements; none when there are no rows.
+    ///
+    /// In portions of powers of two: there are few texts then, and each is prepared once. SQLite looks each parameter up in a list
+    /// of all, so that the time grows with their square; 32 rows are also what a prepared statement's values are kept for.
     static func insert(_ head: String, _ rows: [[Value]], _ tail: String = "") -> [Statement] {
-        // SQLite looks each parameter up in a list of all: the time grows with their square. Equal texts are prepared once.
-        let chunk = 100
-        return stride(from: 0, to: rows.count, by: chunk).map { start in
-            let part = rows[start..<min(start + chunk, rows.count)]
-            var number = 0
-            let tuples = part.map { row in
-                let places = row.map { _ in
-                    number += 1
-                    return "$\(number)"
-                }
-                return "(" + places.joined(separator: ", ") + ")"
+        var statements: [Statement] = []
+        var start = 0
+        while start < rows.count {
+            let left = rows.count - start
+            let count = left >= 32 ? 32 : 1 << (Int.bitWidth - 1 - left.leadingZeroBitCount)
+            let part = rows[start..<start + count]
+            statements.append(
+                Statement(texts.text(head, rows: count, width: rows[start].count, tail), part.flatMap { $0 }))
+            start += count
+        }
+        return statements
+    }
+
+    private static let texts = InsertTexts()
+}
+
+/// The texts of inserts of many rows, each made once.
+private final class InsertTexts: Sendable {
+    private struct Key: Hashable {
+        let head: String
+        let rows: Int
+        let tail: String
+    }
+    private let made = Mutex<[Key: String]>([:])
+
+    func text(_ head: String, rows: Int, width: Int, _ tail: String) -> String {
+        let key = Key(head: head, rows: rows, tail: tail)
+        return made.withLock { made in
+            if let known = made[key] { return known }
+            let tuples = (0..<rows).map { row in
+                "(" + (1...width).map { "$\(row * width + $0)" }.joined(separator: ", ") + ")"
             }
             let text = "INSERT INTO \(head) VALUES \(tuples.joined(separator: ", "))" + (tail.isEmpty ? "" : " " + tail)
-            return Statement(text, part.flatMap { $0 })
+            // Heads are few, and written in the source.
+            made[key] = text
+            return text
         }
     }
 }

@@ -118,6 +118,9 @@ final class PostgresConnection {
             if settings.isForTransactions {
                 texts += [
                     ("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on"),
+                    // Everything asked here is answered from an index in portions: starting workers for a portion, or compiling
+                    // its plan, costs many times what it saves.
+                    ("max_parallel_workers_per_gather", "0"), ("jit", "off"),
                 ]
             }
             _ = try run(

@@ -34,6 +34,7 @@ public final class PostgresDatabase: Database {
 
     let settings: Settings
     private let pool: ConnectionPool
+    private let singles = SingleReads()
 
     /// Connects lazily: the first transaction opens the first connection.
     public init(_ settings: Settings) {
@@ -47,21 +48,32 @@ public final class PostgresDatabase: Database {
 
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Reader) throws -> T) async throws -> T {
         try await submit { connection, resume in
-            let transaction = PostgresTransaction(connection, .read, clock: self.settings.clock)
-            resume(
+            func run(_ transaction: PostgresTransaction) -> Result<T, any Error> {
                 Result {
                     let value = try body(transaction)
                     try transaction.rethrow()
                     return value
-                })
-            // Nothing depends on how a read ends, so the caller does not wait for it.
-            transaction.abandon()
+                }
+            }
+            let single = PostgresTransaction(connection, .singleRead, self.singles, clock: self.settings.clock)
+            let result = run(single)
+            guard single.isMoreNeeded else {
+                resume(result)
+                // Nothing depends on how a read ends, so the caller does not wait for it.
+                single.abandon()
+                single.learn()
+                return
+            }
+            single.learn()
+            let whole = PostgresTransaction(connection, .read, self.singles, clock: self.settings.clock)
+            resume(run(whole))
+            whole.abandon()
         }
     }
 
     public func snapshot(_ statements: [Statement]) async throws -> Snapshot {
         try await submit { connection, resume in
-            let transaction = PostgresTransaction(connection, .read, clock: self.settings.clock)
+            let transaction = PostgresTransaction(connection, .read, self.singles, clock: self.settings.clock)
             do {
                 resume(.success(try transaction.readAll(statements)))
             } catch {
@@ -73,7 +85,7 @@ public final class PostgresDatabase: Database {
 
     public func write<T: Sendable>(_ body: @escaping @Sendable (any Writer) throws -> T) async throws -> T {
         try await submit { connection, resume in
-            let transaction = PostgresTransaction(connection, .write, clock: self.settings.clock)
+            let transaction = PostgresTransaction(connection, .write, self.singles, clock: self.settings.clock)
             do {
                 let value = try body(transaction)
                 try transaction.commit()

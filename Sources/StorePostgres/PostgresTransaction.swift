@@ -3,10 +3,18 @@ import Kernel
 
 /// One transaction on a connection. The first error ends it: whatever the body does afterwards, it is rolled back.
 final class PostgresTransaction: Writer {
-    enum Mode { case read, write }
+    enum Mode {
+        /// A snapshot that any number of exchanges look at.
+        case read
+        /// What is sent at once is the whole transaction, and needs no word to begin and end it. Whoever asks again is told by
+        /// `isMoreNeeded`, and has to be run anew as a `read`.
+        case singleRead
+        case write
+    }
 
     private let connection: PostgresConnection
-    private let mode: Mode
+    private var mode: Mode
+    private let singles: SingleReads
     private let clock: Clock?
     private var hasBegun = false
     private var isOver = false
@@ -16,6 +24,12 @@ final class PostgresTransaction: Writer {
     private var foreseen: [Statement] = []
     /// Rows of foreseen statements that nobody has asked for yet.
     private var known: [Statement: [Row]] = [:]
+    /// How often something was sent.
+    private var exchanges = 0
+    /// A single read was asked for more than it can give.
+    private(set) var isMoreNeeded = false
+    /// The first statement of a read: what is learned of reads is known by it.
+    private var firstText: String?
 
     private static let microseconds = "(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint AS now"
     private static let time = Statement("SELECT " + microseconds)
@@ -26,9 +40,10 @@ final class PostgresTransaction: Writer {
     private static let beginWrite = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     private static let end = Statement("COMMIT")
 
-    init(_ connection: PostgresConnection, _ mode: Mode, clock: Clock?) {
+    init(_ connection: PostgresConnection, _ mode: Mode, _ singles: SingleReads, clock: Clock?) {
         self.connection = connection
         self.mode = mode
+        self.singles = singles
         self.clock = clock
         instant = clock?.now
     }
@@ -49,11 +64,12 @@ final class PostgresTransaction: Writer {
             if waiting.isEmpty, !statements.isEmpty, statements.allSatisfy({ known[$0] != nil }) {
                 return statements.map { known[$0] ?? [] }
             }
-            // What was read before a write or a wait for a lock may be otherwise now.
-            if !waiting.isEmpty || !statements.allSatisfy(Self.isPlainRead) { known = [:] }
+            // What was read before a write or a wait for a lock may be otherwise now. A reader has one snapshot.
+            if mode == .write, !waiting.isEmpty || !statements.allSatisfy(Self.isPlainRead) { known = [:] }
         }
+        if mode != .write, firstText == nil { begin(with: statements) }
         let enqueued = waiting
-        let ahead = foreseen
+        let ahead = foreseen.filter { !statements.contains($0) }
         waiting = []
         foreseen = []
         let results = try send(enqueued + statements + ahead, committing: false)
@@ -62,6 +78,32 @@ final class PostgresTransaction: Writer {
     }
 
     func foresee(_ statements: [Statement]) { foreseen += statements }
+
+    /// Whether the read can be a single one is decided when its first statement is known, and no later.
+    private func begin(with statements: [Statement]) {
+        let text = statements.first?.text ?? ""
+        firstText = text
+        if mode == .singleRead, !singles.mayBeSingle(text) { mode = .read }
+    }
+
+    /// A result that comes row by row needs a transaction that lasts.
+    private func beginWhole() throws {
+        if mode == .singleRead, exchanges == 0 { mode = .read } else { try checkSingle() }
+        exchanges += 1
+    }
+
+    /// - Throws: when a single read has sent what it sends.
+    private func checkSingle() throws {
+        guard mode == .singleRead, exchanges > 0 else { return }
+        isMoreNeeded = true
+        throw fail(StoreError.retry("More is read than was sent at once."), committing: false)
+    }
+
+    /// Keeps for other reads like this one whether it was over with one answer.
+    func learn() {
+        guard mode != .write, let firstText, exchanges > 0 else { return }
+        singles.learn(firstText, askedAgain: isMoreNeeded || exchanges > 1)
+    }
 
     private static func isPlainRead(_ statement: Statement) -> Bool {
         statement.text.hasPrefix("SELECT ") && !statement.text.hasSuffix(Dialect.postgres.forUpdate)
@@ -83,6 +125,7 @@ final class PostgresTransaction: Writer {
     }
 
     func forEach(_ statement: Statement, _ body: (Row) throws -> Void) throws {
+        try beginWhole()
         // Begins the transaction and sends what was enqueued before.
         _ = try query([])
         var failureOfBody: (any Error)?
@@ -100,6 +143,7 @@ final class PostgresTransaction: Writer {
     }
 
     func scan(_ statement: Statement, _ body: ([RawValue]) throws -> Void) throws {
+        try beginWhole()
         // Begins the transaction and sends what was enqueued before.
         _ = try query([])
         var failureOfBody: (any Error)?
@@ -178,15 +222,21 @@ final class PostgresTransaction: Writer {
     /// Answers of `statements` only, without those of BEGIN and COMMIT (the COMMIT's is last when committing).
     private func send(_ statements: [Statement], committing: Bool) throws -> [PostgresConnection.Result] {
         try rethrow()
+        try checkSingle()
         var opening: [Statement] = []
         // Nobody has asked what time it is before everything is sent at once.
         let tellsTime = clock == nil && !committing
         if !hasBegun {
-            opening = [mode == .read ? Self.beginRead : Self.beginWrite]
+            switch mode {
+            case .read: opening = [Self.beginRead]
+            case .singleRead: opening = []
+            case .write: opening = [Self.beginWrite]
+            }
             if tellsTime, statements.first?.text != Self.claimLock { opening.append(Self.time) }
         }
         let list = opening + statements + (committing ? [Self.end] : [])
         guard !list.isEmpty else { return [] }
+        exchanges += 1
         let results: [PostgresConnection.Result]
         do {
             if hasBegun {
@@ -199,8 +249,10 @@ final class PostgresTransaction: Writer {
         }
         if !hasBegun {
             hasBegun = true
+            // A single read is over with its answer.
+            if mode == .singleRead { isOver = true }
             // Of the statement behind BEGIN.
-            if tellsTime { instant = try results[1].rows.first?.instant("now") }
+            if tellsTime { instant = try results[mode == .singleRead ? 0 : 1].rows.first?.instant("now") }
         }
         let own = Array(results.dropFirst(opening.count))
         for (statement, result) in zip(statements, own) {
@@ -244,6 +296,7 @@ final class PostgresTransaction: Writer {
         if failure == nil { failure = mapped }
         // An error inside the first exchange leaves a transaction to roll back.
         if hasBegunOnServer { hasBegun = true }
+        if mode == .singleRead { isOver = true }
         return mapped
     }
 

@@ -10,6 +10,11 @@ extension TestQueries {
         }
     }
 
+    /// Whose data an event holds, member by member.
+    static func subjects(of event: String) -> Statement {
+        Statement("SELECT subject, member FROM sealed_subject WHERE event_id = $1", [.text(event)])
+    }
+
     /// Changes one word of what is sealed with an event.
     static func replaceJustification(of event: String) -> Statement {
         Statement(

@@ -3,11 +3,13 @@ import Kernel
 
 enum AuditPages {
     static let list = Page("/audit", permission: "audit.view", menuPath: "/audit") { call, reader in
-        let now = reader.now
-        let checkpoint = try reader.first(EventQueries.checkpoint)
-        let signed = try checkpoint.map { (size: try $0.int("size"), at: try $0.instant("at")) }
+        reader.foresee([EventQueries.checkpoint])
         do {
             let list = try EventList.load(call.readCall, from: reader)
+            let signed = try reader.first(EventQueries.checkpoint).map {
+                (size: try $0.int("size"), at: try $0.instant("at"))
+            }
+            let now = reader.now
             return PageAnswer(
                 title: "Audit log", body: listBody(list, call: call, signed: signed, now: now),
                 disclosure: list.disclosure)

@@ -87,13 +87,13 @@ struct EventList: Sendable {
             direction = way == "newer" ? .newer : .older
         }
 
-        var found = try reader.query(EventQueries.page(filter, from: position, direction, limit: limit + 1)).map {
+        var found = try reader.query(EventQueries.namedPage(filter, from: position, direction, limit: limit + 1)).map {
             try EventRow($0)
         }
         let hasMore = found.count > limit
         found = Array(found.prefix(limit))
         if direction == .newer { found.reverse() }
-        let rows = try EventRow.name(found, from: reader)
+        let rows = found
 
         func cursor(_ row: EventRow?, _ way: String) -> String? {
             row.map {

@@ -41,6 +41,23 @@ enum EventQueries {
             "SELECT \(columns) FROM events e \(clause) ORDER BY e.at \(order), e.id \(order) LIMIT \(limit)", values)
     }
 
+    /// The same page with index and names.
+    static func namedPage(
+        _ filter: EventFilter, from position: (at: Instant, id: String)?, _ direction: Direction, limit: Int
+    ) -> Statement {
+        let page = page(filter, from: position, direction, limit: limit)
+        let order = direction == .older ? "DESC" : "ASC"
+        return Statement(
+            """
+            SELECT p.*, l.idx AS idx, a.name AS actor_name, COALESCE(s.name, t.name) AS target_name FROM (\(page.text)) AS p
+            LEFT JOIN log_leaf l ON l.event_id = p.id
+            LEFT JOIN staff a ON p.actor_type = 'staff' AND a.id = p.actor_id
+            LEFT JOIN staff s ON p.target_type = 'staff' AND s.id = p.target_id
+            LEFT JOIN tenants t ON p.target_type = 'tenant' AND t.id = p.target_id
+            ORDER BY p.at \(order), p.id \(order)
+            """, page.values)
+    }
+
     static func event(_ id: String) -> Statement {
         Statement(
             """

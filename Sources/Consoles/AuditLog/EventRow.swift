@@ -39,6 +39,8 @@ struct EventRow: Sendable {
         linked = try row.optionalString("linked")
         retention = try row.string("retention_class")
         index = try row.optionalInt("idx")
+        actorName = try row.optionalString("actor_name")
+        targetName = try row.optionalString("target_name")
     }
 
     var json: JSON {

@@ -6,11 +6,11 @@ public enum DriftConsole {
     public static let console = Console(
         "Drift",
         menu: [
-            .init(.customers, "Drift", icon: "scale", path: "/drifts", permission: "tenant.view") { caller, reader in
-                guard caller.permissions.contains("drift.dismiss") || caller.permissions.contains("drift.accept") else {
-                    return 0
-                }
-                return try reader.first(DriftQueries.openCount(upTo: 100))?.int("count") ?? 0
+            .init(
+                .customers, "Drift", icon: "scale", path: "/drifts", permission: "tenant.view",
+                foresees: { maySettle($0) ? [open] : [] }
+            ) { caller, reader in
+                maySettle(caller) ? try reader.first(open)?.int("count") ?? 0 : 0
             }
         ],
         operations: [
@@ -23,6 +23,12 @@ public enum DriftConsole {
             "drifts_pair": FieldError(
                 pointer: "/input/tenant", detail: "This difference was recorded a moment ago; try again.")
         ])
+
+    private static let open = DriftQueries.openCount(upTo: 100)
+
+    private static func maySettle(_ caller: Caller) -> Bool {
+        caller.permissions.contains("drift.dismiss") || caller.permissions.contains("drift.accept")
+    }
 
     private static let list = Read(
         "drift.list", summary: "Control fields that the product says differently, the newest first.", path: "/drifts",

@@ -8,7 +8,7 @@ public enum IntegrityConsole {
         menu: [
             .init(
                 .assurance, "Integrity", icon: "shield", path: "/discrepancies", permission: "integrity.view",
-                due: { _, reader in Int64(try reader.query(DiscrepancyQueries.open(limit: 100)).count) })
+                foresees: { _ in [open] }, due: { _, reader in Int64(try reader.query(open).count) })
         ],
         operations: [
             AnyOperation(ReportDiscrepancy.self), AnyOperation(AdoptDiscrepancy.self),
@@ -19,6 +19,8 @@ public enum IntegrityConsole {
         specimens: [
             .init("Cases of integrity", Discrepancy.State.allCases.map { DiscrepancyPages.state($0, dense: false) })
         ])
+
+    private static let open = DiscrepancyQueries.open(limit: 100)
 
     private static let listDiscrepancies = Read(
         "discrepancy.list", summary: "Rows that differ from the log, open cases first, the newest first.",

@@ -68,6 +68,11 @@ struct ActivityPage {
         }
     }
 
+    /// What `newest` asks.
+    static func foreseen(_ limit: Int, of subject: Subject) -> Statement {
+        subject.events(before: nil, limit: limit + 1)
+    }
+
     /// The newest lines, for the page of what they are about.
     static func newest(_ limit: Int, of subject: Subject, from reader: any Reader) throws -> ActivityPage {
         try load(subject, before: nil, limit: limit, from: reader) { _ in "" }
@@ -79,8 +84,12 @@ struct ActivityPage {
     ) throws -> ActivityPage {
         let rows = try reader.query(subject.events(before: before, limit: limit + 1))
         let lines = try rows.prefix(limit).map(Line.init)
+        var names: [String: String] = [:]
+        for row in rows {
+            if let name = try row.optionalString("actor_name") { names[try row.string("actor_id")] = name }
+        }
         return ActivityPage(
-            subject: subject, lines: lines, names: try TenantPage.staffNames(lines.map(\.actor), in: reader),
+            subject: subject, lines: lines, names: names,
             next: rows.count > limit ? lines.last.map(cursor) : nil)
     }
 

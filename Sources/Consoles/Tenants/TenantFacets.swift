@@ -1,4 +1,5 @@
 import Kernel
+import Synchronization
 
 /// How many tenants have each value of each filter, as of a moment. Counted anew every half minute where something
 /// changed, by one process; a list that is shown never counts.
@@ -12,6 +13,10 @@ public struct TenantFacets: Sendable {
     /// How old a count may get although no change is known of.
     static let longestUnscanned = Span.minutes(5)
 
+    /// The counts that were read last, by whichever list: good for guessing what a list will ask, and for nothing else.
+    static var lately: TenantFacets? { last.withLock { $0 } }
+    private static let last = Mutex<TenantFacets?>(nil)
+
     static func load(from reader: any Reader) throws -> TenantFacets {
         let rows = try reader.query([FacetQueries.facets, FacetQueries.state])
         var counts: [TenantFilter.Kind: [String: Int64]] = [:]
@@ -19,7 +24,15 @@ public struct TenantFacets: Sendable {
             guard let kind = TenantFilter.Kind(rawValue: try row.string("kind")) else { continue }
             counts[kind, default: [:]][try row.string("value")] = try row.int("count")
         }
-        return TenantFacets(counts: counts, countedAt: try rows[1].first?.instant("counted_at"))
+        let facets = TenantFacets(counts: counts, countedAt: try rows[1].first?.instant("counted_at"))
+        last.withLock { $0 = facets }
+        return facets
+    }
+
+    /// The values there are, in order; `nil` when nobody counted yet.
+    func values(_ kind: TenantFilter.Kind, most: Int) -> [String]? {
+        guard countedAt != nil else { return nil }
+        return (counts[kind] ?? [:]).sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(most).map(\.key).sorted()
     }
 
     /// How many tenants have this value; `nil` when nobody counted yet.

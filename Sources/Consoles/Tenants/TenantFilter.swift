@@ -142,18 +142,51 @@ public struct TenantListing: Sendable {
             start = .init(
                 key: key, id: id, isBackward: direction.hasPrefix("previous"), isInclusive: direction.hasSuffix("_at"))
         }
+        let isBackward = start?.isBackward ?? false
+        /// The page by the index of one kind, as long as it is looked for at all.
+        func page(
+            _ facets: TenantFacets, _ driving: TenantFilter.Kind?, end: TenantListQueries.Start? = nil
+        ) -> Statement {
+            // One row more than asked tells whether a further page exists.
+            TenantListQueries.page(
+                filter, sort, from: start, limit: limit + 1, driving: driving, end: end,
+                reach: isLong(facets, driving) ? reach : nil)
+        }
+        func isLong(_ facets: TenantFacets, _ driving: TenantFilter.Kind?) -> Bool {
+            guard filter.values.count > 1, let driving else { return false }
+            return facets.count(filter, driving) ?? .max > Int64(reach)
+        }
+        // Which index is the best say the counts. They are nearly always those of the list before, so that the page is asked for
+        // together with them.
+        if let facets = TenantFacets.lately {
+            let driving = facets.driving(filter)
+            if !isLong(facets, driving) || filter[driving ?? .status].count == 1 {
+                reader.foresee([page(facets, driving)])
+            }
+        }
         let facets = try TenantFacets.load(from: reader)
         let driving = facets.driving(filter)
-        let isBackward = start?.isBackward ?? false
-        var end: TenantListQueries.Start?
-        if filter.values.count > 1, let driving, facets.count(filter, driving) ?? .max > Int64(reach) {
+        let isLong = isLong(facets, driving)
+        func ends(within reach: Int) throws -> TenantListQueries.Start? {
+            guard isLong, let driving else { return nil }
             let ends = try reader.query(
                 TenantListQueries.ends(filter, sort, from: start, driving: driving, reach: reach))
-            end = try TenantListQueries.nearest(ends.flatMap { $0 }, sort, isBackward: isBackward)
+            return try TenantListQueries.nearest(ends.flatMap { $0 }, sort, isBackward: isBackward)
         }
-        // One row more than asked tells whether a further page exists.
-        let rows = try reader.query(
-            TenantListQueries.page(filter, sort, from: start, limit: limit + 1, driving: driving, end: end))
+        var rows: [Row] = []
+        var end: TenantListQueries.Start?
+        if isLong, let driving, filter[driving].count > 1 {
+            // Branches that are merged must end together. Most pages fill from the first rows of each.
+            for distance in [min(reach, 1000), reach] {
+                end = try ends(within: distance)
+                rows = try reader.query(page(facets, driving, end: end))
+                if rows.count > limit || end == nil || distance == reach { break }
+            }
+        } else {
+            rows = try reader.query(page(facets, driving))
+            // Where the look ended is of interest only when it ended too soon.
+            if rows.count <= limit { end = try ends(within: reach) }
+        }
         var items = try rows.prefix(limit).map(Item.init)
         let isMore = rows.count > limit
         let isPartial = !isMore && end != nil

@@ -4,11 +4,17 @@ import Kernel
 /// `/tenants`
 enum TenantListPage {
     static let page = Page("/tenants", permission: "tenant.view", menuPath: "/tenants") { call, reader in
+        let seen = SegmentQueries.seen(by: call.caller.person, after: nil, limit: mostViews + 1)
+        reader.foresee([seen])
         let listing = try TenantListing.load(call.readCall, from: reader)
-        let known = try reader.query([TenantFilter.Kind.plan, .tier, .region].map { TenantListQueries.known($0) })
-            .map { try $0.map { try $0.string("value") } }
-        let views = try reader.query(SegmentQueries.seen(by: call.caller.person, after: nil, limit: mostViews + 1))
-            .map(Segment.init)
+        let kinds = [TenantFilter.Kind.plan, .tier, .region]
+        let counted = kinds.compactMap { listing.facets.values($0, most: TenantListQueries.mostKnown) }
+        // Before anybody counted them they are looked up.
+        let known =
+            counted.count == kinds.count
+            ? counted
+            : try reader.query(kinds.map { TenantListQueries.known($0) }).map { try $0.map { try $0.string("value") } }
+        let views = try reader.query(seen).map(Segment.init)
         return PageAnswer(
             title: "Tenants", body: body(listing, known: known, views: views, call, now: reader.now))
     }

@@ -24,19 +24,32 @@ enum TenantListQueries {
     /// - Parameters:
     ///   - driving: the kind whose index is walked.
     ///   - end: the last row to look at, where `ends` found one.
+    ///   - reach: how many rows are looked at, where a filter of several kinds walks the index of one value. The walk ends where the
+    ///     page is full, so that a page which fills soon costs no more than one without a filter.
     static func page(
         _ filter: TenantFilter, _ sort: TenantSort, from start: Start?, limit: Int, driving: TenantFilter.Kind? = nil,
-        end: Start? = nil
+        end: Start? = nil, reach: Int? = nil
     ) -> Statement {
         let walk = Walk(sort, start)
         var bound = Bound()
         let driving = driving ?? filter.driving
         // Shared by all branches. As expressions, so that no other index is walked than the one meant.
-        var shared: [String] = []
+        var tested: [String] = []
         for kind in TenantFilter.Kind.allCases where kind != driving && !filter[kind].isEmpty {
-            shared.append(
+            tested.append(
                 "(\(kind.rawValue) || '') IN (\(filter[kind].map { bound.add(.text($0)) }.joined(separator: ", ")))")
         }
+        if let reach, let driving, filter[driving].count == 1, !tested.isEmpty {
+            var walked = ["\(driving.rawValue) = \(bound.add(.text(filter[driving][0])))"]
+            if let start { walked.append(walk.beyond(start, &bound)) }
+            return Statement(
+                """
+                SELECT * FROM (SELECT \(columns) FROM tenants WHERE \(walked.joined(separator: " AND ")) \
+                \(walk.order) LIMIT \(bound.add(.int(Int64(reach))))) AS walked \
+                WHERE \(tested.joined(separator: " AND ")) \(walk.order) LIMIT \(bound.add(.int(Int64(limit))))
+                """, bound.values)
+        }
+        var shared = tested
         if let start { shared.append(walk.beyond(start, &bound)) }
         if let end { shared.append(walk.upTo(end, &bound)) }
         let most = bound.add(.int(Int64(limit)))
@@ -119,14 +132,17 @@ enum TenantListQueries {
         }
     }
 
-    /// The values a filter can have, found by skipping along its index; at most 30.
+    /// Values of one kind that are offered at most.
+    static let mostKnown = 30
+
+    /// The values a filter can have, found by skipping along its index.
     static func known(_ kind: TenantFilter.Kind) -> Statement {
         let column = kind.rawValue
         return Statement(
             """
             WITH RECURSIVE known (value, n) AS (SELECT MIN(\(column)), 1 FROM tenants \
             UNION ALL SELECT (SELECT MIN(\(column)) FROM tenants WHERE \(column) > known.value), n + 1 \
-            FROM known WHERE known.value IS NOT NULL AND n < 30) SELECT value FROM known WHERE value IS NOT NULL
+            FROM known WHERE known.value IS NOT NULL AND n < \(mostKnown)) SELECT value FROM known WHERE value IS NOT NULL
             """)
     }
 }

@@ -8,17 +8,21 @@ enum TenantPage {
     }
 
     static let page = Page("/tenants/{id}", permission: "tenant.view", menuPath: "/tenants") { call, reader in
-        let tenant = try TenantReads.find(call.readCall, in: reader)
         let seesUsers = call.caller.maySeeUsers
         var tab = call.first("tab").flatMap(Tab.init(rawValue:)) ?? .overview
+        if let id = call.path["id"] { reader.foresee(foreseen(id, tab, people: seesUsers)) }
+        let tenant = try TenantReads.find(call.readCall, in: reader)
         if tab == .members, !seesUsers {
             throw OperationError.forbidden(
                 permission: "user.view",
                 detail: "Seeing the members of a tenant needs user.view, which your roles do not hold.")
         }
-        let owner = seesUsers ? try tenant.ownerID.flatMap { try User.load($0, from: reader) } : nil
+        let owner =
+            seesUsers && tenant.ownerID != nil
+            ? try reader.first(TenantQueries.owner(of: tenant.id)).map { try User($0) } : nil
         let members = seesUsers ? try MemberCount.count(tenant, in: reader) : nil
-        let csm = try tenant.csmID.flatMap { try staffNames([$0], in: reader)[$0] }
+        let csm =
+            tenant.csmID == nil ? nil : try reader.first(TenantQueries.csm(of: tenant.id))?.string("name")
         let now = reader.now
         let notices = try TenantNotices.load(tenant, catalog: call.catalog, from: reader)
         let content: Node
@@ -73,6 +77,20 @@ enum TenantPage {
         return PageAnswer(title: tenant.name, body: body, disclosure: disclosure)
     }
 
+    /// What nearly every page of a tenant asks about it.
+    private static func foreseen(_ id: String, _ tab: Tab, people: Bool) -> [Statement] {
+        var statements = [TenantQueries.csm(of: id), ApprovalListQueries.live(on: id)]
+        if people { statements += [TenantQueries.owner(of: id), MemberCount.statement(id)] }
+        if tab == .overview {
+            statements += [
+                ActivityPage.foreseen(newestEvents, of: .tenant(id)), DriftQueries.drifts(of: [id]),
+            ]
+        }
+        return statements
+    }
+
+    private static let newestEvents = 20
+
     private static func keyFacts(
         _ tenant: Tenant, owner: User?, csm: String?, members: MemberCount?, now: Instant
     ) -> [(label: String, value: Node)] {
@@ -108,7 +126,7 @@ enum TenantPage {
     ) throws -> Node {
         let seesLog = call.caller.permissions.contains("audit.view")
         let now = reader.now
-        let activity = try ActivityPage.newest(20, of: .tenant(tenant.id), from: reader)
+        let activity = try ActivityPage.newest(newestEvents, of: .tenant(tenant.id), from: reader)
         let drift = try DriftNotice.banner(of: tenant, from: reader)
         return UI.split {
             UI.stack {

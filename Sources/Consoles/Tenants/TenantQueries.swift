@@ -26,6 +26,13 @@ enum TenantQueries {
             "SELECT \(Tenant.columns) FROM tenants WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
             values.map(Value.text))
     }
+    /// The tenants that have `text` as their id or external id, or `slug`.
+    static func tenants(exactly text: String, slug: String) -> Statement {
+        Statement(
+            "SELECT \(Tenant.columns) FROM tenants WHERE id = $1 OR external_id = $1 OR slug = $2",
+            [.text(text), .text(slug)])
+    }
+
     enum UniqueColumn: String {
         case id, slug
         case externalID = "external_id"
@@ -79,14 +86,36 @@ enum TenantQueries {
         let columns = "id, at, class, action, outcome, actor_type, actor_id"
         guard let before else {
             return Statement(
-                "SELECT \(columns) FROM events WHERE tenant_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
+                named("SELECT \(columns) FROM events WHERE tenant_id = $1 ORDER BY at DESC, id DESC LIMIT $2"),
                 [.text(tenant), .int(Int64(limit))])
         }
         return Statement(
-            """
-            SELECT \(columns) FROM events WHERE tenant_id = $1 AND (at, id) < ($2, $3) \
-            ORDER BY at DESC, id DESC LIMIT $4
-            """, [.text(tenant), Value(before.at), .text(before.id), .int(Int64(limit))])
+            named(
+                """
+                SELECT \(columns) FROM events WHERE tenant_id = $1 AND (at, id) < ($2, $3) \
+                ORDER BY at DESC, id DESC LIMIT $4
+                """), [.text(tenant), Value(before.at), .text(before.id), .int(Int64(limit))])
+    }
+
+    /// A page of events, newest first, with the names of the staff among their actors.
+    static func named(_ events: String) -> String {
+        """
+        SELECT shown.*, s.name AS actor_name FROM (\(events)) AS shown LEFT JOIN staff s ON s.id = shown.actor_id \
+        ORDER BY shown.at DESC, shown.id DESC
+        """
+    }
+
+    /// The person who owns a tenant, found with the tenant.
+    static func owner(of tenant: String) -> Statement {
+        Statement(
+            "SELECT \(User.columns) FROM users WHERE id = (SELECT t.owner_id FROM tenants t WHERE t.id = $1)",
+            [.text(tenant)])
+    }
+
+    /// The one of the staff who looks after a tenant.
+    static func csm(of tenant: String) -> Statement {
+        Statement(
+            "SELECT id, name FROM staff WHERE id = (SELECT t.csm_id FROM tenants t WHERE t.id = $1)", [.text(tenant)])
     }
 
     /// What the endpoints of webhooks that are in use ask for.

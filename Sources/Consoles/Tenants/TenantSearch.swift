@@ -57,27 +57,32 @@ public struct TenantSearch: Sendable {
 
     private static func exact(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {
         let folded = query.lowercased()
-        var statements = [
-            TenantQueries.tenants(by: .id, [query]), TenantQueries.tenants(by: .externalID, [query]),
-            TenantQueries.tenants(by: .slug, [folded]),
-        ]
-        if people {
-            statements += [
-                UserQueries.users(by: .id, [query]), UserQueries.users(by: .email, [folded]),
-                UserQueries.users(by: .externalID, [query]),
-            ]
-        }
+        let statements =
+            [TenantQueries.tenants(exactly: query, slug: folded)]
+            + (people ? [UserQueries.users(exactly: query, email: folded)] : [])
+        let byEmail = MembershipQueries.tenants(ofEmail: folded, limit: most)
+        // What will be asked next, as far as that can be told by the looks of what was typed.
+        if people, folded.contains("@") { reader.foresee([byEmail]) }
+        if query.contains(" ") { reader.foresee(prefixes(query, people: people)) }
         let found = try reader.query(statements)
+        let tenants = try found[0].map { try Tenant($0) }
+        let users = try found.dropFirst().joined().map { try User($0) }
         var hits = HitList()
-        for (rows, matched) in zip(found.prefix(3), ["id", "external id", "slug"]) {
-            for row in rows { hits.add(Hit(try Tenant(row), matched)) }
+        for (matched, isIt) in [
+            ("id", { isSame($0.id, query) }), ("external id", { isSame($0.externalID, query) }),
+            ("slug", { isSame($0.slug, folded) }),
+        ] as [(String, (Tenant) -> Bool)] {
+            for tenant in tenants where isIt(tenant) { hits.add(Hit(tenant, matched)) }
         }
-        for (rows, matched) in zip(found.dropFirst(3), ["id", "e-mail", "external id"]) {
-            for row in rows {
-                let user = try User(row)
+        for (matched, isIt) in [
+            ("id", { isSame($0.id, query) }), ("e-mail", { isSame($0.email, folded) }),
+            ("external id", { isSame($0.externalID, query) }),
+        ] as [(String, (User) -> Bool)] {
+            for user in users where isIt(user) {
                 hits.add(Hit(user, matched))
                 // Whoever types a customer's address is looking for the customer.
-                for row in try reader.query(MembershipQueries.tenants(of: user.id, limit: most)) {
+                let members = matched == "e-mail" ? byEmail : MembershipQueries.tenants(of: user.id, limit: most)
+                for row in try reader.query(members) {
                     hits.add(
                         Hit(
                             kind: .tenant, id: try row.string("id"), title: try row.string("name"),
@@ -89,9 +94,11 @@ public struct TenantSearch: Sendable {
         return hits.hits
     }
 
-    private static func prefix(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {
+    /// As the databases compare: byte by byte.
+    private static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
+
+    private static func prefixes(_ query: String, people: Bool) -> [Statement] {
         let folded = query.lowercased()
-        var hits = HitList()
         var statements = [
             SearchQueries.tenants(.nameKey, startingWith: NameKey.fold(query), limit: most),
             SearchQueries.tenants(.slug, startingWith: folded, limit: most),
@@ -101,7 +108,12 @@ public struct TenantSearch: Sendable {
             statements.append(
                 SearchQueries.users(folded.contains("@") ? .email : .emailLocal, startingWith: folded, limit: most))
         }
-        let found = try reader.query(statements)
+        return statements
+    }
+
+    private static func prefix(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {
+        var hits = HitList()
+        let found = try reader.query(prefixes(query, people: people))
         for row in found[0] { hits.add(Hit(try Tenant(row), "beginning of the name")) }
         for row in found[1] { hits.add(Hit(try Tenant(row), "beginning of the slug")) }
         for row in found.dropFirst(2).joined() { hits.add(Hit(try User(row), "beginning of the e-mail")) }

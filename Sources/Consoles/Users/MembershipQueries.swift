@@ -46,13 +46,21 @@ enum MembershipQueries {
 
     /// The tenants a user belongs to, in tenant id order.
     static func tenants(of user: String, limit: Int) -> Statement {
-        Statement(
-            """
-            SELECT m.role AS role, m.status AS membership_status, m.invited_at AS invited_at, \
-            m.joined_at AS joined_at, m.revoked_at AS revoked_at, t.id AS id, \
-            t.name AS name, t.slug AS slug, t.status AS status, t.plan AS plan \
-            FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1 \
-            ORDER BY m.tenant_id LIMIT $2
-            """, [.text(user), .int(Int64(limit))])
+        Statement(tenants("$1"), [.text(user), .int(Int64(limit))])
+    }
+
+    /// The same for the user with this e-mail.
+    static func tenants(ofEmail email: String, limit: Int) -> Statement {
+        Statement(tenants("(SELECT u.id FROM users u WHERE u.email = $1)"), [.text(email), .int(Int64(limit))])
+    }
+
+    private static func tenants(_ user: String) -> String {
+        """
+        SELECT m.role AS role, m.status AS membership_status, m.invited_at AS invited_at, \
+        m.joined_at AS joined_at, m.revoked_at AS revoked_at, t.id AS id, \
+        t.name AS name, t.slug AS slug, t.status AS status, t.plan AS plan \
+        FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = \(user) \
+        ORDER BY m.tenant_id LIMIT $2
+        """
     }
 }

@@ -119,13 +119,14 @@ enum UserListQueries {
             position = ("AND (at, id) < ($3, $4) ", "AND (e.at, e.id) < ($3, $4) ")
         }
         return Statement(
-            """
-            SELECT \(columns) FROM (\
-            SELECT * FROM (SELECT \(columns) FROM events WHERE target_id = $1 \(position.0)\
-            ORDER BY at DESC, id DESC LIMIT $2) AS aimed \
-            UNION SELECT * FROM (SELECT \(named) FROM event_entity n JOIN events e ON e.id = n.event_id \
-            WHERE n.type = 'user' AND n.id = $1 \(position.1)ORDER BY e.at DESC, e.id DESC LIMIT $2) AS named\
-            ) AS about ORDER BY at DESC, id DESC LIMIT $2
-            """, values)
+            TenantQueries.named(
+                """
+                SELECT \(columns) FROM (\
+                SELECT * FROM (SELECT \(columns) FROM events WHERE target_id = $1 \(position.0)\
+                ORDER BY at DESC, id DESC LIMIT $2) AS aimed \
+                UNION SELECT * FROM (SELECT \(named) FROM event_entity n JOIN events e ON e.id = n.event_id \
+                WHERE n.type = 'user' AND n.id = $1 \(position.1)ORDER BY e.at DESC, e.id DESC LIMIT $2) AS named\
+                ) AS about ORDER BY at DESC, id DESC LIMIT $2
+                """), values)
     }
 }

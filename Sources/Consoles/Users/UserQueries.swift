@@ -18,6 +18,13 @@ enum UserQueries {
             "SELECT \(User.columns) FROM users WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
             values.map(Value.text))
     }
+    /// The users who have `text` as their id or external id, or `email`.
+    static func users(exactly text: String, email: String) -> Statement {
+        Statement(
+            "SELECT \(User.columns) FROM users WHERE id = $1 OR external_id = $1 OR email = $2",
+            [.text(text), .text(email)])
+    }
+
     enum UniqueColumn: String {
         case id, email
         case externalID = "external_id"

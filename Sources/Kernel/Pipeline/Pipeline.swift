@@ -24,6 +24,7 @@ public struct Pipeline: Sendable {
     let hooks: Hooks
     private let running = RunningKeys()
     let folding = FoldingTable()
+    let queue: EventQueue
     private let knownRules = KnownRules()
 
     public struct Settings: Sendable {
@@ -63,6 +64,7 @@ public struct Pipeline: Sendable {
         self.clock = clock
         self.settings = settings
         self.hooks = hooks
+        queue = EventQueue(database, records)
     }
 
     // MARK: - Mutations

@@ -55,19 +55,28 @@ extension Pipeline {
 
     // MARK: - Events that are not operations
 
-    /// Records events that are not operations (sign-ins, denials) in one transaction with `also`.
+    /// Records events that are not operations (looks, refusals) in one transaction with `also`. Without it requests of the same
+    /// moment share a transaction.
     public func record(_ drafts: [EventDraft], also statements: [Statement] = []) async throws(OperationError) {
         if let reason = hooks.blocked() { throw .unavailable(reason) }
         do {
             let events = drafts.map { SealedEvent($0) }
-            try await database.write { tx in
-                for event in events { tx.enqueue(records.insert(event)) }
-                tx.enqueue(statements)
+            if statements.isEmpty, events.allSatisfy(\.entities.isEmpty) {
+                try await queue.record(events)
+            } else {
+                try await write(events, statements)
             }
         } catch {
             throw translate(error, nil)
         }
         hooks.committed()
+    }
+
+    private func write(_ events: [SealedEvent], _ statements: [Statement]) async throws {
+        try await database.write { tx in
+            tx.enqueue(records.insert(events))
+            tx.enqueue(statements)
+        }
     }
 
     /// Records that `caller` lacked a permission; five within ten minutes by one person raise a security event.

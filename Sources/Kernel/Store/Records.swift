@@ -2,6 +2,8 @@
 public protocol Records: Sendable {
     /// Inserts an event with its sealed members, subjects, named entities, heads and pending leaf.
     func insert(_ event: SealedEvent) -> [Statement]
+    /// The same for several events, in as few statements as may be. Their order is that of the list.
+    func insert(_ events: [SealedEvent]) -> [Statement]
 
     // Idempotency: one row per (person, key).
     func idempotency(person: String, key: String) -> Statement

@@ -242,7 +242,8 @@ public struct Snapshot: Sendable {
 /// A database. Both implementations MUST pass the one conformance suite.
 public protocol Database: Sendable {
     var dialect: Dialect { get }
-    /// Runs `body` in a READ ONLY transaction with one consistent snapshot (PostgreSQL `REPEATABLE READ READ ONLY`).
+    /// Runs `body` in a READ ONLY transaction with one consistent snapshot (PostgreSQL `REPEATABLE READ READ ONLY`). It MAY be run
+    /// a second time from its beginning, on another snapshot; then only what the second run answers or throws counts.
     func read<T: Sendable>(_ body: @escaping @Sendable (any Reader) throws -> T) async throws -> T
     /// Runs statements that are known beforehand in a READ ONLY transaction of their own, in one round trip where the driver
     /// can.

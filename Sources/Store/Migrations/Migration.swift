@@ -47,6 +47,7 @@ public struct Migration: Sendable {
         Migration(
             number: 13, name: "approvals", tables: Migration013.tables, governed: Migration013.governed,
             special: Migration013.special),
+        Migration(number: 16, name: "looks", tables: "", governed: [], special: Migration016.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

@@ -52,16 +52,23 @@ struct StaffConsole: Sendable {
 
     /// The counts of the menu. A count that can't be had is no reason to refuse what was done.
     private func due(_ caller: Caller) async -> [String: Int64] {
-        (try? await context.pipeline.read(nil, by: caller) { reader in (try due(caller, reader), nil) }) ?? [:]
+        (try? await context.pipeline.read(nil, by: caller) { reader in
+            reader.foresee(counted(caller).flatMap { $0.foresees(caller) })
+            return (try due(caller, reader), nil)
+        }) ?? [:]
     }
 
     private func due(_ caller: Caller, _ reader: any Reader) throws -> [String: Int64] {
         var counts: [String: Int64] = [:]
-        for item in context.consoles.lazy.flatMap(\.menu)
-        where item.due != nil && item.permission.map(caller.permissions.contains) ?? true {
-            counts[item.path] = try item.due?(caller, reader)
-        }
+        for item in counted(caller) { counts[item.path] = try item.due?(caller, reader) }
         return counts
+    }
+
+    /// The menu's items with a count that this person sees.
+    private func counted(_ caller: Caller) -> [Console.MenuItem] {
+        context.consoles.flatMap(\.menu).filter {
+            $0.due != nil && $0.permission.map(caller.permissions.contains) ?? true
+        }
     }
 
     /// A page that needs a session; without one the person signs in first and comes back.
@@ -96,6 +103,7 @@ struct StaffConsole: Sendable {
             isFactorFresh: signed.caller.authentication?.isFresh ?? false)
         // The menu's counts come along: a transaction of their own would cost every page as much as itself.
         let (answer, due) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
+            if signed.due == nil { reader.foresee(self.counted(signed.caller).flatMap { $0.foresees(signed.caller) }) }
             let answer = try page.render(call, reader)
             return ((answer, try signed.due ?? self.due(signed.caller, reader)), answer.disclosure)
         }
