@@ -5,7 +5,8 @@ import ServiceLifecycle
 import Store
 
 /// What is due every half minute while the server runs: failed sign-ins that were only counted become events, and what
-/// has run out is removed (challenges, delays, stored outcomes, abandoned imports, what was needed to send).
+/// has run out is removed (challenges, delays, stored outcomes, abandoned imports, what was needed to send). Then memory
+/// that is free is given back.
 struct Housekeeping: Service {
     static let interval = Duration.seconds(30)
     /// Outcomes are kept for replay at least a day.
@@ -18,6 +19,7 @@ struct Housekeeping: Service {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 await turn()
+                Allocator.giveBack()
                 try? await Task.sleep(for: Self.interval)
             }
         }
@@ -32,6 +34,8 @@ struct Housekeeping: Service {
             let kept = Int64(running.deployment.configuration.value("deliveries_kept")) ?? 30
             try await DeliveryPruner(database: running.database, kept: .days(kept)).run()
         } catch {
+            // A server that ends before its first round is over leaves it to the next one.
+            if Task.isCancelled { return }
             logger.warning("housekeeping failed and is tried again", metadata: ["error": "\(error)"])
         }
     }
