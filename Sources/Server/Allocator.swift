@@ -27,8 +27,7 @@ enum Allocator {
         _ = set(mostArenas, Int32(max(2, ProcessInfo.processInfo.activeProcessorCount)))
     }
 
-    /// Gives the system back what lies free between blocks in use: a moment of load is not held for ever. Takes about a
-    /// millisecond for 100 MiB.
+    /// Gives the system back what lies free between blocks in use: a moment of load is not held for ever.
     static func giveBack() {
         guard let symbol = dlsym(nil, "malloc_trim") else { return }
         _ = unsafeBitCast(symbol, to: (@convention(c) (_ kept: Int) -> Int32).self)(0)
