@@ -137,6 +137,8 @@ def test_a_taken_port_is_named(server, tmp_path):
     done = other.run("demo", seconds=postern.START_SECONDS)
     assert done.returncode not in (0, 1), done.stderr
     assert str(server.staff_port) in done.stderr and "POSTERN_STAFF_PORT" in done.stderr, done.stderr
+    # The sentence and nothing else: neither what a library says of its end nor what was interrupted by it.
+    assert not re.search(r"^\d{4}-\d\d-\d\dT", done.stderr, re.MULTILINE), done.stderr
     assert server.ready()
 
 

@@ -5,9 +5,12 @@ import ServiceLifecycle
 import Store
 
 /// What is due every half minute while the server runs: failed sign-ins that were only counted become events, and what
-/// has run out is removed (challenges, delays, stored outcomes, abandoned imports, what was needed to send).
+/// has run out is removed (challenges, delays, stored outcomes, abandoned imports, what was needed to send). In between, memory
+/// that is free is given back.
 struct Housekeeping: Service {
     static let interval = Duration.seconds(30)
+    /// How often memory is given back between two rounds.
+    private static let rests = 6
     /// Outcomes are kept for replay at least a day.
     static let outcomesKept = Span.hours(36)
 
@@ -18,7 +21,10 @@ struct Housekeeping: Service {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 await turn()
-                try? await Task.sleep(for: Self.interval)
+                for _ in 0..<Self.rests where !Task.isCancelled {
+                    Allocator.giveBack()
+                    try? await Task.sleep(for: Self.interval / Self.rests)
+                }
             }
         }
     }
@@ -33,6 +39,8 @@ struct Housekeeping: Service {
             let kept = Int64(running.deployment.configuration.value("deliveries_kept")) ?? 30
             try await DeliveryPruner(database: running.database, kept: .days(kept)).run()
         } catch {
+            // A server that ends before its first round is over leaves it to the next one.
+            if Task.isCancelled { return }
             logger.warning("housekeeping failed and is tried again", metadata: ["error": "\(error)"])
         }
     }

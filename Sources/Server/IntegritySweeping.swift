@@ -50,8 +50,9 @@ struct IntegritySweeping: Service {
             if outcome.closed > 0 {
                 logger.notice("rows agree with the log again", metadata: ["closed": "\(outcome.closed)"])
             }
-        } catch is CancellationError {
         } catch {
+            // What was interrupted because the server ends is no failure.
+            if Task.isCancelled { return }
             logger.warning("the sweep of governed rows failed and is tried again", metadata: ["error": "\(error)"])
         }
     }

@@ -62,11 +62,14 @@ extension Running {
                 chores, ApprovalTurns(pipeline: pipeline, logger: logger), housekeeping,
                 Doors(listeners: listeners.services()), draining,
             ]
+        // What ends the group is thrown, and said below in a sentence; the libraries would say it before in theirs.
+        var quiet = logger
+        quiet.logLevel = .critical
         var group = ServiceGroupConfiguration(
             services: services.map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
                     service: service, successTerminationBehavior: .gracefullyShutdownGroup)
-            }, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
+            }, gracefulShutdownSignals: [.sigint, .sigterm], logger: quiet)
         group.maximumGracefulShutdownDuration = draining.time + .milliseconds(stopTime + 200)
         do {
             try await ServiceGroup(configuration: group).run()

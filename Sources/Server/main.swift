@@ -7,6 +7,7 @@ import Kernel
 signal(SIGPIPE, SIG_IGN)
 
 let environment = ProcessInfo.processInfo.environment
+Allocator.settle(environment)
 let terminal = Terminal.standard(environment: environment)
 let status = await PosternCommand.run(
     Array(ProcessInfo.processInfo.arguments.dropFirst()),

@@ -62,7 +62,8 @@ import Testing
         do {
             let watched = WatchedDatabase(world.test.database)
             let pipeline = Pipeline(
-                database: watched, records: SQLRecords(), directory: StaffDirectory(), catalog: world.catalog, clock: world.test.clock.clock)
+                database: watched, records: SQLRecords(), directory: StaffDirectory(), catalog: world.catalog,
+                clock: world.test.clock.clock)
             try await body(world, pipeline, watched)
         } catch {
             await world.close()

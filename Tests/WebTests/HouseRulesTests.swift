@@ -133,7 +133,8 @@ import Testing
 
     @Test func `unchecked sendability is for the drivers`() {
         let found = places(of: /@unchecked\s+Sendable|nonisolated\(unsafe\)/) {
-            ["StoreSQLite", "StorePostgres"].contains($0.target)
+            // A sheet is written by one thread and read by all, which the compiler can't see (decision 21).
+            ["StoreSQLite", "StorePostgres"].contains($0.target) || $0.path == "Sources/HTML/Sheet.swift"
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
     }

@@ -18,7 +18,7 @@ import Testing
             #expect(
                 html.firstMatch(of: /(?:href|src|action)="(?:https?:|data:|javascript:|\/\/)/) == nil,
                 "\(name) leads outside")
-            #expect(document.bytes.count < 60_000, "\(name) has \(document.bytes.count) bytes")
+            #expect(document.byteCount < 60_000, "\(name) has \(document.byteCount) bytes")
             if let folder {
                 try html.write(toFile: "\(folder)/\(name).html", atomically: true, encoding: .utf8)
             }

@@ -117,8 +117,8 @@ enum AuditPages {
         }
         let on = EventList.parameters.filter { typed[$0] != nil }
         return el(
-            "form", .class("query no-print"), .id("filters"), Attribute("role", "search"), .label("Filter events"),
-            Attribute("action", "/audit")
+            "form", .class("query query--line no-print"), .id("filters"), Attribute("role", "search"),
+            .label("Filter events"), Attribute("action", "/audit")
         ) {
             text("actor", "Actor", "e-mail or id")
             text("tenant", "Tenant", "slug or id")
@@ -430,14 +430,5 @@ enum AuditPages {
     }
 
     /// Percent-encodes a query value.
-    static func encode(_ text: String) -> String {
-        var out = ""
-        for byte in text.utf8 {
-            switch byte {
-            case 48...57, 65...90, 97...122, 45, 46, 95, 126: out.unicodeScalars.append(Unicode.Scalar(byte))
-            default: out += "%" + [byte].hex.uppercased()
-            }
-        }
-        return out
-    }
+    static func encode(_ text: String) -> String { PageAddress.escape(text) }
 }

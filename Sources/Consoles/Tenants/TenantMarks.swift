@@ -1,4 +1,3 @@
-import Foundation
 import HTML
 import Kernel
 
@@ -35,8 +34,16 @@ extension TenantStatus {
 
 /// `Business` of `business`, `Us-east` never: words with digits or hyphens stay as they are.
 func titled(_ word: String) -> String {
-    word.contains(where: { $0 == "-" || $0 == "_" || $0.isNumber })
-        ? word : word.prefix(1).uppercased() + word.dropFirst()
+    // Nearly all are plain: what is a number in other scripts costs a look into Unicode's tables.
+    if word.utf8.allSatisfy({ $0 < 0x80 }) {
+        guard let first = word.utf8.first,
+            !word.utf8.contains(where: { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || (48...57).contains($0) })
+        else { return word }
+        guard (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first) else { return word }
+    } else if word.contains(where: { $0 == "-" || $0 == "_" || $0.isNumber }) {
+        return word
+    }
+    return word.prefix(1).uppercased() + word.dropFirst()
 }
 
 /// A page's address with its query.
@@ -55,9 +62,18 @@ struct PageAddress {
         return address
     }
 
-    private static let safe = CharacterSet(
-        charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-    private static func escape(_ text: String) -> String {
-        text.addingPercentEncoding(withAllowedCharacters: safe) ?? ""
+    /// Everything but unreserved characters (RFC 3986), percent-encoded.
+    static func escape(_ text: String) -> String {
+        var out: [UInt8] = []
+        out.reserveCapacity(text.utf8.count)
+        for byte in text.utf8 {
+            switch byte {
+            case 48...57, 65...90, 97...122, 45, 46, 95, 126: out.append(byte)
+            default:
+                out.append(UInt8(ascii: "%"))
+                for digit in [byte >> 4, byte & 15] { out.append(digit < 10 ? 48 + digit : 55 + digit) }
+            }
+        }
+        return out.count == text.utf8.count ? text : String(decoding: out, as: UTF8.self)
     }
 }

@@ -19,18 +19,21 @@ public enum Tone: String, Sendable, CaseIterable {
 
 /// The components: the only source of markup.
 public enum UI {
+    private static let symbol = OpenTag("svg", .class("i"), Attribute("aria-hidden", "true"))
+    private static let mark = OpenTag("svg", .class("g"), Attribute("aria-hidden", "true"))
+    private static let uses = Dictionary(
+        uniqueKeysWithValues: Glyph.allCases.map {
+            ($0, el("use", .href("\(IconSprite.url)#g-\($0.rawValue)")).text)
+        })
+
     /// A 16 px symbol of `icons.svg`, hidden from assistive technology; words beside it carry the meaning.
     public static func icon(_ name: String) -> Node {
-        el("svg", .class("i"), Attribute("aria-hidden", "true")) {
-            el("use", .href("\(IconSprite.url)#\(name)"))
-        }
+        symbol { el("use", .href("\(IconSprite.url)#\(name)")) }
     }
 
     /// A 10 px state glyph.
     public static func glyph(_ glyph: Glyph) -> Node {
-        el("svg", .class("g"), Attribute("aria-hidden", "true")) {
-            el("use", .href("\(IconSprite.url)#g-\(glyph.rawValue)"))
-        }
+        mark { Node(checked: uses[glyph] ?? "") }
     }
 
     /// Words for screen readers only.

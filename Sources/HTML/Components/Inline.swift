@@ -155,12 +155,26 @@ enum Initials {
 /// Numbers with thousands separated by commas: `4,812,133`.
 public enum Grouped {
     public static func digits(_ value: Int64) -> String {
-        var out: [Character] = []
-        for (index, digit) in String(value.magnitude).reversed().enumerated() {
-            if index > 0, index.isMultiple(of: 3) { out.append(",") }
-            out.append(digit)
+        if (0..<1000).contains(value) { return String(value) }
+        // From the last digit on, in the room that the longest number needs.
+        let text = String(unsafeUninitializedCapacity: 26) { out in
+            var rest = value.magnitude
+            var start = 26
+            var count = 0
+            repeat {
+                if count > 0, count.isMultiple(of: 3) {
+                    start -= 1
+                    out[start] = UInt8(ascii: ",")
+                }
+                start -= 1
+                out[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+                count += 1
+            } while rest > 0
+            for index in start..<26 { out[index - start] = out[index] }
+            return 26 - start
         }
-        return (value < 0 ? "−" : "") + String(out.reversed())
+        return value < 0 ? "−" + text : text
     }
     public static func digits(_ value: Int) -> String { digits(Int64(value)) }
 }

@@ -12,6 +12,6 @@ extension Node {
             self = .none
             return
         }
-        self.init(bytes: Array(svg.utf8))
+        self.init(checked: svg)
     }
 }

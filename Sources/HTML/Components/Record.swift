@@ -121,9 +121,8 @@ extension UI {
             for (index, name) in members.keys.sorted(by: { Array($0.utf16).lexicographicallyPrecedes(Array($1.utf16)) })
                 .enumerated()
             {
-                out.bytes.append(contentsOf: inner.utf8)
                 out =
-                    out + el("i") { JSON.string(name).canonicalText } + Node(": ")
+                    out + Node(inner) + el("i") { JSON.string(name).canonicalText } + Node(": ")
                     + pretty(members[name] ?? .null, indent: indent + 1, most: most, hidden: &hidden)
                     + Node(index < members.count - 1 ? ",\n" : "\n")
             }

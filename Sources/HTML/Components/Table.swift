@@ -61,6 +61,13 @@ public struct Column<Row> {
         if let priority { names.append("p\(priority)") }
         return names.joined(separator: " ")
     }
+
+    /// What a cell begins with.
+    var cellTag: OpenTag {
+        let classes = classes(head: false)
+        let named: Attribute = .when(!classes.isEmpty, .class(classes))
+        return isRowHeader ? OpenTag("th", Attribute("scope", "row"), named) : OpenTag("td", named)
+    }
 }
 
 extension UI {
@@ -78,6 +85,7 @@ extension UI {
         caption: String, columns: [Column<Row>], rows: [Row], density: TableDensity = .dense, stickyHead: Bool = false,
         select: ((Row) -> (value: String, label: String))? = nil, isOpen: (Row) -> Bool = { _ in false }
     ) -> Node {
+        let cells = columns.map { (tag: $0.cellTag, content: $0.cell) }
         let table = el("table", .class(density.rawValue), Attribute("data-rows")) {
             el("caption", .class("vh")) { caption }
             el("thead", stickyHead ? .class("sticky") : .none) {
@@ -96,7 +104,7 @@ extension UI {
                                     "input", .type("checkbox"), .name("id"), .value(value), .label("Select \(label)"))
                             }
                         }
-                        for column in columns { cell(column, row) }
+                        for cell in cells { cell.tag { cell.content(row) } }
                     }
                 }
             }
@@ -124,14 +132,6 @@ extension UI {
                 column.title
             }
         }
-    }
-
-    private static func cell<Row>(_ column: Column<Row>, _ row: Row) -> Node {
-        let classes = column.classes(head: false)
-        let named: Attribute = .when(!classes.isEmpty, .class(classes))
-        return column.isRowHeader
-            ? el("th", Attribute("scope", "row"), named) { column.cell(row) }
-            : el("td", named) { column.cell(row) }
     }
 
     /// A second, quieter line in a cell.

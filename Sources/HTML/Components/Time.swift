@@ -2,33 +2,116 @@ import Kernel
 
 /// Times in words. Deterministic: everything is said relative to the `now` that is passed.
 public enum TimeText {
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    private static let months: [StaticString] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
 
-    static func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    /// A page has hundreds of times: they are put together from digits in place.
+    private struct Writing {
+        private let room: UnsafeMutableBufferPointer<UInt8>
+        private var end = 0
+
+        /// Room for a whole time with the longest year an integer holds.
+        static func text(_ write: (inout Writing) -> Void) -> String {
+            String(unsafeUninitializedCapacity: 64) { room in
+                var writing = Writing(room: room)
+                write(&writing)
+                return writing.end
+            }
+        }
+
+        private init(room: UnsafeMutableBufferPointer<UInt8>) { self.room = room }
+
+        mutating func put(_ text: StaticString) {
+            text.withUTF8Buffer { for byte in $0 { put(byte) } }
+        }
+
+        private mutating func put(_ byte: UInt8) {
+            room[end] = byte
+            end += 1
+        }
+
+        mutating func number(_ value: Int) {
+            if value < 0 { put("-") }
+            var rest = value.magnitude
+            let start = end
+            repeat {
+                put(UInt8(ascii: "0") + UInt8(rest % 10))
+                rest /= 10
+            } while rest > 0
+            room[start..<end].reverse()
+        }
+
+        private mutating func two(_ value: Int) {
+            put(UInt8(ascii: "0") + UInt8(value / 10))
+            put(UInt8(ascii: "0") + UInt8(value % 10))
+        }
+
+        mutating func day(_ day: Day) {
+            monthDay(day)
+            put(" ")
+            number(day.year)
+        }
+
+        mutating func monthDay(_ day: Day) {
+            number(day.day)
+            put(" ")
+            put(months[day.month - 1])
+        }
+
+        mutating func minute(_ hour: Int, _ minute: Int) {
+            two(hour)
+            put(":")
+            two(minute)
+        }
+
+        mutating func second(_ hour: Int, _ minute: Int, _ second: Int) {
+            self.minute(hour, minute)
+            put(":")
+            two(second)
+        }
+    }
 
     /// `17 Nov 2026`
-    public static func day(_ day: Day) -> String { "\(day.day) \(months[day.month - 1]) \(day.year)" }
+    public static func day(_ day: Day) -> String { Writing.text { $0.day(day) } }
 
     /// `14:32:04`, UTC
     public static func clock(_ instant: Instant) -> String {
         let time = instant.civil.time
-        return "\(two(time.hour)):\(two(time.minute)):\(two(time.second))"
+        return Writing.text { $0.second(time.hour, time.minute, time.second) }
     }
 
     /// `17 Nov 2026 14:32:04 UTC`
-    public static func utc(_ instant: Instant) -> String { "\(day(instant.day)) \(clock(instant)) UTC" }
+    public static func utc(_ instant: Instant) -> String {
+        let (date, time) = instant.civil
+        return Writing.text { text in
+            text.day(date)
+            text.put(" ")
+            text.second(time.hour, time.minute, time.second)
+            text.put(" UTC")
+        }
+    }
 
     /// `17 Nov 2026, 14:32 UTC`
     public static func utcMinute(_ instant: Instant) -> String {
-        let time = instant.civil.time
-        return "\(day(instant.day)), \(two(time.hour)):\(two(time.minute)) UTC"
+        let (date, time) = instant.civil
+        return Writing.text { text in
+            text.day(date)
+            text.put(", ")
+            text.minute(time.hour, time.minute)
+            text.put(" UTC")
+        }
     }
 
     /// `17 Nov 14:32`, with the year when it isn't this one.
     public static func short(_ instant: Instant, now: Instant) -> String {
         let (date, time) = instant.civil
-        let year = date.year == now.day.year ? "" : " \(date.year)"
-        return "\(date.day) \(months[date.month - 1])\(year) \(two(time.hour)):\(two(time.minute))"
+        let isThisYear = date.year == now.day.year
+        return Writing.text { text in
+            if isThisYear { text.monthDay(date) } else { text.day(date) }
+            text.put(" ")
+            text.minute(time.hour, time.minute)
+        }
     }
 
     /// `47 min`, `5 h 41 min`, `3 days`: rounded down, at least seconds.
@@ -59,7 +142,7 @@ public enum TimeText {
         case ..<(7 * 86_400): text = size < 2 * 86_400 ? "1 day" : "\(size / 86_400) days"
         default:
             let date = instant.day
-            return date.year == now.day.year ? "\(date.day) \(months[date.month - 1])" : day(date)
+            return date.year == now.day.year ? Writing.text { $0.monthDay(date) } : day(date)
         }
         return distance > 0 ? "\(text) ago" : "in \(text)"
     }
@@ -69,7 +152,8 @@ extension UI {
     /// Relative time on the page, the exact UTC time in its title; refreshed by script where there is one.
     public static func time(_ instant: Instant, now: Instant) -> Node {
         el(
-            "time", Attribute("datetime", instant.rfc3339), .title(TimeText.utc(instant)), Attribute("data-relative")
+            "time",
+            [Attribute("datetime", instant.rfc3339), .title(TimeText.utc(instant)), Attribute("data-relative")]
         ) { TimeText.relative(instant, now: now) }
     }
 

@@ -149,6 +149,18 @@ public struct Day: Sendable, Hashable, Comparable {
         self.init(year: year, month: month, day: day)
     }
 
-    public var text: String { String(format: "%04d-%02d-%02d", year, month, day) }
+    public var text: String {
+        guard (0...9999).contains(year) else { return String(format: "%04d-%02d-%02d", year, month, day) }
+        return String(unsafeUninitializedCapacity: 10) { out in
+            var rest = (year * 100 + month) * 100 + day
+            for index in [9, 8, 6, 5, 3, 2, 1, 0] {
+                out[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+            out[4] = UInt8(ascii: "-")
+            out[7] = UInt8(ascii: "-")
+            return 10
+        }
+    }
     public static func < (a: Day, b: Day) -> Bool { (a.year, a.month, a.day) < (b.year, b.month, b.day) }
 }

@@ -48,6 +48,8 @@ struct ListenerService: Service {
                     "The TLS files can't be used (\(error)); check POSTERN_TLS_CERTIFICATE and POSTERN_TLS_KEY.")
         }
         var quiet = logger
+        let ending = ListenerLog.Ending()
+        quiet.handler = ListenerLog(logger.handler, ending)
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
             responder: responder, server: server,
@@ -59,7 +61,11 @@ struct ListenerService: Service {
             },
             logger: quiet)
         do {
-            try await Self.stopping(within: stopTime) { try await application.run() }
+            try await withTaskCancellationHandler {
+                try await Self.stopping(within: stopTime) { try await application.run() }
+            } onCancel: {
+                ending.begin()
+            }
         } catch let error as IOError {
             throw ListenError(listener: listener, description: describe(error))
         }

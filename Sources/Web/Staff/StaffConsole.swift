@@ -8,9 +8,11 @@ import NIOCore
 struct StaffConsole: Sendable {
     let context: WebContext
     let assets: Assets
+    private let searchBoxes: SearchBoxes
 
     init(_ context: WebContext) {
         self.context = context
+        searchBoxes = SearchBoxes(context.consoles.lazy.compactMap(\.search).first, context.catalog)
         assets = Assets()
     }
 
@@ -146,7 +148,7 @@ struct StaffConsole: Sendable {
                 of: context.consoles, permissions: signed.caller.permissions, current: menuPath,
                 due: signed.due ?? [:]),
             person: FrameModel.Person(signed.session, roles: signed.caller.roles),
-            search: context.consoles.lazy.compactMap(\.search).first?(signed.caller.permissions, context.catalog),
+            search: searchBoxes.box(signed.caller.permissions),
             query: query, now: context.clock.now,
             assets: assets.urls, theme: signed.theme)
     }
@@ -177,7 +179,7 @@ struct StaffConsole: Sendable {
                     "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action "
                     + "'self'",
                 .referrerPolicy: "same-origin", .crossOriginOpenerPolicy: "same-origin",
-            ], body: .init(byteBuffer: ByteBuffer(bytes: node.bytes)))
+            ], body: .init(byteBuffer: node.withBytes { ByteBuffer(bytes: $0) }))
     }
 
     /// A refusal or failure as a page: in the frame for somebody signed in, else at the door.
