@@ -9,7 +9,10 @@ public enum HomeConsole {
 
     private static let home = Page("/", permission: nil, menuPath: "/") { call, reader in
         let model = try HomeModel.load(call, from: reader)
-        return PageAnswer(title: "Home", body: HomeView.body(model, call: call), disclosure: model.disclosure)
+        let notices =
+            try RecoveryBanner.node(for: call.caller, from: reader) + ResetBanner.node(for: call.caller, from: reader)
+        return PageAnswer(
+            title: "Home", body: notices + HomeView.body(model, call: call), disclosure: model.disclosure)
     }
 
     /// `/absent?on=tenant`: operations the person's roles never allow.
