@@ -1138,6 +1138,7 @@ CREATE TABLE recoveries (
     id TEXT COLLATE "C" PRIMARY KEY,
     version BIGINT NOT NULL,
     staff_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL,
     requested_at BIGINT NOT NULL,
     execute_at BIGINT NOT NULL,

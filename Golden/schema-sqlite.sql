@@ -1122,6 +1122,7 @@ CREATE TABLE recoveries (
     id TEXT PRIMARY KEY,
     version INTEGER NOT NULL,
     staff_id TEXT NOT NULL,
+    name TEXT NOT NULL,
     state TEXT NOT NULL,
     requested_at INTEGER NOT NULL,
     execute_at INTEGER NOT NULL,

@@ -142,10 +142,13 @@ import Testing
                 cursors: CursorCodec(key: [UInt8](repeating: 1, count: 32)))
             return try await stage.world.test.database.read { try read.run(call, $0) }
         }
-        func ids(_ answer: ReadAnswer) -> [String] { (answer.body["items"]?.array ?? []).compactMap { $0["id"]?.string } }
+        func ids(_ answer: ReadAnswer) -> [String] {
+            (answer.body["items"]?.array ?? []).compactMap { $0["id"]?.string }
+        }
         let first = try await list(["limit": ["2"]])
         #expect(ids(first) == ["ses_3", "ses_2"] && first.disclosure?.target?.id == stage.colleague.person)
-        #expect(first.body["items"]?.array?[0]["network"] == "192.0.2.0/24" && first.body["items"]?.array?[0]["ip"] == nil)
+        #expect(
+            first.body["items"]?.array?[0]["network"] == "192.0.2.0/24" && first.body["items"]?.array?[0]["ip"] == nil)
         let second = try await list(["limit": ["2"], "cursor": [try #require(first.nextCursor)]])
         #expect(ids(second) == ["ses_1"] && second.nextCursor == nil)
 
@@ -156,7 +159,8 @@ import Testing
         _ = try await stage.apply(
             "revoke_sessions", on: stage.colleague, ["session": "ses_2"], reason: "lost_device", by: stage.guardian)
         #expect(ids(try await list()) == ["ses_3", "ses_1"])
-        let all = try await stage.apply("revoke_sessions", on: stage.colleague, reason: "suspicious", by: stage.guardian)
+        let all = try await stage.apply(
+            "revoke_sessions", on: stage.colleague, reason: "suspicious", by: stage.guardian)
         #expect(all.consequence.contains("all 2 sessions"))
         #expect(ids(try await list()).isEmpty)
         #expect(
@@ -246,7 +250,8 @@ import Testing
         }
         #expect(mails == [ann.person])
         #expect(await failure { _ = try await world.pipeline.takeReveal(of: pending.approvalID, by: signer) } != nil)
-        let link = try #require(try await world.pipeline.takeReveal(of: pending.approvalID, by: asker)?["enrolment_link"])
+        let link = try #require(
+            try await world.pipeline.takeReveal(of: pending.approvalID, by: asker)?["enrolment_link"])
         let token = String(link.split(separator: "=").last ?? "")
         let person = try await fixture.enrol(token)
         #expect(person.id == ann.person)
@@ -263,7 +268,8 @@ import Testing
     // MARK: Recovery
 
     @Test(arguments: TestDatabase.Kind.allCases)
-    func `the last super_admin is recovered after a day, unless somebody says no`(kind: TestDatabase.Kind) async throws {
+    func `the last super_admin is recovered after a day, unless somebody says no`(kind: TestDatabase.Kind) async throws
+    {
         let world = try await World.make(kind, populated: false, sendsMail: true)
         let fixture = try await StaffFixture.make(world.test, seeded: false)
         let admin = try await world.staff("admin", roles: ["super_admin"])
@@ -397,7 +403,10 @@ import Testing
         #expect(try await names(["show": ["no_factor"]]).count == 5)
         #expect(try await names(["show": ["flagged"]]).isEmpty)
         #expect(try await names(["role": ["super_admin"], "limit": ["1"]]) == ["asked"])
-        #expect(try await refusedFields { _ = try await names(["status": ["gone"], "show": ["all"]]) } == ["?status", "?show"])
+        #expect(
+            try await refusedFields { _ = try await names(["status": ["gone"], "show": ["all"]]) } == [
+                "?status", "?show",
+            ])
         stage.world.test.clock.advance(.days(3))
         #expect(try await names(["role": ["support_l1"]]).isEmpty)
         #expect(try await names(["show": ["expiring"]]).isEmpty)

@@ -115,7 +115,7 @@ import Testing
         await stage.world.close()
     }
 
-    /// One row of access §3: granting power, changing roles and resetting factors are signed by super_admin or security, never by
+    /// One row of access §3: inviting, granting power, changing roles and resetting factors are signed by super_admin or security, never by
     /// who asked, whom it is about, or whoever the asker made what they are.
     @Test(arguments: TestDatabase.Kind.allCases)
     func `of all roles only super_admin and security sign`(kind: TestDatabase.Kind) async throws {
@@ -128,12 +128,21 @@ import Testing
             ("grant_role", ["role": "billing_ops"], nil, "staff_grant_role"),
             ("change_roles", ["grant": ["support_l1"]], nil, "staff_change_roles"),
             ("reset_factors", .object([:]), "lost", "staff_reset_factors"),
+            ("invite", .object([:]), nil, "staff_invite"),
         ]
         for ask in asks {
             for (role, caller) in people {
-                let target = try await stage.world.staff("t-\(ask.verb)-\(role)", roles: [])
-                let pending = try await stage.ask(
-                    ask.verb, on: target, ask.input, reason: ask.reason, by: stage.asker)
+                let pending: PendingApproval
+                if ask.verb == "invite" {
+                    let input: JSON = [
+                        "email": .string("\(role)@new.test"), "name": "New", "roles": ["support_l1"],
+                    ]
+                    pending = try await stage.world.ask(
+                        "staff.invite", input, by: try await stage.fresh(stage.asker))
+                } else {
+                    let target = try await stage.world.staff("t-\(ask.verb)-\(role)", roles: [])
+                    pending = try await stage.ask(ask.verb, on: target, ask.input, reason: ask.reason, by: stage.asker)
+                }
                 #expect(pending.needs.map(\.rule) == [ask.rule])
                 let answer = try await stage.why(pending.approvalID, by: caller)
                 let signs = ["super_admin", "security"].contains(role)
@@ -226,7 +235,8 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
-    func `a role that runs out can be given again or made longer, and is held once`(kind: TestDatabase.Kind) async throws
+    func `a role that runs out can be given again or made longer, and is held once`(kind: TestDatabase.Kind)
+        async throws
     {
         let stage = try await Stage(kind)
         let now = stage.world.test.clock.clock.now
@@ -263,8 +273,9 @@ import Testing
     func `a time that is over, too far, or no time is refused at its field`(kind: TestDatabase.Kind) async throws {
         let stage = try await Stage(kind)
         let now = stage.world.test.clock.clock.now
-        for text in [(now - .seconds(1)).rfc3339, now.rfc3339, (now + .days(400)).rfc3339, "tomorrow", "2026-13-01 10:00"]
-        {
+        for text in [
+            (now - .seconds(1)).rfc3339, now.rfc3339, (now + .days(400)).rfc3339, "tomorrow", "2026-13-01 10:00",
+        ] {
             let answer = try await stage.refusal(
                 "grant_role", on: stage.colleague, ["role": "support_l1", "expires_at": .string(text)], by: stage.asker)
             #expect(answer.hasPrefix("/input/expires_at"), "\(text): \(answer)")
@@ -327,7 +338,8 @@ import Testing
                 "expires_at": .string((stage.world.test.clock.clock.now + .hours(1)).rfc3339),
             ], by: stage.asker)
         try await stage.approve(elevated.approvalID, by: stage.guardian)
-        _ = try await stage.apply("revoke_role", on: stage.signer, ["role": "super_admin"], reason: "moved", by: stage.asker)
+        _ = try await stage.apply(
+            "revoke_role", on: stage.signer, ["role": "super_admin"], reason: "moved", by: stage.asker)
         for (verb, input, reason) in [
             ("revoke_role", ["role": "super_admin"], "moved"), ("deactivate", .object([:]), "left"),
             ("change_roles", ["revoke": ["super_admin"]], nil),
@@ -358,14 +370,17 @@ import Testing
                                     operation: "staff.\(verb)", target: target.person,
                                     input: verb == "revoke_role" ? ["role": "super_admin"] : .object([:]),
                                     reasonCode: verb == "revoke_role" ? "moved" : "left",
-                                    justification: "removing each other at once", idempotencyKey: "k\(index)-\(target.person)"),
+                                    justification: "removing each other at once",
+                                    idempotencyKey: "k\(index)-\(target.person)"),
                                 by: caller)
                         }
                     }
                 }
             }
             var left = 0
-            for person in callers where try await world.caller(person.person).roles.contains("super_admin") { left += 1 }
+            for person in callers where try await world.caller(person.person).roles.contains("super_admin") {
+                left += 1
+            }
             #expect(left == 1, "\(verb)")
             await world.close()
         }
@@ -380,7 +395,8 @@ import Testing
         let stage = try await Stage(kind)
         let mover = try await stage.world.staff("mover", roles: ["support_l2", "support_l1"])
         let pending = try await stage.ask(
-            "change_roles", on: mover, ["grant": ["engineering_oncall", "customer_success"], "revoke": ["support_l2"]],
+            "change_roles", on: mover,
+            ["grant": ["engineering_oncall", "customer_success"], "revoke": ["support_l2"]],
             by: stage.asker)
         #expect(pending.needs.map(\.rule) == ["staff_change_roles"])
         #expect(try await stage.roles(of: mover) == ["support_l1", "support_l2"])

@@ -352,17 +352,22 @@ public final class World: Sendable {
         }
     }
 
-    /// Somebody who holds two roles that are not held together, and an account that is recovered from the server.
+    /// Somebody who holds two roles that are not held together, and accounts that are recovered from the server: one for whoever
+    /// says no, one whose time has come.
     private func exceptions() async throws {
         let now = test.clock.clock.now
+        try await staff("locked", roles: [])
+        func recovery(_ number: Int, of person: String) -> Recovery {
+            Recovery(
+                id: "rcv_\(number)", staffID: "stf_\(person)", name: person, requestedAt: now - .hours(25),
+                executeAt: now - .hours(1))
+        }
         try await put([
             .create(
                 StaffFlag(
                     id: "flg_1", staffID: "stf_asker", roles: ["billing_ops", "security"],
                     reason: "Stands in while the team is small.", raisedBy: "stf_nobody", raisedAt: now)),
-            .create(
-                Recovery(
-                    id: "rcv_1", staffID: "stf_asker", requestedAt: now - .hours(25), executeAt: now - .hours(1))),
+            .create(recovery(1, of: "asker")), .create(recovery(2, of: "locked")),
         ])
         try await staff("colleague", roles: [])
         try await session("ses_colleague", of: "stf_colleague")
@@ -507,6 +512,8 @@ public enum Samples {
     public static func value(for field: ParamField, number: Int) -> JSON {
         // A field of a shape of its own says what one looks like.
         if let example = field.param.schema["examples"]?.array?.first { return example }
+        // The one of `World.populate`.
+        if field.name == "session" { return "ses_colleague" }
         switch field.param.rules.pattern {
         case .slug: return .string("law-\(number)")
         case .email: return .string("law-\(number)@example.test")

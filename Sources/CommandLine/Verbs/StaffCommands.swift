@@ -60,7 +60,8 @@ struct StaffCommand: AsyncParsableCommand {
                 .init("STATUS", member: "status"), .init("ROLES", member: "roles"),
             ])
             try await page.show(
-                "/api/v1/staff", [("role", role), ("status", status), ("show", show)], as: table, empty: "There are no staff.", with: page.server.client())
+                "/api/v1/staff", [("role", role), ("status", status), ("show", show)], as: table,
+                empty: "There are no staff.", with: page.server.client())
         }
     }
 }

@@ -67,7 +67,8 @@ public enum RevokeRole: Operation {
     public typealias Target = Staff
     public static let spec = OperationSpec(
         "staff.revoke_role", "Revoke role",
-        summary: "Takes one role from a person; their next request is without it, and what they signed as its holder counts no more.",
+        summary:
+            "Takes one role from a person; their next request is without it, and what they signed as its holder counts no more.",
         permission: "staff.grant_role", risk: .high,
         reasonCodes: [
             ReasonCode("moved", "They do other work now"),

@@ -39,7 +39,8 @@ public enum RecoverStaff: Operation {
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Staff> {
         let before = call.before
         guard before.status == .active, call.facts.holds else {
-            throw .conflict("\(before.email) is not an active super_admin. Any super_admin can help them in the console.")
+            throw .conflict(
+                "\(before.email) is not an active super_admin. Any super_admin can help them in the console.")
         }
         if let pending = call.facts.pending {
             throw .conflict(
@@ -59,7 +60,7 @@ public enum RecoverStaff: Operation {
         }
         let start = call.now + Recovery.delay
         let recovery = Recovery(
-            id: call.fresh.id("rcv"), staffID: before.id, requestedAt: call.now, executeAt: start)
+            id: call.fresh.id("rcv"), staffID: before.id, name: before.name, requestedAt: call.now, executeAt: start)
         let link = Enrolment.Link(waiting: call.fresh, staff: before.id, at: call.now, from: start, lasting: .hours(24))
         return Plan(
             before.touched(at: call.now), also: [.create(recovery)], alsoWrite: link.statements,
@@ -69,7 +70,9 @@ public enum RecoverStaff: Operation {
                 "\(before.name) gets new factors at \(start.minuteText), unless a super_admin cancels it before.")
     }
 
-    public static func undo(_ done: Done<Self>) -> Undo { .impossible("A super_admin cancels the recovery in the console.") }
+    public static func undo(_ done: Done<Self>) -> Undo {
+        .impossible("A super_admin cancels the recovery in the console.")
+    }
 }
 
 /// Says no to a recovery.
@@ -80,10 +83,6 @@ public enum CancelRecovery: Operation {
         summary: "Stops the recovery of an account from the server; its link never works.",
         permission: "staff.reset_factors", risk: .medium)
 
-    public static func gather(_ input: NoInput, _ target: Recovery?, from reader: any Reader) throws -> Staff? {
-        try target.flatMap { try Staff.load($0.staffID, from: reader) }
-    }
-
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Recovery> {
         guard call.before.state == .pending else {
             throw .conflict("This recovery is \(call.before.state.rawValue) already.", legal: [])
@@ -91,7 +90,7 @@ public enum CancelRecovery: Operation {
         return Plan(
             call.before.ended(.cancelled, by: call.person, at: call.now),
             alsoWrite: [EnrolmentQueries.cancel(of: call.before.staffID, at: call.now)],
-            consequence: "\(call.facts?.name ?? "The account") keeps its factors, and the link never works.")
+            consequence: "The account of \(call.before.name) keeps its factors, and the link never works.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("It can be asked for again on the server.") }
@@ -138,12 +137,14 @@ public enum CarryOutRecovery: Operation {
         }
         let renewal = FactorRenewal(of: staff, factors: call.facts.factors, by: call.person, at: call.now)
         return Plan(
-            before.ended(.done, by: call.person, at: call.now), also: [.update(staff, to: renewal.after)] + renewal.changes,
+            before.ended(.done, by: call.person, at: call.now),
+            also: [.update(staff, to: renewal.after)] + renewal.changes,
             alsoWrite: renewal.statements + [
                 EnrolmentQueries.open(waitingOf: staff.id, expires: call.now + .hours(24))
             ], effects: [MailNotice.factorsReset.effect(to: staff.id)],
             facts: ["factors": .int(Int64(call.facts.factors.count))],
-            consequence: "\(staff.name) can set new factors with the link that was printed on the server, within 24 hours.")
+            consequence:
+                "\(staff.name) can set new factors with the link that was printed on the server, within 24 hours.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -20,6 +20,8 @@ public struct Recovery: Entity, Hashable {
     public var id: String
     public var version: Int64
     public var staffID: String
+    /// What the person was called when it was asked for.
+    public var name: String
     public var state: State
     public var requestedAt: Instant
     public var executeAt: Instant
@@ -28,12 +30,13 @@ public struct Recovery: Entity, Hashable {
     public var endedBy: String?
 
     public init(
-        id: String, version: Int64 = 1, staffID: String, state: State = .pending, requestedAt: Instant,
+        id: String, version: Int64 = 1, staffID: String, name: String, state: State = .pending, requestedAt: Instant,
         executeAt: Instant, endedAt: Instant? = nil, endedBy: String? = nil
     ) {
         self.id = id
         self.version = version
         self.staffID = staffID
+        self.name = name
         self.state = state
         self.requestedAt = requestedAt
         self.executeAt = executeAt
@@ -43,11 +46,12 @@ public struct Recovery: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { "Recovery of \(staffID)" }
+    public var displayName: String { "the recovery of \(name)" }
     public var document: JSON {
         [
             "id": .string(id), "version": .int(version), "staff_id": .string(staffID),
-            "state": .string(state.rawValue), "requested_at": JSON(requestedAt), "execute_at": JSON(executeAt),
+            "name": .string(name), "state": .string(state.rawValue), "requested_at": JSON(requestedAt),
+            "execute_at": JSON(executeAt),
             "ended_at": JSON(endedAt), "ended_by": JSON(endedBy),
         ]
     }

@@ -7,23 +7,16 @@ enum RecoveryBanner {
     static func node(for caller: Caller, from reader: any Reader) throws -> Node {
         guard caller.permissions.contains(CancelRecovery.spec.permission) else { return .none }
         return try reader.query(Recovery.waiting).reduce(.none) { out, row in
-            out
-                + node(
-                    id: try row.string("id"), executeAt: try row.instant("execute_at"), name: try row.string("name"),
-                    caller, now: reader.now)
+            out + node(try Recovery(row), caller, now: reader.now)
         }
     }
 
-    static func node(_ recovery: Recovery, of name: String, _ caller: Caller, now: Instant) -> Node {
-        node(id: recovery.id, executeAt: recovery.executeAt, name: name, caller, now: now)
-    }
-
-    private static func node(id: String, executeAt: Instant, name: String, _ caller: Caller, now: Instant) -> Node {
+    static func node(_ recovery: Recovery, _ caller: Caller, now: Instant) -> Node {
         UI.banner(
-            .danger, "The account of \(name) is about to be recovered from the server.",
-            "Its factors end and a link sets new ones at \(executeAt.minuteText), \(TimeText.relative(executeAt, now: now)). If nobody is locked out, cancel it.",
+            .danger, "The account of \(recovery.name) is about to be recovered from the server.",
+            "Its factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). If nobody is locked out, cancel it.",
             action: caller.permissions.contains(CancelRecovery.spec.permission)
-                ? UI.linkButton("Cancel recovery…", href: "/recoveries/\(id)/cancel", style: .warns) : .none)
+                ? UI.linkButton("Cancel recovery…", href: "/recoveries/\(recovery.id)/cancel", style: .warns) : .none)
     }
 }
 

@@ -19,7 +19,8 @@ public struct RoleChange: Sendable {
         let rows = try reader.query([
             Grant.of([target?.id ?? ""]), RoleSeparation.selectAll(after: "", limit: 1000),
             Role.select(named, lock: false, reader.dialect), RolePermission.held(byRoles: named),
-            ApprovalRuleRow.selectAll(after: "", limit: 1000), Grant.keepers(of: "super_admin", besides: target?.id ?? ""),
+            ApprovalRuleRow.selectAll(after: "", limit: 1000),
+            Grant.keepers(of: "super_admin", besides: target?.id ?? ""),
         ])
         let permissions = Dictionary(grouping: try rows[3].map(RolePermission.init), by: \.role)
         let leaves = try rows[4].flatMap { try ApprovalRuleRow($0).rule.demand.alternatives.joined() }

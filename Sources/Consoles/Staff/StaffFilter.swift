@@ -35,7 +35,8 @@ struct StaffFilter: Sendable {
             "status", "Only people in this state.",
             schema: ["type": "string", "enum": .array(Staff.Status.allCases.map { .string($0.rawValue) })]),
         .init(
-            "show", "Only people with a role that ends within 7 days, without a factor, or with an exception to review.",
+            "show",
+            "Only people with a role that ends within 7 days, without a factor, or with an exception to review.",
             schema: ["type": "string", "enum": .array(Show.allCases.map { .string($0.rawValue) })]),
     ]
 

@@ -58,7 +58,8 @@ public struct StaffFlag: Entity, Hashable {
     }
 
     static let schema: JSON = [
-        "type": "object", "required": ["id", "version", "staff_id", "roles", "reason", "raised_by", "raised_at", "state"],
+        "type": "object",
+        "required": ["id", "version", "staff_id", "roles", "reason", "raised_by", "raised_at", "state"],
         "properties": [
             "id": ["type": "string"], "version": ["type": "integer"], "staff_id": ["type": "string"],
             "roles": ["type": "array", "items": ["type": "string"]], "reason": ["type": "string"],

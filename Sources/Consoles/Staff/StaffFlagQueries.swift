@@ -29,6 +29,10 @@ extension StaffFlag {
             "SELECT \(columns) FROM staff_flags WHERE staff_id = $1 ORDER BY id DESC LIMIT 100", [.text(staff)])
     }
 
+    /// One row, `count`: how many wait for their review, up to a hundred. Through `staff_flags_state`.
+    static let countOpen = Statement(
+        "SELECT COUNT(*) AS count FROM (SELECT id FROM staff_flags WHERE state = 'open' LIMIT 100) AS waiting")
+
     /// A page of those in one state, the newest first; `before` is the last of the page before. Through `staff_flags_state`.
     static func page(_ state: State, before: String?, limit: Int) -> Statement {
         var values: [Value] = [.text(state.rawValue), .int(Int64(limit))]

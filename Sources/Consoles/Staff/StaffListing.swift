@@ -14,7 +14,8 @@ struct StaffListing {
             members["roles"] = .array(roles.map(JSON.string))
             members["roles_until"] = .object(
                 Dictionary(
-                    uniqueKeysWithValues: grants.compactMap { grant in grant.expiresAt.map { (grant.role, JSON($0)) } }))
+                    uniqueKeysWithValues: grants.compactMap { grant in grant.expiresAt.map { (grant.role, JSON($0)) } })
+            )
             members["last_seen_at"] = JSON(lastSeen)
             return .object(members)
         }

@@ -28,7 +28,8 @@ enum StaffPages {
             Column("E-mail", .clip, priority: 3) { UI.muted($0.staff.email) },
             Column("State") { status($0.staff.status, dense: true) },
             Column("Roles", priority: 2) { person in
-                person.grants.isEmpty ? UI.hint("none") : UI.row { for grant in person.grants { role(grant, now: now) } }
+                person.grants.isEmpty
+                    ? UI.hint("none") : UI.row { for grant in person.grants { role(grant, now: now) } }
             },
             Column("Last seen", .number, priority: 4) { person in
                 person.lastSeen.map { UI.time($0, now: now) } ?? UI.hint("never")
@@ -205,7 +206,8 @@ enum StaffPages {
                     grant.isLive(at: now)
                         ? UI.linkButton(
                             "Revoke…",
-                            href: PageAddress(path: "/staff/\(staff.id)/revoke-role").with("input.role", grant.role).text,
+                            href: PageAddress(path: "/staff/\(staff.id)/revoke-role").with("input.role", grant.role)
+                                .text,
                             size: .small) : .none
                 })
         }
@@ -219,7 +221,7 @@ enum StaffPages {
         if staff.status == .deactivated {
             out = out + UI.banner(.plain, "\(staff.name) has left.", "The account holds no role and can’t sign in.")
         }
-        if let recovery = detail.recovery { out = out + RecoveryBanner.node(recovery, of: staff.name, caller, now: now) }
+        if let recovery = detail.recovery { out = out + RecoveryBanner.node(recovery, caller, now: now) }
         if let at = staff.resetAt, now - at < Standing.quarantine {
             let who = staff.resetBy.map(detail.name) ?? "somebody"
             out =

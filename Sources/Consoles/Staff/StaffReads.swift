@@ -59,7 +59,8 @@ enum StaffReads {
 
     static let flags = Read(
         "staff_flag.list",
-        summary: "Exceptions to the roles that are not held together, the newest first: those that wait for their review.",
+        summary:
+            "Exceptions to the roles that are not held together, the newest first: those that wait for their review.",
         path: "/staff-flags", permission: "staff.view", parameters: [StaffFlagListing.stateParameter, .limit, .cursor],
         schema: StaffFlag.schema, isList: true
     ) { call, reader in

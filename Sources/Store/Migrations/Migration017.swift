@@ -29,6 +29,7 @@ enum Migration017 {
             id {text} PRIMARY KEY,
             version BIGINT NOT NULL,
             staff_id {text} NOT NULL,
+            name {text} NOT NULL,
             state {text} NOT NULL,
             requested_at BIGINT NOT NULL,
             execute_at BIGINT NOT NULL,
