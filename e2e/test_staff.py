@@ -232,7 +232,9 @@ def test_the_command_line_changes_roles(cast, tmp_path):
     server.apps = {server.person("super_admin")["email"]: server.authenticator(server.person("super_admin"))}
     terminal = Terminal(server, tmp_path).login(server.person("super_admin"))
     ruth = staff(jonas, "ruth.n")
-    words = ("staff", "grant-role", ruth, "--role", "support_l1", "--justification", "Helps out in support.", "--yes")
+    words = ("staff", "grant-role", "ruth.n@northwind.example", "--role", "support_l1", "--justification", "Helps out in support.", "--yes")
+    nobody = terminal.run(*words[:2], "nobody@northwind.example", *words[3:], "--ticket", "HR-3")
+    assert nobody.returncode == 6 and "nobody among the staff" in nobody.stderr
     missing = terminal.run(*words)
     assert missing.returncode == 2 and "--ticket is required" in missing.stderr
     given = terminal.run(*words, "--ticket", "HR-3", "--expires-at", "2099-01-01 10:00")

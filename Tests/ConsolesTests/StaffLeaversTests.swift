@@ -395,6 +395,8 @@ import Testing
             let answer = try await stage.world.test.database.read { try read.run(call, $0) }
             return (answer.body["items"]?.array ?? []).compactMap { $0["name"]?.string }
         }
+        #expect(try await names(["email": ["Signer@staff.test"]]) == ["signer"])
+        #expect(try await names(["email": ["signer@staff.tes"]]).isEmpty)
         #expect(try await names(["role": ["super_admin"]]) == ["asked", "signer"])
         #expect(try await names(["role": ["legal"]]).isEmpty)
         #expect(try await names(["status": ["deactivated"]]) == ["left"])

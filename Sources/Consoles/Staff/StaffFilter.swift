@@ -23,13 +23,15 @@ struct StaffFilter: Sendable {
     /// How soon a role ends that is shown as ending.
     static let soon = Span.days(7)
 
+    var email: String?
     var role: String?
     var status: Staff.Status?
     var show: Show?
 
-    static let parameters = ["role", "status", "show"]
+    static let parameters = ["email", "role", "status", "show"]
 
     static let declared: [Read.Parameter] = [
+        .init("email", "Only the person with this address."),
         .init("role", "Only people who hold this role now."),
         .init(
             "status", "Only people in this state.",
@@ -51,6 +53,7 @@ struct StaffFilter: Sendable {
             errors.append(FieldError(pointer: "?\(name)", detail: "\(name) must be one of \(words)."))
             return nil
         }
+        email = given("email").map { String($0.lowercased().prefix(254)) }
         role = given("role").map { String($0.prefix(60)) }
         status = word("status", Staff.Status.self)
         show = word("show", Show.self)
@@ -59,6 +62,7 @@ struct StaffFilter: Sendable {
 
     var typed: [String: String] {
         var out: [String: String] = [:]
+        out["email"] = email
         out["role"] = role
         out["status"] = status?.rawValue
         out["show"] = show?.rawValue

@@ -87,6 +87,17 @@ enum StaffPages {
             "form", .class("query no-print"), .id("filters"), Attribute("role", "search"), .label("Filter staff"),
             Attribute("action", "/staff")
         ) {
+            el("label", Attribute("for", "s-email")) {
+                el("span") { "E-mail" }
+                void(
+                    "input",
+                    [
+                        .class("input"), .id("s-email"), .name("email"), .value(typed["email"] ?? ""),
+                        Attribute("placeholder", "the whole address"), Attribute("size", "24"),
+                        Attribute("autocomplete", "off"), Attribute("spellcheck", "false"),
+                        Attribute("autocapitalize", "none"),
+                    ])
+            }
             choice("role", "Role", Seeds.roles.map { ($0.id, $0.title) })
             choice("status", "State", Staff.Status.allCases.map { ($0.rawValue, titled($0.rawValue)) })
             choice("show", "Only", StaffFilter.Show.allCases.map { ($0.rawValue, $0.title) })

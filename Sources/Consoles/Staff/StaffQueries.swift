@@ -11,6 +11,7 @@ enum StaffQueries {
             return "$\(values.count)"
         }
         var conditions = ["s.id > $1"]
+        if let email = filter.email { conditions.append("s.email = \(bound(.text(email)))") }
         if let status = filter.status { conditions.append("s.status = \(bound(.text(status.rawValue)))") }
         if let role = filter.role {
             conditions.append(
