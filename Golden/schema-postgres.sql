@@ -1153,3 +1153,70 @@ FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
 
 CREATE TRIGGER of_event_changed AFTER UPDATE ON log_pending REFERENCING NEW TABLE AS written
 FOR EACH STATEMENT EXECUTE FUNCTION postern_of_event();
+
+-- 17 staff
+
+CREATE TABLE role_separations (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    first_roles TEXT COLLATE "C" NOT NULL,
+    second_roles TEXT COLLATE "C" NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE staff_flags (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    roles TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
+    raised_by TEXT COLLATE "C" NOT NULL,
+    raised_at BIGINT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    cleared_by TEXT COLLATE "C",
+    cleared_at BIGINT,
+    outcome TEXT COLLATE "C"
+);
+
+CREATE INDEX staff_flags_staff ON staff_flags (staff_id, id);
+
+CREATE INDEX staff_flags_state ON staff_flags (state, id);
+
+CREATE TABLE recoveries (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    requested_at BIGINT NOT NULL,
+    execute_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    ended_by TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX recoveries_pending ON recoveries (staff_id) WHERE state = 'pending';
+
+CREATE INDEX recoveries_due ON recoveries (execute_at, id) WHERE state = 'pending';
+
+CREATE INDEX sessions_open ON sessions (staff_id, id) WHERE ended_at IS NULL;
+
+CREATE TRIGGER policy AFTER INSERT OR UPDATE OR DELETE ON role_separations
+FOR EACH ROW EXECUTE FUNCTION postern_mark_policy();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON role_separations
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('role_separation');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON role_separations
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON staff_flags
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('staff_flag');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON staff_flags
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON recoveries
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('recovery');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON recoveries
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

@@ -1092,3 +1092,85 @@ BEGIN SELECT postern_governed('exchange_rate', OLD.id); END;
 
 -- 16 looks
 
+
+-- 17 staff
+
+CREATE TABLE role_separations (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    first_roles TEXT NOT NULL,
+    second_roles TEXT NOT NULL,
+    summary TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE staff_flags (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    staff_id TEXT NOT NULL,
+    roles TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    raised_by TEXT NOT NULL,
+    raised_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    cleared_by TEXT,
+    cleared_at INTEGER,
+    outcome TEXT
+) STRICT;
+
+CREATE INDEX staff_flags_staff ON staff_flags (staff_id, id);
+
+CREATE INDEX staff_flags_state ON staff_flags (state, id);
+
+CREATE TABLE recoveries (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    staff_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    execute_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_by TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX recoveries_pending ON recoveries (staff_id) WHERE state = 'pending';
+
+CREATE INDEX recoveries_due ON recoveries (execute_at, id) WHERE state = 'pending';
+
+CREATE INDEX sessions_open ON sessions (staff_id, id) WHERE ended_at IS NULL;
+
+CREATE TRIGGER policy_role_separations_insert AFTER INSERT ON role_separations
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_role_separations_update AFTER UPDATE ON role_separations
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER policy_role_separations_delete AFTER DELETE ON role_separations
+BEGIN UPDATE policy_state SET version = version + 1, mark = lower(hex(randomblob(16))) WHERE id = 1; END;
+
+CREATE TRIGGER governed_role_separations_insert AFTER INSERT ON role_separations
+BEGIN SELECT postern_governed('role_separation', NEW.id); END;
+
+CREATE TRIGGER governed_role_separations_update AFTER UPDATE ON role_separations
+BEGIN SELECT postern_governed('role_separation', OLD.id), postern_governed('role_separation', NEW.id); END;
+
+CREATE TRIGGER governed_role_separations_delete AFTER DELETE ON role_separations
+BEGIN SELECT postern_governed('role_separation', OLD.id); END;
+
+CREATE TRIGGER governed_staff_flags_insert AFTER INSERT ON staff_flags
+BEGIN SELECT postern_governed('staff_flag', NEW.id); END;
+
+CREATE TRIGGER governed_staff_flags_update AFTER UPDATE ON staff_flags
+BEGIN SELECT postern_governed('staff_flag', OLD.id), postern_governed('staff_flag', NEW.id); END;
+
+CREATE TRIGGER governed_staff_flags_delete AFTER DELETE ON staff_flags
+BEGIN SELECT postern_governed('staff_flag', OLD.id); END;
+
+CREATE TRIGGER governed_recoveries_insert AFTER INSERT ON recoveries
+BEGIN SELECT postern_governed('recovery', NEW.id); END;
+
+CREATE TRIGGER governed_recoveries_update AFTER UPDATE ON recoveries
+BEGIN SELECT postern_governed('recovery', OLD.id), postern_governed('recovery', NEW.id); END;
+
+CREATE TRIGGER governed_recoveries_delete AFTER DELETE ON recoveries
+BEGIN SELECT postern_governed('recovery', OLD.id); END;

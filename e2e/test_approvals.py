@@ -20,7 +20,7 @@ def cast(own_server):
 def invite(asker, email):
     answer = asker.post("/api/v1/staff", json={
         "input": {"email": email, "name": "Nadia N.", "roles": ["support_l1"]},
-        "justification": "Joins support next month."})
+        "justification": "Joins support next month.", "ticket": "HR-7"})
     assert answer.status_code == 202, answer.text
     return answer.json()["approval_id"]
 
@@ -85,7 +85,7 @@ def test_what_is_put_off_waits_and_what_needs_nobody_is_not_put_off(cast):
     _, asker, signer, _ = cast
     later = asker.post("/api/v1/staff", json={
         "input": {"email": "pia.p@northwind.example", "name": "Pia P.", "roles": ["support_l1"]},
-        "justification": "Joins support next month.", "not_before": "2099-01-01T00:00:00Z"})
+        "justification": "Joins support next month.", "ticket": "HR-7", "not_before": "2099-01-01T00:00:00Z"})
     assert later.status_code == 422 and later.json()["errors"][0]["pointer"] == "/not_before"
     tenant = asker.active_tenant()
     at_once = asker.post(f"/api/v1/tenants/{tenant['id']}/set-note", json={

@@ -178,7 +178,7 @@ def test_an_invitation_is_a_whole_link_and_is_renewed_by_inviting_again(fresh, t
     ada = enrol(fresh, link_in(first.stdout))
     terminal = Terminal(fresh, tmp_path).login(ada)
     words = ("staff", "invite", "--email", "bob@company.example", "--name", "Bob", "--roles", "support_l1",
-             "--justification", "Joins the support team today.", "--yes")
+             "--justification", "Joins the support team today.", "--ticket", "HR-7", "--yes")
     shown = terminal.run(*words)
     assert shown.returncode == 0, shown.stderr
     old = link_in(shown.stdout)
@@ -201,7 +201,7 @@ def test_the_console_hands_out_the_whole_link_too(fresh):
         "Cookie": f"__Host-postern_staff={api.session['token']}", "User-Agent": "postern-e2e",
         "Sec-Fetch-Site": "same-origin"})
     fields = {"input.email": "bob@company.example", "input.name": "Bob", "input.roles": "support_l1",
-              "justification": "Joins the support team today."}
+              "justification": "Joins the support team today.", "ticket": "HR-7"}
 
     def post(page, action):
         hidden = {name: field(page, name) for name in ("csrf", "author", "idempotency_key")}

@@ -104,8 +104,9 @@ public enum Documents {
         text += table(["Role", "What it is for"], Seeds.roles.map { [code($0.id), $0.summary] })
         text +=
             "\nNot held by one person: "
-            + Seeds.separated.map { pair in
-                [pair.0, pair.1].map { $0.sorted().map(code).joined(separator: " or ") }.joined(separator: " with ")
+            + Seeds.separations.map { pair in
+                [pair.first, pair.second].map { $0.sorted().map(code).joined(separator: " or ") }
+                    .joined(separator: " with ")
             }.joined(separator: "; ") + ".\n"
         let everywhere = Seeds.roles.map(\.id).filter { $0 != "super_admin" }
         var holders: [String: [String]] = [:]

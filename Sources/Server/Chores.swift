@@ -4,7 +4,7 @@ import Logging
 import ServiceLifecycle
 
 /// Work that one of the processes sharing a database does for all of them: it makes the words of new names, counts the
-/// facets of the list of tenants, and lets happen to tenants what is due.
+/// facets of the list of tenants, lets happen to tenants what is due, and carries out recoveries of accounts whose time has come.
 struct Chores: Service {
     /// How often it looks whether a name is new.
     static let interval = Duration.seconds(2)
@@ -70,6 +70,9 @@ struct Chores: Service {
         if !running.clockWasSet.isTrue, Round.isDue(round.moved, Self.lifecycleEvery) {
             await attempt("moving tenants") { try await lifecycle.turn() }
             round.moved = .now
+        }
+        if !running.clockWasSet.isTrue {
+            await attempt("recovering accounts") { try await RecoveryTurn(pipeline: running.pipeline).turn() }
         }
     }
 

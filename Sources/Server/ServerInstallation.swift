@@ -37,6 +37,29 @@ struct ServerInstallation: Installation {
         return report.isHealthy
     }
 
+    func recover(email: String) async throws -> (link: String, from: String) {
+        let running = try await Running.open(try Deployment.load(environment: environment))
+        do {
+            try await running.continueLog()
+            let address = email.lowercased()
+            let person = try await running.database.read { reader in
+                try reader.first(Staff.withEmail(address)).map(Staff.init)
+            }
+            guard let person else {
+                throw CommandFailure(.notFound, "There is nobody with the address \(email.prefix(254)).")
+            }
+            let applied = try await running.applied(
+                RecoverStaff.spec.name, on: person.id, by: .system("recovery"))
+            // No server may be running, and what was asked for is to be provable all the same.
+            try await running.sequencer.turn()
+            await running.close()
+            return (applied.reveal["enrolment_link"] ?? "", (Clock.system.now + Recovery.delay).minuteText)
+        } catch {
+            await running.close()
+            throw error
+        }
+    }
+
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String {
         let running = try await Running.open(try Deployment.load(environment: environment))
         do {

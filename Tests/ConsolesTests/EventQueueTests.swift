@@ -1,3 +1,4 @@
+import Consoles
 import Synchronization
 import TestSupport
 import Testing

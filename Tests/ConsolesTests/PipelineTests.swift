@@ -238,7 +238,7 @@ import Testing
         var settled: [String] = []
         for number in 0..<21 {
             settled.append(
-                try await world.tenant("gone-\(number)", then: [("tenant.archive", "customer_departed")]))
+                try await world.tenant("long-gone-\(number)", then: [("tenant.archive", "customer_departed")]))
         }
         world.test.clock.advance(.days(91))
         var endings: [Ending] = []

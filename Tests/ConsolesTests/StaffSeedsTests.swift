@@ -139,7 +139,7 @@ import Testing
             (["security", "support_l1"], true),
         ] as [([String], Bool)])
     func `roles that check each other are not held together`(roles: [String], allowed: Bool) {
-        #expect((Seeds.separation(Set(roles)) == nil) == allowed)
+        #expect((RoleSeparation.sentence(Set(roles), under: Seeds.separations) == nil) == allowed)
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
@@ -151,7 +151,8 @@ import Testing
             let events = try await fixture.events("policy.seed")
             #expect(events.count == 1)
             let rows = Int64(
-                Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + PolicySetting.Key.allCases.count)
+                Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + Seeds.separations.count
+                    + PolicySetting.Key.allCases.count)
             #expect(events[0]["facts"]?["rows"] == .int(rows))
             #expect(events[0]["facts"]?["seed_version"] == .int(Seeds.version))
             #expect(

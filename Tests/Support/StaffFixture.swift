@@ -121,7 +121,7 @@ public struct StaffFixture: Sendable {
             operation: "staff.invite",
             input: [
                 "email": .string(email), "name": "Some Body", "roles": .array(roles.map(JSON.string)),
-            ], justification: "They join the team today.", idempotencyKey: SecureRandom.bytes(8).hex)
+            ], justification: "They join the team today.", ticket: "HR-1", idempotencyKey: SecureRandom.bytes(8).hex)
     }
 
     /// Events of an action that are not sequenced yet, in the order they were written, as parsed leaves.

@@ -29,6 +29,16 @@ public enum TestQueries {
         Statement("UPDATE tenants SET name = $1 WHERE id = $2", [.text(name), .text(tenant)], expectedRows: 1)
     }
 
+    /// A session nobody has the token of.
+    public static func session(_ id: String, of staff: String, at now: Instant) -> Statement {
+        Statement(
+            """
+            INSERT INTO sessions (id, token_hash, realm, staff_id, client, factors, mfa_at, user_agent_hash, user_agent, ip,
+                created_at, last_seen_at, expires_at)
+            VALUES ($1, $2, 'staff', $3, 'console', '["password","totp"]', $4, $2, 'Firefox/140.0', '192.0.2.10', $4, $4, $5)
+            """, [.text(id), .bytes(sha256(Array(id.utf8))), .text(staff), Value(now), Value(now + .hours(8))])
+    }
+
     public static func tenant(slug: String) -> Statement {
         Statement("SELECT * FROM tenants WHERE slug = $1", [.text(slug)])
     }

@@ -328,6 +328,9 @@ public final class World: Sendable {
         let invited = try await ask(
             "staff.invite", ["email": "second@example.test", "name": "Second", "roles": ["support_l1"]], by: asker)
         try await run("approval.approve", on: invited.approvalID, by: try await caller("stf_everybody"))
+        try await staff("left", roles: [])
+        try await run("staff.deactivate", on: "stf_left", reason: "left")
+        try await exceptions()
         // Who asked holds nothing any more: with one super_admin left, inviting waits for nobody.
         try await revoke("super_admin", of: "stf_asker")
         try await put([.create(ExchangeRate(id: "EUR", micros: 1_100_000))])
@@ -347,6 +350,33 @@ public final class World: Sendable {
         for name in ["nightly sync", "old sync"] {
             try await run("runtime_token.create", ["name": .string(name), "scopes": ["registry"]])
         }
+    }
+
+    /// Somebody who holds two roles that are not held together, and accounts that are recovered from the server: one for whoever
+    /// says no, one whose time has come.
+    private func exceptions() async throws {
+        let now = test.clock.clock.now
+        try await staff("locked", roles: [])
+        func recovery(_ number: Int, of person: String) -> Recovery {
+            Recovery(
+                id: "rcv_\(number)", staffID: "stf_\(person)", name: person, requestedAt: now - .hours(25),
+                executeAt: now - .hours(1))
+        }
+        try await put([
+            .create(
+                StaffFlag(
+                    id: "flg_1", staffID: "stf_asker", roles: ["billing_ops", "security"],
+                    reason: "Stands in while the team is small.", raisedBy: "stf_nobody", raisedAt: now)),
+            .create(recovery(1, of: "asker")), .create(recovery(2, of: "locked")),
+        ])
+        try await staff("colleague", roles: [])
+        try await session("ses_colleague", of: "stf_colleague")
+    }
+
+    /// A session that is going on.
+    public func session(_ id: String, of staff: String) async throws {
+        let now = test.clock.clock.now
+        _ = try await test.asOwner { writer in try writer.execute(TestQueries.session(id, of: staff, at: now)) }
     }
 
     /// What the product told: people, and control fields that are different here.
@@ -482,6 +512,8 @@ public enum Samples {
     public static func value(for field: ParamField, number: Int) -> JSON {
         // A field of a shape of its own says what one looks like.
         if let example = field.param.schema["examples"]?.array?.first { return example }
+        // The one of `World.populate`.
+        if field.name == "session" { return "ses_colleague" }
         switch field.param.rules.pattern {
         case .slug: return .string("law-\(number)")
         case .email: return .string("law-\(number)@example.test")

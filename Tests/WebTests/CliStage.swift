@@ -81,6 +81,7 @@ private struct NoInstallation: Installation {
     func demoCode(email: String) async throws -> String { throw refuse() }
     func migrate() async throws { throw refuse() }
     func doctor(isJSON: Bool) async throws -> Bool { throw refuse() }
+    func recover(email: String) async throws -> (link: String, from: String) { throw refuse() }
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String { throw refuse() }
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult { throw refuse() }
     func prune(into folder: String?) async throws -> PruneResult { throw refuse() }

@@ -233,7 +233,7 @@ enum Sample {
         let home = HomeModel(
             now: now, own: [approval(2, own: true)], fillable: [approval(1), approval(3)],
             perHour: [2, 1, 1, 0, 0, 0, 0, 1, 1, 2, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9, 12, 15, 11], denied: 7,
-            undelivered: 2, unsequenced: 0, checkpoint: (4_812_131, now - .seconds(12)),
+            undelivered: 2, unsequenced: 0, checkpoint: (4_812_131, now - .seconds(12)), exceptions: 1,
             denials: Array(try events(35).filter { $0.outcome == "denied" }.prefix(5)))
         let request = approval()
         let waiting = ApprovalDetail(

@@ -52,6 +52,14 @@ final class TestDoor: SignIn {
         return NewSession(token: token, info: info)
     }
 
+    func endOthers(than session: SessionInfo, from source: Source) async throws(OperationError) {
+        state.withLock { state in
+            state.sessions = state.sessions.filter {
+                $0.value.session.staffID != session.staffID || $0.value.session.id == session.id
+            }
+        }
+    }
+
     func authenticate(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo) {
         guard let person = state.withLock({ $0.sessions[token] }) else { throw .unauthenticated }
         let known = person.caller

@@ -15,6 +15,8 @@ public protocol Installation: Sendable {
     /// A new enrolment link of the first person.
     /// - Parameter insteadOf: the address to correct.
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String
+    /// Asks for new factors for the last super_admin, who can't sign in; answers the link and from when on it works.
+    func recover(email: String) async throws -> (link: String, from: String)
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult
     /// Moves events whose retention has ended to files in a folder; `nil` only counts.
     func prune(into folder: String?) async throws -> PruneResult

@@ -104,7 +104,7 @@ struct OperationVerb: Sendable {
         if hasTarget {
             section(
                 "ARGUMENTS",
-                [("<\(noun)>", "Its id (\(operation.targetPrefix)_…)\(canBeSearched ? ", slug or external id" : "").")])
+                [("<\(noun)>", "Its id (\(operation.targetPrefix)_…)\(otherNames).")])
         }
         section(
             "FIELDS",
@@ -130,8 +130,14 @@ struct OperationVerb: Sendable {
         return out
     }
 
-    /// Only customers are found by other names than their id.
-    var canBeSearched: Bool { ["tenant", "user"].contains(operation.targetType) }
+    /// What a target is found by, beside its id.
+    private var otherNames: String {
+        switch operation.targetType {
+        case "tenant", "user": ", slug or external id"
+        case "staff": " or e-mail address"
+        default: ""
+        }
+    }
 
     // MARK: Parsing
 
@@ -203,7 +209,7 @@ struct OperationVerb: Sendable {
         if request.switches.contains("help") { return request }
 
         if hasTarget, request.target == nil {
-            problems.append("Say which \(noun): its id\(canBeSearched ? ", slug or external id" : "").")
+            problems.append("Say which \(noun): its id\(otherNames).")
         }
         for field in fields {
             let option = "--" + Self.optionName(field.name)

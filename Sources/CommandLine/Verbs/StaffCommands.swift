@@ -7,7 +7,7 @@ struct StaffCommand: AsyncParsableCommand {
         CommandConfiguration(
             commandName: "staff", abstract: "The people who work here.",
             discussion: Invocation.held.map { PosternCommand.verbList(of: "staff", in: $0.catalog) } ?? "",
-            subcommands: [Bootstrap.self, List.self])
+            subcommands: [Bootstrap.self, Recover.self, List.self])
     }
 
     struct Bootstrap: AsyncParsableCommand {
@@ -29,15 +29,39 @@ struct StaffCommand: AsyncParsableCommand {
         }
     }
 
+    struct Recover: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "recover",
+            abstract: "Let the last super_admin, who is locked out, set new factors after 24 hours.",
+            discussion: """
+                Run it on the server's machine, with its master key. Everybody who is super_admin or security is told by mail, \
+                and a super_admin who signs in within the 24 hours can cancel it. Prints an enrolment link that works once, \
+                from then on.
+                """)
+        @Argument(help: "Their e-mail address.") var email: String
+        func run() async throws {
+            let (link, start) = try await Invocation.current.installation.recover(email: email)
+            Invocation.current.terminal.note(
+                "This link works once, for 24 hours from \(start) on, unless a super_admin cancels it. Keep it safe:")
+            Invocation.current.terminal.print(link)
+        }
+    }
+
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List staff with their roles.")
+        @Option(help: "Only people who hold this role.") var role: String?
+        @Option(help: "Only people in this state: \(states.joined(separator: ", ")).") var status: String?
+        @Option(help: "Only people with something to look at: expiring, no_factor, flagged.") var show: String?
         @OptionGroup var page: PageOption
+        private static let states = ["invited", "active", "deactivated"]
         func run() async throws {
             let table = TextTable(columns: [
                 .init("ID", member: "id"), .init("NAME", member: "name"), .init("E-MAIL", member: "email"),
                 .init("STATUS", member: "status"), .init("ROLES", member: "roles"),
             ])
-            try await page.show("/api/v1/staff", as: table, empty: "There are no staff.", with: page.server.client())
+            try await page.show(
+                "/api/v1/staff", [("role", role), ("status", status), ("show", show)], as: table,
+                empty: "There are no staff.", with: page.server.client())
         }
     }
 }

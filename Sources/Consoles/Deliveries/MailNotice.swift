@@ -10,6 +10,8 @@ enum MailNotice: String, CaseIterable {
     case recoveryRenewed = "mail.recovery_renewed"
     case recoveryUsed = "mail.recovery_used"
     case factorsReplaced = "mail.factors_replaced"
+    case factorsReset = "mail.factors_reset"
+    case recoveryRequested = "mail.recovery_requested"
     case newNetwork = "mail.new_network"
     case denialBurst = "mail.denial_burst"
     case requestScheduled = "mail.request_scheduled"
@@ -138,6 +140,20 @@ enum MailNotice: String, CaseIterable {
                     "Password, authenticator and recovery codes of your account were set anew at \(facts.at.minuteText). Those before no longer work, and every session has ended.",
                     "If this was you, nothing is to be done. \(Self.unless)",
                 ], link: me)
+        case .factorsReset:
+            return Words(
+                subject: "Your factors were reset",
+                paragraphs: [
+                    "Password, authenticator and recovery codes of your account were ended at \(facts.at.minuteText), and every session with them. A link to set new ones was given to whoever asked for it.",
+                    "If you lost your factors, ask them for the link; it works for 24 hours and once. If you did not, somebody else may be about to use your account: tell whoever looks after security at once.",
+                ], link: ("The back office", "/"))
+        case .recoveryRequested:
+            return Words(
+                subject: "A super_admin’s account is about to be recovered",
+                paragraphs: [
+                    "At \(facts.at.minuteText) somebody on the server’s machine asked for new factors for a super_admin’s account. They get them 24 hours later.",
+                    "If nobody is locked out, sign in and cancel the recovery: a super_admin finds it at the top of the first page.",
+                ], link: ("The first page", "/"))
         case .newNetwork:
             return Words(
                 subject: "Your account was used from a new network",

@@ -9,7 +9,10 @@ public enum HomeConsole {
 
     private static let home = Page("/", permission: nil, menuPath: "/") { call, reader in
         let model = try HomeModel.load(call, from: reader)
-        return PageAnswer(title: "Home", body: HomeView.body(model, call: call), disclosure: model.disclosure)
+        let notices =
+            try RecoveryBanner.node(for: call.caller, from: reader) + ResetBanner.node(for: call.caller, from: reader)
+        return PageAnswer(
+            title: "Home", body: HomeView.body(model, call: call, notices: notices), disclosure: model.disclosure)
     }
 
     /// `/absent?on=tenant`: operations the person's roles never allow.
@@ -34,6 +37,8 @@ struct HomeModel: Sendable {
     let undelivered: Int64
     let unsequenced: Int64
     let checkpoint: (size: Int64, at: Instant)?
+    /// Exceptions of staff that wait for their review; `nil` when the person may not review them.
+    let exceptions: Int64?
     /// The newest denials; `nil` when the person may not see the log.
     let denials: [EventRow]?
 
@@ -53,6 +58,9 @@ struct HomeModel: Sendable {
         }
         var filter = EventFilter()
         filter.outcome = .denied
+        let exceptions =
+            caller.permissions.contains(ClearStaffFlag.spec.permission)
+            ? try reader.first(StaffFlag.countOpen)?.int("count") : nil
         let denials =
             caller.permissions.contains("audit.view")
             ? try EventRow.name(
@@ -64,7 +72,8 @@ struct HomeModel: Sendable {
             fillable: try ApprovalList.asking(caller, limit: 100, from: reader),
             perHour: perHour, denied: try counts[1].first?.int("count") ?? 0,
             undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
-            checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) }, denials: denials)
+            checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) },
+            exceptions: exceptions, denials: denials)
     }
 
     /// Only the denials are a look into the log.
@@ -79,7 +88,8 @@ enum HomeView {
     /// More than these stand on the page of requests.
     private static let mostRequests = 10
 
-    static func body(_ model: HomeModel, call: PageCall) -> Node {
+    /// - Parameter notices: what comes before everything else.
+    static func body(_ model: HomeModel, call: PageCall, notices: Node = .none) -> Node {
         let waiting = model.fillable.count
         let headline =
             switch waiting {
@@ -87,7 +97,7 @@ enum HomeView {
             case 1: "1 request waits for a signature you could give"
             default: "\(waiting) requests wait for a signature you could give"
             }
-        return UI.title(headline, lead: TimeText.utcMinute(model.now))
+        return UI.title(headline, lead: TimeText.utcMinute(model.now)) + notices
             + el("div", .class("home")) {
                 UI.stack {
                     if waiting > 0 {
@@ -156,15 +166,22 @@ enum HomeView {
                     model.unsequenced, "Events outside the log",
                     model.unsequenced == 0
                         ? "Every event is in the log" : "Recorded, waiting to be taken into the log", warnsAbove: 100)
+                if let exceptions = model.exceptions, exceptions > 0 {
+                    line(
+                        exceptions, "Exceptions to review", "Staff with roles that are not held together",
+                        href: "/staff-flags")
+                }
             }
         }
     }
 
-    private static func line(_ count: Int64, _ title: String, _ note: String, warnsAbove: Int64 = 0) -> Node {
+    private static func line(
+        _ count: Int64, _ title: String, _ note: String, warnsAbove: Int64 = 0, href: String? = nil
+    ) -> Node {
         el("li", .class(count > warnsAbove ? "is-warn" : "is-ok")) {
             UI.glyph(count > warnsAbove ? .tri : .on)
             el("div") {
-                el("span", .class("medium")) { title }
+                el("span", .class("medium")) { href.map { path in el("a", .href(path)) { title } } ?? Node(title) }
                 UI.sub(note)
             }
             el("b") { said(count) }

@@ -8,11 +8,12 @@ struct AccessMatrix {
     /// Permissions in the catalogue's order, then any that only the tables know.
     let permissions: [PermissionCatalog.Entry]
     let rules: [ApprovalRule]
+    let separations: [RoleSeparation]
 
     static func load(from reader: any Reader) throws -> AccessMatrix {
         let rows = try reader.query([
             Role.selectAll(after: "", limit: 200), RolePermission.selectAll(after: "", limit: 5000),
-            ApprovalRuleRow.selectAll(after: "", limit: 1000),
+            ApprovalRuleRow.selectAll(after: "", limit: 1000), RoleSeparation.selectAll(after: "", limit: 1000),
         ])
         let order = Dictionary(uniqueKeysWithValues: Seeds.roles.enumerated().map { ($1.id, $0) })
         let roles = try rows[0].map(Role.init).sorted {
@@ -29,7 +30,8 @@ struct AccessMatrix {
             roles: roles, cells: cells,
             permissions: PermissionCatalog.entries
                 + unknown.sorted().map { .init(code: $0, title: $0, risk: .critical, area: "Others") },
-            rules: try rows[2].map { try ApprovalRuleRow($0).rule })
+            rules: try rows[2].map { try ApprovalRuleRow($0).rule },
+            separations: try rows[3].map(RoleSeparation.init))
     }
 
     func cell(_ role: String, _ permission: String) -> RolePermission? { cells[role]?[permission] }
@@ -66,6 +68,7 @@ struct AccessMatrix {
                     ]
                 }),
             "rules": .array(rules.map { ApprovalRuleRow($0).document }),
+            "separations": .array(separations.map(\.document)),
         ]
     }
 }

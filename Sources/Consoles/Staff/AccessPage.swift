@@ -30,6 +30,23 @@ enum AccessPage {
                     UI.matrix(table(matrix, own: mine), rowTitle: "Permission", caption: "Permissions by role")
                 }
                 rules(matrix)
+                UI.panel(
+                    "Not held together", id: "p-separations", hint: "an exception needs its reason and is reviewed"
+                ) {
+                    UI.panelBody {
+                        UI.facts(
+                            matrix.separations.map { pair in
+                                (
+                                    pair.summary,
+                                    UI.row {
+                                        for role in pair.first { UI.tag(role) }
+                                        "with"
+                                        for role in pair.second { UI.tag(role) }
+                                    }
+                                )
+                            })
+                    }
+                }
             }
         return PageAnswer(title: "Access", body: body)
     }

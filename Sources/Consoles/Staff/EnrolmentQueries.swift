@@ -3,13 +3,18 @@ import Kernel
 /// One-time links. Only the hash of the token is stored.
 enum EnrolmentQueries {
     static func insert(
-        tokenHash: [UInt8], staff: String, purpose: Enrolment.Purpose, at now: Instant, expires: Instant
+        tokenHash: [UInt8], staff: String, purpose: Enrolment.Purpose, isWaiting: Bool = false, at now: Instant,
+        expires: Instant
     ) -> Statement {
         Statement(
             """
             INSERT INTO enrolments (token_hash, staff_id, purpose, state, created_at, expires_at)
-            VALUES ($1, $2, $3, 'open', $4, $5)
-            """, [.bytes(tokenHash), .text(staff), .text(purpose.rawValue), Value(now), Value(expires)])
+            VALUES ($1, $2, $3, $4, $5, $6)
+            """,
+            [
+                .bytes(tokenHash), .text(staff), .text(purpose.rawValue), .text(isWaiting ? "waiting" : "open"),
+                Value(now), Value(expires),
+            ])
     }
 
     static func open(tokenHash: [UInt8], at now: Instant) -> Statement {
@@ -30,10 +35,18 @@ enum EnrolmentQueries {
             """, [.bytes(tokenHash), Value(now)])
     }
 
-    /// The open links of a person stop working.
+    /// The links of a person stop working, also those that wait for their time.
     static func cancel(of staff: String, at now: Instant) -> Statement {
         Statement(
-            "UPDATE enrolments SET state = 'cancelled', used_at = $2 WHERE staff_id = $1 AND state = 'open'",
-            [.text(staff), Value(now)])
+            """
+            UPDATE enrolments SET state = 'cancelled', used_at = $2 WHERE staff_id = $1 AND state IN ('open', 'waiting')
+            """, [.text(staff), Value(now)])
+    }
+
+    /// The link that waited for its time works from now on.
+    static func open(waitingOf staff: String, expires: Instant) -> Statement {
+        Statement(
+            "UPDATE enrolments SET state = 'open', expires_at = $2 WHERE staff_id = $1 AND state = 'waiting'",
+            [.text(staff), Value(expires)])
     }
 }

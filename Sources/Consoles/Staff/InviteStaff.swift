@@ -9,7 +9,7 @@ public enum InviteStaff: Operation {
         "staff.invite", "Invite staff",
         summary:
             "Creates a person with roles, or renews an unused invitation; the one-time link you get lets them set a password and a second factor.",
-        permission: "staff.invite", risk: .high)
+        permission: "staff.invite", risk: .high, ticketRequired: true)
     public static let creates = true
 
     public struct Input: OperationInput {
@@ -29,6 +29,7 @@ public enum InviteStaff: Operation {
         let grants: [Grant]
         let missingRoles: [String]
         let superAdmins: Int64
+        let separations: [RoleSeparation]
     }
 
     public static func guards(_ input: Input, _ target: String?) -> [Guard] { [.superAdmins] }
@@ -38,13 +39,15 @@ public enum InviteStaff: Operation {
         let rows = try reader.query([
             Staff.withEmail(input.email), Grant.activeHolders(of: "super_admin", at: reader.now),
             Role.select(wanted.isEmpty ? [""] : wanted, lock: false, reader.dialect),
+            RoleSeparation.selectAll(after: "", limit: 1000),
         ])
         let found = try Set(rows[2].map { try $0.string("id") })
         let holder = try rows[0].first.map(Staff.init)
         let grants = try holder.map { try reader.query(Grant.of([$0.id])).map(Grant.init) } ?? []
         return Facts(
             holder: holder, grants: grants.filter { $0.isLive(at: reader.now) },
-            missingRoles: wanted.filter { !found.contains($0) }, superAdmins: try rows[1].first?.int("count") ?? 0)
+            missingRoles: wanted.filter { !found.contains($0) }, superAdmins: try rows[1].first?.int("count") ?? 0,
+            separations: try rows[3].map(RoleSeparation.init))
     }
 
     /// `super_admins`: how many active people could co-sign; the rule is waived until there are two.
@@ -61,7 +64,9 @@ public enum InviteStaff: Operation {
         if let missing = call.facts.missingRoles.first {
             throw .field("roles", "There is no role \(missing) in this deployment.")
         }
-        if let sentence = Seeds.separation(Set(roles)) { throw .field("roles", sentence) }
+        if let sentence = RoleSeparation.sentence(Set(roles), under: call.facts.separations) {
+            throw .field("roles", sentence)
+        }
 
         let id = call.facts.holder?.id ?? call.fresh.id("stf")
         let held = Set(call.facts.grants.map(\.role))

@@ -8,7 +8,7 @@ enum MyPage {
     static let page = Page("/me", permission: nil, menuPath: "/me") { call, reader in
         let now = reader.now
         let detail = try StaffDetail.load(call.caller.person, from: reader)
-        let sessions = try SessionRow.load(of: detail.staff.id, from: reader)
+        let sessions = try SessionListing.load(of: detail.staff.id, call.readCall, from: reader)
         let left = detail.factors.first { $0.kind == .recovery }?.recoveryDigests.count ?? 0
         func wrong(_ field: String) -> String? {
             let found = call.errors.filter { $0.pointer.split(separator: "/").last.map(String.init) == field }
@@ -18,6 +18,7 @@ enum MyPage {
             switch call.first("done") {
             case "password": UI.banner(.ok, "Your password is changed.", "Your other sessions have ended.")
             case "session": UI.banner(.ok, "The session has ended.")
+            case "others": UI.banner(.ok, "All your other sessions have ended.")
             default: .none
             }
         let roles = call.caller.roles.sorted()
@@ -41,10 +42,17 @@ enum MyPage {
                         )
                     }
                 }
-                UI.panel("Sessions", id: "p-sessions", hint: "where you are signed in") {
+                UI.panel(
+                    "Sessions", id: "p-sessions", hint: "where you are signed in",
+                    actions: sessions.items.count > 1 || sessions.next != nil
+                        ? form("/me/sessions/end-others", call) { UI.button("End all others", size: .small) } : .none
+                ) {
                     UI.table(
-                        caption: "Your sessions, \(sessions.count)", columns: columns(call, now: now), rows: sessions,
-                        density: .plain)
+                        caption: "Your sessions, \(sessions.items.count)", columns: columns(call, now: now),
+                        rows: sessions.items, density: .plain)
+                    if let next = sessions.next {
+                        UI.panelBody { el("a", .href("/me?cursor=\(next)")) { "Older sessions" } }
+                    }
                 }
                 UI.split(.even) {
                     UI.panel("Recovery codes", id: "p-codes", hint: "\(left) of \(RecoveryCode.count) left") {

@@ -115,6 +115,15 @@ public struct Grant: Entity, Hashable {
         ]
     }
 
+    public enum State: Sendable { case inForce, expired, revoked }
+
+    /// One that had run out before it was taken back has expired.
+    func state(at now: Instant) -> State {
+        if isLive(at: now) { return .inForce }
+        if let expiresAt, expiresAt <= (revokedAt ?? now) { return .expired }
+        return .revoked
+    }
+
     /// Whether it gives anything at `now`.
     public func isLive(at now: Instant) -> Bool { revokedAt == nil && (expiresAt.map { now < $0 } ?? true) }
 }

@@ -46,6 +46,15 @@ extension RolePermission {
     }
 }
 
+extension RolePermission {
+    /// What these roles hold. Through `role_permissions_pair`.
+    static func held(byRoles roles: [String]) -> Statement {
+        Statement(
+            "SELECT \(columns) FROM role_permissions WHERE role_id IN (\(placeholders(roles.count)))",
+            roles.map(Value.text))
+    }
+}
+
 extension Grant {
     public static let columns = "id, version, staff_id, role_id, granted_by, granted_at, expires_at, revoked_at"
 
@@ -65,6 +74,29 @@ extension Grant {
             WHERE s.status = 'active' AND g.role_id = $1 AND g.revoked_at IS NULL
                 AND (g.expires_at IS NULL OR g.expires_at > $2)
             """, [.text(role), Value(now)])
+    }
+
+    /// One row, `count`: active people who hold a role without an end, beside one.
+    static func keepers(of role: String, besides staff: String) -> Statement {
+        Statement(
+            """
+            SELECT COUNT(*) AS count FROM staff s JOIN grants g ON g.staff_id = s.id
+            WHERE s.status = 'active' AND g.role_id = $1 AND g.revoked_at IS NULL AND g.expires_at IS NULL AND s.id <> $2
+            """, [.text(role), .text(staff)])
+    }
+
+    /// `id` of each active person who holds one of some roles at `now`, and whether they can sign in (`is_able`).
+    static func people(holding roles: [String], at now: Instant) -> Statement {
+        Statement(
+            """
+            SELECT DISTINCT s.id, CASE WHEN EXISTS (
+                SELECT 1 FROM factors f WHERE f.staff_id = s.id AND f.kind <> 'password' AND f.status = 'active'
+            ) THEN 1 ELSE 0 END AS is_able
+            FROM staff s JOIN grants g ON g.staff_id = s.id
+            WHERE s.status = 'active' AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $1)
+                AND g.role_id IN (\(placeholders(roles.count, from: 2)))
+            ORDER BY s.id
+            """, [Value(now)] + roles.map(Value.text))
     }
 
     public init(_ row: Row) throws {

@@ -1,6 +1,6 @@
 import Kernel
 
-/// Puts the shipped roles, permissions, limits, approval rules and settings into the tables. Rows that are there already stay as they
+/// Puts the shipped roles, permissions, limits, approval rules, separations and settings into the tables. Rows that are there already stay as they
 /// are, whatever was changed in them.
 public enum SeedPolicy: Operation {
     public typealias Target = Role
@@ -39,7 +39,7 @@ public enum SeedPolicy: Operation {
     }
 
     private static func all(at now: Instant) -> [any Entity] {
-        Seeds.roles + Seeds.permissions + Seeds.rules.map(ApprovalRuleRow.init)
+        Seeds.roles + Seeds.permissions + Seeds.rules.map(ApprovalRuleRow.init) + Seeds.separations
             + PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
     }
 
@@ -49,9 +49,11 @@ public enum SeedPolicy: Operation {
         let rows = try reader.query([
             Role.selectAll(after: "", limit: limit), RolePermission.selectAll(after: "", limit: limit),
             ApprovalRuleRow.selectAll(after: "", limit: limit), PolicySetting.selectAll(after: "", limit: limit),
+            RoleSeparation.selectAll(after: "", limit: limit),
         ])
         var out: Set<String> = []
-        for (type, rows) in zip([Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type], rows) {
+        let types = [Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type, RoleSeparation.type]
+        for (type, rows) in zip(types, rows) {
             for row in rows { out.insert("\(type) \(try row.string("id"))") }
         }
         return out

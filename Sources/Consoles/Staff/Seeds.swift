@@ -4,7 +4,7 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 3
+    public static let version: Int64 = 4
 
     public static let roles: [Role] = [
         Role(
@@ -92,7 +92,7 @@ public enum Seeds {
                 "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
                 "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
-                "runtime_token.view", "setting.view",
+                "runtime_token.view", "setting.view", "session.view", "staff.revoke_sessions", "staff_flag.clear",
             ]
         ),
         (
@@ -126,7 +126,7 @@ public enum Seeds {
             [
                 "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
                 "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "integrity.view", "approval.view",
-                "staff.view", "access.view", "setting.view",
+                "staff.view", "access.view", "setting.view", "staff_flag.clear",
             ]
         ),
         ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),
@@ -154,20 +154,15 @@ public enum Seeds {
         }
     }
 
-    /// Pairs of roles nobody holds together, by default.
-    public static let separated: [(Set<String>, Set<String>)] = [
-        (["billing_ops"], ["security"]), (["support_l1", "support_l2"], ["billing_ops"]),
+    /// Roles nobody holds together, by default.
+    public static let separations: [RoleSeparation] = [
+        RoleSeparation(
+            id: "billing_security", first: ["billing_ops"], second: ["security"],
+            summary: "Moving money, and looking into who moved it"),
+        RoleSeparation(
+            id: "support_billing", first: ["support_l1", "support_l2"], second: ["billing_ops"],
+            summary: "Asking for a credit, and agreeing to it"),
     ]
-
-    /// Why these roles may not be held together; `nil` when they may.
-    public static func separation(_ roles: Set<String>) -> String? {
-        for (a, b) in separated {
-            guard let first = roles.intersection(a).sorted().first, let second = roles.intersection(b).sorted().first
-            else { continue }
-            return "\(first) and \(second) are not held by one person: either could finish what the other must check."
-        }
-        return nil
-    }
 
     // MARK: Approval rules
 
@@ -245,6 +240,9 @@ public enum Seeds {
             "staff_grant_role", "staff.grant_role", when: ["grants_power": ["eq": true]],
             .role(["super_admin", "security"]),
             "Granting a role that signs approvals or holds a high or critical permission"),
+        rule(
+            "staff_change_roles", "staff.change_roles", .role(["super_admin", "security"]),
+            "Giving and taking roles in one change"),
         rule("service_account", "service_account.*", .role(["super_admin", "security"]), "Service accounts"),
         rule("scim", "scim.*", .role(["super_admin", "security"]), "SCIM settings"),
         rule("oidc", "oidc.*", .role(["super_admin", "security"]), "Single sign-on settings"),

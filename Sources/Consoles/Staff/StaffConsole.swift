@@ -11,18 +11,33 @@ public enum StaffConsole {
         ],
         operations: [
             AnyOperation(BootstrapStaff.self), AnyOperation(InviteStaff.self), AnyOperation(SeedPolicy.self),
+            AnyOperation(GrantRole.self), AnyOperation(RevokeRole.self), AnyOperation(ChangeRoles.self),
+            AnyOperation(DeactivateStaff.self), AnyOperation(ReactivateStaff.self),
+            AnyOperation(RevokeStaffSessions.self), AnyOperation(ResetFactors.self), AnyOperation(ClearStaffFlag.self),
+            AnyOperation(RecoverStaff.self), AnyOperation(CancelRecovery.self), AnyOperation(CarryOutRecovery.self),
         ],
-        reads: [StaffReads.list, StaffReads.view, StaffReads.matrix, StaffReads.sessions],
+        reads: [
+            StaffReads.list, StaffReads.view, StaffReads.matrix, StaffReads.sessions, StaffReads.sessionsOf,
+            StaffReads.flags,
+        ],
         entities: [
             AnyEntityType(Staff.self), AnyEntityType(Role.self), AnyEntityType(RolePermission.self),
             AnyEntityType(Grant.self), AnyEntityType(ApprovalRuleRow.self), AnyEntityType(Factor.self),
+            AnyEntityType(RoleSeparation.self), AnyEntityType(StaffFlag.self), AnyEntityType(Recovery.self),
         ],
-        pages: [StaffPages.list, StaffPages.view, AccessPage.page, MyPage.page],
+        pages: [
+            StaffPages.list, StaffPages.view, StaffSessions.page, StaffFlagPages.list, AccessPage.page, MyPage.page,
+        ],
         uniqueRules: [
             "staff_email": FieldError(pointer: "/input/email", detail: "Somebody with this e-mail exists already.")
         ],
         choices: [
-            "staff.invite/roles": { _ in Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) } }
+            "staff.invite/roles": roles, "staff.grant_role/role": roles, "staff.revoke_role/role": roles,
+            "staff.change_roles/grant": roles, "staff.change_roles/revoke": roles,
         ],
         specimens: [.init("Staff", Staff.Status.allCases.map { StaffPages.status($0, dense: false) })])
+
+    private static let roles: @Sendable (any Reader) throws -> [Field.Choice] = { _ in
+        Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+    }
 }

@@ -5,37 +5,51 @@ struct StaffListing {
     struct Person {
         let staff: Staff
         /// Live ones only.
-        let roles: [String]
+        let grants: [Grant]
+        var roles: [String] { grants.map(\.role).sorted() }
         let lastSeen: Instant?
 
         var json: JSON {
             guard case .object(var members) = staff.document else { return .null }
             members["roles"] = .array(roles.map(JSON.string))
+            members["roles_until"] = .object(
+                Dictionary(
+                    uniqueKeysWithValues: grants.compactMap { grant in grant.expiresAt.map { (grant.role, JSON($0)) } })
+            )
             members["last_seen_at"] = JSON(lastSeen)
             return .object(members)
         }
     }
 
+    let filter: StaffFilter
     let people: [Person]
     let next: String?
 
     static func load(_ call: ReadCall, from reader: any Reader) throws -> StaffListing {
         let limit = try call.limit()
+        let filter = try StaffFilter(call.query)
         let scope = "staff.list"
         let after = try call.first("cursor").map { try call.cursors.decode($0, scope: scope).first?.string ?? "" } ?? ""
-        let found = try reader.query(Staff.selectAll(after: after, limit: limit + 1)).map(Staff.init)
+        let found = try reader.query(
+            StaffQueries.page(filter, after: after, at: reader.now, limit: limit + 1)
+        ).map(Staff.init)
         let staff = Array(found.prefix(limit))
-        guard !staff.isEmpty else { return StaffListing(people: [], next: nil) }
+        guard !staff.isEmpty else { return StaffListing(filter: filter, people: [], next: nil) }
         let rows = try reader.query([Grant.of(staff.map(\.id)), SignInQueries.lastSeen(staff.map(\.id))])
-        var roles: [String: [String]] = [:]
+        var grants: [String: [Grant]] = [:]
         for row in rows[0] {
             let grant = try Grant(row)
-            if grant.isLive(at: reader.now) { roles[grant.staffID, default: []].append(grant.role) }
+            if grant.isLive(at: reader.now) { grants[grant.staffID, default: []].append(grant) }
         }
         var seen: [String: Instant] = [:]
         for row in rows[1] { seen[try row.string("staff_id")] = try row.optionalInstant("seen") }
         return StaffListing(
-            people: staff.map { Person(staff: $0, roles: (roles[$0.id] ?? []).sorted(), lastSeen: seen[$0.id]) },
+            filter: filter,
+            people: staff.map { person in
+                Person(
+                    staff: person, grants: (grants[person.id] ?? []).sorted { $0.role < $1.role },
+                    lastSeen: seen[person.id])
+            },
             next: found.count > limit ? staff.last.map { call.cursors.encode(scope: scope, [.string($0.id)]) } : nil)
     }
 
@@ -48,27 +62,53 @@ struct StaffDetail {
     let grants: [Grant]
     let factors: [Factor]
     let lastSeen: Instant?
-    /// Names of those who granted, by id.
+    let flags: [StaffFlag]
+    let recovery: Recovery?
+    /// Names of those who granted, invited, reset or reviewed, by id.
     let names: [String: String]
 
-    static func load(_ id: String, from reader: any Reader) throws -> StaffDetail {
+    static func find(_ id: String, from reader: any Reader) throws -> Staff {
         guard let staff = try Staff.load(id, from: reader) else {
             throw OperationError.notFound(
                 "There is nobody with the id \(id.prefix(60)). The list of staff is at /staff.")
         }
-        let rows = try reader.query([Grant.of([id]), Factor.active(of: id), SignInQueries.lastSeen([id])])
-        let grants = try rows[0].map(Grant.init)
-        let granters = Set(grants.map(\.grantedBy) + [staff.invitedBy].compactMap { $0 }).sorted()
-        var names: [String: String] = [:]
-        if !granters.isEmpty {
-            for row in try reader.query(Staff.select(granters, lock: false, reader.dialect)) {
-                names[try row.string("id")] = try row.string("name")
-            }
+        return staff
+    }
+
+    static func load(_ id: String, from reader: any Reader) throws -> StaffDetail {
+        let staff = try find(id, from: reader)
+        let rows = try reader.query([
+            Grant.of([id]), Factor.active(of: id), SignInQueries.lastSeen([id]), StaffFlag.of(id),
+            Recovery.pending(of: id),
+        ])
+        let now = reader.now
+        // In force first, then the newest.
+        let grants = try rows[0].map(Grant.init).sorted {
+            ($0.isLive(at: now) ? 0 : 1, $1.grantedAt, $0.role) < ($1.isLive(at: now) ? 0 : 1, $0.grantedAt, $1.role)
         }
+        let flags = try rows[3].map(StaffFlag.init)
+        let people =
+            grants.map(\.grantedBy) + [staff.invitedBy, staff.resetBy].compactMap { $0 }
+            + flags.flatMap(StaffFlagListing.people)
         return StaffDetail(
             staff: staff, grants: grants, factors: try rows[1].map(Factor.init),
-            lastSeen: try rows[2].first?.optionalInstant("seen"), names: names)
+            lastSeen: try rows[2].first?.optionalInstant("seen"), flags: flags,
+            recovery: try rows[4].first.map(Recovery.init), names: try names(people, from: reader))
     }
+
+    /// Names of staff, by id.
+    static func names(_ people: [String], from reader: any Reader) throws -> [String: String] {
+        let ids = Set(people.filter { $0.hasPrefix("stf_") }).sorted()
+        guard !ids.isEmpty else { return [:] }
+        var names: [String: String] = [:]
+        for row in try reader.query(Staff.select(ids, lock: false, reader.dialect)) {
+            names[try row.string("id")] = try row.string("name")
+        }
+        return names
+    }
+
+    /// What a person or a part of Postern is called.
+    func name(_ id: String) -> String { names[id] ?? id }
 
     func json(at now: Instant) -> JSON {
         guard case .object(var members) = staff.document else { return .null }
@@ -78,44 +118,13 @@ struct StaffDetail {
             factors.map {
                 ["kind": .string($0.kind.rawValue), "label": .string($0.label), "created_at": JSON($0.createdAt)]
             })
+        members["flags"] = .array(flags.map(\.document))
+        members["recovery"] = recovery?.document ?? .null
         members["last_seen_at"] = JSON(lastSeen)
         return .object(members)
     }
 
     var disclosure: Disclosure {
         Disclosure("staff.view", target: (Staff.type, staff.id), count: 1, ids: [staff.id])
-    }
-}
-
-/// One of a person's own sessions.
-struct SessionRow {
-    let id: String
-    let client: String
-    let userAgent: String
-    let ip: String
-    let createdAt: Instant
-    let lastSeenAt: Instant
-    let expiresAt: Instant
-
-    init(_ row: Row) throws {
-        id = try row.string("id")
-        client = try row.string("client")
-        userAgent = try row.string("user_agent")
-        ip = try row.string("ip")
-        createdAt = try row.instant("created_at")
-        lastSeenAt = try row.instant("last_seen_at")
-        expiresAt = try row.instant("expires_at")
-    }
-
-    static func load(of staff: String, from reader: any Reader) throws -> [SessionRow] {
-        try reader.query(SignInQueries.sessions(of: staff, at: reader.now)).map(SessionRow.init)
-    }
-
-    func json(current: String?) -> JSON {
-        [
-            "id": .string(id), "current": .bool(id == current), "client": .string(client),
-            "user_agent": .string(userAgent), "ip": .string(ip), "created_at": JSON(createdAt),
-            "last_seen_at": JSON(lastSeenAt), "expires_at": JSON(expiresAt),
-        ]
     }
 }

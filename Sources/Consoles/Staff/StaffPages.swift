@@ -3,11 +3,24 @@ import Kernel
 
 enum StaffPages {
     static let list = Page("/staff", permission: "staff.view", menuPath: "/staff") { call, reader in
-        let listing = try StaffListing.load(call.readCall, from: reader)
         let now = reader.now
         let invite =
             call.caller.permissions.contains("staff.invite")
             ? UI.linkButton("Invite somebody…", href: "/staff/new", style: .primary, icon: "plus") : .none
+        let listing: StaffListing
+        do {
+            listing = try StaffListing.load(call.readCall, from: reader)
+        } catch OperationError.invalid(let errors) {
+            return PageAnswer(
+                title: "Staff",
+                body: UI.title("Staff", trailing: invite) + filters([:])
+                    + UI.banner(.danger, announces: true) {
+                        el("p") { el("b") { "These filters can’t be used." } }
+                        for error in errors { el("p") { error.detail } }
+                    })
+        }
+        let filter = listing.filter
+        let exceptions = UI.linkButton("Exceptions", href: "/staff-flags")
         let columns: [Column<StaffListing.Person>] = [
             Column("Name", isRowHeader: true) { person in
                 el("a", .href("/staff/\(person.staff.id)")) { UI.person(person.staff.name) }
@@ -15,45 +28,94 @@ enum StaffPages {
             Column("E-mail", .clip, priority: 3) { UI.muted($0.staff.email) },
             Column("State") { status($0.staff.status, dense: true) },
             Column("Roles", priority: 2) { person in
-                person.roles.isEmpty ? UI.hint("none") : UI.row { for role in person.roles { UI.tag(role) } }
+                person.grants.isEmpty
+                    ? UI.hint("none") : UI.row { for grant in person.grants { role(grant, now: now) } }
             },
             Column("Last seen", .number, priority: 4) { person in
                 person.lastSeen.map { UI.time($0, now: now) } ?? UI.hint("never")
             },
         ]
+        let count = listing.people.count
         let body =
-            UI.title("Staff", trailing: invite)
+            UI.title("Staff", trailing: exceptions + invite)
+            + (try RecoveryBanner.node(for: call.caller, from: reader))
+            + filters(filter.typed)
             + el("section", .class("panel"), .label("People")) {
                 if listing.people.isEmpty {
-                    UI.empty("Nobody on this page", "Go back to the first page of the list.")
+                    filter.typed.isEmpty
+                        ? UI.empty("Nobody on this page", "Go back to the first page of the list.")
+                        : UI.empty(
+                            "Nobody fits these filters", "Take a filter away.",
+                            action: UI.linkButton("Show everybody", href: "/staff"))
                 } else {
-                    UI.table(caption: "Staff, \(listing.people.count) shown", columns: columns, rows: listing.people)
+                    UI.table(caption: "Staff, \(count) shown", columns: columns, rows: listing.people)
                 }
             }
             + UI.pages(
-                listing.people.count == 1 ? "1 person" : "\(listing.people.count) people",
-                first: call.first("cursor") == nil ? nil : "/staff",
-                next: listing.next.map { "/staff?cursor=\($0)" })
+                count == 1 ? "1 person" : "\(count) people",
+                first: call.first("cursor") == nil ? nil : filter.address().text,
+                next: listing.next.map { filter.address().with("cursor", $0).text })
         return PageAnswer(title: "Staff", body: body, disclosure: listing.disclosure)
+    }
+
+    /// A role, with when it ends where it does.
+    private static func role(_ grant: Grant, now: Instant) -> Node {
+        UI.tag(grant.role)
+            + (grant.expiresAt.map { end in
+                el("span", .class("hint")) {
+                    "ends "
+                    UI.time(end, now: now)
+                }
+            } ?? .none)
+    }
+
+    private static func filters(_ typed: [String: String]) -> Node {
+        func choice(_ name: String, _ label: String, _ words: [(code: String, title: String)]) -> Node {
+            el("label", Attribute("for", "s-\(name)")) {
+                el("span") { label }
+                el("select", .class("input"), .id("s-\(name)"), .name(name)) {
+                    el("option", .value("")) { "Any" }
+                    for word in words {
+                        el(
+                            "option", .value(word.code), .when(typed[name] == word.code, Attribute("selected"))
+                        ) { word.title }
+                    }
+                }
+            }
+        }
+        return el(
+            "form", .class("query no-print"), .id("filters"), Attribute("role", "search"), .label("Filter staff"),
+            Attribute("action", "/staff")
+        ) {
+            el("label", Attribute("for", "s-email")) {
+                el("span") { "E-mail" }
+                void(
+                    "input",
+                    [
+                        .class("input"), .id("s-email"), .name("email"), .value(typed["email"] ?? ""),
+                        Attribute("placeholder", "the whole address"), Attribute("size", "24"),
+                        Attribute("autocomplete", "off"), Attribute("spellcheck", "false"),
+                        Attribute("autocapitalize", "none"),
+                    ])
+            }
+            choice("role", "Role", Seeds.roles.map { ($0.id, $0.title) })
+            choice("status", "State", Staff.Status.allCases.map { ($0.rawValue, titled($0.rawValue)) })
+            choice("show", "Only", StaffFilter.Show.allCases.map { ($0.rawValue, $0.title) })
+            UI.button("Filter")
+            if !typed.isEmpty { UI.linkButton("Clear", href: "/staff", style: .quiet, size: .small) }
+        }
     }
 
     static let view = Page("/staff/{id}", permission: "staff.view", menuPath: "/staff") { call, reader in
         let detail = try StaffDetail.load(call.path["id"] ?? "", from: reader)
         let staff = detail.staff
         let now = reader.now
-        func name(_ id: String) -> String { detail.names[id] ?? id }
-        let grants: [Column<Grant>] = [
-            Column("Role", isRowHeader: true) { UI.tag($0.role) },
-            Column("State") { grant in
-                if grant.isLive(at: now) { return UI.state("In force", .ok) }
-                return grant.revokedAt == nil ? UI.state("Expired", .plain, .ring) : UI.state("Revoked", .plain, .x)
-            },
-            Column("Granted by", priority: 2) { UI.muted(name($0.grantedBy)) },
-            Column("Granted", .number, priority: 3) { UI.time($0.grantedAt, now: now) },
-            Column("Until", .number) { grant in
-                (grant.revokedAt ?? grant.expiresAt).map { UI.time($0, now: now) } ?? UI.hint("no end")
-            },
-        ]
+        let seesLog = call.caller.permissions.contains("audit.view")
+        let sessions =
+            call.caller.permissions.contains("session.view")
+            ? try SessionListing.newest(shownSessions + 1, of: staff.id, from: reader) : nil
+        let history = seesLog ? try ActivityPage.newest(10, of: .staff(staff.id), from: reader) : nil
+        let isSelf = staff.id == call.caller.person
         let body =
             UI.crumbs([("Staff", "/staff")], here: staff.name)
             + UI.title(staff.name) {
@@ -63,40 +125,123 @@ enum StaffPages {
             + UI.keyFacts([
                 ("E-mail", Node(staff.email)),
                 ("Last seen", detail.lastSeen.map { UI.time($0, now: now) } ?? UI.hint("never")),
-                ("Invited by", staff.invitedBy.map { Node(name($0)) } ?? UI.hint("the first person")),
+                ("Invited by", staff.invitedBy.map { Node(detail.name($0)) } ?? UI.hint("the first person")),
                 ("Since", UI.time(staff.createdAt, now: now)),
             ])
-            + UI.actionBar(
-                staff, path: "/staff/\(staff.id)", catalog: call.catalog, caller: call.caller, now: now,
-                waiting: try ApprovalList.waiting(on: staff.id, for: call.caller, from: reader))
+            + (isSelf
+                ? el("p", .class("hint")) {
+                    "This is you. A colleague changes your roles; the rest is under "
+                    el("a", .href("/me")) { "My security" }
+                    "."
+                }
+                : UI.actionBar(
+                    staff, path: "/staff/\(staff.id)", catalog: call.catalog, caller: call.caller, now: now,
+                    waiting: try ApprovalList.waiting(on: staff.id, for: call.caller, from: reader)))
+            + notices(detail, call.caller, now: now)
             + UI.stack {
                 UI.panel("Roles", id: "p-roles", hint: "what they may do is the sum of these") {
                     if detail.grants.isEmpty {
                         UI.empty("No roles", "This person can sign in and see their own page, nothing else.")
                     } else {
-                        UI.table(
-                            caption: "Grants of \(staff.name)", columns: grants, rows: detail.grants, density: .plain)
+                        grants(detail, canRevoke: !isSelf && call.caller.permissions.contains("staff.grant_role"), now)
+                    }
+                }
+                if !detail.flags.isEmpty {
+                    UI.panel("Exceptions", id: "p-flags", hint: "roles that are not held together") {
+                        StaffFlagPages.table(
+                            detail.flags, detail.names, caller: call.caller, now: now, showsPerson: false)
                     }
                 }
                 UI.panel("Factors", id: "p-factors") {
                     UI.panelBody {
                         if detail.factors.isEmpty {
-                            UI.hint("None yet: the enrolment link was not used.")
+                            UI.hint("None: the link to set them was not used.")
                             newLink(detail, call.caller, at: now)
                         } else {
                             UI.facts(detail.factors.map { ($0.label, factorFact($0, now: now)) })
                         }
                     }
                 }
-                if call.caller.permissions.contains("audit.view") {
-                    el("p") {
-                        el("a", .href("/audit?target=\(staff.id)")) { "What was done to this account" }
-                        " · "
-                        el("a", .href("/audit?actor=\(staff.id)")) { "What this person did" }
+                if let sessions {
+                    UI.panel(
+                        "Sessions", id: "p-sessions",
+                        actions: sessions.isEmpty
+                            ? .none : el("a", .class("small"), .href("/staff/\(staff.id)/sessions")) { "All sessions" }
+                    ) {
+                        if sessions.isEmpty {
+                            UI.panelBody { UI.hint("Signed in nowhere.") }
+                        } else {
+                            StaffSessions.table(
+                                of: staff, Array(sessions.prefix(shownSessions)), caller: call.caller, now: now)
+                        }
+                    }
+                }
+                if let history {
+                    UI.panel(
+                        "History", id: "p-history",
+                        actions: el("a", .class("small"), .href("/audit?target=\(staff.id)")) { "In the audit log" }
+                            + Node(" · ")
+                            + el("a", .class("small"), .href("/audit?actor=\(staff.id)")) { "What this person did" }
+                    ) {
+                        UI.panelBody { history.timeline(catalog: call.catalog, linked: true, now: now) }
                     }
                 }
             }
         return PageAnswer(title: staff.name, body: body, disclosure: detail.disclosure)
+    }
+
+    /// As many sessions stand on a person's page.
+    private static let shownSessions = 5
+
+    private static func grants(_ detail: StaffDetail, canRevoke: Bool, _ now: Instant) -> Node {
+        let staff = detail.staff
+        var columns: [Column<Grant>] = [
+            Column("Role", isRowHeader: true) { UI.tag($0.role) },
+            Column("State") { grant in
+                switch grant.state(at: now) {
+                case .inForce: UI.state("In force", .ok)
+                case .expired: UI.state("Expired", .plain, .ring)
+                case .revoked: UI.state("Revoked", .plain, .x)
+                }
+            },
+            Column("Granted by", priority: 2) { UI.muted(detail.name($0.grantedBy)) },
+            Column("Granted", .number, priority: 3) { UI.time($0.grantedAt, now: now) },
+            Column("Until", .number) { grant in
+                let end = grant.state(at: now) == .revoked ? grant.revokedAt : grant.expiresAt
+                return end.map { UI.time($0, now: now) } ?? UI.hint("no end")
+            },
+        ]
+        if canRevoke {
+            columns.append(
+                Column("Revoke", .actions, hidesTitle: true) { grant in
+                    grant.isLive(at: now)
+                        ? UI.linkButton(
+                            "Revoke…",
+                            href: PageAddress(path: "/staff/\(staff.id)/revoke-role").with("input.role", grant.role)
+                                .text,
+                            size: .small) : .none
+                })
+        }
+        return UI.table(caption: "Grants of \(staff.name)", columns: columns, rows: detail.grants, density: .plain)
+    }
+
+    /// What whoever looks should know first.
+    private static func notices(_ detail: StaffDetail, _ caller: Caller, now: Instant) -> Node {
+        let staff = detail.staff
+        var out = Node.none
+        if staff.status == .deactivated {
+            out = out + UI.banner(.plain, "\(staff.name) has left.", "The account holds no role and can’t sign in.")
+        }
+        if let recovery = detail.recovery { out = out + RecoveryBanner.node(recovery, caller, now: now) }
+        if let at = staff.resetAt, now - at < Standing.quarantine {
+            let who = staff.resetBy.map(detail.name) ?? "somebody"
+            out =
+                out
+                + UI.banner(
+                    .info, "The factors of \(staff.name) were reset by \(who) \(TimeText.relative(at, now: now)).",
+                    "Until \((at + Standing.quarantine).minuteText) this account signs nothing that \(who) asks for.")
+        }
+        return out
     }
 
     /// The invitation again, filled in; for whoever may invite.

@@ -1,12 +1,81 @@
 import Kernel
 
+/// People by what is to be seen of them.
+enum StaffQueries {
+    /// A page in id order. What is looked for about each person is found by `grants_staff`, `factors_staff` and
+    /// `staff_flags_staff`.
+    static func page(_ filter: StaffFilter, after: String, at now: Instant, limit: Int) -> Statement {
+        var values: [Value] = [.text(after), .int(Int64(limit))]
+        func bound(_ value: Value) -> String {
+            values.append(value)
+            return "$\(values.count)"
+        }
+        var conditions = ["s.id > $1"]
+        if let email = filter.email { conditions.append("s.email = \(bound(.text(email)))") }
+        if let status = filter.status { conditions.append("s.status = \(bound(.text(status.rawValue)))") }
+        if let role = filter.role {
+            conditions.append(
+                """
+                EXISTS (SELECT 1 FROM grants g WHERE g.staff_id = s.id AND g.role_id = \(bound(.text(role))) \
+                AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > \(bound(Value(now)))))
+                """)
+        }
+        switch filter.show {
+        case nil: break
+        case .expiring:
+            conditions.append(
+                """
+                EXISTS (SELECT 1 FROM grants g WHERE g.staff_id = s.id AND g.revoked_at IS NULL \
+                AND g.expires_at > \(bound(Value(now))) AND g.expires_at <= \(bound(Value(now + StaffFilter.soon))))
+                """)
+        case .noFactor:
+            conditions.append(
+                """
+                NOT EXISTS (SELECT 1 FROM factors f WHERE f.staff_id = s.id AND f.kind <> 'password' \
+                AND f.status = 'active')
+                """)
+        case .flagged:
+            conditions.append(
+                "EXISTS (SELECT 1 FROM staff_flags f WHERE f.staff_id = s.id AND f.state = 'open')")
+        }
+        let columns = Staff.columns.split(separator: ",").map { "s." + $0.drop { $0 == " " } }
+        return Statement(
+            """
+            SELECT \(columns.joined(separator: ", ")) FROM staff s WHERE \(conditions.joined(separator: " AND ")) \
+            ORDER BY s.id LIMIT $2
+            """, values)
+    }
+
+    /// What somebody asked for and that may still come to something. Through `approvals_requester`.
+    static func liveRequests(of requester: String) -> Statement {
+        Statement(
+            """
+            SELECT \(ApprovalRequest.columns) FROM approvals
+            WHERE requester = $1 AND state IN ('pending', 'stale', 'approved', 'scheduled') ORDER BY id
+            """, [.text(requester)])
+    }
+
+    /// What changed a person or their account, the newest first. Through the key of `event_entity`.
+    static func history(of staff: String, before: (at: Instant, id: String)?, limit: Int) -> Statement {
+        var values: [Value] = [.text(staff), .int(Int64(limit))]
+        if let before { values += [Value(before.at), .text(before.id)] }
+        return Statement(
+            """
+            SELECT e.id, e.at, e.class, e.action, e.outcome, e.actor_type, e.actor_id
+            FROM event_entity n JOIN events e ON e.id = n.event_id
+            WHERE n.type = 'staff' AND n.id = $1 \(before == nil ? "" : "AND (e.at, e.id) < ($3, $4) ")\
+            ORDER BY e.at DESC, e.id DESC LIMIT $2
+            """, values)
+    }
+}
+
 extension Staff {
     public static let columns = """
         id, version, email, name, status, invited_by, created_at, updated_at, invited_at, reset_by, reset_at
         """
 
     /// The one with this address, or nothing.
-    static func withEmail(_ email: String) -> Statement {
+    public static func withEmail(_ email: String) -> Statement {
         Statement("SELECT \(columns) FROM staff WHERE email = $1", [.text(email)])
     }
 

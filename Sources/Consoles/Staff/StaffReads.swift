@@ -4,7 +4,7 @@ import Kernel
 enum StaffReads {
     static let list = Read(
         "staff.list", summary: "Staff with the roles they hold now.", path: "/staff", permission: "staff.view",
-        parameters: [.limit, .cursor], schema: personSchema, isList: true
+        parameters: StaffFilter.declared + [.limit, .cursor], schema: personSchema, isList: true
     ) { call, reader in
         let listing = try StaffListing.load(call, from: reader)
         return .list(listing.people.map(\.json), next: listing.next, disclosure: listing.disclosure)
@@ -37,21 +37,53 @@ enum StaffReads {
 
     /// One's own, so there is nobody to disclose it to.
     static let sessions = Read(
-        "session.list", summary: "Your own sessions.", path: "/sessions", permission: nil,
-        schema: [
-            "type": "object",
-            "required": ["id", "current", "client", "user_agent", "ip", "created_at", "last_seen_at", "expires_at"],
-            "properties": [
-                "id": ["type": "string"], "current": ["type": "boolean"], "client": ["type": "string"],
-                "user_agent": ["type": "string"], "ip": ["type": "string"],
-                "created_at": ["type": "string", "format": "date-time"],
-                "last_seen_at": ["type": "string", "format": "date-time"],
-                "expires_at": ["type": "string", "format": "date-time"],
-            ],
-        ], isList: true
+        "session.list", summary: "Your own sessions, the newest first.", path: "/sessions", permission: nil,
+        parameters: [.limit, .cursor], schema: sessionSchema(own: true), isList: true
     ) { call, reader in
-        let sessions = try SessionRow.load(of: call.caller.person, from: reader)
-        return .list(sessions.map { $0.json(current: call.caller.authentication?.session) }, next: nil)
+        let listing = try SessionListing.load(of: call.caller.person, call, from: reader)
+        return .list(
+            listing.items.map { $0.json(current: call.caller.authentication?.session) }, next: listing.next)
+    }
+
+    static let sessionsOf = Read(
+        "staff.sessions", summary: "Sessions of a person that are going on, the newest first.",
+        path: "/staff/{id}/sessions", permission: "session.view", parameters: [.limit, .cursor],
+        schema: sessionSchema(own: false), isList: true
+    ) { call, reader in
+        let staff = try StaffDetail.find(call.path["id"] ?? "", from: reader)
+        let listing = try SessionListing.load(of: staff.id, call, from: reader)
+        return .list(
+            listing.items.map(\.json), next: listing.next,
+            disclosure: SessionListing.disclosure(of: staff.id, listing.items))
+    }
+
+    static let flags = Read(
+        "staff_flag.list",
+        summary:
+            "Exceptions to the roles that are not held together, the newest first: those that wait for their review.",
+        path: "/staff-flags", permission: "staff.view", parameters: [StaffFlagListing.stateParameter, .limit, .cursor],
+        schema: StaffFlag.schema, isList: true
+    ) { call, reader in
+        let listing = try StaffFlagListing.load(call, from: reader)
+        return .list(listing.items.map(\.document), next: listing.next, disclosure: listing.disclosure)
+    }
+
+    /// - Parameter own: with the whole address, and which of them asks.
+    private static func sessionSchema(own: Bool) -> JSON {
+        var properties: [String: JSON] = [
+            "id": ["type": "string"], "client": ["type": "string"], "user_agent": ["type": "string"],
+            "network": ["type": "string"], "created_at": ["type": "string", "format": "date-time"],
+            "last_seen_at": ["type": "string", "format": "date-time"],
+            "expires_at": ["type": "string", "format": "date-time"],
+        ]
+        if own {
+            properties["current"] = ["type": "boolean"]
+            properties["ip"] = ["type": "string"]
+        }
+        return [
+            "type": "object", "required": .array(properties.keys.sorted().map(JSON.string)),
+            "properties": .object(properties),
+        ]
     }
 
     private static let personSchema: JSON = [

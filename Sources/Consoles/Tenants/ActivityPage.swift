@@ -1,27 +1,30 @@
 import HTML
 import Kernel
 
-/// One page of what was recorded about a tenant or a user, newest first.
+/// One page of what was recorded about a tenant, a user or one of the staff, newest first.
 struct ActivityPage {
     enum Subject {
         case tenant(String)
         case user(String)
+        case staff(String)
 
         var type: String {
             switch self {
             case .tenant: Tenant.type
             case .user: User.type
+            case .staff: Staff.type
             }
         }
         var id: String {
             switch self {
-            case .tenant(let id), .user(let id): id
+            case .tenant(let id), .user(let id), .staff(let id): id
             }
         }
         func events(before: (at: Instant, id: String)?, limit: Int) -> Statement {
             switch self {
             case .tenant(let id): TenantQueries.activity(of: id, before: before, limit: limit)
             case .user(let id): UserListQueries.activity(of: id, before: before, limit: limit)
+            case .staff(let id): StaffQueries.history(of: id, before: before, limit: limit)
             }
         }
     }
@@ -116,6 +119,7 @@ struct ActivityPage {
         case .tenant(let id):
             Disclosure("tenant.activity", target: (Tenant.type, id), tenant: id, count: ids.count, ids: ids)
         case .user(let id): Disclosure("user.activity", target: (User.type, id), count: ids.count, ids: ids)
+        case .staff(let id): Disclosure("staff.view", target: (Staff.type, id), count: ids.count, ids: ids)
         }
     }
 

@@ -119,6 +119,30 @@ extension Day: ParamValue {
     public static var control: ParamControl { .day }
 }
 
+/// A moment. A person may leave the seconds out and then means UTC.
+extension Instant: ParamValue {
+    public static func parse(_ json: JSON, _ rules: ParamRules) throws(FieldError.Reason) -> Instant {
+        guard case .string(let text) = json, let value = Instant(rfc3339: text) else {
+            throw .init("must be a time such as 2026-11-17T18:00:00Z.")
+        }
+        return value
+    }
+    public static func parse(text: String, _ rules: ParamRules) throws(FieldError.Reason) -> Instant {
+        let text = text.trimmingCharacters(in: .whitespaces)
+        if let value = Instant(rfc3339: text) { return value }
+        var short = text
+        if short.hasSuffix(" UTC") { short.removeLast(4) }
+        guard let value = Instant(rfc3339: short + ":00Z") else {
+            throw .init("must be a time such as 2026-11-17T18:00:00Z, or 2026-11-17 18:00 for UTC.")
+        }
+        return value
+    }
+    public var json: JSON { .string(rfc3339) }
+    public var text: String { rfc3339 }
+    public static func schema(_ rules: ParamRules) -> JSON { ["type": "string", "format": "date-time"] }
+    public static var control: ParamControl { .line }
+}
+
 extension Optional: EmptyParam {
     static var empty: Any { Self.none as Any }
 }

@@ -115,6 +115,8 @@ public protocol SignIn: Sendable {
     func end(_ session: SessionInfo, from source: Source) async throws(OperationError)
     /// Ends another session of the same person.
     func end(sessionID: String, of session: SessionInfo, from source: Source) async throws(OperationError)
+    /// Ends all other sessions of the same person.
+    func endOthers(than session: SessionInfo, from source: Source) async throws(OperationError)
     /// The caller behind a token, with roles and permissions as of now; `.unauthenticated` when it is unknown, expired,
     /// ended, idle too long, or bound to another user agent or network.
     func authenticate(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo)

@@ -421,7 +421,10 @@ public struct Pipeline: Sendable {
         tx.enqueue(records.insert(event))
         for change in plan.changes { tx.enqueue(change.statements) }
         if let closing { tx.enqueue(closing.statements) }
-        if let request = (closing ?? main)?.after as? ApprovalRequest { tx.enqueue(records.follow(request)) }
+        // A decision, the end of the request that is carried out, and those that end with whoever asked.
+        for change in plan.changes + (closing.map { [$0] } ?? []) {
+            if let request = change.after as? ApprovalRequest { tx.enqueue(records.follow(request)) }
+        }
         tx.enqueue(plan.alsoWrite)
 
         let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version

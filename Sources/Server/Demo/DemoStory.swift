@@ -218,7 +218,9 @@ struct DemoStory: Sendable {
                 "email": .string(person.email), "name": .string(person.name),
                 "roles": .array(person.roles.map(JSON.string)),
             ],
-            "Joins the team for the start of Postern.", by: account)
+            "Joins the team for the start of Postern.",
+            ticket: "HR-\(101 + (DemoPerson.all.firstIndex { $0.email == person.email } ?? 0))",
+            by: account)
         return applied.reveal["enrolment_link"]
     }
 

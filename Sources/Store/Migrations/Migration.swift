@@ -48,6 +48,9 @@ public struct Migration: Sendable {
             number: 13, name: "approvals", tables: Migration013.tables, governed: Migration013.governed,
             special: Migration013.special),
         Migration(number: 16, name: "looks", tables: "", governed: [], special: Migration016.special),
+        Migration(
+            number: 17, name: "staff", tables: Migration017.tables, governed: Migration017.governed,
+            special: Migration017.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

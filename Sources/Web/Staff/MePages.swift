@@ -66,6 +66,10 @@ extension StaffConsole {
                     return .seeOther("/step-up?next=/me")
                 }
             },
+            FormRoute("/me/sessions/end-others") { posted in
+                try await context.signIn.endOthers(than: posted.signed.session, from: posted.exchange.source(.console))
+                return .seeOther("/me?done=others")
+            },
             FormRoute("/me/sessions/{id}/end") { posted in
                 try await context.signIn.end(
                     sessionID: posted.parameters["id"] ?? "", of: posted.signed.session,

@@ -71,7 +71,8 @@ extension StaffSignIn {
             try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
             let event = record(
                 "enrolment.completed", of: opened.info, with: [.password, .totp], from: source, changes: changes, tx)
-            if !lost.isEmpty { notify(.factorsReplaced, after.id, of: event, tx) }
+            // Whoever was active before had factors, which a reset may have ended already.
+            if before.status == .active { notify(.factorsReplaced, after.id, of: event, tx) }
             return opened
         }
         return (codes, session)

@@ -158,13 +158,29 @@ enum SignInQueries {
             [.text(session), .text(staff), Value(now)])
     }
 
-    /// Sessions of a person that have neither ended nor run out, newest first.
-    static func sessions(of staff: String, at now: Instant) -> Statement {
+    static func endAll(of staff: String, at now: Instant) -> Statement {
         Statement(
+            "UPDATE sessions SET ended_at = $2 WHERE staff_id = $1 AND ended_at IS NULL",
+            [.text(staff), Value(now)])
+    }
+
+    /// Sessions of a person that have neither ended nor run out, newest first, before one of them. Through `sessions_open`.
+    static func openSessions(of staff: String, before: String?, at now: Instant, limit: Int) -> Statement {
+        var values: [Value] = [.text(staff), Value(now), .int(Int64(limit))]
+        if let before { values.append(.text(before)) }
+        return Statement(
             """
             SELECT id, client, user_agent, ip, created_at, last_seen_at, mfa_at, expires_at FROM sessions
-            WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 200
-            """, [.text(staff), Value(now)])
+            WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2 \(before == nil ? "" : "AND id < $4 ")\
+            ORDER BY id DESC LIMIT $3
+            """, values)
+    }
+
+    /// One row, `count`: how many they are.
+    static func countOpen(of staff: String, at now: Instant) -> Statement {
+        Statement(
+            "SELECT COUNT(*) AS count FROM sessions WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2",
+            [.text(staff), Value(now)])
     }
 
     /// `staff_id` and `seen`: when each person last used a session.

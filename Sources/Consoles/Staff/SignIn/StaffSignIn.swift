@@ -279,6 +279,16 @@ public struct StaffSignIn: SignIn {
         guard ended else { throw .notFound("That session is not one of yours, or it has ended already.") }
     }
 
+    public func endOthers(than session: SessionInfo, from source: Source) async throws(OperationError) {
+        try await write { tx in
+            let ended = try tx.execute(
+                SignInQueries.endOthers(than: session.id, of: session.staffID, at: tx.now))
+            // Nothing to end is no fact.
+            guard !ended.isEmpty else { return }
+            record("signout", of: session, from: source, facts: ["sessions_ended": .int(Int64(ended.count))], tx)
+        }
+    }
+
     // MARK: - Every request
 
     public func authenticate(

@@ -1,0 +1,35 @@
+import HTML
+import Kernel
+
+/// Says loudly that an account is about to be recovered from the server.
+enum RecoveryBanner {
+    /// Every recovery that waits, for who may cancel it.
+    static func node(for caller: Caller, from reader: any Reader) throws -> Node {
+        guard caller.permissions.contains(CancelRecovery.spec.permission) else { return .none }
+        return try reader.query(Recovery.waiting).reduce(.none) { out, row in
+            out + node(try Recovery(row), caller, now: reader.now)
+        }
+    }
+
+    static func node(_ recovery: Recovery, _ caller: Caller, now: Instant) -> Node {
+        UI.banner(
+            .danger, "The account of \(recovery.name) is about to be recovered from the server.",
+            "Its factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). If nobody is locked out, cancel it.",
+            action: caller.permissions.contains(CancelRecovery.spec.permission)
+                ? UI.linkButton("Cancel recovery…", href: "/recoveries/\(recovery.id)/cancel", style: .warns) : .none)
+    }
+}
+
+/// Says to a person who signed in that somebody had their factors reset.
+enum ResetBanner {
+    static func node(for caller: Caller, from reader: any Reader) throws -> Node {
+        guard caller.actor.kind == .staff, let me = try Staff.load(caller.person, from: reader), let at = me.resetAt,
+            reader.now - at < Standing.quarantine
+        else { return .none }
+        let who = try me.resetBy.flatMap { try StaffDetail.names([$0], from: reader)[$0] } ?? "Postern on the server"
+        return UI.banner(
+            .warn, "Your factors were reset by \(who) \(TimeText.relative(at, now: reader.now)).",
+            "If you did not ask for that, tell whoever looks after security at once: somebody else may have used your account.",
+            action: UI.linkButton("My security", href: "/me"))
+    }
+}
