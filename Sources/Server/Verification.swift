@@ -1,4 +1,5 @@
 import CommandLine
+import Credentials
 import Foundation
 import Kernel
 import Store
@@ -6,6 +7,9 @@ import Store
 extension ServerInstallation {
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult {
         if let receipt = question.receipt { return try verifyReceipt(receipt, key: try verifierKey(question.key)) }
+        if let evidence = question.evidence {
+            return try verifyEvidence(evidence, key: try verifierKey(question.key))
+        }
         if let export = question.export {
             return try verifyExport(export, key: try verifierKey(question.key), against: question.against)
         }
@@ -161,6 +165,28 @@ extension ServerInstallation {
         } catch {
             return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
         }
+    }
+
+    // MARK: Evidence
+
+    private func verifyEvidence(_ json: JSON, key: VerifierKey) throws(CommandFailure) -> VerifyResult {
+        let evidence: ApprovalEvidence
+        do {
+            evidence = try ApprovalEvidence(json)
+        } catch {
+            throw CommandFailure(.usage, error.description)
+        }
+        let report = evidence.verify(log: key, with: FidoCryptography())
+        let verdict =
+            report.holds
+            ? "Everything holds: \(evidence.receipts.count) events of \(key.name)."
+            : "The evidence of \(evidence.approvalID) does not hold."
+        return VerifyResult(
+            findings: report.findings, summary: (report.lines + [verdict]).joined(separator: "\n"),
+            json: [
+                "approval_id": .string(evidence.approvalID), "clean": .bool(report.holds),
+                "lines": .array(report.lines.map(JSON.string)), "findings": .array(report.findings.map(JSON.string)),
+            ])
     }
 
     /// A key as it is written, or a file that holds one.

@@ -13,7 +13,7 @@ import Synchronization
 ///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
 ///
 /// What waited for approval is carried out in `Execution.swift`, by d–f once more.
-/// How what was done is taken back is in `Undoing.swift`; reads, and events that are no operations, are in `Recording.swift`.
+/// What a passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`; reads, and events that are no operations, are in `Recording.swift`.
 public struct Pipeline: Sendable {
     public let database: any Database
     public let records: any Records
@@ -31,6 +31,8 @@ public struct Pipeline: Sendable {
         public var openRequests = 20
         /// How people reach the console, without a slash at the end; one-time links begin with it.
         public var consoleURL = "http://localhost:8080"
+        /// The site people's passkeys are bound to; `nil` where none can be used.
+        public var passkeySite: PasskeySite?
         /// Seals the secrets that operations make; without it such operations are refused.
         public var masterKey: MasterKey?
         /// Whether mail is sent; otherwise none is queued, and none announced.
@@ -153,7 +155,7 @@ public struct Pipeline: Sendable {
         case refused(Refusal)
     }
 
-    private func admit(
+    func admit(
         _ request: OperationRequest, by caller: Caller, isPreview: Bool
     ) async throws(OperationError) -> Admitted {
         guard let operation = catalog[request.operation] else { throw .unknownOperation(request.operation) }
@@ -344,14 +346,20 @@ public struct Pipeline: Sendable {
     ///   - stored: the target's row, when it was read and locked already.
     ///   - now: the clock reading to plan with, when it is not the transaction's.
     func rehearsal(
-        _ admitted: Admitted, stored: Row??, eventID: String, fresh: Fresh, at now: Instant? = nil
+        _ admitted: Admitted, stored: Row??, eventID: String, fresh: Fresh, at now: Instant? = nil,
+        signing: Signing? = nil
     ) -> AnyOperation.Rehearsal {
         let request = admitted.request
+        let signing =
+            signing
+            ?? request.intent.flatMap { intent in
+                settings.passkeySite.map { Signing(site: $0.id, signed: intent) }
+            }
         return AnyOperation.Rehearsal(
             operation: request.operation, input: admitted.input,
             targetID: admitted.operation.creates ? nil : request.target, stored: stored,
             reasonCode: request.reasonCode, caller: admitted.caller, eventID: eventID, fresh: fresh,
-            ifMatch: request.ifMatch, now: now, records: records, directory: directory)
+            ifMatch: request.ifMatch, now: now, signing: signing, records: records, directory: directory)
     }
 
     /// The event as far as it is the same whether the operation is carried out or asked for, and whose data it is about.
@@ -378,6 +386,9 @@ public struct Pipeline: Sendable {
             draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
         }
         if let ticket = admitted.ticket { draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects) }
+
+        // Nobody's data: it holds ids, commitments and digests, and stays when people are erased.
+        if let intent = request.intent { draft.sealed["intent"] = .init(intent.evidence, subjects: []) }
 
         // A decision is about the request's tenant, and found with the request.
         if let request = rehearsed.target as? ApprovalRequest {

@@ -120,6 +120,26 @@ public enum OpenAPI {
                 "Should it need approval: not carried out before this, which is at most \(OperationRequest.longestDelay.seconds / 86_400) days away."
             ),
         ]
+        if Pipeline.isSigned(spec.name) {
+            let bytes: JSON = ["type": "string", "description": "Bytes as base 64 of the URL alphabet."]
+            properties["intent"] = [
+                "type": "object", "additionalProperties": false, "required": ["nonce", "passkey"],
+                "description": .string(
+                    "The action as a passkey signed it: what POST /approvals/{id}/intent answered, and what the browser made of "
+                        + "its publicKey. Without it a factor used shortly before will do, and the record says so."),
+                "properties": [
+                    "nonce": ["type": "string"],
+                    "passkey": [
+                        "type": "object", "additionalProperties": false,
+                        "required": ["id", "client_data", "authenticator_data", "signature"],
+                        "properties": [
+                            "id": bytes, "client_data": bytes, "authenticator_data": bytes, "signature": bytes,
+                            "user_handle": bytes,
+                        ],
+                    ],
+                ],
+            ]
+        }
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
             ("required", required.isEmpty ? nil : .array(required)),
