@@ -368,3 +368,111 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
     assert any("not signed" in line for line in lines), lines
     for person in (asker, signer):
         person.close()
+
+
+def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_path):
+    """What was typed stays while the passkey signs, and the event proves the signature."""
+    person = server.person("super_admin")
+    watcher = server.sign_in(person)
+    with Window(chromium, server, viewport=PHONE, scheme="dark") as window:
+        page = window.page
+        window.sign_in(person, path="/me")
+        device = VirtualAuthenticator(window)
+        add(window, "Phone")
+        device.audit("my page on a phone")
+        window.go("/staff/new")
+        page.locator("#f-input-email").fill("uma.u@northwind.example")
+        page.locator("#f-input-name").fill("Uma U.")
+        page.locator("input[value=support_l1]").check()
+        page.get_by_label("Justification").fill("Joins support in the autumn.")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        button = page.get_by_role("button", name="with passkey")
+        expect(button).to_be_visible()
+        device.audit("an operation to be signed, on a phone")
+
+        # The device says no: nothing is sent, and everything stays.
+        device.verify(False)
+        button.click()
+        expect(page.locator("[data-passkey-says]")).to_contain_text("was not used", timeout=30_000)
+        expect(page.get_by_label("Justification")).to_have_value("Joins support in the autumn.")
+        device.verify(True)
+        button.click()
+        page.wait_for_url(re.compile("/done/key_"))
+        approval = re.search(r"apr_[0-9A-Z]{26}", page.content()).group(0)
+    key = httpx.get(server.url + "/log/key").text.strip()
+    bundle = watcher.get(f"approvals/{approval}/evidence").json()
+    asked = bundle["receipts"][0]
+    body, sealed = verify_approval.event(asked, key)
+    action = sealed["intent"]["action"]
+    assert action["operation"] == "staff.invite" and action["operation_id"] == body["operation_id"]
+    assert action["sealed"]["justification"] == body["sealed"]["justification"]
+    lines = verify_approval.verify(bundle, key)
+    assert lines[0].startswith(f"request by {watcher.id}: signed with a passkey"), lines
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(bundle))
+    done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
+    assert done.returncode == 0 and "request by" in done.stdout, done.stdout + done.stderr
+
+    # Another person agrees, with a code; it is carried out as it was signed.
+    signer = server.sign_in(server.person("super_admin", 1))
+    agreed = signer.post(f"/api/v1/approvals/{approval}/approve", json={"justification": "Yes, I know of it."})
+    assert agreed.status_code == 200 and agreed.json()["execution"]["state"] == "executed", agreed.text
+    lines = verify_approval.verify(watcher.get(f"approvals/{approval}/evidence").json(), key)
+    assert any("method totp" in line for line in lines) and lines[-1].startswith("carried out"), lines
+
+    # At once, without approval: the receipt of the event proves it.
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(person, path="/me")
+        device = VirtualAuthenticator(window)
+        add(window, "Laptop")
+        tenant = watcher.active_tenant()
+        window.go(f"/tenants/{tenant['id']}/suspend")
+        page.get_by_label("Reason", exact=True).select_option("abuse")
+        page.get_by_label("Justification").fill("Sends spam to everybody.")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        page.get_by_role("button", name="Suspend with passkey").click()
+        page.wait_for_url(re.compile("/done/key_"))
+        event = re.search(r"evt_[0-9A-Z]{26}", page.content()).group(0)
+    receipt = watcher.get(f"audit-events/{event}/receipt").json()
+    body, sealed = verify_approval.event(receipt, key)
+    assert sealed["intent"]["action"]["operation_id"] == body["operation_id"]
+    verify_approval.verify_intent(sealed["intent"], sealed["intent"]["action"])
+    path.write_text(json.dumps(receipt))
+    done = server.run("verify", "--receipt", str(path), "--key", key)
+    assert done.returncode == 0 and "signed with a passkey" in done.stdout, done.stdout + done.stderr
+    assert server.run("verify").returncode == 0
+    watcher.close()
+    signer.close()
+
+
+def test_a_passkey_can_be_the_first_factor(chromium, server):
+    asker = server.sign_in(server.person("super_admin"))
+    signer = server.sign_in(server.person("super_admin", 1))
+    asked = asker.post("/api/v1/staff", json={
+        "input": {"email": "vera.v@northwind.example", "name": "Vera V.", "roles": ["support_l1"]},
+        "justification": "Joins support next month."}).json()["approval_id"]
+    assert signer.post(f"/api/v1/approvals/{asked}/approve", json={"justification": "Yes, I know."}).status_code == 200
+    link = asker.post(f"/api/v1/approvals/{asked}/reveal", json={}, key=None).json()["reveal"]["enrolment_link"]
+    path = link[len(server.url):]
+    with Window(chromium, server, viewport=PHONE) as window:
+        window.go(path)
+        window.audit("enrolment on a phone")
+    with Window(chromium, server) as window:
+        page = window.page
+        window.go(path)
+        window.audit("enrolment")
+        window.shot("enrolment")
+        device = VirtualAuthenticator(window)
+        window.go(path)
+        page.get_by_label("New password").fill("plum tractor vivid")
+        page.get_by_role("button", name="Make a passkey and sign in").click()
+        window.heading("Keep these recovery codes")
+        page.get_by_role("link", name="I kept them").click()
+        window.go("/me")
+        page.get_by_role("button", name="Remove My first passkey").click()
+        expect(page.get_by_role("alert")).to_contain_text("only factor")
+        sign_out_quietly(window, device)
+        sign_in(window, device)
+    for person in (asker, signer):
+        person.close()

@@ -125,6 +125,17 @@ def verify(bundle, key):
     action = request["action"]
     digest = sha(canonical(action)).hex()
     agreed = []
+    if "intent" in asked[0].get("sealed", {}):
+        need("intent" in asked[1], "what the passkey signed to ask is missing")
+        proof = asked[1]["intent"]
+        signed = proof["action"]
+        need(proof["person"] == signed["person"] == request["requester"], "the request was signed by somebody else")
+        need(signed["operation_id"] == asked[0]["operation_id"] and signed["operation"] == request["operation"]
+             and signed.get("target") == action.get("target"), "another request was signed")
+        need(signed["plan_digest"] == request["plan_digest"], "another plan was signed")
+        need(signed["demands_sha256"] == sha(canonical(request["demands"])).hex(), "other rules were signed")
+        need(all(asked[0]["sealed"][name] == value for name, value in signed["sealed"].items()), "another reason was signed")
+        lines.append(f"request by {proof['person']}: signed with a passkey at {verify_intent(proof, signed)}")
     for one in found:
         for signature in rows(one, "approval_signature"):
             statement = signature["statement"]

@@ -155,12 +155,14 @@ extension ServerInstallation {
         do {
             try receipt.verify(key: key)
             let leaf = try LeafReader(receipt.leaf).json
+            let signed = try Self.signed(receipt, leaf)
             return VerifyResult(
                 findings: [],
                 summary: """
                     The event \(leaf["id"]?.string ?? "") (\(leaf["action"]?.string ?? "")) is number \(receipt.index) of the \
                     \(receipt.size) entries of \(key.name). \(receipt.sealed.count) sealed values are what it commits to\
-                    \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")
+                    \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")\
+                    \(signed.map { " \($0)" } ?? "")
                     """)
         } catch {
             return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
@@ -187,6 +189,23 @@ extension ServerInstallation {
                 "approval_id": .string(evidence.approvalID), "clean": .bool(report.holds),
                 "lines": .array(report.lines.map(JSON.string)), "findings": .array(report.findings.map(JSON.string)),
             ])
+    }
+
+    /// What a receipt's event says of a passkey that signed it; `nil` when none did.
+    private static func signed(_ receipt: Receipt, _ leaf: JSON) throws(NoteError) -> String? {
+        guard let member = receipt.sealed["intent"] else { return nil }
+        do throws(PasskeyRefusal) {
+            let intent = try SignedIntent(evidence: member.value)
+            let origin = try intent.check(with: FidoCryptography())
+            let isOwn =
+                intent.person == leaf["actor"]?["id"]?.string
+                && (intent.action["operation_id"] == nil || intent.action["operation_id"] == leaf["operation_id"])
+                && (intent.action["sealed"]?.object ?? [:]).allSatisfy { leaf["sealed"]?[$0.key] == $0.value }
+            guard isOwn else { throw PasskeyRefusal.otherAction }
+            return "Its action was signed with a passkey (\(intent.key.algorithm.name)) at \(origin)."
+        } catch {
+            throw NoteError("The passkey's signature does not prove the event: \(error.sentence)")
+        }
     }
 
     /// A key as it is written, or a file that holds one.

@@ -268,12 +268,12 @@ struct VerifyApproval: AsyncParsableCommand {
     @Argument(help: "The request, apr_…; not with --evidence.") var id: String?
     @Option(help: "Check evidence in a file, without the server.", completion: .file()) var evidence: String?
     @Option(help: "Keep the evidence in a file.", completion: .file()) var save: String?
-    @Option(
-        help: "The log's public key (name+hash+key), or a file that holds it; needed with --evidence.",
-        completion: .file())
-    var key: String?
     @OptionGroup var server: ServerOption
-    @OptionGroup var output: OutputOption
+    /// --key and --json are the same for both, and stand there.
+    @ParentCommand var parent: VerifyCommand
+
+    private var key: String? { parent.options.key }
+    private var output: OutputOption { parent.options.output }
 
     func validate() throws {
         guard (id == nil) != (evidence == nil) else {

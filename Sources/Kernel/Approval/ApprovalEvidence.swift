@@ -100,6 +100,7 @@ public struct ApprovalEvidence: Sendable {
             return report
         }
         let operation = request["operation"]?.string ?? ""
+        checkAsked(asked, request, with: cryptography, &report)
         report.lines.append("\(operation) was asked for as entry \(asked.index) (\(asked.id)).")
         for event in proven where event.leaf["approval_id"]?.string != approvalID {
             report.findings.append("\(event.id) is about another request.")
@@ -115,6 +116,38 @@ public struct ApprovalEvidence: Sendable {
             checkDone(event, asked: asked, request, agreed, &report)
         }
         return report
+    }
+
+    /// Where whoever asked signed it: that it is what waits.
+    private func checkAsked(
+        _ asked: Proven, _ request: JSON, with cryptography: any PasskeyCryptography, _ report: inout Report
+    ) {
+        guard let member = asked.sealed["intent"] else {
+            if asked.leaf["sealed"]?["intent"] != nil {
+                report.findings.append("request (\(asked.id)): what the passkey signed is not in the evidence.")
+            }
+            return
+        }
+        do throws(PasskeyRefusal) {
+            let intent = try SignedIntent(evidence: member.value)
+            let origin = try intent.check(with: cryptography)
+            let action = intent.action
+            let isOwn =
+                intent.person == request["requester"]?.string && action["person"]?.string == intent.person
+                && action["operation"] == request["operation"]
+                && action["operation_id"] == asked.leaf["operation_id"]
+                && action["target"] == request["action"]?["target"]
+                && action["reason_code"] == request["action"]?["reason_code"]
+                && action["plan_digest"] == request["plan_digest"] && action["expires_at"] == request["expires_at"]
+                && action["demands_sha256"]?.string == sha256((request["demands"] ?? .null).canonical).hex
+                && (action["sealed"]?.object ?? [:]).allSatisfy { asked.leaf["sealed"]?[$0.key] == $0.value }
+            guard isOwn else { throw PasskeyRefusal.otherAction }
+            report.lines.append(
+                "request by \(intent.person), entry \(asked.index): signed with a passkey (\(intent.key.algorithm.name)) at \(origin)."
+            )
+        } catch {
+            report.findings.append("request (\(asked.id)): \(error.finding)")
+        }
     }
 
     private func check(

@@ -11,14 +11,18 @@ public struct SignedIntent: Sendable, Hashable {
     public let person: String
     public let action: JSON
     public let nonce: [UInt8]
+    /// What a request that is not carried out yet is made with; `nil` for a decision, and for what is read back.
+    public let seed: IntentSeed?
     /// The passkey, as a factor.
     public let factor: String
     public let key: PasskeyKey
     public let assertion: PasskeyAssertion
 
     public init(
-        person: String, action: JSON, nonce: [UInt8], factor: String, key: PasskeyKey, assertion: PasskeyAssertion
+        person: String, action: JSON, nonce: [UInt8], seed: IntentSeed? = nil, factor: String, key: PasskeyKey,
+        assertion: PasskeyAssertion
     ) {
+        self.seed = seed
         self.person = person
         self.action = action
         self.nonce = nonce
@@ -77,6 +81,30 @@ public struct SignedIntent: Sendable, Hashable {
         try PasskeyAuthenticatorData(assertion.authenticatorData).check(at: site)
         guard cryptography.isSigned(assertion, by: key, at: site) else { throw .signature }
         return client.origin
+    }
+}
+
+/// What the ids and salts of a request are made of when its action is signed before it is sent: the same for the question and
+/// for the answer, and known to the server alone, so that commitments stay unguessable when the nonce is published.
+public struct IntentSeed: Sendable, Hashable {
+    /// When the question was put. The plan that is signed is made with this clock reading.
+    public let at: Instant
+    private let secret: [UInt8]
+
+    public init(at: Instant, secret: [UInt8]) {
+        self.at = at
+        self.secret = secret
+    }
+
+    private func derived(_ name: String) -> [UInt8] { sha256(secret + Array(name.utf8)) }
+
+    func salt(_ member: String) -> [UInt8] { derived("salt:\(member)") }
+    var eventID: String { id("evt") }
+    var operationID: String { id("op") }
+
+    private func id(_ prefix: String) -> String {
+        Identifier.make(
+            prefix, milliseconds: UInt64(at.microseconds / 1000), random: Array(derived("id:\(prefix)").prefix(10)))
     }
 }
 

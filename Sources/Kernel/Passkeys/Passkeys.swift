@@ -30,10 +30,14 @@ public protocol Passkeys: Sendable {
     /// How many this person has.
     func count(of session: SessionInfo) async throws(OperationError) -> Int
 
-    /// What is to be asked so that a passkey signs an action, and the nonce that belongs to it.
+    /// A nonce for an action to be signed, and what the action's ids and salts are made of.
+    func intentNonce(_ session: SessionInfo) async throws(OperationError) -> (nonce: String, seed: IntentSeed)
+    /// The same for a nonce that came back. Whether it is of this session and still good is found out by `sign`.
+    func intentSeed(_ nonce: String) -> IntentSeed
+    /// What is to be asked so that a passkey signs an action.
     func signingOptions(
-        _ action: JSON, of session: SessionInfo
-    ) async throws(OperationError) -> (options: JSON, nonce: String)
+        _ action: JSON, nonce: String, of session: SessionInfo
+    ) async throws(OperationError) -> JSON
     /// Checks that a passkey of this person signed this very action. The session's factor is fresh after it.
     func sign(
         _ action: JSON, nonce: String, with answer: JSON, of session: SessionInfo, from source: Source

@@ -302,12 +302,14 @@ public struct Pipeline: Sendable {
         let stored = try targetID.map { try tx.first(operation.selectLocked($0, tx.dialect)) }
         let now = tx.now
         let eventID = Identifier.mint("evt", at: now)
-        let operationID = Identifier.mint("op", at: now)
+        // What was signed names the operation it is.
+        let seed = request.intent?.seed
+        let operationID = seed?.operationID ?? Identifier.mint("op", at: now)
         if let undone = request.undoes {
             try checkStillUndoable(undone, request, tx)
         }
         // Should it wait for approval, the plan is made once more from the same values to see whether it is still the same.
-        let salt = SecureRandom.bytes(32)
+        let salt = seed?.salt("details") ?? SecureRandom.bytes(32)
         let rehearsed = try operation.rehearse(
             rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: now, salt: salt)), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
@@ -318,10 +320,23 @@ public struct Pipeline: Sendable {
         if let spending { try tx.lock(spending.guards.map(\.name)) }
         let verdict = try judge(operation, rehearsed.measures, spending, of: caller, under: policy.rules, from: tx)
         if let sentence = verdict.overLimit { return .refused(.overLimit(sentence)) }
+        let signed = try seed.map { seed in
+            try checkSigned(admitted, stored: stored, verdict.needs, seed, tx)
+        }
 
         let (draft, subjects) = draft(
             admitted, rehearsed, plan, eventID: eventID, operationID: operationID, policyVersion: policy.version)
         if !verdict.needs.isEmpty {
+            if let signed, let seed {
+                // What waits is what was signed: planned then, under the id it was planned with.
+                let (draft, subjects) = self.draft(
+                    admitted, signed.rehearsed, signed.plan, eventID: seed.eventID, operationID: operationID,
+                    policyVersion: policy.version)
+                return .done(
+                    try storeRequest(
+                        admitted, signed.rehearsed, signed.plan, verdict.needs, salt: salt, draft: draft,
+                        subjects: subjects, fingerprint: fingerprint, key: key, spending: spending, tx))
+            }
             return .done(
                 try storeRequest(
                     admitted, rehearsed, plan, verdict.needs, salt: salt, draft: draft, subjects: subjects,
@@ -382,10 +397,15 @@ public struct Pipeline: Sendable {
         draft.facts = plan.facts
         if request.undoes != nil { draft.facts["undo"] = true }
         let subjects = main?.subjects ?? []
+        // Where it was signed, under the salts of the commitments that were.
+        let seed = request.intent?.seed
         if let text = admitted.justification {
-            draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
+            draft.sealed["justification"] = .init(
+                .string(text), subjects: subjects + [caller.person], salt: seed?.salt("justification"))
         }
-        if let ticket = admitted.ticket { draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects) }
+        if let ticket = admitted.ticket {
+            draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects, salt: seed?.salt("ticket"))
+        }
 
         // Nobody's data: it holds ids, commitments and digests, and stays when people are erased.
         if let intent = request.intent { draft.sealed["intent"] = .init(intent.evidence, subjects: []) }
@@ -563,8 +583,9 @@ public struct Pipeline: Sendable {
         let pending = ApprovalRequest(
             id: approvalID, operation: operation.spec.name, targetType: target.map { type(of: $0).type },
             targetID: target?.id, aboutTenant: draft.tenant, requester: admitted.caller.person, action: action,
-            planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id, createdAt: now,
-            expiresAt: now + window, notBefore: request.notBefore)
+            planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id,
+            plannedAt: request.intent?.seed?.at, createdAt: now, expiresAt: (request.intent?.seed?.at ?? now) + window,
+            notBefore: request.notBefore)
         let change = Change.create(pending)
         draft.changes = ([change] + [expired?.change].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
 

@@ -14,14 +14,9 @@ extension StaffAPI {
                         FieldError(pointer: "/decision", detail: "decision must be approve or reject.")
                     ])
                 }
-                guard let passkeys = context.passkeys else {
-                    throw OperationError.notFound("Passkeys are not offered here.")
-                }
-                let action = try await context.pipeline.action(
-                    of: OperationRequest(
-                        operation: "approval.\(decision)", target: exchange.parameters["id"] ?? ""),
-                    by: signed.caller)
-                let (options, nonce) = try await passkeys.signingOptions(action, of: signed.session)
+                let (action, nonce, options) = try await context.question(
+                    OperationRequest(operation: "approval.\(decision)", target: exchange.parameters["id"] ?? ""),
+                    by: signed.caller, signed.session)
                 return .json(["action": action, "nonce": .string(nonce), "publicKey": options])
             },
             signed(.get, "/approvals/{id}/evidence", cookieDownload: true) { exchange, signed in

@@ -92,6 +92,13 @@ extension OpenAPI {
                 ],
             ],
         ],
+        "Intent": [
+            "type": "object", "required": ["action", "nonce", "publicKey"],
+            "description": "publicKey is what navigator.credentials.get takes, bytes as base 64 of the URL alphabet.",
+            "properties": [
+                "action": ["type": "object"], "nonce": ["type": "string"], "publicKey": ["type": "object"],
+            ],
+        ],
         "Preview": [
             "type": "object", "required": ["preview", "allowed", "reasons", "effects", "approvals"],
             "properties": [
@@ -319,13 +326,8 @@ extension OpenAPI {
                     "requestBody": body(["decision": ["type": "string", "enum": ["approve", "reject"]]]),
                     "responses": answers(
                         "200", "Hand publicKey to navigator.credentials.get.",
-                        [
-                            "type": "object", "required": ["action", "nonce", "publicKey"],
-                            "properties": [
-                                "action": ["type": "object"], "nonce": ["type": "string"],
-                                "publicKey": ["type": "object"],
-                            ],
-                        ], ["400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"]),
+                        ["$ref": "#/components/schemas/Intent"],
+                        ["400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"]),
                 ]
             ),
             (

@@ -26,6 +26,10 @@ extension StaffAPI {
                 signed(.post, operation.apiPath) { exchange, signed in
                     var (request, intent) = try await operationRequest(operation, exchange)
                     var caller = signed.caller
+                    if Pipeline.signs(operation.spec), exchange.query == ["intent": ["true"]] {
+                        let (action, nonce, options) = try await context.question(request, by: caller, signed.session)
+                        return .json(["action": action, "nonce": .string(nonce), "publicKey": options])
+                    }
                     if let intent {
                         try context.signIns.spend(exchange.client.source)
                         try await context.sign(
@@ -75,7 +79,7 @@ extension StaffAPI {
         let justification = body.text("justification")
         let ticket = body.text("ticket")
         let notBefore = body.time("not_before")
-        let intent = Pipeline.isSigned(operation.spec.name) ? body.object("intent") : nil
+        let intent = Pipeline.signs(operation.spec) ? body.object("intent") : nil
         let request = OperationRequest(
             operation: operation.spec.name, target: operation.creates ? nil : exchange.parameters["id"],
             input: input ?? .object([:]), reasonCode: reasonCode, justification: justification, ticket: ticket,

@@ -33,6 +33,16 @@ struct WebContext: Sendable {
     /// Passkeys are known, and can be used at the console's address.
     var offersPasskeys: Bool { passkeys.map { $0.hindrance == nil } ?? false }
 
+    /// What a passkey is to sign of a request.
+    func question(
+        _ request: OperationRequest, by caller: Caller, _ session: SessionInfo
+    ) async throws(OperationError) -> (action: JSON, nonce: String, options: JSON) {
+        guard let passkeys else { throw .notFound("Passkeys are not offered here.") }
+        let (nonce, seed) = try await passkeys.intentNonce(session)
+        let action = try await pipeline.action(of: request, by: caller, seed: seed)
+        return (action, nonce, try await passkeys.signingOptions(action, nonce: nonce, of: session))
+    }
+
     /// Puts what a passkey signed into a request, once it is found to be this very action. A request that comes again under its
     /// key was signed the first time: its answer is stored.
     func sign(
@@ -41,7 +51,7 @@ struct WebContext: Sendable {
     ) async throws(OperationError) {
         guard let passkeys else { throw .notFound("Passkeys are not offered here.") }
         do throws(OperationError) {
-            let action = try await pipeline.action(of: request, by: caller)
+            let action = try await pipeline.action(of: request, by: caller, seed: passkeys.intentSeed(nonce))
             request.intent = try await passkeys.sign(action, nonce: nonce, with: answer, of: session, from: source)
         } catch {
             guard let key = request.idempotencyKey, (try? await pipeline.outcome(ofKey: key, by: caller)) != nil else {

@@ -143,7 +143,7 @@ extension StaffConsole {
 
     /// Asked only where one would be used.
     private func hasPasskey(for operation: AnyOperation, _ signed: Signed) async -> Bool {
-        guard operation.spec.risk >= .high || Pipeline.isSigned(operation.spec.name) else { return false }
+        guard Pipeline.signs(operation.spec) else { return false }
         return await context.hasPasskey(signed.session)
     }
 
@@ -344,29 +344,28 @@ extension StaffConsole {
         return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
     }
 
-    /// What this form's passkey is to be asked: to sign the action where it is one that is signed, else to be there.
+    /// What this form's passkey is to sign.
     private func passkeyQuestion(_ draft: Draft, _ sheet: OperationSheet) async throws -> JSON {
-        let session = sheet.signed.session
-        guard Pipeline.isSigned(sheet.operation.spec.name) else {
-            return ["publicKey": try await passkeys().stepUpOptions(session)]
+        guard Pipeline.signs(sheet.operation.spec) else {
+            throw OperationError.conflict("\(sheet.operation.spec.title) needs no passkey.", legal: nil)
         }
-        let action = try await context.pipeline.action(of: draft.request, by: sheet.signed.caller)
-        let (options, nonce) = try await passkeys().signingOptions(action, of: session)
+        guard draft.errors.isEmpty else { throw OperationError.invalid(draft.errors) }
+        let (_, nonce, options) = try await context.question(
+            draft.request, by: sheet.signed.caller, sheet.signed.session)
         return ["publicKey": options, "nonce": .string(nonce)]
     }
 
-    /// Takes the proof that came with the form: a code, a passkey that was there, or one that signed the action.
+    /// Takes the proof that came with the form: a code, or the action as a passkey signed it.
     private func prove(
         _ request: inout OperationRequest, _ posted: PostedForm, _ sheet: OperationSheet, key: String
     ) async throws(OperationError) {
-        let source = posted.exchange.source(.console)
-        guard !posted.text("passkey").isEmpty, Pipeline.isSigned(request.operation) else {
+        guard !posted.text("passkey").isEmpty, Pipeline.signs(sheet.operation.spec) else {
             return try await stepUp(posted)
         }
         request.idempotencyKey = key
         try await context.sign(
-            &request, nonce: posted.text("nonce"), with: Self.passkeyAnswer(posted.values),
-            by: posted.signed.caller, posted.signed.session, from: source)
+            &request, nonce: posted.text("nonce"), with: Self.passkeyAnswer(posted.values), by: posted.signed.caller,
+            posted.signed.session, from: posted.exchange.source(.console))
     }
 
     private func confirm(_ draft: Draft, _ sheet: OperationSheet, key: String, version: Int64?) async throws -> Response
@@ -496,8 +495,7 @@ extension StaffConsole {
         let operation = sheet.operation
         let age = context.clock.now - sheet.signed.session.mfaAt
         let hasPasskey =
-            preview?.allowed == true && (operation.spec.risk >= .high || Pipeline.isSigned(operation.spec.name))
-            && sheet.hasPasskey
+            preview?.allowed == true && sheet.hasPasskey
         let needsCode = asksCode || (operation.spec.risk >= .high && age > sheet.signed.session.limits.stepUpAge)
         let target = target(sheet)
         let plural = operation.pluralPath

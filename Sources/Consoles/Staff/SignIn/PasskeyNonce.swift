@@ -38,7 +38,12 @@ struct PasskeyNonce: Sendable, Hashable {
         guard now - issuedAt <= Self.lifetime else { throw .challengeExpired }
     }
 
-    var issuedAt: Instant { Instant(microseconds: bytes[16..<24].reduce(0) { $0 << 8 | Int64($1) }) }
+    var issuedAt: Instant { Self.time(of: bytes) }
+    /// Of bytes that may be anything.
+    static func time(of bytes: [UInt8]) -> Instant {
+        guard bytes.count >= clear else { return Instant(microseconds: 0) }
+        return Instant(microseconds: bytes[16..<24].reduce(0) { $0 << 8 | Int64($1) } & (1 << 55 - 1))
+    }
     var expiresAt: Instant { issuedAt + Self.lifetime }
 
     private static func mac(_ clear: [UInt8], _ bearer: String, _ pepper: [UInt8]) -> [UInt8] {

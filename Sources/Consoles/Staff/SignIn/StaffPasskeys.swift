@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import Kernel
 
@@ -271,17 +272,30 @@ extension StaffSignIn: Passkeys {
 
     // MARK: - Signed intent
 
+    public func intentNonce(
+        _ session: SessionInfo
+    ) async throws(OperationError) -> (nonce: String, seed: IntentSeed) {
+        let nonce = Base64.encodeURL(try await nonce(.intent, for: session.id).bytes)
+        return (nonce, intentSeed(nonce))
+    }
+
+    public func intentSeed(_ nonce: String) -> IntentSeed {
+        let bytes = Base64.decodeURL(nonce) ?? []
+        return IntentSeed(
+            at: PasskeyNonce.time(of: bytes),
+            secret: Array(
+                HMAC<SHA256>.authenticationCode(
+                    for: Array("intent:".utf8) + bytes, using: SymmetricKey(data: pepper))))
+    }
+
     public func signingOptions(
-        _ action: JSON, of session: SessionInfo
-    ) async throws(OperationError) -> (options: JSON, nonce: String) {
+        _ action: JSON, nonce: String, of session: SessionInfo
+    ) async throws(OperationError) -> JSON {
         let site = try site()
-        let nonce = try await nonce(.intent, for: session.id)
         let passkeys = try await read { try Self.passkeys(of: session.staffID, $0) }
         guard !passkeys.isEmpty else { throw Self.none }
-        return (
-            requestOptions(SignedIntent.challenge(action, nonce: nonce.bytes), passkeys, at: site),
-            Base64.encodeURL(nonce.bytes)
-        )
+        return requestOptions(
+            SignedIntent.challenge(action, nonce: Base64.decodeURL(nonce) ?? []), passkeys, at: site)
     }
 
     public func sign(
@@ -298,7 +312,9 @@ extension StaffSignIn: Passkeys {
             }
         }
         return SignedIntent(
-            person: session.staffID, action: action, nonce: bytes, factor: used.factor.id, key: used.credential.key,
+            person: session.staffID, action: action, nonce: bytes,
+            seed: action["decision"] == "request" ? intentSeed(nonce) : nil, factor: used.factor.id,
+            key: used.credential.key,
             assertion: assertion)
     }
 
