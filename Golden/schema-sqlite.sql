@@ -1089,3 +1089,16 @@ BEGIN SELECT postern_governed('exchange_rate', OLD.id), postern_governed('exchan
 
 CREATE TRIGGER governed_exchange_rates_delete AFTER DELETE ON exchange_rates
 BEGIN SELECT postern_governed('exchange_rate', OLD.id); END;
+
+-- 18 passkeys
+
+ALTER TABLE factors ADD COLUMN credential TEXT;
+
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL;
+
+CREATE TABLE passkey_answers (
+    nonce BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);
