@@ -191,7 +191,7 @@ import Testing
 
         let installation = try await page("/installation", facts, world, reader)
         for text in [
-            "9.9", "Production", "Shares the host name.", "abcd1234", "step 13", "1,830 days", "at least 3 years",
+            "9.9", "Production", "Shares the host name.", "abcd1234", "step 18", "1,830 days", "at least 3 years",
         ] {
             #expect(installation.contains(text), "\(text)")
         }
