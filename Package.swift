@@ -22,6 +22,7 @@ let package = Package(
         .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CFido2", pkgConfig: "libfido2", providers: [.apt(["libfido2-dev"])]),
         .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
@@ -36,7 +37,7 @@ let package = Package(
         .target(
             name: "Credentials",
             dependencies: [
-                "CArgon2", "CQREncode", "Kernel", .product(name: "Crypto", package: "swift-crypto"),
+                "CArgon2", "CFido2", "CQREncode", "Kernel", .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "Web",
@@ -78,8 +79,12 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Consoles", "Credentials", "Kernel", "Store", "StorePostgres", "StoreSQLite", "Web"],
+            dependencies: [
+                "Consoles", "Credentials", "Kernel", "Store", "StorePostgres", "StoreSQLite", "Web",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             path: "Tests/Support"),
+        .testTarget(name: "CredentialsTests", dependencies: ["Credentials", "Kernel", "TestSupport"]),
         .testTarget(name: "KernelTests", dependencies: ["Kernel", "TestSupport"]),
         .testTarget(name: "StoreTests", dependencies: ["Kernel", "Store", "TestSupport"]),
         .testTarget(name: "ConsolesTests", dependencies: ["Consoles", "HTML", "Kernel", "TestSupport"]),

@@ -1220,3 +1220,16 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('re
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON recoveries
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 18 passkeys
+
+ALTER TABLE factors ADD COLUMN credential TEXT COLLATE "C";
+
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL;
+
+CREATE TABLE passkey_answers (
+    nonce BYTEA PRIMARY KEY,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);

@@ -1174,3 +1174,16 @@ BEGIN SELECT postern_governed('recovery', OLD.id), postern_governed('recovery', 
 
 CREATE TRIGGER governed_recoveries_delete AFTER DELETE ON recoveries
 BEGIN SELECT postern_governed('recovery', OLD.id); END;
+
+-- 18 passkeys
+
+ALTER TABLE factors ADD COLUMN credential TEXT;
+
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL;
+
+CREATE TABLE passkey_answers (
+    nonce BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);

@@ -1,8 +1,8 @@
 # Sourced by bin/start and bin/test: makes sure that Debian packages are there.
 
-# What the build links (readelf -d .build/debug/postern): libpq (StorePostgres), SQLite (StoreSQLite, through GRDB), libargon2
-# and libqrencode (Credentials), zlib (AsyncHTTPClient, Web), libcurl (Connectors). pkg-config tells SwiftPM where they are.
-build_packages="libpq-dev libsqlite3-dev libargon2-dev libqrencode-dev libcurl4-openssl-dev zlib1g-dev pkg-config"
+# What the build links (readelf -d .build/debug/postern): libpq (StorePostgres), SQLite (StoreSQLite, through GRDB), libargon2,
+# libfido2 and libqrencode (Credentials), zlib (AsyncHTTPClient, Web), libcurl (Connectors). pkg-config tells SwiftPM where they are.
+build_packages="libpq-dev libsqlite3-dev libargon2-dev libfido2-dev libqrencode-dev libcurl4-openssl-dev zlib1g-dev pkg-config"
 
 # need PACKAGE…: installs what is missing as root or by sudo; without either, says the exact command and stops.
 need() {

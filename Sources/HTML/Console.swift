@@ -104,11 +104,15 @@ public struct PageCall: Sendable {
     public let errors: [FieldError]
     /// The second factor was used recently enough to change factors and for operations of high risk.
     public let isFactorFresh: Bool
+    /// Why passkeys can't be used at the console's address; `nil` when they can.
+    public let passkeyHindrance: String?
 
     public init(
         path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog,
-        csrf: String = "", errors: [FieldError] = [], isFactorFresh: Bool = true
+        csrf: String = "", errors: [FieldError] = [], isFactorFresh: Bool = true,
+        passkeyHindrance: String? = nil
     ) {
+        self.passkeyHindrance = passkeyHindrance
         self.isFactorFresh = isFactorFresh
         self.errors = errors
         self.path = path

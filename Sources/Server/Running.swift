@@ -94,6 +94,7 @@ struct Running: Sendable {
         var settings = StaffSignIn.Settings()
         settings.sendsMail = mail != nil
         settings.network = configuration.flag("session_ip_binding") ? (v4: 24, v6: 48) : nil
+        settings.site = Result { () throws(PasskeySite.Unfit) in try PasskeySite(url: deployment.staffURL) }
         settings.issuer = deployment.isDemo ? "Postern demo" : "Postern"
         self.deployment = deployment
         self.storage = storage
@@ -103,6 +104,7 @@ struct Running: Sendable {
         self.sequencer = sequencer
         var rules = Pipeline.Settings()
         rules.consoleURL = deployment.staffURL
+        rules.passkeySite = try? settings.site.get()
         rules.masterKey = keys.master
         rules.sendsMail = mail != nil
         consoles = Consoles.all(InstallationFacts(deployment, storage, keys))
@@ -126,8 +128,8 @@ struct Running: Sendable {
                 logger.warning("sending failed and is tried again", metadata: ["error": "\(error)"])
             })
         signIn = StaffSignIn(
-            database: database, records: records, hasher: try Argon2idHasher(), masterKey: keys.master,
-            pepper: keys.pepper,
+            database: database, records: records, hasher: try Argon2idHasher(),
+            cryptography: FidoCryptography(), masterKey: keys.master, pepper: keys.pepper,
             settings: settings, hooks: hooks)
         log = PublishedLog(
             database: database, store: store, key: keys.log.verifier, nudge: { sequencer.nudge() })

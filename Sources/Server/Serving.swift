@@ -35,7 +35,8 @@ extension Running {
                     .init("log") { [sequencer] in sequencer.health.problem },
                 ], stopping: stopping),
             metrics: Metrics(families: ServerMetrics(running: self).families),
-            formKey: keys.derived("forms"), runtimeDoor: runtimeDoor, qrSVG: Self.qrCode, logger: logger,
+            formKey: keys.derived("forms"), passkeys: signIn, runtimeDoor: runtimeDoor, qrSVG: Self.qrCode,
+            logger: logger,
             onListening: { _, _ in open.opened() })
         let draining = Draining(
             stopping: stopping, time: .seconds(configuration.number("drain_seconds")), logger: logger)

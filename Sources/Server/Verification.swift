@@ -1,4 +1,5 @@
 import CommandLine
+import Credentials
 import Foundation
 import Kernel
 import Store
@@ -6,6 +7,9 @@ import Store
 extension ServerInstallation {
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult {
         if let receipt = question.receipt { return try verifyReceipt(receipt, key: try verifierKey(question.key)) }
+        if let evidence = question.evidence {
+            return try verifyEvidence(evidence, key: try verifierKey(question.key))
+        }
         if let export = question.export {
             return try verifyExport(export, key: try verifierKey(question.key), against: question.against)
         }
@@ -151,15 +155,56 @@ extension ServerInstallation {
         do {
             try receipt.verify(key: key)
             let leaf = try LeafReader(receipt.leaf).json
+            let signed = try Self.signed(receipt, leaf)
             return VerifyResult(
                 findings: [],
                 summary: """
                     The event \(leaf["id"]?.string ?? "") (\(leaf["action"]?.string ?? "")) is number \(receipt.index) of the \
                     \(receipt.size) entries of \(key.name). \(receipt.sealed.count) sealed values are what it commits to\
-                    \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")
+                    \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")\
+                    \(signed.map { " \($0)" } ?? "")
                     """)
         } catch {
             return VerifyResult(findings: [error.description], summary: "The receipt does not prove its event.")
+        }
+    }
+
+    // MARK: Evidence
+
+    private func verifyEvidence(_ json: JSON, key: VerifierKey) throws(CommandFailure) -> VerifyResult {
+        let evidence: ApprovalEvidence
+        do {
+            evidence = try ApprovalEvidence(json)
+        } catch {
+            throw CommandFailure(.usage, error.description)
+        }
+        let report = evidence.verify(log: key, with: FidoCryptography())
+        let verdict =
+            report.holds
+            ? "Everything holds: \(evidence.receipts.count) events of \(key.name)."
+            : "The evidence of \(evidence.approvalID) does not hold."
+        return VerifyResult(
+            findings: report.findings, summary: (report.lines + [verdict]).joined(separator: "\n"),
+            json: [
+                "approval_id": .string(evidence.approvalID), "clean": .bool(report.holds),
+                "lines": .array(report.lines.map(JSON.string)), "findings": .array(report.findings.map(JSON.string)),
+            ])
+    }
+
+    /// What a receipt's event says of a passkey that signed it; `nil` when none did.
+    private static func signed(_ receipt: Receipt, _ leaf: JSON) throws(NoteError) -> String? {
+        guard let member = receipt.sealed["intent"] else { return nil }
+        do throws(PasskeyRefusal) {
+            let intent = try SignedIntent(evidence: member.value)
+            let origin = try intent.check(with: FidoCryptography())
+            let isOwn =
+                intent.person == leaf["actor"]?["id"]?.string
+                && (intent.action["operation_id"] == nil || intent.action["operation_id"] == leaf["operation_id"])
+                && (intent.action["sealed"]?.object ?? [:]).allSatisfy { leaf["sealed"]?[$0.key] == $0.value }
+            guard isOwn else { throw PasskeyRefusal.otherAction }
+            return "Its action was signed with a passkey (\(intent.key.algorithm.name)) at \(origin)."
+        } catch {
+            throw NoteError("The passkey's signature does not prove the event: \(error.sentence)")
         }
     }
 

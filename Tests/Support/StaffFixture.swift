@@ -41,8 +41,8 @@ public struct StaffFixture: Sendable {
             clock: test.clock.clock)
         let masterKey = try MasterKey(parsing: MasterKey.generate())
         let signIn = StaffSignIn(
-            database: test.database, records: SQLRecords(), hasher: hasher ?? cheapHasher(), masterKey: masterKey,
-            pepper: SecureRandom.bytes(32), settings: settings)
+            database: test.database, records: SQLRecords(), hasher: hasher ?? cheapHasher(),
+            cryptography: FidoCryptography(), masterKey: masterKey, pepper: SecureRandom.bytes(32), settings: settings)
         let fixture = StaffFixture(test: test, pipeline: pipeline, signIn: signIn, masterKey: masterKey)
         if seeded { _ = try await pipeline.run(OperationRequest(operation: "policy.seed"), by: system("migrate")) }
         return fixture

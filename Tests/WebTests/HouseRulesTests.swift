@@ -95,7 +95,8 @@ import Testing
     @Test func `outside libraries stay where they belong`() {
         let homes: [(module: Regex<Substring>, name: String, targets: Set<String>)] = [
             (/^Hummingbird\w*$/, "Hummingbird", ["Web", "Server"]), (/^GRDB\w*$/, "GRDB", ["StoreSQLite"]),
-            (/^CPQ$/, "libpq", ["StorePostgres"]), (/^C(?:Argon2|QREncode)$/, "argon2 and qrencode", ["Credentials"]),
+            (/^CPQ$/, "libpq", ["StorePostgres"]),
+            (/^C(?:Argon2|Fido2|QREncode)$/, "argon2, fido2 and qrencode", ["Credentials"]),
             (/^CZlib$/, "zlib", ["Web"]), (/^CCurl$/, "libcurl", ["Connectors"]),
             (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Connectors", "Server"]),
             (/^ArgumentParser$/, "the command line library", ["CommandLine", "Server"]),

@@ -37,6 +37,8 @@ public struct VerifyQuestion: Sendable {
     public var export: String?
     /// A receipt to check without the database.
     public var receipt: String?
+    /// The evidence of a request to check without the database.
+    public var evidence: JSON?
     /// The log's verifier key, or a file that holds it.
     public var key: String?
     /// Continue where an interrupted run stopped.

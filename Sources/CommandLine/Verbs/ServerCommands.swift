@@ -252,9 +252,79 @@ struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Prove that the log and the data agree (the same as audit verify).",
         discussion:
-            "Reads the configured database, or an export or receipt offline. Exit code 10 means drift was found.")
+            "Reads the configured database, or an export or receipt offline. Exit code 10 means drift was found.",
+        subcommands: [VerifyApproval.self])
     @OptionGroup var options: VerifyOptions
     func run() async throws { try await options.run() }
+}
+
+struct VerifyApproval: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "approval", abstract: "Prove what was asked, signed and done under a request.",
+        discussion: """
+            Fetches the request's evidence, or reads it from a file that --save wrote, and checks every proof and every \
+            passkey's signature in it. Exit code 10 means that something does not hold, and what.
+            """)
+    @Argument(help: "The request, apr_…; not with --evidence.") var id: String?
+    @Option(help: "Check evidence in a file, without the server.", completion: .file()) var evidence: String?
+    @Option(help: "Keep the evidence in a file.", completion: .file()) var save: String?
+    @OptionGroup var server: ServerOption
+    /// --key and --json are the same for both, and stand there.
+    @ParentCommand var parent: VerifyCommand
+
+    private var key: String? { parent.options.key }
+    private var output: OutputOption { parent.options.output }
+
+    func validate() throws {
+        guard (id == nil) != (evidence == nil) else {
+            throw ValidationError("Name a request, or give a file with --evidence.")
+        }
+        if evidence != nil, key == nil {
+            throw ValidationError(
+                "Offline, say which key to trust: --key KEY (it is at /log/key of the auditor listener).")
+        }
+        if evidence != nil, save != nil { throw ValidationError("--save keeps what a server answers.") }
+    }
+
+    func run() async throws {
+        let invocation = Invocation.current
+        let (bundle, trusted) = try await found()
+        var question = VerifyQuestion(against: nil, export: nil, receipt: nil, key: trusted, isResuming: false)
+        question.evidence = bundle
+        let result = try await invocation.installation.verify(question)
+        if output.json {
+            invocation.terminal.print(result.json.pretty())
+        } else {
+            for finding in result.findings { invocation.terminal.print(finding.printable) }
+            invocation.terminal.print(result.summary)
+        }
+        guard result.isClean else {
+            let count = result.findings.count == 1 ? "1 finding" : "\(result.findings.count) findings"
+            throw CommandFailure(.drift, output.json ? "" : "The evidence does not hold: \(count).")
+        }
+    }
+
+    /// The evidence, and the key to check it with.
+    private func found() async throws(CommandFailure) -> (JSON, String) {
+        if let evidence {
+            guard let data = FileManager.default.contents(atPath: evidence), let json = try? JSON(parsing: Array(data))
+            else { throw CommandFailure(.usage, "\(evidence) can't be read, or is no JSON.") }
+            return (json, key ?? "")
+        }
+        let client = try server.client()
+        let bundle = try await client.get("/api/v1/approvals/\(id ?? "")/evidence")
+        if let save {
+            do {
+                try Data(bundle.canonical).write(to: URL(fileURLWithPath: save))
+            } catch {
+                throw CommandFailure(.usage, "\(save) can't be written.")
+            }
+        }
+        if let key { return (bundle, key) }
+        let answer = try await client.send(APIRequest("GET", "/log/key"))
+        guard answer.status == 200 else { throw Problem.failure(answer) }
+        return (bundle, String(decoding: answer.body, as: UTF8.self))
+    }
 }
 
 struct BackupCommand: AsyncParsableCommand {

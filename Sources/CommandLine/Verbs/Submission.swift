@@ -67,7 +67,17 @@ struct Submission: Sendable {
                 Self.describe(
                     outcome: answer, isReplay: response.headers["idempotency-replayed"] == "true", on: terminal))
         }
+        if isSignedElsewhere {
+            terminal.note(
+                "A terminal has no passkey: the record says which factor you used last. In the console a passkey signs the decision itself."
+            )
+        }
         if response.status == 202 { throw CommandFailure(.waiting, "") }
+    }
+
+    /// A decision that the console would have signed.
+    private var isSignedElsewhere: Bool {
+        path.hasPrefix("/api/v1/approvals/") && (path.hasSuffix("/approve") || path.hasSuffix("/reject"))
     }
 
     private func request(isPreview: Bool) -> APIRequest {

@@ -300,15 +300,16 @@ enum ApprovalPages {
                             UI.state("Agreed", .ok, .check)
                         }
                     },
-                    Column("With", priority: 2) { Node(method($0.method)) },
+                    Column("With", priority: 2) { Node(method($0)) },
                     Column("When", .number) { UI.time($0.createdAt, now: now) },
                 ], rows: all, density: .normal)
         }
     }
 
-    private static func method(_ kind: FactorKind) -> String {
-        switch kind {
-        case .webauthn: "a passkey"
+    private static func method(_ signature: ApprovalSignature) -> String {
+        if signature.isSigned { return "a passkey’s signature" }
+        return switch signature.method {
+        case .webauthn: "a passkey, used before"
         case .totp: "a code, used before"
         case .recovery: "a recovery code, used before"
         case .password: "a password"

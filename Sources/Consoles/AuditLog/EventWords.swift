@@ -60,7 +60,8 @@ enum EventWords {
 
     /// Facts that are no operations, in words.
     static let plain = [
-        "approval.list": "Looked through requests", "approval.view": "Viewed a request",
+        "approval.evidence": "Fetched the evidence of a request", "approval.list": "Looked through requests",
+        "approval.view": "Viewed a request",
         "audit.entries": "Read leaves of the log",
         "audit.export": "Exported events", "audit.list": "Looked through the audit log",
         "audit.receipt": "Fetched a receipt", "audit.undo": "Asked whether an event can be undone",
@@ -75,7 +76,10 @@ enum EventWords {
         "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
         "approval.expired": "A request expired", "approval.failed": "An approved action failed",
         "approval.reopened": "A request needs another signature", "approval.reveal": "Fetched a one-time answer",
-        "approval.stale": "A request must be agreed to again", "recovery_code.used": "Used a recovery code",
+        "approval.stale": "A request must be agreed to again", "passkey.add": "Added a passkey",
+        "passkey.counter_fell": "Refused a passkey that may be a copy",
+        "passkey.remove": "Removed a passkey", "passkey.rename": "Renamed a passkey",
+        "recovery_code.used": "Used a recovery code",
         "retention.pruned": "Moved events to the archive",
         "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
         "recovery.view": "Viewed a recovery", "segment.view": "Viewed a saved view", "setting.view": "Viewed a setting",

@@ -13,6 +13,9 @@ enum MailNotice: String, CaseIterable {
     case factorsReset = "mail.factors_reset"
     case recoveryRequested = "mail.recovery_requested"
     case newNetwork = "mail.new_network"
+    case passkeyAdded = "mail.passkey_added"
+    case passkeyRemoved = "mail.passkey_removed"
+    case passkeyCopied = "mail.passkey_copied"
     case denialBurst = "mail.denial_burst"
     case requestScheduled = "mail.request_scheduled"
     case requestExecuted = "mail.request_executed"
@@ -162,6 +165,27 @@ enum MailNotice: String, CaseIterable {
                         + (facts.address.map { " from the address \($0)" } ?? "")
                         + ". Nobody had signed in to it from that network before.",
                     "If this was you, nothing is to be done. \(Self.unless)",
+                ], link: me)
+        case .passkeyAdded:
+            return Words(
+                subject: "A passkey was added to your account",
+                paragraphs: [
+                    "A passkey was added to your account at \(facts.at.minuteText). It signs you in without your password.",
+                    "If this was you, nothing is to be done. \(Self.unless)",
+                ], link: me)
+        case .passkeyRemoved:
+            return Words(
+                subject: "A passkey was removed from your account",
+                paragraphs: [
+                    "A passkey was removed from your account at \(facts.at.minuteText). It no longer signs you in.",
+                    "If this was you, nothing is to be done. \(Self.unless)",
+                ], link: me)
+        case .passkeyCopied:
+            return Words(
+                subject: "A passkey of yours may have been copied",
+                paragraphs: [
+                    "One of your passkeys was used at \(facts.at.minuteText) with a counter that went back, as a copied device’s would. It was not accepted.",
+                    "Remove that passkey on your own page and make a new one. \(Self.unless)",
                 ], link: me)
         case .denialBurst:
             return Words(

@@ -1,7 +1,7 @@
 import Kernel
 
-/// Something a person signs in with. The secret is sealed under the master key (password, TOTP) or a list of digests
-/// (recovery codes); its document shows only a digest of what is stored.
+/// Something a person signs in with. The secret is sealed under the master key (password, TOTP), a list of digests
+/// (recovery codes) or what is public of a passkey; its document shows only a digest of what is stored.
 public struct Factor: Entity, Hashable {
     public static let type = "factor"
     public static let idPrefix = "fct"
@@ -20,12 +20,14 @@ public struct Factor: Entity, Hashable {
     public var label: String
     /// Never shown, logged or hashed into an event in clear.
     public var secret: String
+    /// The id a passkey's authenticator gave it, base 64 of the URL alphabet.
+    public var credential: String?
     public var status: Status
     public var createdAt: Instant
 
     public init(
         id: String, version: Int64 = 1, staffID: String, kind: FactorKind, label: String, secret: String,
-        status: Status = .active, createdAt: Instant
+        credential: String? = nil, status: Status = .active, createdAt: Instant
     ) {
         self.id = id
         self.version = version
@@ -33,6 +35,7 @@ public struct Factor: Entity, Hashable {
         self.kind = kind
         self.label = label
         self.secret = secret
+        self.credential = credential
         self.status = status
         self.createdAt = createdAt
     }
@@ -41,11 +44,12 @@ public struct Factor: Entity, Hashable {
     public var subjects: [String] { [staffID] }
     public var displayName: String { label }
     public var document: JSON {
-        [
-            "id": .string(id), "version": .int(version), "staff_id": .string(staffID), "kind": .string(kind.rawValue),
-            "label": .string(label), "status": .string(status.rawValue), "created_at": JSON(createdAt),
-            "secret_sha256": .string(sha256(Array(secret.utf8)).hex),
-        ]
+        .members([
+            ("id", .string(id)), ("version", .int(version)), ("staff_id", .string(staffID)),
+            ("kind", .string(kind.rawValue)), ("label", .string(label)), ("credential", credential.map(JSON.string)),
+            ("status", .string(status.rawValue)), ("created_at", JSON(createdAt)),
+            ("secret_sha256", .string(sha256(Array(secret.utf8)).hex)),
+        ])
     }
 
     /// What a sealed secret is bound to, so that it can't be moved to another row.

@@ -1,7 +1,7 @@
 import Kernel
 
 extension Factor {
-    public static let columns = "id, version, staff_id, kind, label, secret, status, created_at"
+    public static let columns = "id, version, staff_id, kind, label, secret, credential, status, created_at"
 
     /// Active factors of a person, oldest first.
     static func active(of staff: String) -> Statement {
@@ -24,14 +24,15 @@ extension Factor {
         guard let status = Status(rawValue: try row.string("status")) else { throw StoreError.shape(column: "status") }
         self.init(
             id: try row.string("id"), version: try row.int("version"), staffID: try row.string("staff_id"), kind: kind,
-            label: try row.string("label"), secret: try row.string("secret"), status: status,
+            label: try row.string("label"), secret: try row.string("secret"),
+            credential: try row.optionalString("credential"), status: status,
             createdAt: try row.instant("created_at"))
     }
 
     public var values: [Value] {
         [
             .text(id), .int(version), .text(staffID), .text(kind.rawValue), .text(label), .text(secret),
-            .text(status.rawValue), Value(createdAt),
+            Value(credential), .text(status.rawValue), Value(createdAt),
         ]
     }
 }

@@ -3,12 +3,14 @@ import Kernel
 
 /// A person's own security: factors, sessions, recovery codes, password.
 ///
-/// Its forms post to `/me/sessions/{id}/end`, `/me/recovery-codes` and `/me/password` (`old`, `new`), each with `csrf`.
+/// Its forms post to `/me/passkeys`, `/me/passkeys/{id}/rename` and `…/remove`, `/me/sessions/{id}/end`, `/me/recovery-codes` and `/me/password` (`old`, `new`), each with `csrf`.
 enum MyPage {
     static let page = Page("/me", permission: nil, menuPath: "/me") { call, reader in
         let now = reader.now
         let detail = try StaffDetail.load(call.caller.person, from: reader)
         let sessions = try SessionListing.load(of: detail.staff.id, call.readCall, from: reader)
+        let passkeys = detail.factors.filter { $0.kind == .webauthn }
+        let uses = try Self.uses(of: detail.staff.id, from: reader)
         let left = detail.factors.first { $0.kind == .recovery }?.recoveryDigests.count ?? 0
         func wrong(_ field: String) -> String? {
             let found = call.errors.filter { $0.pointer.split(separator: "/").last.map(String.init) == field }
@@ -19,20 +21,27 @@ enum MyPage {
             case "password": UI.banner(.ok, "Your password is changed.", "Your other sessions have ended.")
             case "session": UI.banner(.ok, "The session has ended.")
             case "others": UI.banner(.ok, "All your other sessions have ended.")
+            case "passkey": UI.banner(.ok, "The passkey is yours.", "It signs you in without a password.")
+            case "renamed": UI.banner(.ok, "The passkey has its new name.")
+            case "removed":
+                UI.banner(.ok, "The passkey is removed.", "Your device may still offer it: remove it there too.")
             default: .none
             }
         let roles = call.caller.roles.sorted()
         let body =
-            UI.title("My security", lead: detail.staff.email) + done
+            UI.title("My security", lead: detail.staff.email)
             + (left <= 2
                 ? UI.banner(
                     .warn, left == 0 ? "You have no recovery codes left." : "You have \(left) recovery codes left.",
                     "Make new ones below, so that a lost phone does not lock you out.") : .none)
             + UI.stack {
+                done
                 UI.panel("Factors", id: "p-factors") {
                     UI.panelBody {
                         UI.facts(
-                            detail.factors.map { ($0.label, StaffPages.factorFact($0, now: now)) }
+                            detail.factors.filter { $0.kind != .webauthn }.map {
+                                ($0.label, StaffPages.factorFact($0, now: now))
+                            }
                                 + [
                                     (
                                         "Roles",
@@ -41,6 +50,17 @@ enum MyPage {
                                 ]
                         )
                     }
+                }
+                UI.panel("Passkeys", id: "p-passkeys", hint: "sign in without a password") {
+                    if let wrong = wrong("passkey") ?? wrong("name") {
+                        UI.panelBody { UI.banner(.danger, wrong, announces: true) }
+                    }
+                    if !passkeys.isEmpty {
+                        UI.table(
+                            caption: "Your passkeys, \(passkeys.count)",
+                            columns: passkeyColumns(call, uses: uses, now: now), rows: passkeys, density: .plain)
+                    }
+                    UI.panelBody { newPasskey(call, isFirst: passkeys.isEmpty) }
                 }
                 UI.panel(
                     "Sessions", id: "p-sessions", hint: "where you are signed in",
@@ -88,6 +108,78 @@ enum MyPage {
                 }
             }
         return PageAnswer(title: "My security", body: body)
+    }
+
+    /// When each factor was last used, by its id.
+    private static func uses(of staff: String, from reader: any Reader) throws -> [String: Instant] {
+        var uses: [String: Instant] = [:]
+        for row in try reader.query(SignInQueries.uses(of: staff)) {
+            uses[try row.string("factor_id")] = try row.instant("used_at")
+        }
+        return uses
+    }
+
+    private static func newPasskey(_ call: PageCall, isFirst: Bool) -> Node {
+        if let hindrance = call.passkeyHindrance { return el("p", .class("muted")) { hindrance } }
+        return guarded("/me/passkeys", call) {
+            el("p") {
+                isFirst
+                    ? "A passkey is kept by this device, your phone or a security key, and works at this address alone. It takes "
+                        + "the place of password and code, and signs what you agree to."
+                    : "Add one for each device you work at, so that losing one does not lock you out."
+            }
+            UI.field(
+                Field(
+                    "name", label: "Name", help: "So that you know it again, as in Work laptop.", .line,
+                    isRequired: true, autocomplete: "off"))
+            el("p") { UI.passkeyButton("Add a passkey", makes: true, options: "/me/passkeys/options") }
+            el("p", .class("hint"), Attribute("data-passkey-missing")) {
+                "Adding one needs script and a browser that knows passkeys."
+            }
+        }
+    }
+
+    private static func passkeyColumns(
+        _ call: PageCall, uses: [String: Instant], now: Instant
+    ) -> [Column<Factor>] {
+        [
+            Column("Name", isRowHeader: true) { factor in
+                Node(factor.label) + UI.sub(kind(of: factor))
+            },
+            Column("Added", .number, priority: 3) { UI.time($0.createdAt, now: now) },
+            Column("Last used", .number) { factor in
+                // Its first use is its making.
+                uses[factor.id].map { $0 > factor.createdAt ? UI.time($0, now: now) : UI.hint("never") }
+                    ?? UI.hint("never")
+            },
+            Column("Rename", .actions, hidesTitle: true) { factor in
+                UI.fold("Rename") {
+                    form("/me/passkeys/\(factor.id)/rename", call) {
+                        void(
+                            "input", .type("text"), .name("name"), .value(factor.label), .class("input"),
+                            Attribute("autocomplete", "off"), Attribute("required"),
+                            .label("New name of \(factor.label)"))
+                        UI.button("Rename", size: .small, attributes: [.label("Rename \(factor.label)")])
+                    }
+                }
+            },
+            Column("Remove", .actions, hidesTitle: true) { factor in
+                form("/me/passkeys/\(factor.id)/remove", call) {
+                    UI.button(
+                        "Remove", style: .warns, size: .small, attributes: [.label("Remove \(factor.label)")])
+                }
+            },
+        ]
+    }
+
+    /// What the authenticator says of itself.
+    private static func kind(of factor: Factor) -> String {
+        guard let passkey = try? factor.passkey() else { return "can’t be read" }
+        let place =
+            passkey.transports.contains("internal")
+            ? "in a device" : passkey.transports.contains("usb") ? "security key" : "passkey"
+        return
+            "\(place), \(passkey.key.algorithm.name)\(passkey.isBackedUp ? ", kept by your account with its maker" : "")"
     }
 
     private static func columns(_ call: PageCall, now: Instant) -> [Column<SessionRow>] {

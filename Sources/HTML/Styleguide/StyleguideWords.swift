@@ -163,6 +163,11 @@ extension Styleguide {
                     UI.offButton("Delete", why: "archive it first", size: .small)
                 }
             }
+            + show("A passkey", "there only where script runs and the browser knows passkeys") {
+                el("form", Attribute("method", "post"), Attribute("action", "/styleguide/buttons")) {
+                    UI.passkeyButton("Approve with passkey", options: "/step-up/options", style: .primary)
+                }
+            }
             + show("Small ones", "copy buttons are there only where script runs") {
                 UI.row {
                     UI.iconButton("Remove the filter", icon: "x")

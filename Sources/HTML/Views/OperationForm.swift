@@ -3,7 +3,7 @@ import Kernel
 /// The page of one operation: its fields at the left and, once asked for, what it would do at the right.
 ///
 /// It posts to `url` with `action=preview` or `action=confirm`, the fields `input.<name>`, `reason_code`,
-/// `justification`, `ticket`, `confirm`, `code`, and the hidden `csrf`, `author`, `idempotency_key`, `version` and, beside a
+/// `justification`, `ticket`, `confirm`, `code`, `passkey` and `nonce`, and the hidden `csrf`, `author`, `idempotency_key`, `version` and, beside a
 /// preview, `previewed`: `OperationFormModel.fingerprint` of what the preview looked at. A confirm whose fields have
 /// another fingerprint should be answered with a new preview.
 public struct OperationFormModel: Sendable {
@@ -56,6 +56,8 @@ public struct OperationFormModel: Sendable {
     public var version: Int64?
     /// The person's factor is too old for this operation: asks for a code in place.
     public var needsCode: Bool
+    /// The person can confirm it with a passkey.
+    public var hasPasskey = false
     /// Why the fields don't stand as they were: "Somebody changed it meanwhile: look at the new preview."
     public var notice: String?
     /// Choices for fields whose values are only known at run time (roles, owners), by input name.
@@ -429,10 +431,16 @@ public enum OperationViews {
                         : "Confirming sends the request; it runs when the others have agreed."
                 }
                 UI.linkButton("Cancel", href: model.cancelURL)
+                let style: UI.ButtonStyle =
+                    model.operation.spec.isDestructive && preview.approvals.isEmpty ? .danger : .primary
                 UI.button(
-                    model.confirmTitle,
-                    style: model.operation.spec.isDestructive && preview.approvals.isEmpty ? .danger : .primary,
-                    name: "action", value: "confirm")
+                    model.needsCode && model.hasPasskey ? "Confirm with the code" : model.confirmTitle,
+                    style: model.hasPasskey ? .plain : style, name: "action", value: "confirm")
+                if model.hasPasskey {
+                    UI.passkeyButton(
+                        "\(UI.shortTitle(model.operation.spec)) with passkey", style: style, name: "action",
+                        value: "confirm")
+                }
             } else {
                 el("p") { "Change the fields and preview again, or go back." }
                 UI.linkButton("Back", href: model.cancelURL)

@@ -11,10 +11,13 @@ public struct SignInModel: Sendable {
     public var next: String?
     /// The pre-session token against forged sign-ins, when the server uses one.
     public var csrf: String?
+    /// Passkeys can be used at this address.
+    public var offersPasskey: Bool
     public init(
         deployment: String, email: String = "", error: String? = nil, notice: String? = nil, next: String? = nil,
-        csrf: String? = nil
+        csrf: String? = nil, offersPasskey: Bool = false
     ) {
+        self.offersPasskey = offersPasskey
         self.deployment = deployment
         self.email = email
         self.error = error
@@ -32,9 +35,13 @@ public struct CodeStepModel: Sendable {
     public var error: String?
     public var next: String?
     public var csrf: String?
+    /// Passkeys can be used at this address.
+    public var offersPasskey: Bool
     public init(
-        challenge: String, usesRecovery: Bool = false, error: String? = nil, next: String? = nil, csrf: String? = nil
+        challenge: String, usesRecovery: Bool = false, error: String? = nil, next: String? = nil, csrf: String? = nil,
+        offersPasskey: Bool = false
     ) {
+        self.offersPasskey = offersPasskey
         self.challenge = challenge
         self.usesRecovery = usesRecovery
         self.error = error
@@ -43,20 +50,23 @@ public struct CodeStepModel: Sendable {
     }
 }
 
-/// Setting password and authenticator by an invitation. It posts `token`, `sealed_secret`, `password` and `code` to
-/// `/enrol`.
+/// Setting password and a factor by an invitation. It posts `token`, `sealed_secret`, `password` and either `code` or
+/// `passkey` and `passkey_name` to `/enrol`.
 public struct EnrolmentModel: Sendable {
     public var token: String
     public var offer: EnrolmentOffer
     /// The QR code of `offer.totpURI` as an SVG element made by this server; drawn only when it is plain shapes.
     public var qrSVG: String
-    /// By field name: `password`, `code`.
+    /// By field name: `password`, `code`, `passkey`.
     public var errors: [String: String]
     public var csrf: String?
+    /// Passkeys can be used at this address.
+    public var offersPasskey: Bool
     public init(
         token: String, offer: EnrolmentOffer, qrSVG: String, errors: [String: String] = [:],
-        csrf: String? = nil
+        csrf: String? = nil, offersPasskey: Bool = false
     ) {
+        self.offersPasskey = offersPasskey
         self.token = token
         self.offer = offer
         self.qrSVG = qrSVG
@@ -75,14 +85,19 @@ public struct RecoveryCodesModel: Sendable {
     }
 }
 
-/// Using a factor again. It posts `code`, `next` and `csrf` to `/step-up`.
+/// Using a factor again. It posts `code` or `passkey`, `next` and `csrf` to `/step-up`.
 public struct StepUpModel: Sendable {
     public var next: String
     public var csrf: String
     public var error: String?
     /// How old a factor may be.
     public var maxAge: Span
-    public init(next: String, csrf: String, error: String? = nil, maxAge: Span = .minutes(5)) {
+    /// The person has a passkey that can be used at this address.
+    public var hasPasskey: Bool
+    public init(
+        next: String, csrf: String, error: String? = nil, maxAge: Span = .minutes(5), hasPasskey: Bool = false
+    ) {
+        self.hasPasskey = hasPasskey
         self.next = next
         self.csrf = csrf
         self.error = error
@@ -106,13 +121,16 @@ public enum SignInViews {
                 UI.field(
                     Field(
                         "email", label: "Work e-mail", help: "The address your invitation came to.", .email,
-                        value: model.email, isRequired: true, autocomplete: "username", hasFocus: model.email.isEmpty))
+                        value: model.email, isRequired: true,
+                        autocomplete: model.offersPasskey ? "username webauthn" : "username",
+                        hasFocus: model.email.isEmpty))
                 UI.field(
                     Field(
                         "password", label: "Password", help: "A code from your authenticator is asked next.", .password,
                         isRequired: true, autocomplete: "current-password", hasFocus: !model.email.isEmpty))
-                UI.button("Continue", style: .primary, size: .large, icon: "key", block: true)
+                UI.button("Continue", style: .primary, size: .large, block: true)
             }
+            + passkey(model.offersPasskey, csrf: model.csrf, next: model.next, waits: true)
             + el("p", .class("small muted")) {
                 "A session lasts 8 hours, or 30 minutes without activity. Lost your authenticator? A recovery code takes its "
                 "place in the next step. Not enrolled yet, and the link has run out? Whoever invites staff can send a new one."
@@ -139,6 +157,7 @@ public enum SignInViews {
                 UI.field(field)
                 UI.button("Sign in", style: .primary, size: .large, block: true)
             }
+            + passkey(model.offersPasskey, csrf: model.csrf, next: model.next)
             // Its own form, so that the other way is one press away and no script is needed.
             + el("form", Attribute("method", "post"), Attribute("action", "/signin/code")) {
                 if let csrf = model.csrf { UI.hiddenField("csrf", csrf) }
@@ -155,7 +174,11 @@ public enum SignInViews {
     public static func enrolment(_ model: EnrolmentModel) -> Node {
         el("div") {
             el("h1") { "Welcome, \(model.offer.name)" }
-            el("p", .class("muted")) { "Choose a password and add this account to your authenticator app." }
+            el("p", .class("muted")) {
+                model.offersPasskey
+                    ? "Choose a password, then how you prove that it is you."
+                    : "Choose a password and add this account to your authenticator app."
+            }
         }
             + form("/enrol", csrf: model.csrf, next: nil) {
                 UI.hiddenField("token", model.token)
@@ -169,21 +192,64 @@ public enum SignInViews {
                         "password", label: "New password", help: passwordRules, .password,
                         error: model.errors["password"], isRequired: true, autocomplete: "new-password",
                         hasFocus: true))
-                el("div", .class("field")) {
-                    el("h2") { "Add to your authenticator" }
-                    el("div") {
-                        Node(picture: model.qrSVG)
+                if model.offersPasskey {
+                    failure(model.errors["passkey"])
+                    // Only a browser that knows passkeys shows the first part, and folds the second.
+                    el("div", .class("stack"), Attribute("data-passkey-part"), Attribute("hidden")) {
+                        el("h2") { "Your passkey" }
+                        el("p", .class("hint")) {
+                            "The device you are at, your phone or a security key keeps it. It checks your fingerprint, face or PIN, "
+                            "and works at this address alone."
+                        }
+                        UI.field(
+                            Field(
+                                "passkey_name", label: "Name of the passkey", help: "So that you know it again.", .line,
+                                value: "My first passkey", error: model.errors["name"], autocomplete: "off"))
+                        UI.passkeyButton(
+                            "Make a passkey and sign in", makes: true, options: "/enrol/options", style: .primary,
+                            size: .large, block: true)
                     }
-                    el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
-                    el("p") { UI.id(grouped(model.offer.totpSecret)) }
-                    UI.copyTextButton("Copy the secret", text: model.offer.totpSecret)
+                    el(
+                        "details", .class("fold"), .when(model.errors["code"] != nil, Attribute("data-stays")),
+                        Attribute("open"), Attribute("data-passkey-other")
+                    ) {
+                        el("summary") {
+                            UI.icon("right")
+                            "Use an authenticator app"
+                        }
+                        el("div", .class("stack")) { authenticator(model) }
+                    }
+                } else {
+                    authenticator(model)
                 }
-                UI.field(
-                    Field(
-                        "code", label: "Code the app shows now", help: "Six digits; proves that the secret arrived.",
-                        .code, error: model.errors["code"], isRequired: true, autocomplete: "one-time-code"))
-                UI.button("Finish and sign in", style: .primary, size: .large, block: true)
             }
+    }
+
+    /// The part of the enrolment that puts the secret into an app.
+    private static func authenticator(_ model: EnrolmentModel) -> Node {
+        el("div", .class("field")) {
+            el("h2") { "Add to your authenticator" }
+            el("div") {
+                Node(picture: model.qrSVG)
+            }
+            el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
+            el("p") { UI.id(grouped(model.offer.totpSecret)) }
+            UI.copyTextButton("Copy the secret", text: model.offer.totpSecret)
+        }
+            + UI.field(
+                Field(
+                    "code", label: "Code the app shows now", help: "Six digits; proves that the secret arrived.",
+                    .code, error: model.errors["code"], isRequired: true, autocomplete: "one-time-code"))
+            + UI.button("Finish and sign in", style: .primary, size: .large, block: true)
+    }
+
+    /// Signing in without a password.
+    private static func passkey(_ isOffered: Bool, csrf: String?, next: String?, waits: Bool = false) -> Node {
+        guard isOffered else { return .none }
+        return form("/signin/passkey", csrf: csrf, next: next) {
+            UI.passkeyButton(
+                "Sign in with a passkey", options: "/signin/passkey/options", waits: waits, size: .large, block: true)
+        }
     }
 
     public static func recoveryCodes(_ model: RecoveryCodesModel) -> Node {
@@ -217,13 +283,18 @@ public enum SignInViews {
                     "You stay where you were, and nothing you typed is lost."
                 }
                 failure(model.error)
+                if model.hasPasskey {
+                    form("/step-up", csrf: model.csrf, next: model.next) {
+                        UI.passkeyButton("Use your passkey", options: "/step-up/options", style: .primary)
+                    }
+                }
                 form("/step-up", csrf: model.csrf, next: model.next) {
                     UI.field(
                         Field(
                             "code", label: "Code from your authenticator",
                             help: "Six digits. A code works once: if you just used it, wait for the next.", .code,
                             isRequired: true, autocomplete: "one-time-code", hasFocus: true))
-                    UI.button("Continue", style: .primary)
+                    UI.button("Continue", style: model.hasPasskey ? .plain : .primary)
                 }
             }
     }

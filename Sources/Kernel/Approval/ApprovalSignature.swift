@@ -13,7 +13,7 @@ public struct ApprovalSignature: Sendable, Hashable {
     public var decision: Decision
     /// What was agreed to, in canonical form: request, round, decision, digests, rules with their versions, expiry.
     public var statement: JSON
-    /// The factor that was used for it, or last before it.
+    /// The passkey that signed it, or else the factor that was used last before it.
     public var method: FactorKind
     public var factorAt: Instant
     /// The event that recorded it.
@@ -47,6 +47,9 @@ public struct ApprovalSignature: Sendable, Hashable {
             "expires_at": .string(request.expiresAt.rfc3339),
         ]
     }
+
+    /// Whether a passkey signed the statement itself; the proof is sealed with the event, as `intent`.
+    public var isSigned: Bool { statement["intent"] != nil }
 
     /// Whether it agrees to the request as it now stands.
     func agrees(to request: ApprovalRequest) -> Bool {

@@ -208,6 +208,8 @@ extension Decisions {
         let caller: Caller
         let eventID: String
         let signatureID: String
+        let operation: String
+        let signing: Signing?
         var now: Instant { signatures.now }
 
         init(request: ApprovalRequest, _ rehearsal: AnyOperation.Rehearsal, from reader: any Reader) throws {
@@ -218,6 +220,8 @@ extension Decisions {
                 and: [rehearsal.caller.person], rehearsal.directory, from: reader)
             eventID = rehearsal.eventID
             signatureID = rehearsal.fresh.id(ApprovalSignature.idPrefix)
+            operation = rehearsal.operation
+            signing = rehearsal.signing
             try permit(rehearsal)
         }
 
@@ -240,7 +244,7 @@ extension Decisions {
             guard let standing = signatures.standings[caller.person] else {
                 throw .conflict("Only people decide on requests.")
             }
-            let signature = signature(.approve, as: ApprovalSignature.capacity(of: standing, in: request.needs))
+            let signature = try signature(.approve, as: ApprovalSignature.capacity(of: standing, in: request.needs))
             var after = request
             let signers = signatures.counting + [Signer(standing)]
             let isComplete = request.needs.allSatisfy { $0.demand.isMet(by: signers) }
@@ -271,7 +275,7 @@ extension Decisions {
             after.decidedAt = now
             after.outcomeEventID = eventID
             let standing = signatures.standings[caller.person]
-            let signature = signature(
+            let signature = try signature(
                 .reject, as: standing.map { ApprovalSignature.capacity(of: $0, in: request.needs) } ?? [:])
             return Plan(
                 after, also: [.create(signature)], effects: [after.news].compactMap(\.self),
@@ -298,6 +302,18 @@ extension Decisions {
                 consequence: "The request is cancelled and nothing of it happens.")
         }
 
+        /// What a passkey signs of the statement: beside its digests all that they stand for, so that it can be read alone.
+        private func signed(_ statement: [String: JSON], at site: String) -> JSON {
+            var members = statement
+            members["intent"] = .string(SignedIntent.form)
+            members["operation"] = .string(operation)
+            members["action"] = request.action
+            members["rules"] = .array(
+                request.needs.map { ["rule": .string($0.rule), "version": .int($0.version)] })
+            members["rp_id"] = .string(site)
+            return .object(members)
+        }
+
         private func facts(_ decision: ApprovalSignature.Decision, _ after: ApprovalRequest) -> [String: JSON] {
             [
                 "decision": .string(decision.rawValue), "round": .int(request.round),
@@ -305,13 +321,22 @@ extension Decisions {
             ]
         }
 
-        private func signature(_ decision: ApprovalSignature.Decision, as capacity: JSON) -> ApprovalSignature {
+        private func signature(
+            _ decision: ApprovalSignature.Decision, as capacity: JSON
+        ) throws(Refusal) -> ApprovalSignature {
             var statement = ApprovalSignature.statement(decision, of: caller.person, on: request).object ?? [:]
             statement["as"] = capacity
+            if let signing {
+                let action = signed(statement, at: signing.site)
+                statement = action.object ?? [:]
+                if let signed = signing.signed, signed.person != caller.person || signed.action != action {
+                    throw .conflict(PasskeyRefusal.otherAction.sentence)
+                }
+            }
             return ApprovalSignature(
                 id: signatureID, approvalID: request.id, round: request.round, person: caller.person,
                 decision: decision, statement: .object(statement),
-                method: caller.authentication?.factors.last ?? .password,
+                method: signing?.signed != nil ? .webauthn : caller.authentication?.factors.last ?? .password,
                 factorAt: caller.authentication?.mfaAt ?? now, eventID: eventID, createdAt: now)
         }
     }

@@ -31,6 +31,8 @@ public struct AnyOperation: Sendable {
         let ifMatch: Int64?
         /// The clock reading to plan with; `nil`: the transaction's.
         var now: Instant?
+        /// Set where a passkey signs, or is to sign, the action.
+        var signing: Signing?
         let records: any Records
         let directory: any Directory
     }

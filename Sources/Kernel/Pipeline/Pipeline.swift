@@ -13,7 +13,7 @@ import Synchronization
 ///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
 ///
 /// What waited for approval is carried out in `Execution.swift`, by d–f once more.
-/// How what was done is taken back is in `Undoing.swift`; reads, and events that are no operations, are in `Recording.swift`.
+/// What a passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`; reads, and events that are no operations, are in `Recording.swift`.
 public struct Pipeline: Sendable {
     public let database: any Database
     public let records: any Records
@@ -32,6 +32,8 @@ public struct Pipeline: Sendable {
         public var openRequests = 20
         /// How people reach the console, without a slash at the end; one-time links begin with it.
         public var consoleURL = "http://localhost:8080"
+        /// The site people's passkeys are bound to; `nil` where none can be used.
+        public var passkeySite: PasskeySite?
         /// Seals the secrets that operations make; without it such operations are refused.
         public var masterKey: MasterKey?
         /// Whether mail is sent; otherwise none is queued, and none announced.
@@ -155,7 +157,7 @@ public struct Pipeline: Sendable {
         case refused(Refusal)
     }
 
-    private func admit(
+    func admit(
         _ request: OperationRequest, by caller: Caller, isPreview: Bool
     ) async throws(OperationError) -> Admitted {
         guard let operation = catalog[request.operation] else { throw .unknownOperation(request.operation) }
@@ -302,12 +304,14 @@ public struct Pipeline: Sendable {
         let stored = try targetID.map { try tx.first(operation.selectLocked($0, tx.dialect)) }
         let now = tx.now
         let eventID = Identifier.mint("evt", at: now)
-        let operationID = Identifier.mint("op", at: now)
+        // What was signed names the operation it is.
+        let seed = request.intent?.seed
+        let operationID = seed?.operationID ?? Identifier.mint("op", at: now)
         if let undone = request.undoes {
             try checkStillUndoable(undone, request, tx)
         }
         // Should it wait for approval, the plan is made once more from the same values to see whether it is still the same.
-        let salt = SecureRandom.bytes(32)
+        let salt = seed?.salt("details") ?? SecureRandom.bytes(32)
         let rehearsed = try operation.rehearse(
             rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: now, salt: salt)), tx)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
@@ -318,10 +322,23 @@ public struct Pipeline: Sendable {
         if let spending { try tx.lock(spending.guards.map(\.name)) }
         let verdict = try judge(operation, rehearsed.measures, spending, of: caller, under: policy.rules, from: tx)
         if let sentence = verdict.overLimit { return .refused(.overLimit(sentence)) }
+        let signed = try seed.map { seed in
+            try checkSigned(admitted, stored: stored, verdict.needs, seed, tx)
+        }
 
         let (draft, subjects) = draft(
             admitted, rehearsed, plan, eventID: eventID, operationID: operationID, policyVersion: policy.version)
         if !verdict.needs.isEmpty {
+            if let signed, let seed {
+                // What waits is what was signed: planned then, under the id it was planned with.
+                let (draft, subjects) = self.draft(
+                    admitted, signed.rehearsed, signed.plan, eventID: seed.eventID, operationID: operationID,
+                    policyVersion: policy.version)
+                return .done(
+                    try storeRequest(
+                        admitted, signed.rehearsed, signed.plan, verdict.needs, salt: salt, draft: draft,
+                        subjects: subjects, fingerprint: fingerprint, key: key, spending: spending, tx))
+            }
             return .done(
                 try storeRequest(
                     admitted, rehearsed, plan, verdict.needs, salt: salt, draft: draft, subjects: subjects,
@@ -346,14 +363,20 @@ public struct Pipeline: Sendable {
     ///   - stored: the target's row, when it was read and locked already.
     ///   - now: the clock reading to plan with, when it is not the transaction's.
     func rehearsal(
-        _ admitted: Admitted, stored: Row??, eventID: String, fresh: Fresh, at now: Instant? = nil
+        _ admitted: Admitted, stored: Row??, eventID: String, fresh: Fresh, at now: Instant? = nil,
+        signing: Signing? = nil
     ) -> AnyOperation.Rehearsal {
         let request = admitted.request
+        let signing =
+            signing
+            ?? request.intent.flatMap { intent in
+                settings.passkeySite.map { Signing(site: $0.id, signed: intent) }
+            }
         return AnyOperation.Rehearsal(
             operation: request.operation, input: admitted.input,
             targetID: admitted.operation.creates ? nil : request.target, stored: stored,
             reasonCode: request.reasonCode, caller: admitted.caller, eventID: eventID, fresh: fresh,
-            ifMatch: request.ifMatch, now: now, records: records, directory: directory)
+            ifMatch: request.ifMatch, now: now, signing: signing, records: records, directory: directory)
     }
 
     /// The event as far as it is the same whether the operation is carried out or asked for, and whose data it is about.
@@ -376,10 +399,18 @@ public struct Pipeline: Sendable {
         draft.facts = plan.facts
         if request.undoes != nil { draft.facts["undo"] = true }
         let subjects = main?.subjects ?? []
+        // Where it was signed, under the salts of the commitments that were.
+        let seed = request.intent?.seed
         if let text = admitted.justification {
-            draft.sealed["justification"] = .init(.string(text), subjects: subjects + [caller.person])
+            draft.sealed["justification"] = .init(
+                .string(text), subjects: subjects + [caller.person], salt: seed?.salt("justification"))
         }
-        if let ticket = admitted.ticket { draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects) }
+        if let ticket = admitted.ticket {
+            draft.sealed["ticket"] = .init(.string(ticket), subjects: subjects, salt: seed?.salt("ticket"))
+        }
+
+        // Nobody's data: it holds ids, commitments and digests, and stays when people are erased.
+        if let intent = request.intent { draft.sealed["intent"] = .init(intent.evidence, subjects: []) }
 
         // A decision is about the request's tenant, and found with the request.
         if let request = rehearsed.target as? ApprovalRequest {
@@ -557,8 +588,9 @@ public struct Pipeline: Sendable {
         let pending = ApprovalRequest(
             id: approvalID, operation: operation.spec.name, targetType: target.map { type(of: $0).type },
             targetID: target?.id, aboutTenant: draft.tenant, requester: admitted.caller.person, action: action,
-            planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id, createdAt: now,
-            expiresAt: now + window, notBefore: request.notBefore)
+            planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id,
+            plannedAt: request.intent?.seed?.at, createdAt: now, expiresAt: (request.intent?.seed?.at ?? now) + window,
+            notBefore: request.notBefore)
         let change = Change.create(pending)
         draft.changes = ([change] + [expired?.change].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
 

@@ -14,6 +14,8 @@ public struct OperationRequest: Sendable {
     public var undoes: String?
     /// Should it need approval, it is not carried out before this.
     public var notBefore: Instant?
+    /// What the person signed with a passkey to ask for this, verified. No part of what makes two requests the same.
+    public var intent: SignedIntent?
 
     /// In characters, as `TextRule` counts them.
     public static let longestJustification = 4000

@@ -51,6 +51,8 @@ public struct Migration: Sendable {
         Migration(
             number: 17, name: "staff", tables: Migration017.tables, governed: Migration017.governed,
             special: Migration017.special),
+        Migration(
+            number: 18, name: "passkeys", tables: Migration018.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

@@ -65,6 +65,11 @@ public enum OpenAPI {
                                 + "since it would overwrite what nobody has looked at."),
                         "schema": ["type": "string", "pattern": "^\"[1-9][0-9]*\"$"], "required": false,
                     ],
+                    "Intent": [
+                        "name": "intent", "in": "query",
+                        "description": "Answer what a passkey is to sign to do this, and change nothing.",
+                        "schema": ["type": "boolean", "enum": [true]], "required": false,
+                    ],
                     "DryRun": [
                         "name": "dry_run", "in": "query", "description": "Answer what would happen and change nothing.",
                         "schema": ["type": "boolean", "default": false], "required": false,
@@ -120,6 +125,27 @@ public enum OpenAPI {
                 "Should it need approval: not carried out before this, which is at most \(OperationRequest.longestDelay.seconds / 86_400) days away."
             ),
         ]
+        if Pipeline.signs(spec) {
+            let bytes: JSON = ["type": "string", "description": "Bytes as base 64 of the URL alphabet."]
+            properties["intent"] = [
+                "type": "object", "additionalProperties": false, "required": ["nonce", "passkey"],
+                "description": .string(
+                    "The action as a passkey signed it: the nonce that the same request with ?intent=true answered, and what the "
+                        + "browser made of its publicKey. Without it a factor used shortly before will do, and the record says "
+                        + "so."),
+                "properties": [
+                    "nonce": ["type": "string"],
+                    "passkey": [
+                        "type": "object", "additionalProperties": false,
+                        "required": ["id", "client_data", "authenticator_data", "signature"],
+                        "properties": [
+                            "id": bytes, "client_data": bytes, "authenticator_data": bytes, "signature": bytes,
+                            "user_handle": bytes,
+                        ],
+                    ],
+                ],
+            ]
+        }
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
             ("required", required.isEmpty ? nil : .array(required)),
@@ -185,6 +211,10 @@ public enum OpenAPI {
         for status in ["400", "401", "403", "409", "413", "415", "422", "423", "429", "500", "503"] {
             answers[status] = problem
         }
+        if Pipeline.signs(spec) {
+            parameters.append(["$ref": "#/components/parameters/Intent"])
+            answers["200"] = asking(answers["200"])
+        }
         if !operation.creates { answers["404"] = problem }
         answers["412"] = problem
         if spec.requiresIfMatch { answers["428"] = problem }
@@ -202,6 +232,16 @@ public enum OpenAPI {
             ("responses", .object(answers)), ("x-permission", .string(spec.permission)),
             ("x-risk", .string(spec.risk.rawValue)),
         ])
+    }
+
+    /// An answer that may also be what a passkey is to sign.
+    private static func asking(_ answer: JSON?) -> JSON {
+        var members = answer?.object ?? [:]
+        let schemas = members["content"]?["application/json"]?["schema"]?["oneOf"]?.array ?? []
+        members["content"] = [
+            "application/json": ["schema": ["oneOf": .array(schemas + [["$ref": "#/components/schemas/Intent"]])]]
+        ]
+        return .object(members)
     }
 
     static func requiredMembers(_ operation: AnyOperation) -> [JSON] {

@@ -92,6 +92,13 @@ extension OpenAPI {
                 ],
             ],
         ],
+        "Intent": [
+            "type": "object", "required": ["action", "nonce", "publicKey"],
+            "description": "publicKey is what navigator.credentials.get takes, bytes as base 64 of the URL alphabet.",
+            "properties": [
+                "action": ["type": "object"], "nonce": ["type": "string"], "publicKey": ["type": "object"],
+            ],
+        ],
         "Preview": [
             "type": "object", "required": ["preview", "allowed", "reasons", "effects", "approvals"],
             "properties": [
@@ -300,6 +307,55 @@ extension OpenAPI {
                                 "next_cursor": ["type": "null"],
                             ],
                         ], ["401", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/approvals/{id}/intent", "post",
+                [
+                    "operationId": "approval.intent",
+                    "summary": "What a passkey is to sign to decide on a request", "tags": ["approval"],
+                    "description": .string(
+                        "The passkey signs the challenge SHA-256(JCS(action) ‖ nonce). It is good once, for 5 minutes, in this "
+                            + "session, and at the console's own address."),
+                    "parameters": [
+                        [
+                            "name": "id", "in": "path", "required": true, "schema": ["type": "string"],
+                            "description": "The request.",
+                        ]
+                    ],
+                    "requestBody": body(["decision": ["type": "string", "enum": ["approve", "reject"]]]),
+                    "responses": answers(
+                        "200", "Hand publicKey to navigator.credentials.get.",
+                        ["$ref": "#/components/schemas/Intent"],
+                        ["400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/approvals/{id}/evidence", "get",
+                [
+                    "operationId": "approval.evidence",
+                    "summary": "What was asked, signed and done, with proofs, to verify outside", "tags": ["approval"],
+                    "description": .string(
+                        "Holds nothing that is erased with a person. Check it with postern verify approval --evidence."),
+                    "parameters": [
+                        [
+                            "name": "id", "in": "path", "required": true, "schema": ["type": "string"],
+                            "description": "The request.",
+                        ]
+                    ],
+                    "responses": answers(
+                        "200", "The evidence.",
+                        [
+                            "type": "object", "required": ["version", "approval_id", "key", "receipts"],
+                            "properties": [
+                                "version": ["type": "integer"], "approval_id": ["type": "string"],
+                                "key": ["type": "string"],
+                                "receipts": [
+                                    "type": "array", "items": ["$ref": "#/components/schemas/Receipt"],
+                                ],
+                            ],
+                        ], ["401", "403", "404", "429", "500", "503"]),
+                    "x-permission": "audit.view",
                 ]
             ),
             (

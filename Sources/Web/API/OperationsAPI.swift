@@ -24,8 +24,21 @@ extension StaffAPI {
         for operation in context.catalog.operations where !operation.spec.systemOnly {
             routes.append(
                 signed(.post, operation.apiPath) { exchange, signed in
-                    let request = try await operationRequest(operation, exchange)
-                    return try await answer(request, operation, exchange, signed.caller)
+                    var (request, intent) = try await operationRequest(operation, exchange)
+                    var caller = signed.caller
+                    if Pipeline.signs(operation.spec), exchange.query == ["intent": ["true"]] {
+                        let (action, nonce, options) = try await context.question(request, by: caller, signed.session)
+                        return .json(["action": action, "nonce": .string(nonce), "publicKey": options])
+                    }
+                    if let intent {
+                        try context.signIns.spend(exchange.client.source)
+                        try await context.sign(
+                            &request, nonce: intent["nonce"]?.string ?? "", with: intent["passkey"] ?? .null,
+                            by: caller, signed.session, from: exchange.apiSource)
+                        // The factor is fresh from here on.
+                        caller = try await authenticate(exchange, cookieDownload: false).caller
+                    }
+                    return try await answer(request, operation, exchange, caller)
                 })
         }
         return routes
@@ -54,7 +67,10 @@ extension StaffAPI {
     }
 
     /// Reads path, headers and body; every error at once.
-    private func operationRequest(_ operation: AnyOperation, _ exchange: Exchange) async throws -> OperationRequest {
+    /// - Returns: with the request what a passkey signed of it, as it was sent.
+    private func operationRequest(
+        _ operation: AnyOperation, _ exchange: Exchange
+    ) async throws -> (request: OperationRequest, intent: JSON?) {
         let key = try IdempotencyKey.read(exchange.headers[.idempotencyKey])
         let ifMatch = try ETag.version(ifMatch: exchange.headers[.ifMatch])
         var body = try await BodyReader(exchange)
@@ -63,13 +79,14 @@ extension StaffAPI {
         let justification = body.text("justification")
         let ticket = body.text("ticket")
         let notBefore = body.time("not_before")
+        let intent = Pipeline.signs(operation.spec) ? body.object("intent") : nil
         let request = OperationRequest(
             operation: operation.spec.name, target: operation.creates ? nil : exchange.parameters["id"],
             input: input ?? .object([:]), reasonCode: reasonCode, justification: justification, ticket: ticket,
             ifMatch: ifMatch, idempotencyKey: key, notBefore: notBefore)
         // The pipeline finds these too, but only once the members around them are right.
         try body.finish { operation.errors(in: request) }
-        return request
+        return (request, intent == .object([:]) ? nil : intent)
     }
 
     /// Runs or previews a request and answers in the shapes of the API.

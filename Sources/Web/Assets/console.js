@@ -339,6 +339,149 @@ function startProofs() {
   }
 }
 
+// Passkeys. The server says what to ask and checks the answer; here it only passes through. A button that asks for one sends
+// its form with the answer, so that everything typed goes along and nothing is lost when the device says no.
+const urlBytes = (text) => bytesOf(text.replaceAll("-", "+").replaceAll("_", "/"));
+const urlText = (buffer) => base64Of(new Uint8Array(buffer)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const credentialOf = (listed) => ({ ...listed, id: urlBytes(listed.id) });
+
+const passkeyTroubles = {
+  NotAllowedError: "The passkey was not used: it was cancelled, took too long, or this device has none for this console. Try again, or use another factor.",
+  InvalidStateError: "This device already holds a passkey of yours. Use that one, or add another device.",
+  NotSupportedError: "This device can’t make the kind of passkey needed here. Use another one.",
+  ConstraintError: "This device can’t check that it is you: it has no PIN, fingerprint or face set up.",
+  SecurityError: "The browser refuses passkeys at this address. Open the console at its own name.",
+  NetworkError: "The server could not be reached. Try again in a moment.",
+};
+
+function passkeyTrouble(error) {
+  if (error.said) return error.message;
+  return passkeyTroubles[error.name] ?? "The device could not do it. Try again, or use another factor.";
+}
+
+// What to ask, from the server: a button without an address of its own asks where its form goes.
+async function passkeyOptions(form, button) {
+  const fields = new URLSearchParams(new FormData(form));
+  if (!button.dataset.options) fields.set("action", "passkey");
+  const place = button.dataset.options ?? form.getAttribute("action");
+  let answer;
+  try {
+    answer = await fetch(place, { method: "POST", body: fields });
+  } catch {
+    throw Object.assign(new Error(passkeyTroubles.NetworkError), { said: true });
+  }
+  const json = await answer.json().catch(() => null);
+  if (answer.ok && json?.publicKey) return json;
+  const text = json?.detail ?? "The session has ended or the page is too old. Load the page again.";
+  throw Object.assign(new Error(text), { said: true });
+}
+
+async function makePasskey(asked, signal) {
+  const made = await navigator.credentials.create({
+    signal,
+    publicKey: {
+      ...asked,
+      challenge: urlBytes(asked.challenge),
+      user: { ...asked.user, id: urlBytes(asked.user.id) },
+      excludeCredentials: asked.excludeCredentials.map(credentialOf),
+    },
+  });
+  return {
+    id: urlText(made.rawId),
+    client_data: urlText(made.response.clientDataJSON),
+    attestation: urlText(made.response.attestationObject),
+    transports: made.response.getTransports?.() ?? [],
+  };
+}
+
+async function usePasskey(asked, signal, mediation) {
+  const used = await navigator.credentials.get({
+    signal,
+    mediation,
+    publicKey: {
+      ...asked,
+      challenge: urlBytes(asked.challenge),
+      allowCredentials: (asked.allowCredentials ?? []).map(credentialOf),
+    },
+  });
+  return {
+    id: urlText(used.rawId),
+    client_data: urlText(used.response.clientDataJSON),
+    authenticator_data: urlText(used.response.authenticatorData),
+    signature: urlText(used.response.signature),
+    user_handle: used.response.userHandle?.byteLength ? urlText(used.response.userHandle) : undefined,
+  };
+}
+
+function sendPasskey(form, button, answer, more = {}) {
+  for (const [name, value] of Object.entries({ ...more, passkey: JSON.stringify(answer) })) {
+    let field = form.querySelector(`input[type=hidden][name=${name}]`);
+    if (!field) {
+      field = Object.assign(document.createElement("input"), { type: "hidden", name });
+      form.append(field);
+    }
+    field.value = value;
+  }
+  form.requestSubmit(button);
+}
+
+// One question at a time: the browser takes no second one while the first is open.
+let passkeyQuestion;
+function newQuestion() {
+  passkeyQuestion?.abort();
+  passkeyQuestion = new AbortController();
+  return passkeyQuestion.signal;
+}
+
+async function askPasskey(button) {
+  const form = button.form;
+  const says = form.querySelector("[data-passkey-says]");
+  says.hidden = true;
+  button.setAttribute("aria-busy", "true");
+  const signal = newQuestion();
+  try {
+    const { publicKey, ...more } = await passkeyOptions(form, button);
+    const answer = button.dataset.passkey === "create"
+      ? await makePasskey(publicKey, signal) : await usePasskey(publicKey, signal);
+    sendPasskey(form, button, answer, more);
+  } catch (error) {
+    button.removeAttribute("aria-busy");
+    if (signal.aborted) return;
+    says.textContent = passkeyTrouble(error);
+    says.hidden = false;
+    if ("waits" in button.dataset) offerPasskeys(button);
+  }
+}
+
+// Offers passkeys in the list the browser opens under the e-mail. The question is asked anew before it is too old.
+async function offerPasskeys(button) {
+  if (!await PublicKeyCredential.isConditionalMediationAvailable?.()) return;
+  const signal = newQuestion();
+  const again = setTimeout(() => { if (!signal.aborted) offerPasskeys(button); }, 4 * 60 * 1000);
+  signal.addEventListener("abort", () => clearTimeout(again));
+  try {
+    const { publicKey } = await passkeyOptions(button.form, button);
+    sendPasskey(button.form, button, await usePasskey(publicKey, signal, "conditional"));
+  } catch {
+    // Nobody asked for it by pressing anything: the button is there, and says what is wrong.
+  }
+}
+
+function startPasskeys() {
+  if (!globalThis.PublicKeyCredential || !navigator.credentials) return;
+  for (const missing of document.querySelectorAll("[data-passkey-missing]")) missing.hidden = true;
+  for (const part of document.querySelectorAll("[data-passkey-part]")) part.hidden = false;
+  for (const other of document.querySelectorAll("[data-passkey-other]")) other.open = "stays" in other.dataset;
+  for (const button of document.querySelectorAll("[data-passkey]")) {
+    button.hidden = false;
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      askPasskey(button);
+    });
+    if ("waits" in button.dataset) offerPasskeys(button);
+  }
+}
+
 startCopying();
 startProofs();
 startTheme();
@@ -348,3 +491,4 @@ startCounters();
 guardForms();
 showPasswords();
 startKeys();
+startPasskeys();

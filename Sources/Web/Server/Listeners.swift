@@ -13,19 +13,21 @@ public struct Listeners: Sendable {
 
     /// - Parameters:
     ///   - formKey: at least 32 secret bytes, the same on all servers of one deployment. Seals what forms carry.
+    ///   - passkeys: knows the passkeys of staff; without it none are offered.
     ///   - runtimeDoor: knows the products' tokens; without it the runtime listener answers nothing.
     ///   - qrSVG: draws the text of an enrolment as a QR code, an SVG element without script.
     ///   - onListening: called with the real port when a listener takes connections.
     public init(
         pipeline: Pipeline, signIn: any SignIn, log: any TransparencyLog, consoles: [Console], cursors: CursorCodec,
         configuration: WebConfiguration, health: Health, metrics: Metrics = Metrics(), formKey: [UInt8],
-        runtimeDoor: (any RuntimeDoor)? = nil, qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system,
+        passkeys: (any Passkeys)? = nil, runtimeDoor: (any RuntimeDoor)? = nil,
+        qrSVG: @escaping @Sendable (String) -> String, clock: Clock = .system,
         logger: Logger,
         onListening: @escaping @Sendable (ListenerName, Int) async -> Void = { _, _ in }
     ) {
         context = WebContext(
-            pipeline: pipeline, signIn: signIn, log: log, consoles: consoles, cursors: cursors,
-            configuration: configuration, clock: clock, metrics: metrics, health: health,
+            pipeline: pipeline, signIn: signIn, passkeys: passkeys, log: log, consoles: consoles,
+            cursors: cursors, configuration: configuration, clock: clock, metrics: metrics, health: health,
             forms: FormSeal(key: formKey, clock: clock), qrSVG: qrSVG,
             requests: RateLimiter("session", perMinute: configuration.requestsPerMinute, clock: clock),
             tokens: RateLimiter("token", perMinute: configuration.requestsPerMinute, clock: clock),

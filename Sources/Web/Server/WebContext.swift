@@ -6,6 +6,8 @@ import Kernel
 struct WebContext: Sendable {
     let pipeline: Pipeline
     let signIn: any SignIn
+    /// `nil`: nobody here knows of passkeys.
+    let passkeys: (any Passkeys)?
     let log: any TransparencyLog
     let consoles: [Console]
     let cursors: CursorCodec
@@ -27,6 +29,42 @@ struct WebContext: Sendable {
     let acquainted = Acquainted()
 
     var catalog: Catalog { pipeline.catalog }
+
+    /// Passkeys are known, and can be used at the console's address.
+    var offersPasskeys: Bool { passkeys.map { $0.hindrance == nil } ?? false }
+
+    /// What a passkey is to sign of a request.
+    func question(
+        _ request: OperationRequest, by caller: Caller, _ session: SessionInfo
+    ) async throws(OperationError) -> (action: JSON, nonce: String, options: JSON) {
+        guard let passkeys else { throw .notFound("Passkeys are not offered here.") }
+        let (nonce, seed) = try await passkeys.intentNonce(session)
+        let action = try await pipeline.action(of: request, by: caller, seed: seed)
+        return (action, nonce, try await passkeys.signingOptions(action, nonce: nonce, of: session))
+    }
+
+    /// Puts what a passkey signed into a request, once it is found to be this very action. A request that comes again under its
+    /// key was signed the first time: its answer is stored.
+    func sign(
+        _ request: inout OperationRequest, nonce: String, with answer: JSON, by caller: Caller, _ session: SessionInfo,
+        from source: Source
+    ) async throws(OperationError) {
+        guard let passkeys else { throw .notFound("Passkeys are not offered here.") }
+        do throws(OperationError) {
+            let action = try await pipeline.action(of: request, by: caller, seed: passkeys.intentSeed(nonce))
+            request.intent = try await passkeys.sign(action, nonce: nonce, with: answer, of: session, from: source)
+        } catch {
+            guard let key = request.idempotencyKey, (try? await pipeline.outcome(ofKey: key, by: caller)) != nil else {
+                throw error
+            }
+        }
+    }
+
+    /// Whether a person can use a passkey here. One that can't be looked up is not offered.
+    func hasPasskey(_ session: SessionInfo) async -> Bool {
+        guard offersPasskeys, let passkeys else { return false }
+        return ((try? await passkeys.count(of: session)) ?? 0) > 0
+    }
 
     /// Who a token belongs to; `nil` when it is nobody's. Whoever shows many such tokens waits.
     func authenticate(

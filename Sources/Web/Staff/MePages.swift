@@ -18,8 +18,7 @@ extension StaffConsole {
                 let next = Self.localPath(posted.text("next")) ?? "/"
                 do throws(OperationError) {
                     try context.signIns.spend(posted.exchange.client.source)
-                    try await context.signIn.stepUp(
-                        posted.signed.session, code: posted.text("code"), from: posted.exchange.source(.console))
+                    try await stepUp(posted)
                     return .seeOther(next)
                 } catch {
                     let sentence: String
@@ -31,10 +30,44 @@ extension StaffConsole {
                     }
                     let model = StepUpModel(
                         next: next, csrf: posted.signed.session.csrfToken, error: sentence,
-                        maxAge: posted.signed.session.limits.stepUpAge)
+                        maxAge: posted.signed.session.limits.stepUpAge,
+                        hasPasskey: await context.hasPasskey(posted.signed.session))
                     return framed(
                         "Use your authenticator again", SignInViews.stepUp(model), posted.signed,
                         status: Problem(error).status)
+                }
+            },
+            FormRoute("/step-up/options") { posted in
+                try await Self.question(posted.exchange) {
+                    ["publicKey": try await passkeys().stepUpOptions(posted.signed.session)]
+                }
+            },
+            FormRoute("/me/passkeys/options") { posted in
+                try await Self.question(posted.exchange) {
+                    [
+                        "publicKey": try await passkeys().creationOptions(
+                            posted.signed.session, by: posted.signed.caller)
+                    ]
+                }
+            },
+            FormRoute("/me/passkeys") { posted in
+                try await aboutMe(posted, done: "passkey") { () throws(OperationError) in
+                    try await passkeys().add(
+                        Self.passkeyAnswer(posted.values), named: posted.text("name"), to: posted.signed.session,
+                        by: posted.signed.caller)
+                }
+            },
+            FormRoute("/me/passkeys/{id}/rename") { posted in
+                try await aboutMe(posted, done: "renamed") { () throws(OperationError) in
+                    try await passkeys().rename(
+                        posted.parameters["id"] ?? "", to: posted.text("name"), of: posted.signed.session,
+                        by: posted.signed.caller)
+                }
+            },
+            FormRoute("/me/passkeys/{id}/remove") { posted in
+                try await aboutMe(posted, done: "removed") { () throws(OperationError) in
+                    try await passkeys().remove(
+                        posted.parameters["id"] ?? "", of: posted.signed.session, by: posted.signed.caller)
                 }
             },
             FormRoute("/me/password") { posted in
@@ -77,5 +110,34 @@ extension StaffConsole {
                 return .seeOther("/me?done=session")
             },
         ]
+    }
+
+    /// Renews the factor with what was sent: a passkey's answer or a code.
+    func stepUp(_ posted: PostedForm) async throws(OperationError) {
+        let source = posted.exchange.source(.console)
+        if posted.text("passkey").isEmpty {
+            try await context.signIn.stepUp(posted.signed.session, code: posted.text("code"), from: source)
+        } else {
+            try await passkeys().stepUp(posted.signed.session, with: Self.passkeyAnswer(posted.values), from: source)
+        }
+    }
+
+    /// Does something about one's own factors and shows the page again, with what is wrong in the form.
+    private func aboutMe(
+        _ posted: PostedForm, done: String, _ body: () async throws(OperationError) -> Void
+    ) async throws -> Response {
+        do throws(OperationError) {
+            try await body()
+            return .seeOther("/me?done=\(done)")
+        } catch {
+            let errors: [FieldError]
+            switch error {
+            case .invalid(let found): errors = found
+            case .conflict(let detail, _): errors = [FieldError(pointer: "/passkey", detail: detail)]
+            case .stepUpRequired: return .seeOther("/step-up?next=/me")
+            default: throw error
+            }
+            return try await showAgain("/me", posted, errors: errors, status: Problem(error).status)
+        }
     }
 }

@@ -17,6 +17,8 @@ struct OperationSheet: Sendable {
     let choices: [String: [Field.Choice]]
     /// The same operation on the same target, asked for already.
     let waiting: WaitingRequest?
+    /// The person can use a passkey for it.
+    let hasPasskey: Bool
 }
 
 extension AnyOperation {
@@ -119,7 +121,7 @@ extension StaffConsole {
             }
             return OperationSheet(
                 operation: operation, entity: nil, url: url, undoing: undoing, signed: signed, choices: choices,
-                waiting: nil)
+                waiting: nil, hasPasskey: await hasPasskey(for: operation, signed))
         }
         let records = context.pipeline.records
         let (entity, choices, waiting) = try await context.pipeline.read(permission, by: signed.caller) { reader in
@@ -136,7 +138,13 @@ extension StaffConsole {
         }
         return OperationSheet(
             operation: operation, entity: entity, url: url, undoing: undoing, signed: signed, choices: choices,
-            waiting: waiting)
+            waiting: waiting, hasPasskey: await hasPasskey(for: operation, signed))
+    }
+
+    /// Asked only where one would be used.
+    private func hasPasskey(for operation: AnyOperation, _ signed: Signed) async -> Bool {
+        guard Pipeline.signs(operation.spec) else { return false }
+        return await context.hasPasskey(signed.session)
     }
 
     /// The run-time choices of an operation's fields, by field name.
@@ -275,12 +283,15 @@ extension StaffConsole {
     // MARK: Preview and confirm
 
     private func act(_ posted: PostedForm, _ sheet: OperationSheet) async throws -> Response {
-        let draft = draft(posted, sheet)
+        var draft = draft(posted, sheet)
         let key = draft.request.idempotencyKey ?? mintKey()
         if let notice = posted.notice {
             return render(
                 sheet, values: draft.values, notice: notice, version: Int64(posted.text("version")), draft: draft,
                 key: key)
+        }
+        if posted.text("action") == "passkey" {
+            return try await Self.question(posted.exchange) { try await passkeyQuestion(draft, sheet) }
         }
         guard posted.text("action") == "confirm" else { return try await preview(draft, sheet, key: key) }
 
@@ -300,16 +311,27 @@ extension StaffConsole {
         }
 
         var sheet = sheet
-        if !posted.text("code").isEmpty {
+        if !posted.text("code").isEmpty || !posted.text("passkey").isEmpty {
             do throws(OperationError) {
                 try context.signIns.spend(posted.exchange.client.source)
-                try await context.signIn.stepUp(
-                    posted.signed.session, code: posted.text("code"), from: posted.exchange.source(.console))
+                try await prove(&draft.request, posted, sheet, key: key)
             } catch {
-                guard let sentence = Self.codeSentence(error) else { throw error }
-                return try await preview(
-                    draft, sheet, key: key, errors: [FieldError(pointer: "/code", detail: sentence)],
-                    status: Problem(error).status)
+                if posted.text("passkey").isEmpty {
+                    guard let sentence = Self.codeSentence(error) else { throw error }
+                    return try await preview(
+                        draft, sheet, key: key, errors: [FieldError(pointer: "/code", detail: sentence)],
+                        status: Problem(error).status)
+                }
+                switch error {
+                case .invalid(let errors):
+                    return try await preview(
+                        draft, sheet, key: key, refusal: errors.map(\.detail).joined(separator: " "),
+                        status: Problem(error).status)
+                case .conflict, .tooManyRequests, .locked, .overLimit, .notAsked:
+                    return try await preview(
+                        draft, sheet, key: key, refusal: Problem(error).detail, status: Problem(error).status)
+                default: throw error
+                }
             }
             guard let signed = try await session(token: posted.signed.token, posted.exchange) else {
                 throw OperationError.unauthenticated
@@ -317,9 +339,33 @@ extension StaffConsole {
             sheet = OperationSheet(
                 operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing,
                 signed: signed,
-                choices: sheet.choices, waiting: sheet.waiting)
+                choices: sheet.choices, waiting: sheet.waiting, hasPasskey: sheet.hasPasskey)
         }
         return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
+    }
+
+    /// What this form's passkey is to sign.
+    private func passkeyQuestion(_ draft: Draft, _ sheet: OperationSheet) async throws -> JSON {
+        guard Pipeline.signs(sheet.operation.spec) else {
+            throw OperationError.conflict("\(sheet.operation.spec.title) needs no passkey.", legal: nil)
+        }
+        guard draft.errors.isEmpty else { throw OperationError.invalid(draft.errors) }
+        let (_, nonce, options) = try await context.question(
+            draft.request, by: sheet.signed.caller, sheet.signed.session)
+        return ["publicKey": options, "nonce": .string(nonce)]
+    }
+
+    /// Takes the proof that came with the form: a code, or the action as a passkey signed it.
+    private func prove(
+        _ request: inout OperationRequest, _ posted: PostedForm, _ sheet: OperationSheet, key: String
+    ) async throws(OperationError) {
+        guard !posted.text("passkey").isEmpty, Pipeline.signs(sheet.operation.spec) else {
+            return try await stepUp(posted)
+        }
+        request.idempotencyKey = key
+        try await context.sign(
+            &request, nonce: posted.text("nonce"), with: Self.passkeyAnswer(posted.values), by: posted.signed.caller,
+            posted.signed.session, from: posted.exchange.source(.console))
     }
 
     private func confirm(_ draft: Draft, _ sheet: OperationSheet, key: String, version: Int64?) async throws -> Response
@@ -448,6 +494,8 @@ extension StaffConsole {
     ) -> Response {
         let operation = sheet.operation
         let age = context.clock.now - sheet.signed.session.mfaAt
+        let hasPasskey =
+            preview?.allowed == true && sheet.hasPasskey
         let needsCode = asksCode || (operation.spec.risk >= .high && age > sheet.signed.session.limits.stepUpAge)
         let target = target(sheet)
         let plural = operation.pluralPath
@@ -457,6 +505,7 @@ extension StaffConsole {
             refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
             version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
         model.listTitle = listTitle(plural)
+        model.hasPasskey = hasPasskey
         model.author = context.forms.author(sheet.signed.session.staffID)
         if let undone = sheet.undoing?.undoes {
             model.cancelURL = "/audit/\(undone)"

@@ -16,6 +16,20 @@ extension StaffConsole {
             Route(.post, "/signin", .page) { exchange in try await begin(exchange) },
             Route(.get, "/signin/code", .page) { _ in .seeOther("/signin") },
             Route(.post, "/signin/code", .page) { exchange in try await finish(exchange) },
+            Route(.post, "/signin/passkey", .page) { exchange in try await finishWithPasskey(exchange) },
+            passkeyQuestion("/signin/passkey/options") { exchange, passkeys in
+                let values = try await fields(exchange)
+                guard carriesToken(exchange, values), let visitor = exchange.cookie(context.configuration.formCookie)
+                else { throw Problem(.formRefused, Self.cookieMissing) }
+                try context.links.spend(exchange.client.source)
+                return try await passkeys.signInOptions(visitor: visitor)
+            },
+            passkeyQuestion("/enrol/options") { exchange, passkeys in
+                let values = try await fields(exchange)
+                guard carriesToken(exchange, values) else { throw Problem(.formRefused, Self.cookieMissing) }
+                try context.links.spend(exchange.client.source)
+                return try await passkeys.enrolmentOptions(token: values["token"] ?? "")
+            },
             Route(.get, "/enrol", .page) { exchange in
                 let token = exchange.first("token") ?? ""
                 try context.links.spend(exchange.client.source)
@@ -26,7 +40,7 @@ extension StaffConsole {
             signedPage("/step-up") { exchange, signed in
                 let model = StepUpModel(
                     next: Self.localPath(exchange.first("next")) ?? "/", csrf: signed.session.csrfToken,
-                    maxAge: signed.session.limits.stepUpAge)
+                    maxAge: signed.session.limits.stepUpAge, hasPasskey: await context.hasPasskey(signed.session))
                 return framed("Use your authenticator again", SignInViews.stepUp(model), signed)
             },
         ]
@@ -56,7 +70,7 @@ extension StaffConsole {
         let (token, setCookie) = formToken(exchange)
         let model = SignInModel(
             deployment: context.configuration.deployment, email: email, error: error, notice: notice, next: next,
-            csrf: token)
+            csrf: token, offersPasskey: context.offersPasskeys)
         var response = door("Sign in", SignInViews.signIn(model), exchange, status: status)
         if let setCookie { response.headers[values: .setCookie].append(setCookie) }
         return response
@@ -67,7 +81,8 @@ extension StaffConsole {
         status: HTTPResponse.Status = .ok
     ) -> Response {
         let model = CodeStepModel(
-            challenge: challenge, usesRecovery: usesRecovery, error: error, next: next, csrf: formToken(exchange).token)
+            challenge: challenge, usesRecovery: usesRecovery, error: error, next: next, csrf: formToken(exchange).token,
+            offersPasskey: context.offersPasskeys)
         return door("Enter your code", SignInViews.code(model), exchange, status: status)
     }
 
@@ -134,6 +149,61 @@ extension StaffConsole {
         }
     }
 
+    private func finishWithPasskey(_ exchange: Exchange) async throws -> Response {
+        try checkOrigin(exchange)
+        let values = try await fields(exchange)
+        let next = Self.localPath(values["next"])
+        guard carriesToken(exchange, values), let visitor = exchange.cookie(context.configuration.formCookie) else {
+            return signInPage(exchange, error: Self.cookieMissing, next: next, status: .forbidden)
+        }
+        do throws(OperationError) {
+            try context.signIns.spend(exchange.client.source)
+            let session = try await passkeys().signIn(
+                Self.passkeyAnswer(values), visitor: visitor, from: exchange.source(.console))
+            return try await welcome(session, next: next, exchange)
+        } catch {
+            guard let sentence = Self.sentence(error) else { throw error }
+            return marked(signInPage(exchange, error: sentence, next: next, status: Problem(error).status), error)
+        }
+    }
+
+    // MARK: Passkeys
+
+    func passkeys() throws(OperationError) -> any Passkeys {
+        guard let passkeys = context.passkeys else { throw .notFound("Passkeys are not offered here.") }
+        return passkeys
+    }
+
+    /// What the browser's passkey answered; what can't be read is refused by whoever looks into it.
+    static func passkeyAnswer(_ values: [String: String]) -> JSON {
+        (try? JSON(parsing: Array((values["passkey"] ?? "").utf8))) ?? .null
+    }
+
+    /// What a passkey is to be asked, for the page's script.
+    private func passkeyQuestion(
+        _ path: String, _ options: @escaping @Sendable (Exchange, any Passkeys) async throws -> JSON
+    ) -> Route {
+        Route(.post, path, .page) { exchange in
+            try await Self.question(exchange) {
+                try checkOrigin(exchange)
+                return ["publicKey": try await options(exchange, try passkeys())]
+            }
+        }
+    }
+
+    /// A script reads problems as JSON, not as a page.
+    static func question(
+        _ exchange: Exchange, _ options: () async throws -> JSON
+    ) async throws -> Response {
+        do {
+            return .json(try await options())
+        } catch {
+            let problem = Problem(error)
+            guard problem.defect == nil else { throw error }
+            return problem.response(instance: exchange.path)
+        }
+    }
+
     /// A new session's first answer: where the person wanted to go, or the form that was kept.
     private func welcome(_ session: NewSession, next: String?, _ exchange: Exchange) async throws(OperationError)
         -> Response
@@ -189,7 +259,8 @@ extension StaffConsole {
     ) -> Response {
         let (csrf, setCookie) = formToken(exchange)
         let model = EnrolmentModel(
-            token: token, offer: offer, qrSVG: context.qrSVG(offer.totpURI), errors: errors, csrf: csrf)
+            token: token, offer: offer, qrSVG: context.qrSVG(offer.totpURI), errors: errors, csrf: csrf,
+            offersPasskey: context.offersPasskeys)
         var response = door("Welcome", SignInViews.enrolment(model), exchange, status: status)
         if let setCookie { response.headers[values: .setCookie].append(setCookie) }
         return response
@@ -214,9 +285,17 @@ extension StaffConsole {
         }
         do throws(OperationError) {
             try context.signIns.spend(exchange.client.source)
-            let (codes, session) = try await context.signIn.enrol(
-                token: token, password: values["password"] ?? "", sealedSecret: inner, code: values["code"] ?? "",
-                from: exchange.source(.console))
+            let source = exchange.source(.console)
+            let password = values["password"] ?? ""
+            let (codes, session) =
+                if values["passkey"]?.isEmpty ?? true {
+                    try await context.signIn.enrol(
+                        token: token, password: password, sealedSecret: inner, code: values["code"] ?? "", from: source)
+                } else {
+                    try await passkeys().enrol(
+                        token: token, password: password, passkey: Self.passkeyAnswer(values),
+                        named: values["passkey_name"] ?? "", from: source)
+                }
             var response = door(
                 "Recovery codes", SignInViews.recoveryCodes(RecoveryCodesModel(codes: codes)), exchange)
             response.headers[values: .setCookie].append(sessionCookie(session))
@@ -237,7 +316,8 @@ extension StaffConsole {
         case .invalid(let errors):
             var out: [String: String] = [:]
             for error in errors {
-                let name = error.pointer.hasSuffix("password") ? "password" : "code"
+                let last = error.pointer.split(separator: "/").last.map(String.init) ?? ""
+                let name = ["password", "passkey", "name"].contains(last) ? last : "code"
                 out[name] = [out[name], error.detail].compactMap { $0 }.joined(separator: " ")
             }
             return out

@@ -102,7 +102,8 @@ struct StaffConsole: Sendable {
         let call = PageCall(
             path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
             catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors,
-            isFactorFresh: signed.caller.authentication?.isFresh ?? false)
+            isFactorFresh: signed.caller.authentication?.isFresh ?? false,
+            passkeyHindrance: context.passkeys.map(\.hindrance) ?? "Passkeys are not offered here.")
         // The menu's counts come along: a transaction of their own would cost every page as much as itself.
         let (answer, due) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
             if signed.due == nil { reader.foresee(self.counted(signed.caller).flatMap { $0.foresees(signed.caller) }) }

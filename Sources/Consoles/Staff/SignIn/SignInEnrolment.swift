@@ -44,41 +44,53 @@ extension StaffSignIn {
         let encoded = try await hasher.hash(PasswordRules.normalise(password))
         let codes = RecoveryCode.generate()
         let session: NewSession = try await write { tx in
-            let now = tx.now
-            // The person first, as everything that renews a link does.
-            guard let before = try Staff.load(person.id, lock: true, from: tx), before.status != .deactivated,
-                try !tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).isEmpty
-            else { throw Self.goneLink }
-            tx.enqueue(EnrolmentQueries.cancel(of: before.id, at: now))
-
-            var after = before
-            after.status = .active
-            after.version += 1
-            after.updatedAt = now
-            var changes: [Change] = [.update(before, to: after)]
-            // A link that replaces lost factors takes the old ones away.
-            let lost = try tx.query(Factor.active(of: before.id)).map(Factor.init)
-            changes += lost.map(Self.revoked)
-            let totp = factor(.totp, "Authenticator app", of: after.id, sealing: secret, at: now)
-            changes += [
-                .create(factor(.password, "Password", of: after.id, sealing: Array(encoded.utf8), at: now)),
-                .create(totp), .create(recoveryFactor(codes, of: after.id, at: now)),
-            ]
-            // The code that proved the app works can't be used again to sign in.
-            tx.enqueue(SignInQueries.useStep(factor: totp.id, step: step, at: now))
-            let opened = try open(after, [.password, .totp], from: source, tx)
-            // Whoever was signed in with the factors before is not any more.
-            try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
-            let event = record(
-                "enrolment.completed", of: opened.info, with: [.password, .totp], from: source, changes: changes, tx)
-            // Whoever was active before had factors, which a reset may have ended already.
-            if before.status == .active { notify(.factorsReplaced, after.id, of: event, tx) }
-            return opened
+            try complete(hash, of: person.id, password: encoded, codes, from: source, tx) { staff in
+                let totp = factor(.totp, "Authenticator app", of: staff, sealing: secret, at: tx.now)
+                // The code that proved the app works can't be used again to sign in.
+                tx.enqueue(SignInQueries.useStep(factor: totp.id, step: step, at: tx.now))
+                return (totp, .totp)
+            }
         }
         return (codes, session)
     }
 
-    private func invited(_ hash: [UInt8]) async throws(OperationError) -> (
+    /// Uses the link up: password, a second factor and recovery codes are set together, and the person is signed in.
+    /// - Parameter second: makes the factor for somebody.
+    func complete(
+        _ hash: [UInt8], of person: String, password encoded: String, _ codes: [String], from source: Source,
+        _ tx: any Writer, _ second: (String) throws -> (Factor, FactorKind)
+    ) throws -> NewSession {
+        let now = tx.now
+        // The person first, as everything that renews a link does.
+        guard let before = try Staff.load(person, lock: true, from: tx), before.status != .deactivated,
+            try !tx.execute(EnrolmentQueries.use(tokenHash: hash, at: now)).isEmpty
+        else { throw Self.goneLink }
+        tx.enqueue(EnrolmentQueries.cancel(of: before.id, at: now))
+
+        var after = before
+        after.status = .active
+        after.version += 1
+        after.updatedAt = now
+        var changes: [Change] = [.update(before, to: after)]
+        // A link that replaces lost factors takes the old ones away.
+        let lost = try tx.query(Factor.active(of: before.id)).map(Factor.init)
+        changes += lost.map(Self.revoked)
+        let (factor, kind) = try second(after.id)
+        changes += [
+            .create(self.factor(.password, "Password", of: after.id, sealing: Array(encoded.utf8), at: now)),
+            .create(factor), .create(recoveryFactor(codes, of: after.id, at: now)),
+        ]
+        let opened = try open(after, [.password, kind], from: source, tx)
+        // Whoever was signed in with the factors before is not any more.
+        try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
+        let event = record(
+            "enrolment.completed", of: opened.info, with: [.password, kind], from: source, changes: changes, tx)
+        // Whoever was active before had factors, which a reset may have ended already.
+        if before.status == .active { notify(.factorsReplaced, after.id, of: event, tx) }
+        return opened
+    }
+
+    func invited(_ hash: [UInt8]) async throws(OperationError) -> (
         person: (id: String, email: String, name: String), now: Instant
     ) {
         try await read { reader in
@@ -117,7 +129,7 @@ extension StaffSignIn {
     }
 
     /// Whoever finds a session open on a desk can't make it their own.
-    private func demandFreshFactor(_ caller: Caller) throws(OperationError) {
+    func demandFreshFactor(_ caller: Caller) throws(OperationError) {
         guard caller.authentication?.isFresh == true else {
             throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge)
         }
@@ -201,14 +213,14 @@ extension StaffSignIn {
         return factor
     }
 
-    private static func revoked(_ before: Factor) -> Change {
+    static func revoked(_ before: Factor) -> Change {
         var after = before
         after.status = .revoked
         after.version += 1
         return .update(before, to: after)
     }
 
-    private static func source(of caller: Caller) -> Source {
+    static func source(of caller: Caller) -> Source {
         Source(
             ip: caller.ip ?? "", userAgent: caller.userAgent ?? "", client: caller.client, requestID: caller.requestID)
     }

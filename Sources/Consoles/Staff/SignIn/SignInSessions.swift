@@ -290,6 +290,9 @@ extension StaffSignIn {
                 cursor = last
             }
         }
-        try await write { tx in tx.enqueue(SignInQueries.deleteChallenges(expiredBefore: tx.now - .hours(1))) }
+        try await write { tx in
+            tx.enqueue(SignInQueries.deleteChallenges(expiredBefore: tx.now - .hours(1)))
+            tx.enqueue(PasskeyQueries.deleteAnswers(expiredBefore: tx.now - .hours(1)))
+        }
     }
 }

@@ -15,6 +15,9 @@ public struct StaffSignIn: SignIn {
         public var network: (v4: Int, v6: Int)?
         /// What authenticator apps show.
         public var issuer = "Postern"
+        /// Where passkeys may be used, or why nowhere.
+        public var site: Result<PasskeySite, PasskeySite.Unfit> = .success(
+            PasskeySite(id: "localhost", origin: "http://localhost:8080"))
         /// Whether mail is sent: then people hear of what was done to their account.
         public var sendsMail = false
         public init() {}
@@ -23,6 +26,7 @@ public struct StaffSignIn: SignIn {
     let database: any Database
     let records: any Records
     let hasher: any PasswordHasher
+    let cryptography: any PasskeyCryptography
     let masterKey: MasterKey
     let pepper: [UInt8]
     let settings: Settings
@@ -31,16 +35,19 @@ public struct StaffSignIn: SignIn {
 
     /// - Parameters:
     ///   - masterKey: seals password hashes and TOTP secrets.
-    ///   - pepper: at least 32 bytes, kept like the master key; keys the digests of recovery codes and CSRF tokens.
+    ///   - pepper: at least 32 bytes, kept like the master key; keys the digests of recovery codes, CSRF tokens
+    ///     and what passkeys are asked to sign.
     ///   - hooks: the same as the pipeline's, so that the sequencer wakes for these events too.
     public init(
-        database: any Database, records: any Records, hasher: any PasswordHasher, masterKey: MasterKey, pepper: [UInt8],
+        database: any Database, records: any Records, hasher: any PasswordHasher,
+        cryptography: any PasskeyCryptography, masterKey: MasterKey, pepper: [UInt8],
         settings: Settings = Settings(), hooks: Pipeline.Hooks = Pipeline.Hooks()
     ) {
         precondition(pepper.count >= 32, "the pepper has at least 32 bytes")
         self.database = database
         self.records = records
         self.hasher = hasher
+        self.cryptography = cryptography
         self.masterKey = masterKey
         self.pepper = pepper
         self.settings = settings

@@ -1,0 +1,478 @@
+"""Passkeys as people use them: made, signed in with, used again in the middle of a form, named, removed, refused."""
+import base64
+import copy
+import hashlib
+import html
+import json
+import re
+
+import httpx
+import pytest
+import postern
+import verify_approval
+from browser import PHONE, Window
+from passkeys import Passkey, VirtualAuthenticator, b64
+from playwright.sync_api import expect
+
+
+def add(window, name):
+    page = window.page
+    window.go("/me")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_role("button", name="Add a passkey").click()
+    expect(page.locator("main")).to_contain_text("The passkey is yours.")
+
+
+def sign_out(window):
+    window.page.evaluate("document.querySelector('form[action=\"/signout\"]').submit()")
+    window.heading("Sign in")
+
+
+def sign_in(window, device, path="/signin", presses=True):
+    """By the button, or from the list under the e-mail, which a virtual device chooses from by itself."""
+    device.agree(not presses)
+    if device.options["transport"] == "usb":
+        # Nothing to list.
+        window.go(path)
+    else:
+        with window.page.expect_response(re.compile("/signin/passkey/options")):
+            window.go(path)
+    if presses:
+        # A request that waits already does not see that somebody agrees from now on; the button's is a new one.
+        window.page.wait_for_timeout(200)
+        device.agree()
+        window.page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(window.page.get_by_role("heading", level=1)).not_to_have_text(re.compile("Sign in"))
+
+
+def test_a_passkey_from_its_making_to_its_end(chromium, server):
+    person = server.person("support_l2")
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(person)
+        window.go("/me")
+        window.audit("my page without a passkey")
+        device = VirtualAuthenticator(window)
+        add(window, "Work laptop")
+        row = page.get_by_role("row").filter(has_text="Work laptop")
+        expect(row).to_contain_text("in a device, ES256")
+        expect(row).to_contain_text("never")
+        device.audit("my page with a passkey")
+        window.shot("passkeys")
+
+        # The same device says by itself that it holds one.
+        page.get_by_label("Name", exact=True).fill("Again")
+        page.get_by_role("button", name="Add a passkey").click()
+        expect(page.get_by_role("alert")).to_contain_text("already holds a passkey of yours")
+
+        device.agree(False)
+        sign_out(window)
+        device.audit("sign-in with a passkey")
+        window.shot("signin-passkey")
+        sign_in(window, device, presses=False)
+        assert window.path == "/"
+        device.agree(False)
+        sign_out(window)
+        sign_in(window, device, "/signin?next=/approvals")
+        assert window.path == "/approvals"
+        window.go("/me")
+        expect(page.get_by_role("row").filter(has_text="Work laptop")).not_to_contain_text("never")
+
+        window.go("/step-up?next=/me")
+        device.audit("step-up with a passkey")
+        page.get_by_role("button", name="Use your passkey").click()
+        window.heading("My security")
+
+        row = page.get_by_role("row").filter(has_text="Work laptop")
+        row.locator("summary").click()
+        row.get_by_label("New name of Work laptop").fill("Old laptop")
+        row.get_by_role("button", name="Rename").click()
+        expect(page.locator("main")).to_contain_text("has its new name")
+        page.get_by_role("button", name="Remove Old laptop").click()
+        expect(page.locator("main")).to_contain_text("The passkey is removed.")
+        sign_out(window)
+        # The device still offers it; what it answers is refused in words.
+        expect(page.get_by_role("alert").first).to_contain_text("not known here")
+        device.remove()
+
+
+@pytest.mark.parametrize("algorithm", [-7, -8, -257])
+def test_each_algorithm_makes_and_uses_passkeys(chromium, server, algorithm):
+    with Window(chromium, server) as window:
+        # A device that knows one algorithm alone, as the page sees it.
+        window.context.add_init_script("""{
+            const make = navigator.credentials.create.bind(navigator.credentials);
+            navigator.credentials.create = (options) => {
+                options.publicKey.pubKeyCredParams = options.publicKey.pubKeyCredParams.filter((one) => one.alg === %d);
+                return make(options);
+            }; }""" % algorithm)
+        window.sign_in(server.person("billing_ops"))
+        device = VirtualAuthenticator(window, transport="usb")
+        name = {-7: "ES256", -8: "EdDSA", -257: "RS256"}[algorithm]
+        add(window, f"Key {name}")
+        expect(window.page.get_by_role("row").filter(has_text=f"Key {name}")).to_contain_text(f"security key, {name}")
+        sign_out_quietly(window, device)
+        sign_in(window, device)
+        window.go("/me")
+        window.page.get_by_role("button", name=f"Remove Key {name}").click()
+        expect(window.page.locator("main")).to_contain_text("The passkey is removed.")
+        # Chromium advises against what only this test does.
+        window.troubles = [trouble for trouble in window.troubles if "pubKeyCredParams" not in trouble]
+
+
+def sign_out_quietly(window, device):
+    device.agree(False)
+    sign_out(window)
+
+
+def test_devices_that_do_not_know_their_owner_are_refused_in_words(chromium, server):
+    with Window(chromium, server) as window:
+        window.sign_in(server.person("finance_lead"))
+        for options in ({"protocol": "u2f", "transport": "usb"}, {"verifies": False}):
+            device = VirtualAuthenticator(window, **options)
+            window.go("/me")
+            window.page.get_by_label("Name", exact=True).fill("A key")
+            window.page.get_by_role("button", name="Add a passkey").click()
+            expect(window.page.locator("[data-passkey-says]").first).to_contain_text(
+                re.compile("cancelled|has no PIN"), timeout=30_000)
+            device.remove()
+
+
+def test_without_script_codes_work_as_ever(chromium, server):
+    with Window(chromium, server, script=False) as window:
+        page = window.page
+        window.go("/signin")
+        expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
+        window.sign_in(server.person("customer_success"))
+        window.go("/me")
+        expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
+        expect(page.locator("main")).to_contain_text("needs script and a browser that knows passkeys")
+
+
+class Visitor:
+    """A browser's requests with a passkey made here, so that any part of an answer may be wrong."""
+
+    def __init__(self, server, cookies=None, csrf=None):
+        self.server = server
+        self.cookies = dict(cookies or {})
+        self.http = httpx.Client(base_url=server.url, headers={"Sec-Fetch-Site": "same-origin", "User-Agent": "visitor"},
+                                 timeout=30)
+        self.csrf = csrf or self.token("/signin")
+
+    def send(self, method, path, **more):
+        """Keeps cookies itself: they are for secure places, which plain localhost is to browsers alone."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        answer = self.http.request(method, path, headers={"Cookie": cookies} if cookies else {}, **more)
+        for line in answer.headers.get_list("set-cookie"):
+            name, _, value = line.split(";")[0].partition("=")
+            self.cookies[name] = value
+        self.http.cookies.clear()
+        return answer
+
+    def token(self, path):
+        return re.search(r'name="csrf" value="([^"]+)"', self.send("GET", path).text).group(1)
+
+    def post(self, path, **fields):
+        return self.send("POST", path, data={"csrf": self.csrf, **fields})
+
+    def ask(self, path, **fields):
+        answer = self.post(path, **fields)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def sign_in(self, answer):
+        return self.post("/signin/passkey", passkey=json.dumps(answer))
+
+    def sign_in_with_code(self, person):
+        page = self.post("/signin", email=person["email"], password=person["password"])
+        challenge = re.search(r'name="challenge" value="([^"]+)"', page.text).group(1)
+        done = self.post("/signin/code", challenge=challenge, code=self.server.authenticator(person).next())
+        assert done.status_code == 303, done.text
+        self.csrf = self.token("/me")
+
+
+def test_forged_answers_are_each_refused_in_their_own_words(server):
+    person = server.person("engineering_oncall")
+    member = Visitor(server)
+    member.sign_in_with_code(person)
+    origin = server.url
+    passkey = Passkey()
+    passkey.counter = 5
+    made = member.post("/me/passkeys", name="Software", passkey=json.dumps(
+        passkey.make(member.ask("/me/passkeys/options")["publicKey"], origin)))
+    assert made.status_code == 303, made.text
+
+    visitor = Visitor(server)
+
+    def refused(text, change=lambda passkey: None, at=origin, **more):
+        forged = copy.copy(passkey)
+        change(forged)
+        answer = visitor.sign_in(forged.use(visitor.ask("/signin/passkey/options")["publicKey"], at, **more))
+        assert answer.status_code in (401, 422) and text in html.unescape(answer.text), answer.text
+
+    refused("which is not this console", at="https://evil.example")
+    refused("another site’s page", crossOrigin=True)
+    refused("something else than it was asked", type="webauthn.create")
+    refused("belongs to another site", lambda one: setattr(one, "rp", "evil.example"))
+    refused("nobody touched it", lambda one: setattr(one, "flags", 0x04))
+    refused("did not check who you are", lambda one: setattr(one, "flags", 0x01))
+    refused("signature is wrong", lambda one: setattr(one, "key", Passkey().key))
+    refused("not known here", lambda one: setattr(one, "id", b"nobody's"))
+    refused("belongs to another account", lambda one: setattr(one, "handle", b64(b"stf_somebody")))
+    refused("not asked in this session", challenge=b64(b"x" * 57))
+    refused("counter went back", lambda one: setattr(one, "counter", 1))
+
+    options = visitor.ask("/signin/passkey/options")["publicKey"]
+    right = passkey.use(options, origin)
+    elsewhere = Visitor(server)
+    assert "not asked in this session" in html.unescape(elsewhere.sign_in(right).text)
+    again = Visitor(server, visitor.cookies, visitor.csrf)
+    assert visitor.sign_in(right).status_code == 303
+    assert "used already" in html.unescape(again.sign_in(right).text)
+
+
+@pytest.fixture(scope="module")
+def signed_approval(chromium, server):
+    """A request that one super admin made and another approved with a passkey, in place; and a way to look at it."""
+    asker = server.sign_in(server.person("super_admin"))
+    asked = asker.post("/api/v1/staff", json={
+        "input": {"email": "signe.s@northwind.example", "name": "Signe S.", "roles": ["support_l1"]},
+        "justification": "Joins support next month."})
+    assert asked.status_code == 202, asked.text
+    approval = asked.json()["approval_id"]
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(server.person("super_admin", 1), path=f"/approvals/{approval}")
+        device = VirtualAuthenticator(window)
+        add(window, "Approver’s laptop")
+        window.go(f"/approvals/{approval}/approve")
+        page.get_by_label("Justification").fill("Spoke to the team lead.")
+        page.get_by_role("button", name=re.compile("^Preview")).click()
+        expect(page.get_by_role("button", name="Approve with passkey")).to_be_visible()
+        device.audit("an approval to be signed")
+        window.shot("approval-sign")
+        page.get_by_role("button", name="Approve with passkey").click()
+        window.heading("Invite staff")
+        expect(page.get_by_role("region", name="Signatures")).to_contain_text("a passkey’s signature")
+        device.audit("an approval that was signed")
+    yield asker, approval
+    asker.close()
+
+
+def test_an_approval_is_signed_and_verified_by_strangers(server, signed_approval, tmp_path):
+    asker, approval = signed_approval
+    answer = asker.get(f"approvals/{approval}/evidence")
+    assert answer.status_code == 200, answer.text
+    bundle = answer.json()
+    key = httpx.get(server.url + "/log/key").text.strip()
+    lines = verify_approval.verify(bundle, key)
+    assert any("signed with a passkey at " + server.url in line for line in lines), lines
+    assert any(line.startswith("carried out") for line in lines), lines
+    # Nothing of a person is in it.
+    for word in ("signe.s@", "Signe", "Joins support", "127.0.0.1", "Spoke to"):
+        assert word not in answer.text
+
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(bundle))
+    done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "signed with a passkey (ES256)" in done.stdout and "carried out" in done.stdout
+
+    # Every part that matters, edited, is found and named by both verifiers.
+    decision = next(n for n, r in enumerate(bundle["receipts"]) if "intent" in r["sealed"])
+    for name, part in (("signature", "signature"), ("client_data", None), ("authenticator_data", None),
+                       ("public_key", None), ("nonce", None), ("action", None)):
+        forged = copy.deepcopy(bundle)
+        proof = forged["receipts"][decision]["sealed"]["intent"]["value"]
+        if name == "action":
+            proof["action"]["decision"] = "reject"
+        else:
+            raw = bytearray(base64.b64decode(proof[name]))
+            raw[-1] ^= 1
+            proof[name] = base64.b64encode(raw).decode()
+        with pytest.raises(verify_approval.Bad, match="sealed member intent"):
+            verify_approval.verify(forged, key)
+        path.write_text(json.dumps(forged))
+        done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
+        assert done.returncode == 10 and "sealed member intent" in done.stdout, done.stdout + done.stderr
+    forged = copy.deepcopy(bundle)
+    leaf = bytearray(base64.b64decode(forged["receipts"][decision]["leaf"]))
+    leaf[-3] ^= 1
+    forged["receipts"][decision]["leaf"] = base64.b64encode(leaf).decode()
+    with pytest.raises((verify_approval.Bad, ValueError)):
+        verify_approval.verify(forged, key)
+    missing = copy.deepcopy(bundle)
+    del missing["receipts"][decision]["sealed"]["intent"]
+    with pytest.raises(verify_approval.Bad, match="what the passkey signed is missing"):
+        verify_approval.verify(missing, key)
+    path.write_text(json.dumps(missing))
+    done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
+    assert done.returncode == 10 and "is not in the evidence" in done.stdout
+    assert server.run("verify").returncode == 0
+
+
+def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
+    """A passkey at the API: the question, the answer, and every answer that is to another question."""
+    asker = server.sign_in(server.person("super_admin"))
+    signer = server.sign_in(server.person("super_admin", 1))
+    browser = Visitor(server)
+    browser.sign_in_with_code(server.person("super_admin", 1))
+    passkey = Passkey()
+    assert browser.post("/me/passkeys", name="For the API", passkey=json.dumps(
+        passkey.make(browser.ask("/me/passkeys/options")["publicKey"], server.url))).status_code == 303
+
+    def ask(email):
+        answer = asker.post("/api/v1/staff", json={
+            "input": {"email": email, "name": "Tom T.", "roles": ["support_l1"]},
+            "justification": "Joins support next month."})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["approval_id"]
+
+    def intent(approval, decision="approve"):
+        answer = signer.post(f"/api/v1/approvals/{approval}/intent", json={"decision": decision}, key=None)
+        assert answer.status_code == 200, answer.text
+        asked = answer.json()
+        nonce = base64.urlsafe_b64decode(asked["nonce"] + "==")
+        challenge = hashlib.sha256(verify_approval.canonical(asked["action"]) + nonce).digest()
+        assert asked["publicKey"]["challenge"] == b64(challenge)
+        assert asked["action"]["decision"] == decision and asked["action"]["rp_id"] == "localhost"
+        return asked
+
+    def decide(approval, asked, verb="approve", key=True, answer=None):
+        return signer.post(f"/api/v1/approvals/{approval}/{verb}", key=key, json={
+            "justification": "Looked at it with care.",
+            "intent": {"nonce": asked["nonce"], "passkey": answer or passkey.use(asked["publicKey"], server.url)}})
+
+    first, second = ask("tom.t@northwind.example"), ask("tim.t@northwind.example")
+    asked = intent(first)
+    # To another request, as another decision, twice.
+    wrong = decide(second, asked)
+    assert wrong.status_code == 422 and "not what would be done now" in wrong.text, wrong.text
+    again = decide(first, asked)
+    assert again.status_code == 422 and "used already" in again.text, again.text
+    wrong = decide(first, intent(first), "reject")
+    assert wrong.status_code == 422 and "not what would be done now" in wrong.text
+    assert asker.get(f"approvals/{first}").json()["state"] == "pending"
+
+    asked, key = intent(first), postern.new_key()
+    answer = passkey.use(asked["publicKey"], server.url)
+    done = decide(first, asked, key=key, answer=answer)
+    assert done.status_code == 200 and done.json()["execution"]["state"] == "executed", done.text
+    same = decide(first, asked, key=key, answer=answer)
+    assert same.status_code == 200 and same.headers["Idempotency-Replayed"] == "true", same.text
+    # With a code only, the record says so.
+    assert signer.post(f"/api/v1/approvals/{second}/reject", json={
+        "justification": "Not needed any more."}).status_code == 200
+    bundle = asker.get(f"approvals/{second}/evidence").json()
+    lines = verify_approval.verify(bundle, httpx.get(server.url + "/log/key").text)
+    assert any("not signed" in line for line in lines), lines
+    for person in (asker, signer):
+        person.close()
+
+
+def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_path):
+    """What was typed stays while the passkey signs, and the event proves the signature."""
+    person = server.person("super_admin")
+    watcher = server.sign_in(person)
+    with Window(chromium, server, viewport=PHONE, scheme="dark") as window:
+        page = window.page
+        window.sign_in(person, path="/me")
+        device = VirtualAuthenticator(window)
+        add(window, "Phone")
+        device.audit("my page on a phone")
+        window.go("/staff/new")
+        page.locator("#f-input-email").fill("uma.u@northwind.example")
+        page.locator("#f-input-name").fill("Uma U.")
+        page.locator("input[value=support_l1]").check()
+        page.get_by_label("Justification").fill("Joins support in the autumn.")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        button = page.get_by_role("button", name="with passkey")
+        expect(button).to_be_visible()
+        device.audit("an operation to be signed, on a phone")
+
+        # The device says no: nothing is sent, and everything stays.
+        device.verify(False)
+        button.click()
+        expect(page.locator("[data-passkey-says]")).to_contain_text("was not used", timeout=30_000)
+        expect(page.get_by_label("Justification")).to_have_value("Joins support in the autumn.")
+        device.verify(True)
+        button.click()
+        page.wait_for_url(re.compile("/done/key_"))
+        approval = re.search(r"apr_[0-9A-Z]{26}", page.content()).group(0)
+    key = httpx.get(server.url + "/log/key").text.strip()
+    bundle = watcher.get(f"approvals/{approval}/evidence").json()
+    asked = bundle["receipts"][0]
+    body, sealed = verify_approval.event(asked, key)
+    action = sealed["intent"]["action"]
+    assert action["operation"] == "staff.invite" and action["operation_id"] == body["operation_id"]
+    assert action["sealed"]["justification"] == body["sealed"]["justification"]
+    lines = verify_approval.verify(bundle, key)
+    assert lines[0].startswith(f"request by {watcher.id}: signed with a passkey"), lines
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(bundle))
+    done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
+    assert done.returncode == 0 and "request by" in done.stdout, done.stdout + done.stderr
+
+    # Another person agrees, with a code; it is carried out as it was signed.
+    signer = server.sign_in(server.person("super_admin", 1))
+    agreed = signer.post(f"/api/v1/approvals/{approval}/approve", json={"justification": "Yes, I know of it."})
+    assert agreed.status_code == 200 and agreed.json()["execution"]["state"] == "executed", agreed.text
+    lines = verify_approval.verify(watcher.get(f"approvals/{approval}/evidence").json(), key)
+    assert any("method totp" in line for line in lines) and lines[-1].startswith("carried out"), lines
+
+    # At once, without approval: the receipt of the event proves it.
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(person, path="/me")
+        device = VirtualAuthenticator(window)
+        add(window, "Laptop")
+        tenant = watcher.active_tenant()
+        window.go(f"/tenants/{tenant['id']}/suspend")
+        page.get_by_label("Reason", exact=True).select_option("abuse")
+        page.get_by_label("Justification").fill("Sends spam to everybody.")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        page.get_by_role("button", name="Suspend with passkey").click()
+        page.wait_for_url(re.compile("/done/key_"))
+        event = re.search(r"evt_[0-9A-Z]{26}", page.content()).group(0)
+    receipt = watcher.get(f"audit-events/{event}/receipt").json()
+    body, sealed = verify_approval.event(receipt, key)
+    assert sealed["intent"]["action"]["operation_id"] == body["operation_id"]
+    verify_approval.verify_intent(sealed["intent"], sealed["intent"]["action"])
+    path.write_text(json.dumps(receipt))
+    done = server.run("verify", "--receipt", str(path), "--key", key)
+    assert done.returncode == 0 and "signed with a passkey" in done.stdout, done.stdout + done.stderr
+    assert server.run("verify").returncode == 0
+    watcher.close()
+    signer.close()
+
+
+def test_a_passkey_can_be_the_first_factor(chromium, server):
+    asker = server.sign_in(server.person("super_admin"))
+    signer = server.sign_in(server.person("super_admin", 1))
+    asked = asker.post("/api/v1/staff", json={
+        "input": {"email": "vera.v@northwind.example", "name": "Vera V.", "roles": ["support_l1"]},
+        "justification": "Joins support next month."}).json()["approval_id"]
+    assert signer.post(f"/api/v1/approvals/{asked}/approve", json={"justification": "Yes, I know."}).status_code == 200
+    link = asker.post(f"/api/v1/approvals/{asked}/reveal", json={}, key=None).json()["reveal"]["enrolment_link"]
+    path = link[len(server.url):]
+    with Window(chromium, server, viewport=PHONE) as window:
+        window.go(path)
+        window.audit("enrolment on a phone")
+    with Window(chromium, server) as window:
+        page = window.page
+        window.go(path)
+        window.audit("enrolment")
+        window.shot("enrolment")
+        device = VirtualAuthenticator(window)
+        window.go(path)
+        page.get_by_label("New password").fill("plum tractor vivid")
+        page.get_by_role("button", name="Make a passkey and sign in").click()
+        window.heading("Keep these recovery codes")
+        page.get_by_role("link", name="I kept them").click()
+        window.go("/me")
+        page.get_by_role("button", name="Remove My first passkey").click()
+        expect(page.get_by_role("alert")).to_contain_text("only factor")
+        sign_out_quietly(window, device)
+        sign_in(window, device)
+    for person in (asker, signer):
+        person.close()
