@@ -151,7 +151,8 @@ import Testing
             let events = try await fixture.events("policy.seed")
             #expect(events.count == 1)
             let rows = Int64(
-                Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + PolicySetting.Key.allCases.count)
+                Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + PolicySetting.Key.allCases.count
+                    + Seeds.currencies.count)
             #expect(events[0]["facts"]?["rows"] == .int(rows))
             #expect(events[0]["facts"]?["seed_version"] == .int(Seeds.version))
             #expect(

@@ -39,8 +39,12 @@ public enum SeedPolicy: Operation {
     }
 
     private static func all(at now: Instant) -> [any Entity] {
-        Seeds.roles + Seeds.permissions + Seeds.rules.map(ApprovalRuleRow.init)
-            + PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
+        var out: [any Entity] = Seeds.roles
+        out += Seeds.permissions
+        out += Seeds.rules.map { ApprovalRuleRow($0) }
+        out += PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
+        out += Seeds.currencies.map { ExchangeRate(id: $0, micros: 0) }
+        return out
     }
 
     private static func present(in reader: any Reader) throws -> Set<String> {
@@ -49,9 +53,12 @@ public enum SeedPolicy: Operation {
         let rows = try reader.query([
             Role.selectAll(after: "", limit: limit), RolePermission.selectAll(after: "", limit: limit),
             ApprovalRuleRow.selectAll(after: "", limit: limit), PolicySetting.selectAll(after: "", limit: limit),
+            ExchangeRate.selectAll(after: "", limit: limit),
         ])
         var out: Set<String> = []
-        for (type, rows) in zip([Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type], rows) {
+        for (type, rows) in zip(
+            [Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type, ExchangeRate.type], rows)
+        {
             for row in rows { out.insert("\(type) \(try row.string("id"))") }
         }
         return out

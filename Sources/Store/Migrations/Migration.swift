@@ -47,6 +47,7 @@ public struct Migration: Sendable {
         Migration(
             number: 13, name: "approvals", tables: Migration013.tables, governed: Migration013.governed,
             special: Migration013.special),
+        Migration(number: 19, name: "policy", tables: Migration019.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
