@@ -17,6 +17,7 @@ public enum Consoles {
             DeliveriesConsole.console,
             AuditLogConsole.console,
             StaffConsole.console,
+            PolicyConsole.console,
             RuntimeTokensConsole.console,
             IntegrityConsole.console,
             SettingsConsole.console(installation),

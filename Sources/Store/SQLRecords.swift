@@ -131,7 +131,7 @@ public struct SQLRecords: Records {
             """
             SELECT id, version, operation, condition, demand, window_seconds, cooldown_seconds, summary,
                 (SELECT mark FROM policy_state WHERE id = 1) AS mark
-            FROM approval_rules ORDER BY id
+            FROM approval_rules WHERE retired = 0 ORDER BY id
             """)
     }
 

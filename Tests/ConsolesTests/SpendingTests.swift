@@ -120,7 +120,7 @@ import Testing
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a rate converts, rounded up, and without one it is signed`(kind: TestDatabase.Kind) async throws {
         let stage = try await Stage(kind)
-        try await stage.world.put([.create(ExchangeRate(id: "EUR", micros: 1_100_000))])
+        try await stage.world.rate("EUR", 1_100_000)
         #expect(try await stage.word(90_00, "EUR", to: 0) == "applied")
         #expect(try await stage.word(90_91, "EUR", to: 1) == "tenant_credit_usd_100")
         // 99.00 EUR and 1.00 USD to one tenant climb one ladder.

@@ -152,7 +152,7 @@ import Testing
             #expect(events.count == 1)
             let rows = Int64(
                 Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + Seeds.separations.count
-                    + PolicySetting.Key.allCases.count)
+                    + PolicySetting.Key.allCases.count + Seeds.currencies.count)
             #expect(events[0]["facts"]?["rows"] == .int(rows))
             #expect(events[0]["facts"]?["seed_version"] == .int(Seeds.version))
             #expect(

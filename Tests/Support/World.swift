@@ -155,6 +155,16 @@ public final class World: Sendable {
             })
     }
 
+    /// Says what a currency is worth, past the operation.
+    public func rate(_ currency: String, _ micros: Int64) async throws {
+        let stored = try await test.database.read { try ExchangeRate.load(currency, from: $0) }
+        guard let before = stored else { throw StoreError.other("there is no rate of \(currency)") }
+        var after = before
+        after.micros = micros
+        after.version += 1
+        try await put([.update(before, to: after)])
+    }
+
     /// Asks for something that waits for approval.
     public func ask(
         _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), reason: String? = nil,
@@ -209,8 +219,8 @@ public final class World: Sendable {
             justification: "because the law must be tried", ticket: "LAW-\(number)",
             idempotencyKey: "law-\(number)")
         let codes: [String?] = operation.spec.reasonCodes.isEmpty ? [nil] : operation.spec.reasonCodes.map(\.code)
-        // The noun is the target's; what runs without one is named for something else.
-        if operation.creates || operation.spec.noun != operation.targetType {
+        // What Postern runs without a target is named for something else than one.
+        if operation.creates || (operation.spec.systemOnly && operation.spec.noun != operation.targetType) {
             for code in codes {
                 request.reasonCode = code
                 if try await pipeline.preview(request, by: caller).allowed {
@@ -333,7 +343,7 @@ public final class World: Sendable {
         try await exceptions()
         // Who asked holds nothing any more: with one super_admin left, inviting waits for nobody.
         try await revoke("super_admin", of: "stf_asker")
-        try await put([.create(ExchangeRate(id: "EUR", micros: 1_100_000))])
+        try await rate("EUR", 1_100_000)
         try await tenant("active")
         try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
         try await tenant("archived", then: [("tenant.archive", "customer_departed")])

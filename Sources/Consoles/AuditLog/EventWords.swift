@@ -49,6 +49,10 @@ enum EventWords {
         case "event": (place, permission) = ("audit", "audit.view")
         case "delivery": (place, permission) = ("deliveries", "delivery.view")
         case "webhook": (place, permission) = ("webhooks", "delivery.view")
+        case "approval_rule": (place, permission) = ("approval-rules", "access.view")
+        case "role": (place, permission) = ("roles", "access.view")
+        case "role_permission": (place, permission) = ("role-permissions", "access.view")
+        case "exchange_rate": (place, permission) = ("exchange-rates", "access.view")
         case "setting": (place, permission) = ("settings", "setting.view")
         case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
         case "drift": (place, permission) = ("drifts", "tenant.view")
@@ -80,6 +84,9 @@ enum EventWords {
         "passkey.counter_fell": "Refused a passkey that may be a copy",
         "passkey.remove": "Removed a passkey", "passkey.rename": "Renamed a passkey",
         "recovery_code.used": "Used a recovery code",
+        "approval_rule.view": "Viewed a rule", "exchange_rate.view": "Viewed a rate", "role.view": "Viewed a role",
+        "role_permission.view": "Viewed what a role may do",
+        "policy.lint": "Looked for holes in the policy", "policy.simulate": "Tried a rule on the past",
         "retention.pruned": "Moved events to the archive",
         "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
         "recovery.view": "Viewed a recovery", "segment.view": "Viewed a saved view", "setting.view": "Viewed a setting",

@@ -23,6 +23,7 @@ struct AccessMatrix {
         var unknown: Set<String> = []
         for row in rows[1] {
             let cell = try RolePermission(row)
+            guard !cell.isRevoked else { continue }
             cells[cell.role, default: [:]][cell.permission] = cell
             if PermissionCatalog[cell.permission] == nil { unknown.insert(cell.permission) }
         }
@@ -30,7 +31,7 @@ struct AccessMatrix {
             roles: roles, cells: cells,
             permissions: PermissionCatalog.entries
                 + unknown.sorted().map { .init(code: $0, title: $0, risk: .critical, area: "Others") },
-            rules: try rows[2].map { try ApprovalRuleRow($0).rule },
+            rules: try rows[2].map { try ApprovalRuleRow($0) }.filter { !$0.isRetired }.map(\.rule),
             separations: try rows[3].map(RoleSeparation.init))
     }
 

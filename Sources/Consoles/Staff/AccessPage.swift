@@ -7,7 +7,7 @@ enum AccessPage {
         let matrix = try AccessMatrix.load(from: reader)
         let mine = call.caller.roles
         let body =
-            UI.title("Access", lead: "Who may do what, as the tables say now")
+            PolicyPages.title("/access")
             + UI.stack {
                 UI.banner(
                     .info, "Permissions add up: a person may do what any of their roles may.",
@@ -19,7 +19,11 @@ enum AccessPage {
                         el("div", .class("roomy")) {
                             UI.facts(
                                 matrix.roles.map { role in
-                                    (role.title, Node(role.summary) + Node(" ") + UI.tag(role.id))
+                                    (
+                                        role.title,
+                                        el("a", .href("/roles/\(role.id)")) { role.summary } + Node(" ")
+                                            + UI.tag(role.id)
+                                    )
                                 })
                         }
                     }
@@ -29,7 +33,6 @@ enum AccessPage {
                 ) {
                     UI.matrix(table(matrix, own: mine), rowTitle: "Permission", caption: "Permissions by role")
                 }
-                rules(matrix)
                 UI.panel(
                     "Not held together", id: "p-separations", hint: "an exception needs its reason and is reviewed"
                 ) {
@@ -72,31 +75,5 @@ enum AccessPage {
         return .upTo(
             limits.map { "\(MoneyText.amount(minor: $0.amount, currency: $0.currency)) \($0.currency)" }
                 .joined(separator: ", "))
-    }
-
-    private static func rules(_ matrix: AccessMatrix) -> Node {
-        let columns: [Column<ApprovalRule>] = [
-            Column("When", isRowHeader: true) { rule in
-                Node(rule.summary) + el("span", .class("sub")) { UI.code(rule.operation) }
-            },
-            Column("Who must agree") { Node($0.demand.sentence) },
-            Column("Waits for", .number, priority: 2) { Node(length($0.window)) },
-            Column("Cooldown", .number, priority: 3) { rule in rule.cooldown.map { Node(length($0)) } ?? UI.hint("none")
-            },
-        ]
-        let rules = matrix.rules.sorted { ($0.operation, $0.id) < ($1.operation, $1.id) }
-        return UI.panel(
-            "Approval rules", id: "p-rules", hint: "every rule that matches must be met, never by the person who asks"
-        ) {
-            UI.table(
-                caption: "Approval rules, \(rules.count)", columns: columns, rows: rules, density: .plain,
-                stickyHead: true)
-        }
-    }
-
-    private static func length(_ span: Span) -> String {
-        let minutes = span.seconds / 60
-        if minutes % 1440 == 0, minutes >= 2880 { return "\(minutes / 1440) d" }
-        return minutes % 60 == 0 ? "\(minutes / 60) h" : "\(minutes) min"
     }
 }

@@ -7,8 +7,13 @@ public struct ApprovalRuleRow: Entity, Hashable {
     public static let table = "approval_rules"
 
     public var rule: ApprovalRule
+    /// It asks for nobody any more.
+    public var isRetired: Bool
 
-    public init(_ rule: ApprovalRule) { self.rule = rule }
+    public init(_ rule: ApprovalRule, isRetired: Bool = false) {
+        self.rule = rule
+        self.isRetired = isRetired
+    }
 
     /// A stable code, `tenant_hard_delete`.
     public var id: String { rule.id }
@@ -24,10 +29,12 @@ public struct ApprovalRuleRow: Entity, Hashable {
     public var subjects: [String] { [] }
     public var displayName: String { rule.summary }
     public var document: JSON {
-        [
-            "id": .string(id), "version": .int(version), "operation": .string(rule.operation),
-            "condition": rule.condition.json, "demand": rule.demand.json, "window_seconds": .int(rule.window.seconds),
-            "cooldown_seconds": rule.cooldown.map { .int($0.seconds) } ?? .null, "summary": .string(rule.summary),
-        ]
+        JSON.members([
+            ("id", .string(id)), ("version", .int(version)), ("operation", .string(rule.operation)),
+            ("condition", rule.condition.json), ("demand", rule.demand.json),
+            ("window_seconds", .int(rule.window.seconds)),
+            ("cooldown_seconds", rule.cooldown.map { .int($0.seconds) } ?? .null), ("summary", .string(rule.summary)),
+            ("retired", isRetired ? true : nil),
+        ])
     }
 }

@@ -40,8 +40,13 @@ public struct RolePermission: Entity, Hashable {
     public var permission: String
     /// Ceilings per currency in minor units; a currency that is not listed means the strictest of them. `nil`: none.
     public var limits: [Limit]?
+    /// It was taken away again.
+    public var isRevoked: Bool
 
-    public init(role: String, permission: String, limits: [Limit]? = nil, version: Int64 = 1) {
+    public init(
+        role: String, permission: String, limits: [Limit]? = nil, version: Int64 = 1, isRevoked: Bool = false
+    ) {
+        self.isRevoked = isRevoked
         self.id = "\(role):\(permission)"
         self.version = version
         self.role = role
@@ -53,10 +58,11 @@ public struct RolePermission: Entity, Hashable {
     public var subjects: [String] { [] }
     public var displayName: String { id }
     public var document: JSON {
-        [
-            "id": .string(id), "version": .int(version), "role": .string(role), "permission": .string(permission),
-            "limits": limits.map(Self.json) ?? .null,
-        ]
+        JSON.members([
+            ("id", .string(id)), ("version", .int(version)), ("role", .string(role)),
+            ("permission", .string(permission)), ("limits", limits.map(Self.json) ?? .null),
+            ("revoked", isRevoked ? true : nil),
+        ])
     }
 
     static func json(_ limits: [Limit]) -> JSON {

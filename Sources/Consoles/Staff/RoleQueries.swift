@@ -13,7 +13,7 @@ extension Role {
 }
 
 extension RolePermission {
-    public static let columns = "id, version, role_id, permission, limits"
+    public static let columns = "id, version, role_id, permission, limits, revoked"
 
     public init(_ row: Row) throws {
         var limits: [Limit]?
@@ -23,14 +23,14 @@ extension RolePermission {
         }
         self.init(
             role: try row.string("role_id"), permission: try row.string("permission"), limits: limits,
-            version: try row.int("version"))
+            version: try row.int("version"), isRevoked: try row.int("revoked") != 0)
         id = try row.string("id")
     }
 
     public var values: [Value] {
         [
             .text(id), .int(version), .text(role), .text(permission),
-            Value(limits.map { Self.json($0).canonicalText }),
+            Value(limits.map { Self.json($0).canonicalText }), .int(isRevoked ? 1 : 0),
         ]
     }
 }
@@ -40,7 +40,7 @@ extension RolePermission {
     static func held(by staff: [String]) -> Statement {
         Statement(
             """
-            SELECT \(columns) FROM role_permissions WHERE role_id IN (
+            SELECT \(columns) FROM role_permissions WHERE revoked = 0 AND role_id IN (
                 SELECT role_id FROM grants WHERE staff_id IN (\(placeholders(staff.count))) AND revoked_at IS NULL)
             """, staff.map(Value.text))
     }

@@ -39,8 +39,13 @@ public enum SeedPolicy: Operation {
     }
 
     private static func all(at now: Instant) -> [any Entity] {
-        Seeds.roles + Seeds.permissions + Seeds.rules.map(ApprovalRuleRow.init) + Seeds.separations
-            + PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
+        var out: [any Entity] = Seeds.roles
+        out += Seeds.permissions
+        out += Seeds.rules.map { ApprovalRuleRow($0) }
+        out += Seeds.separations
+        out += PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
+        out += Seeds.currencies.map { ExchangeRate(id: $0, micros: 0) }
+        return out
     }
 
     private static func present(in reader: any Reader) throws -> Set<String> {
@@ -49,10 +54,13 @@ public enum SeedPolicy: Operation {
         let rows = try reader.query([
             Role.selectAll(after: "", limit: limit), RolePermission.selectAll(after: "", limit: limit),
             ApprovalRuleRow.selectAll(after: "", limit: limit), PolicySetting.selectAll(after: "", limit: limit),
-            RoleSeparation.selectAll(after: "", limit: limit),
+            RoleSeparation.selectAll(after: "", limit: limit), ExchangeRate.selectAll(after: "", limit: limit),
         ])
         var out: Set<String> = []
-        let types = [Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type, RoleSeparation.type]
+        let types = [
+            Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type, RoleSeparation.type,
+            ExchangeRate.type,
+        ]
         for (type, rows) in zip(types, rows) {
             for row in rows { out.insert("\(type) \(try row.string("id"))") }
         }

@@ -4,7 +4,7 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 4
+    public static let version: Int64 = 5
 
     public static let roles: [Role] = [
         Role(
@@ -172,7 +172,20 @@ public enum Seeds {
         "dispute.overturn",
     ]
 
-    public static let rules: [ApprovalRule] = moneyRules + otherRules
+    public static let rules: [ApprovalRule] = moneyRules + policyRules + otherRules
+
+    /// One for each operation that changes policy, and none for the one that seeds it.
+    private static let policyRules: [ApprovalRule] = [
+        "change_rule", "add_rule", "change_role", "set_limit", "set_rate",
+    ].map { rule("policy_\($0)", "policy.\($0)", .role(["security"]), "Changing policy") }
+
+    /// Currencies a rate can be set for; without one each amount in them needs a second person.
+    public static let currencies = [
+        "AED", "ARS", "AUD", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EGP", "EUR", "GBP",
+        "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JOD", "JPY", "KES", "KRW", "KWD", "MAD", "MXN", "MYR", "NGN", "NOK",
+        "NZD", "OMR", "PEN", "PHP", "PKR", "PLN", "QAR", "RON", "RSD", "SAR", "SEK", "SGD", "THB", "TND", "TRY", "TWD",
+        "UAH", "UYU", "VND", "ZAR",
+    ]
 
     /// Bands in minor units of USD. `currency` is the one the value was converted to; a value that could not be converted
     /// is measured with `currency` "none" and always needs the finance lead.
@@ -279,7 +292,6 @@ public enum Seeds {
             "dispute_escalated", "dispute.decide",
             .allOf([.role(["head_of_cs"]), .role(["finance_lead", "billing_ops"])]), window: .days(7),
             "Deciding an escalated dispute"),
-        rule("policy_change", "policy.change", .role(["security"]), "Changing policy"),
         rule("flag_permanent", "flag.make_permanent", .role(["security"]), "Keeping a flag override for good"),
     ]
 

@@ -203,9 +203,14 @@ public enum MoneyText {
     ]
     private static let threeDigits: Set<String> = ["BHD", "JOD", "KWD", "OMR", "TND"]
 
+    /// How many digits stand behind the point (ISO 4217).
+    public static func digits(of currency: String) -> Int {
+        zeroDigits.contains(currency) ? 0 : threeDigits.contains(currency) ? 3 : 2
+    }
+
     /// `1,840.00`; a minus sign for debts, never brackets.
     public static func amount(minor: Int64, currency: String) -> String {
-        let digits = zeroDigits.contains(currency) ? 0 : threeDigits.contains(currency) ? 3 : 2
+        let digits = digits(of: currency)
         var factor: UInt64 = 1
         for _ in 0..<digits { factor *= 10 }
         let magnitude = minor.magnitude

@@ -16,7 +16,7 @@ public struct Rates: Sendable, Hashable {
     public let micros: [String: Int64]
 
     public init(micros: [String: Int64]) {
-        self.micros = micros.merging([Self.base: 1_000_000]) { _, own in own }
+        self.micros = micros.filter { $0.value > 0 }.merging([Self.base: 1_000_000]) { _, own in own }
     }
 
     /// Rounded up, so that nothing gets under a band by its currency; `nil` without a rate. What is too large to count is

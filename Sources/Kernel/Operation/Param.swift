@@ -55,6 +55,7 @@ public struct ParamRules: Sendable {
     public static let slug = with { $0.pattern = .slug }
     public static let email = with { $0.pattern = .email }
     public static let externalID = with { $0.pattern = .externalID }
+    public static let currency = with { $0.pattern = .currency }
     public static let none = ParamRules()
     private static func with(_ change: (inout ParamRules) -> Void) -> ParamRules {
         var rules = ParamRules()

@@ -192,8 +192,8 @@ extension Pipeline {
         after.outcomeEventID = eventID
         after.version += 1
         let outcome = try carryOut(
-            admitted, rehearsed, plan, draft: draft, subjects: subjects, undoWindow: policy.undoWindow, fingerprint: [],
-            key: nil, closing: .update(request, to: after), tx)
+            admitted, rehearsed, plan, draft: draft, subjects: subjects, undoWindow: policy.undoWindow,
+            measures: verdict.measures, fingerprint: [], key: nil, closing: .update(request, to: after), tx)
         guard case .applied(let applied) = outcome.result else {
             throw OperationError.internalError("an approved operation waits again")
         }

@@ -342,7 +342,7 @@ public struct Pipeline: Sendable {
             return .done(
                 try storeRequest(
                     admitted, rehearsed, plan, verdict.needs, salt: salt, draft: draft, subjects: subjects,
-                    fingerprint: fingerprint, key: key, spending: spending, tx))
+                    fingerprint: fingerprint, key: key, spending: spending, measures: verdict.measures, tx))
         }
         if let start = request.notBefore, now < start {
             throw OperationError.invalid([
@@ -356,7 +356,7 @@ public struct Pipeline: Sendable {
         return .done(
             try carryOut(
                 admitted, rehearsed, plan, draft: draft, subjects: subjects, undoWindow: policy.undoWindow,
-                fingerprint: fingerprint, key: key, tx))
+                measures: verdict.measures, fingerprint: fingerprint, key: key, tx))
     }
 
     /// - Parameters:
@@ -425,8 +425,8 @@ public struct Pipeline: Sendable {
     /// - Parameter closing: what becomes of the request that this carries out.
     func carryOut(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan, draft: EventDraft,
-        subjects: [String], undoWindow: Span, fingerprint: [UInt8], key: String?, closing: Change? = nil,
-        _ tx: any Writer
+        subjects: [String], undoWindow: Span, measures: Measures, fingerprint: [UInt8], key: String?,
+        closing: Change? = nil, _ tx: any Writer
     ) throws -> Outcome {
         var draft = draft
         let operation = admitted.operation
@@ -437,6 +437,7 @@ public struct Pipeline: Sendable {
         let after = main?.after.document
         var details: [String: JSON] = ["consequence": .string(plan.consequence)]
         if case .object(let members) = plan.details?.value { details.merge(members) { _, own in own } }
+        if !measures.values.isEmpty { details["measures"] = .object(measures.values) }
         if plan.recordsDigests {
             details["rows"] = draft.nameByDigest(plan.changes.map(\.after))
         } else {
@@ -523,7 +524,7 @@ public struct Pipeline: Sendable {
     private func storeRequest(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan,
         _ needs: [ApprovalNeed], salt: [UInt8], draft: EventDraft, subjects: [String], fingerprint: [UInt8],
-        key: String?, spending: Spending?, _ tx: any Writer
+        key: String?, spending: Spending?, measures: Measures, _ tx: any Writer
     ) throws -> Outcome {
         let request = admitted.request
         let operation = admitted.operation
@@ -557,8 +558,9 @@ public struct Pipeline: Sendable {
         // their commitments.
         let needsJSON = JSON.array(needs.map(\.json))
         let planJSON = Self.planJSON(plan, measures: rehearsed.measures, needs: needsJSON)
-        let details = JSON.object([
-            "consequence": .string(plan.consequence), "input": request.input, "plan": planJSON,
+        let details = JSON.members([
+            ("consequence", .string(plan.consequence)), ("input", request.input), ("plan", planJSON),
+            ("measures", measures.values.isEmpty ? nil : .object(measures.values)),
         ])
         var draft = draft
         draft.eventClass = .approval
@@ -660,6 +662,8 @@ public struct Pipeline: Sendable {
     /// What rules and limits say to an operation.
     struct Verdict {
         let needs: [ApprovalNeed]
+        /// What the rules looked at; recorded, so that another rule can be tried on the past.
+        let measures: Measures
         /// Why not, when it is over the caller's limit and no rule asks for a signature.
         let overLimit: String?
     }
@@ -686,7 +690,7 @@ public struct Pipeline: Sendable {
                 isOverLimit: overLimit != nil)
         }
         let needs = rules.filter { $0.condition.matches(measures) }.map(ApprovalNeed.init)
-        return Verdict(needs: needs, overLimit: needs.isEmpty ? overLimit : nil)
+        return Verdict(needs: needs, measures: measures, overLimit: needs.isEmpty ? overLimit : nil)
     }
 
     /// The tenant it is about: money to it counts together.

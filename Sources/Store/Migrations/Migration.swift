@@ -53,6 +53,7 @@ public struct Migration: Sendable {
             special: Migration017.special),
         Migration(
             number: 18, name: "passkeys", tables: Migration018.tables, governed: [], special: { _ in [] }),
+        Migration(number: 19, name: "policy", tables: Migration019.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

@@ -124,7 +124,7 @@ enum SignInQueries {
             SELECT role_id, \(dialect == .postgres ? "string_agg" : "group_concat")(
                 permission || COALESCE(' ' || limits, ''), '
             ') AS permissions
-            FROM role_permissions GROUP BY role_id
+            FROM role_permissions WHERE revoked = 0 GROUP BY role_id
             """)
     }
 

@@ -1,0 +1,319 @@
+import Kernel
+
+/// Access policy as it stands: what roles hold, which rules apply, and who there is.
+public struct PolicyState: Sendable {
+    public var roles: [String]
+    /// Cells in force.
+    public var cells: [RolePermission]
+    /// Rules in force.
+    public var rules: [ApprovalRule]
+    /// Everybody who works here, with what they hold now; a role that ends later counts as held.
+    public var people: [Standing]
+    /// Roles nobody is to hold together.
+    public var separations: [RoleSeparation]
+
+    public init(
+        roles: [String], cells: [RolePermission], rules: [ApprovalRule], people: [Standing],
+        separations: [RoleSeparation] = []
+    ) {
+        self.separations = separations
+        self.roles = roles
+        self.cells = cells
+        self.rules = rules
+        self.people = people
+    }
+
+    func permissions(of roles: Set<String>) -> Set<String> {
+        Set(cells.filter { roles.contains($0.role) }.map(\.permission))
+    }
+}
+
+/// What is wrong with a policy.
+public struct PolicyFinding: Sendable, Hashable {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// One person could complete an action that needs two.
+        case alone
+        /// Nobody, or only who asks, could sign.
+        case deadlock
+        /// A rule names a role or a permission that does not exist.
+        case unknown
+        /// One person holds two roles that are kept apart.
+        case separation
+        /// A critical operation that no rule covers.
+        case unguarded
+    }
+    public let kind: Kind
+    /// `tenant.hard_delete`
+    public let operation: String?
+    public let rule: String?
+    public let person: String?
+    public let sentence: String
+    /// How it goes, step by step.
+    public let steps: [String]
+
+    public init(
+        _ kind: Kind, operation: String? = nil, rule: String? = nil, person: String? = nil, _ sentence: String,
+        steps: [String] = []
+    ) {
+        self.kind = kind
+        self.operation = operation
+        self.rule = rule
+        self.person = person
+        self.sentence = sentence
+        self.steps = steps
+    }
+
+    /// Should be mended; the others are worth knowing.
+    public var isProblem: Bool { [.alone, .deadlock, .unknown].contains(kind) }
+
+    /// What makes it the same finding under another policy. Whoever can go alone somewhere can gain whatever there is, so for
+    /// them another action is nothing new.
+    var key: String {
+        kind == .alone
+            ? "\(kind.rawValue) \(person ?? "")" : "\(kind.rawValue) \(operation ?? "") \(rule ?? "") \(person ?? "")"
+    }
+
+    public var json: JSON {
+        JSON.members([
+            ("kind", .string(kind.rawValue)), ("is_problem", .bool(isProblem)),
+            ("operation", operation.map(JSON.string)),
+            ("rule", rule.map(JSON.string)), ("person", person.map(JSON.string)), ("detail", .string(sentence)),
+            ("steps", .array(steps.map(JSON.string))),
+        ])
+    }
+}
+
+/// Searches for the single person who could complete a two-person action (spec: access §3, "One person can't be two").
+///
+/// A person begins with their account. Whatever operation they can complete with the accounts they control gives them more:
+/// an account they invite or whose factors they reset is theirs, a role they grant is held, a policy they change asks for
+/// nobody. The search goes on until nothing is gained; time is no obstacle to it, so the 72 hours do not count.
+public struct PolicyLint: Sendable {
+    /// An operation, as far as the search looks at it.
+    public struct Act: Sendable, Hashable {
+        public let name: String
+        public let permission: String
+        public let risk: Risk
+        public init(_ name: String, permission: String, risk: Risk) {
+            self.name = name
+            self.permission = permission
+            self.risk = risk
+        }
+    }
+
+    /// What completing an operation gives to whoever can.
+    enum Gain {
+        case accounts, factors, roles, policy
+    }
+
+    /// Operations that make other people's power one's own.
+    static let gains: [String: Gain] = [
+        "staff.invite": .accounts, "staff.reset_factors": .factors, "staff.grant_role": .roles,
+        "staff.change_roles": .roles, "policy.change_rule": .policy, "policy.add_rule": .policy,
+        "policy.change_role": .policy,
+    ]
+
+    let acts: [Act]
+    /// Roles that no table knows and leaves may name all the same: the tenant's own manager.
+    static let impliedRoles: Set<String> = ["tenant_csm"]
+
+    public init(_ acts: [Act]) { self.acts = acts }
+
+    public func findings(_ state: PolicyState) -> [PolicyFinding] {
+        unknown(state) + state.people.filter(\.isActive).flatMap { alone($0, state) } + deadlocks(state)
+            + separations(state) + unguarded(state)
+    }
+
+    // MARK: Alone
+
+    /// An account somebody controls, and how they came to it.
+    private struct Account {
+        let signer: Signer
+        let steps: [String]
+    }
+
+    private func alone(_ person: Standing, _ state: PolicyState) -> [PolicyFinding] {
+        var controlled = [Account(signer: Signer(person), steps: [])]
+        var open: [String]?  // how policy was changed, once it can be
+        var used: Set<String> = []
+        let gaining = acts.filter { Self.gains[$0.name] != nil }.sorted { $0.name < $1.name }
+        var grew = true
+        while grew {
+            grew = false
+            for act in gaining where !used.contains(act.name) {
+                guard let gain = Self.gains[act.name] else { continue }
+                let rules = state.rules.filter { $0.covers(act.name) && $0.condition.matches(measures(act, state)) }
+                for asker in controlled {
+                    guard let steps = complete(act, by: asker, rules, controlled, open) else { continue }
+                    let done = steps + ["\(person.name) completes \(act.name)"]
+                    switch gain {
+                    case .policy: open = done
+                    case .factors: controlled += refactored(controlled, state, done)
+                    case .accounts: controlled += invited(state, done)
+                    case .roles:
+                        let given = promoted(controlled, by: asker, state, done)
+                        if let given { controlled = given }
+                        grew = grew || given != nil
+                        continue
+                    }
+                    used.insert(act.name)
+                    grew = true
+                    break
+                }
+            }
+        }
+        guard controlled.count > 1 || open != nil else { return [] }
+        return acts.sorted { $0.name < $1.name }.flatMap { act in
+            state.rules.filter { $0.covers(act.name) }.sorted { $0.id < $1.id }.compactMap { rule -> PolicyFinding? in
+                guard let steps = complete(act, [rule], controlled, open) else { return nil }
+                return PolicyFinding(
+                    .alone, operation: act.name, rule: rule.id, person: person.person,
+                    "\(person.name) could complete \(act.name) alone, though \(rule.summary) needs \(rule.demand.sentence).",
+                    steps: steps + ["\(person.name) completes \(act.name)"])
+            }
+        }
+    }
+
+    /// What is known of the measures of an operation that gains power, at its worst.
+    private func measures(_ act: Act, _ state: PolicyState) -> Measures {
+        let supers = state.people.filter { $0.isActive && $0.roles.contains("super_admin") }.count
+        return switch act.name {
+        case "staff.invite": Measures(["super_admins": .int(Int64(supers)), "grants_power": true])
+        case "staff.grant_role", "staff.change_roles": Measures(["grants_power": true])
+        default: .none
+        }
+    }
+
+    /// Everybody else becomes theirs by new factors.
+    private func refactored(_ controlled: [Account], _ state: PolicyState, _ done: [String]) -> [Account] {
+        state.people.filter { other in
+            other.isActive && !controlled.contains { $0.signer.person == other.person }
+        }.map { Account(signer: Signer($0), steps: done + ["\($0.name) is theirs by new factors"]) }
+    }
+
+    /// Accounts of every role, as many as the most leaves a rule can have.
+    private func invited(_ state: PolicyState, _ done: [String]) -> [Account] {
+        state.roles.flatMap { role in
+            let permissions = state.permissions(of: [role])
+            return (0..<Demand.mostLeaves).map { number in
+                Account(
+                    signer: Signer(person: "new \(role) \(number + 1)", roles: [role], permissions: permissions),
+                    steps: done + ["an account with \(role) is theirs"])
+            }
+        }
+    }
+
+    /// Every role for every account but the one that grants; `nil` when they hold them already.
+    private func promoted(
+        _ controlled: [Account], by asker: Account, _ state: PolicyState, _ done: [String]
+    ) -> [Account]? {
+        let all = Set(state.roles)
+        let permissions = state.permissions(of: all)
+        var grew = false
+        let out = controlled.map { account -> Account in
+            guard account.signer.person != asker.signer.person, account.signer.roles != all else { return account }
+            grew = true
+            return Account(
+                signer: Signer(person: account.signer.person, roles: all, permissions: permissions),
+                steps: account.steps + done + ["\(account.signer.person) is given every role"])
+        }
+        return grew ? out : nil
+    }
+
+    /// How the controlled accounts complete an operation under rules; `nil` when they can't.
+    private func complete(
+        _ act: Act, _ rules: [ApprovalRule], _ controlled: [Account], _ open: [String]?
+    ) -> [String]? {
+        controlled.lazy.compactMap { complete(act, by: $0, rules, controlled, open) }.first
+    }
+
+    /// The same, with one of them asking.
+    private func complete(
+        _ act: Act, by asker: Account, _ rules: [ApprovalRule], _ controlled: [Account], _ open: [String]?
+    ) -> [String]? {
+        guard asker.signer.permissions.contains(act.permission) else { return nil }
+        if let open { return rules.isEmpty ? asker.steps : asker.steps + open + ["the rule asks for nobody any more"] }
+        let others = controlled.filter { $0.signer.person != asker.signer.person }
+        let signers = others.map(\.signer)
+        guard rules.allSatisfy({ $0.demand.isMet(by: signers) }) else { return nil }
+        let names = Set(rules.flatMap { $0.demand.nearest(to: signers).compactMap(\.signer) })
+        let helpers = others.filter { names.contains($0.signer.person) }
+        var steps: [String] = []
+        for step in asker.steps + helpers.flatMap(\.steps) where !steps.contains(step) { steps.append(step) }
+        return steps + helpers.map { "\($0.signer.person) signs" }
+    }
+
+    // MARK: The others
+
+    /// Rules whose demand the staff there is can't meet, whoever asks; or for the only one who can ask.
+    private func deadlocks(_ state: PolicyState) -> [PolicyFinding] {
+        let people = state.people.filter(\.isActive).map(Signer.init)
+        // With nobody there yet there is nothing to say.
+        guard people.count > 1 else { return [] }
+        return acts.sorted { $0.name < $1.name }.flatMap { act in
+            state.rules.filter { $0.covers(act.name) }.sorted { $0.id < $1.id }.compactMap { rule -> PolicyFinding? in
+                let askers = people.filter { $0.permissions.contains(act.permission) }
+                guard !askers.isEmpty, !names(rule.demand, Self.impliedRoles) else { return nil }
+                // What Postern asks for by itself, anybody may sign.
+                let isAutomatic = rule.condition.tests["automatic"]?.contains(.equals(true)) == true
+                let possible =
+                    isAutomatic
+                    ? rule.demand.isMet(by: people)
+                    : askers.contains { asker in rule.demand.isMet(by: people.filter { $0.person != asker.person }) }
+                guard !possible else { return nil }
+                return PolicyFinding(
+                    .deadlock, operation: act.name, rule: rule.id,
+                    "Nobody could get \(act.name) signed: \(rule.summary) needs \(rule.demand.sentence), and too few people hold that."
+                )
+            }
+        }
+    }
+
+    private func names(_ demand: Demand, _ roles: Set<String>) -> Bool {
+        demand.alternatives.joined().contains { leaf in
+            if case .role(let wanted) = leaf { return !roles.isDisjoint(with: wanted) }
+            return false
+        }
+    }
+
+    private func unknown(_ state: PolicyState) -> [PolicyFinding] {
+        let roles = Set(state.roles).union(Self.impliedRoles)
+        return state.rules.sorted { $0.id < $1.id }.flatMap { rule in
+            Self.strangers(in: rule.demand, roles: roles).map { name in
+                PolicyFinding(
+                    .unknown, operation: rule.operation, rule: rule.id,
+                    "\(rule.summary) asks for \(name), which does not exist.")
+            }
+        }
+    }
+
+    /// Roles and permissions of a demand that do not exist.
+    static func strangers(in demand: Demand, roles: Set<String>) -> [String] {
+        var out: [String] = []
+        for leaf in demand.alternatives.joined() {
+            switch leaf {
+            case .role(let wanted): out += wanted.filter { !roles.contains($0) }
+            case .permission(let code): if PermissionCatalog[code] == nil { out.append(code) }
+            case .allOf, .anyOf, .count: break
+            }
+        }
+        return Set(out).sorted()
+    }
+
+    private func separations(_ state: PolicyState) -> [PolicyFinding] {
+        state.people.filter(\.isActive).compactMap { person in
+            RoleSeparation.sentence(person.roles, under: state.separations).map {
+                PolicyFinding(.separation, person: person.person, "\(person.name) holds both. \($0)")
+            }
+        }
+    }
+
+    private func unguarded(_ state: PolicyState) -> [PolicyFinding] {
+        acts.filter { act in
+            act.risk == .critical && !state.rules.contains { $0.covers(act.name) }
+        }.sorted { $0.name < $1.name }.map {
+            PolicyFinding(
+                .unguarded, operation: $0.name, "\($0.name) is critical, and no rule asks for a second person.")
+        }
+    }
+}

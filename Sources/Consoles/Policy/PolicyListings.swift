@@ -1,0 +1,126 @@
+import HTML
+import Kernel
+
+/// Rows of policy, a page of the API or of the console.
+struct PolicyListing<Item: Entity> {
+    let items: [Item]
+    let next: String?
+
+    /// In the order of their ids.
+    static func load(_ call: ReadCall, from reader: any Reader) throws -> PolicyListing {
+        let limit = try call.limit()
+        let scope = "\(Item.type).list"
+        let after = try call.first("cursor").map { try call.cursors.decode($0, scope: scope).first?.string ?? "" }
+        let found = try reader.query(Item.selectAll(after: after ?? "", limit: limit + 1)).map(Item.init)
+        let items = Array(found.prefix(limit))
+        return PolicyListing(
+            items: items,
+            next: found.count > limit ? items.last.map { call.cursors.encode(scope: scope, [.string($0.id)]) } : nil)
+    }
+
+    static func find(_ call: ReadCall, _ noun: String, from reader: any Reader) throws -> Item {
+        let id = call.path["id"] ?? ""
+        guard let item = try Item.load(id, from: reader) else {
+            throw OperationError.notFound("There is no \(noun) \(id.prefix(60)).")
+        }
+        return item
+    }
+}
+
+/// A rule tried on the past, as it is or as it is asked to be.
+struct RuleTrial {
+    let row: ApprovalRuleRow
+    /// What is tried.
+    let rule: ApprovalRule
+    /// How the fields were typed, and what is wrong with them.
+    let typed: (condition: String, demand: String)
+    let errors: [FieldError]
+    let history: PolicySimulation.History
+    /// Who can do it today and could not get it signed by today's staff.
+    let stranded: Int
+
+    static let parameters: [Read.Parameter] = [
+        .init(
+            "condition",
+            "When the rule applies, like amount > 100000 and currency = USD, or always; as it is by default."),
+        .init("demand", "Who must agree, like super_admin or security; as it is by default."),
+    ]
+
+    static func load(_ call: ReadCall, from reader: any Reader) throws -> RuleTrial {
+        let row = try PolicyListing<ApprovalRuleRow>.find(call, "approval rule", from: reader)
+        let typed = (
+            condition: call.first("condition") ?? ConditionText(row.rule.condition).text,
+            demand: call.first("demand") ?? DemandText(row.rule.demand).text
+        )
+        var errors: [FieldError] = []
+        func parsed<Value: ParamValue>(_ name: String, _ label: String, _ text: String) -> Value? {
+            do {
+                return try Value.parse(text: text, .none)
+            } catch {
+                errors.append(FieldError(pointer: "?\(name)", detail: "\(label) \(error.text)"))
+                return nil
+            }
+        }
+        let condition: ConditionText? = parsed("condition", RuleFields.condition, typed.condition)
+        let demand: DemandText? = parsed("demand", RuleFields.demand, typed.demand)
+        let rule = ApprovalRule(
+            id: row.id, operation: row.rule.operation, condition: condition?.condition ?? row.rule.condition,
+            demand: demand?.demand ?? row.rule.demand, window: row.rule.window, cooldown: row.rule.cooldown,
+            version: row.version, summary: row.rule.summary)
+        let state = try PolicyState.load(from: reader)
+        let people = state.people.filter(\.isActive)
+        let permissions = Set(PolicyActs.all.filter { rule.covers($0.name) }.map(\.permission))
+        let stranded = people.filter { person in
+            permissions.contains { person.permissions.contains($0) }
+                && !rule.demand.isMet(by: people.filter { $0.person != person.person }.map(Signer.init))
+        }
+        return RuleTrial(
+            row: row, rule: rule, typed: typed, errors: errors,
+            history: try PolicySimulation.history(
+                of: rule.operation, limit: PolicySimulation.mostOnPage, from: reader),
+            stranded: stranded.count)
+    }
+
+    var before: [PolicySimulation.Occasion] { history.matched(by: row.isRetired ? nil : row.rule) }
+    var after: [PolicySimulation.Occasion] { history.matched(by: rule) }
+    /// The newest that the rule would have covered.
+    var newest: [PolicySimulation.Occasion] { Array(after.prefix(20)) }
+
+    /// Whom it names.
+    var disclosure: Disclosure {
+        Disclosure(
+            "policy.simulate", target: (ApprovalRuleRow.type, row.id),
+            query: ["condition": .string(typed.condition), "demand": .string(typed.demand)], count: newest.count,
+            ids: newest.map(\.event))
+    }
+
+    var json: JSON {
+        [
+            "rule": .string(row.id), "operation": .string(rule.operation),
+            "days": .int(PolicySimulation.period.seconds / 86_400), "occasions": .int(Int64(history.occasions.count)),
+            "is_cut": .bool(history.isCut), "covered_now": .int(Int64(before.count)),
+            "covered_then": .int(Int64(after.count)),
+            "unknown": .int(Int64(history.occasions.count { $0.measures == nil })),
+            "could_not_be_signed_for": .int(Int64(stranded)),
+            "newest": .array(
+                newest.map {
+                    [
+                        "event_id": .string($0.event), "at": JSON($0.at), "person": .string($0.person),
+                        "waited": .bool($0.waited),
+                    ]
+                }),
+        ]
+    }
+
+    static let schema: JSON = [
+        "type": "object",
+        "required": ["rule", "operation", "days", "occasions", "covered_now", "covered_then", "newest"],
+        "properties": [
+            "rule": ["type": "string"], "operation": ["type": "string"], "days": ["type": "integer"],
+            "occasions": ["type": "integer"], "is_cut": ["type": "boolean"], "covered_now": ["type": "integer"],
+            "covered_then": ["type": "integer"], "unknown": ["type": "integer"],
+            "could_not_be_signed_for": ["type": "integer"],
+            "newest": ["type": "array", "items": ["type": "object"]],
+        ],
+    ]
+}
