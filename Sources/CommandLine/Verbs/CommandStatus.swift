@@ -24,7 +24,7 @@ public enum CommandStatus: Int32, Sendable, CaseIterable {
         case .preconditionFailed: "It changed since you looked (If-Match)."
         case .waiting: "Accepted, and waiting for approval by other people."
         case .unavailable: "The server or its database can't be reached; try again later."
-        case .drift: "Verification found drift."
+        case .drift: "Verification found drift, or policy lint a problem."
         }
     }
 

@@ -24,7 +24,7 @@ public struct PosternCommand: AsyncParsableCommand {
                 CommandGroup(
                     name: "Work",
                     subcommands: [
-                        TenantCommand.self, UserCommand.self, StaffCommand.self, AuditCommand.self, UndoCommand.self,
+                        TenantCommand.self, UserCommand.self, PolicyCommand.self, StaffCommand.self, AuditCommand.self, UndoCommand.self,
                         APICommand.self,
                     ]),
                 CommandGroup(name: "Shell", subcommands: [CompletionCommand.self]),

@@ -125,13 +125,15 @@ enum RulePages {
                     UI.buttonGroup { UI.button("Try these terms") }
                 }
             }
-            UI.stats {
-                UI.stat(
-                    "Times it was done or asked for", Grouped.digits(trial.history.occasions.count),
-                    note: trial.history.isCut ? "the newest" : nil)
-                UI.stat("Covered by the rule as it is", Grouped.digits(trial.before.count))
-                UI.stat("Covered by these terms", Grouped.digits(trial.after.count))
-                UI.stat("Could not get it signed", Grouped.digits(trial.stranded), note: "people who may ask")
+            UI.panelBody {
+                UI.stats {
+                    UI.stat(
+                        "Times it was done or asked for", Grouped.digits(trial.history.occasions.count),
+                        note: trial.history.isCut ? "the newest" : nil)
+                    UI.stat("Covered by the rule as it is", Grouped.digits(trial.before.count))
+                    UI.stat("Covered by these terms", Grouped.digits(trial.after.count))
+                    UI.stat("Could not get it signed", Grouped.digits(trial.stranded), note: "people who may ask")
+                }
             }
             if trial.newest.isEmpty {
                 UI.empty("Nothing would have waited", "These terms cover nothing of what was done.")
