@@ -1233,3 +1233,9 @@ CREATE TABLE passkey_answers (
 );
 
 CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);
+
+-- 19 policy
+
+ALTER TABLE approval_rules ADD COLUMN retired BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE role_permissions ADD COLUMN revoked BIGINT NOT NULL DEFAULT 0;

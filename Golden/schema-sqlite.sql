@@ -1187,3 +1187,9 @@ CREATE TABLE passkey_answers (
 ) STRICT;
 
 CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);
+
+-- 19 policy
+
+ALTER TABLE approval_rules ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE role_permissions ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;

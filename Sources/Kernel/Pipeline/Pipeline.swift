@@ -337,7 +337,8 @@ public struct Pipeline: Sendable {
                 return .done(
                     try storeRequest(
                         admitted, signed.rehearsed, signed.plan, verdict.needs, salt: salt, draft: draft,
-                        subjects: subjects, fingerprint: fingerprint, key: key, spending: spending, tx))
+                        subjects: subjects, fingerprint: fingerprint, key: key, spending: spending,
+                        measures: verdict.measures, tx))
             }
             return .done(
                 try storeRequest(
