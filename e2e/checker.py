@@ -30,7 +30,8 @@ TABLES = {
     "approval_rule": "approval_rules", "approval": "approvals", "factor": "factors", "tenant": "tenants",
     "user": "users", "membership": "memberships", "drift": "drifts", "runtime_token": "runtime_tokens",
     "segment": "segments", "discrepancy": "discrepancies", "webhook": "webhooks", "delivery": "deliveries",
-    "setting": "settings",
+    "setting": "settings", "role_separation": "role_separations", "staff_flag": "staff_flags",
+    "recovery": "recoveries",
 }
 
 

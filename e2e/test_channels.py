@@ -176,7 +176,7 @@ def test_mail_goes_out_over_tls_and_tells_people(serve, mail):
     # A mailbox that does not exist is a dead letter at once, and no other mail waits for it.
     rejected["gone@northwind.example"] = "550 no such user"
     for address in ("gone@northwind.example", "new@northwind.example"):
-        invited = admin.operate("staff", justification="They join the team today.", input={
+        invited = admin.operate("staff", justification="They join the team today.", ticket="HR-12", input={
             "email": address, "name": "Ödön Fehér", "roles": ["support_l1"]})
         assert invited.status_code in (201, 202), invited.text
     if invited.status_code == 201:

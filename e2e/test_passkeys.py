@@ -6,6 +6,7 @@ import html
 import json
 import re
 
+import conftest
 import httpx
 import pytest
 import postern
@@ -232,12 +233,22 @@ def test_forged_answers_are_each_refused_in_their_own_words(server):
 
 
 @pytest.fixture(scope="module")
+def server(kind, tmp_path_factory, request):
+    """A demo of these tests' own: what they fail at holds back their source, which others share."""
+    database = conftest.new_database(kind, request)
+    server = postern.Server(tmp_path_factory.mktemp("passkeys") / "demo", database)
+    yield server.start()
+    server.kill()
+    database.drop()
+
+
+@pytest.fixture(scope="module")
 def signed_approval(chromium, server):
     """A request that one super admin made and another approved with a passkey, in place; and a way to look at it."""
     asker = server.sign_in(server.person("super_admin"))
     asked = asker.post("/api/v1/staff", json={
         "input": {"email": "signe.s@northwind.example", "name": "Signe S.", "roles": ["support_l1"]},
-        "justification": "Joins support next month."})
+        "justification": "Joins support next month.", "ticket": "HR-4"})
     assert asked.status_code == 202, asked.text
     approval = asked.json()["approval_id"]
     with Window(chromium, server) as window:
@@ -324,7 +335,7 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
     def ask(email):
         answer = asker.post("/api/v1/staff", json={
             "input": {"email": email, "name": "Tom T.", "roles": ["support_l1"]},
-            "justification": "Joins support next month."})
+            "justification": "Joins support next month.", "ticket": "HR-4"})
         assert answer.status_code == 202, answer.text
         return answer.json()["approval_id"]
 
@@ -451,7 +462,7 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
     signer = server.sign_in(server.person("super_admin", 1))
     asked = asker.post("/api/v1/staff", json={
         "input": {"email": "vera.v@northwind.example", "name": "Vera V.", "roles": ["support_l1"]},
-        "justification": "Joins support next month."}).json()["approval_id"]
+        "justification": "Joins support next month.", "ticket": "HR-4"}).json()["approval_id"]
     assert signer.post(f"/api/v1/approvals/{asked}/approve", json={"justification": "Yes, I know."}).status_code == 200
     link = asker.post(f"/api/v1/approvals/{asked}/reveal", json={}, key=None).json()["reveal"]["enrolment_link"]
     path = link[len(server.url):]

@@ -197,10 +197,20 @@ extension ServerInstallation {
         do throws(PasskeyRefusal) {
             let intent = try SignedIntent(evidence: member.value)
             let origin = try intent.check(with: FidoCryptography())
+            let action = intent.action
+            let isRequest = action["decision"] == "request"
+            let isSame =
+                isRequest
+                ? action["operation_id"] != nil && action["operation_id"] == leaf["operation_id"]
+                    && action["reason_code"] == leaf["reason_code"]
+                    // What creates something names no target when it is asked for.
+                    && (action["target"] == nil || action["target"] == leaf["target"])
+                    && ["justification", "ticket"].allSatisfy { action["sealed"]?[$0] == leaf["sealed"]?[$0] }
+                : action["approval"] == leaf["approval_id"]
+                    && leaf["action"]?.string == "approval.\(action["decision"]?.string ?? "")"
             let isOwn =
-                intent.person == leaf["actor"]?["id"]?.string
-                && (intent.action["operation_id"] == nil || intent.action["operation_id"] == leaf["operation_id"])
-                && (intent.action["sealed"]?.object ?? [:]).allSatisfy { leaf["sealed"]?[$0.key] == $0.value }
+                intent.person == leaf["actor"]?["id"]?.string && action["person"]?.string == intent.person
+                && (!isRequest || action["operation"] == leaf["action"]) && isSame
             guard isOwn else { throw PasskeyRefusal.otherAction }
             return "Its action was signed with a passkey (\(intent.key.algorithm.name)) at \(origin)."
         } catch {

@@ -24,7 +24,8 @@ public struct PosternCommand: AsyncParsableCommand {
                 CommandGroup(
                     name: "Work",
                     subcommands: [
-                        TenantCommand.self, UserCommand.self, PolicyCommand.self, StaffCommand.self, AuditCommand.self, UndoCommand.self,
+                        TenantCommand.self, UserCommand.self, PolicyCommand.self, StaffCommand.self, AuditCommand.self,
+                        UndoCommand.self,
                         APICommand.self,
                     ]),
                 CommandGroup(name: "Shell", subcommands: [CompletionCommand.self]),
@@ -125,7 +126,7 @@ public struct PosternCommand: AsyncParsableCommand {
         OperationVerb.all(in: catalog).filter { $0.noun == noun }
     }
 
-    private static let staticNouns: Set<String> = ["tenant", "user", "staff", "audit"]
+    private static let staticNouns: Set<String> = ["tenant", "user", "staff", "audit", "policy"]
 
     static func isDerivedOnly(_ noun: String, in catalog: Catalog) -> Bool {
         !staticNouns.contains(noun) && !verbs(of: noun, in: catalog).isEmpty

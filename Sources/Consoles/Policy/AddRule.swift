@@ -52,10 +52,14 @@ public enum AddRule: Operation {
             id: input.code, operation: input.operation.text, condition: input.condition.condition,
             demand: input.demand.demand, window: .minutes(input.windowMinutes),
             cooldown: RuleFields.cooldown(input.cooldownMinutes), version: 1, summary: input.summary)
-        // Postern seeds and mends itself without asking anybody.
-        let covered = PolicyActs.all.filter { rule.covers($0.name) }
-        guard !covered.isEmpty else {
-            throw .field("operation", "There is no operation \(input.operation.text). postern operations lists them.")
+        guard PolicyActs.all.contains(where: { rule.covers($0.name) }) else {
+            throw .field(
+                "operation", "There is no operation \(input.operation.text). postern operations lists them.")
+        }
+        if let own = PolicyActs.exempt.first(where: rule.covers) {
+            throw .field(
+                "operation",
+                "\(input.operation.text) covers \(own), which waits for nobody. Name the operations one by one.")
         }
         try RuleFields.check(rule.demand, call.facts.state)
         var state = call.facts.state

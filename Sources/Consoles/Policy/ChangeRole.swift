@@ -59,7 +59,6 @@ public enum ChangeRole: Operation {
             }
             var after = before
             after.isRevoked = false
-            after.limits = nil
             changes.append(.update(before, to: after))
             state.cells.append(after)
         }
@@ -82,7 +81,7 @@ public enum ChangeRole: Operation {
         ].compactMap(\.self)
         let who = holders == 1 ? "1 person holds" : "\(holders) people hold"
         return Plan(
-            nil, also: changes,
+            role, also: changes,
             facts: ["given": .array(give.sorted().map(JSON.string)), "taken": .array(take.sorted().map(JSON.string))],
             consequence: "\(role.title) \(parts.joined(separator: "; it ")). \(who) this role now." + warnings)
     }

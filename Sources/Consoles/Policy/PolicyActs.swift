@@ -7,6 +7,11 @@ enum PolicyActs {
         PolicyLint.Act($0.spec.name, permission: $0.spec.permission, risk: $0.spec.risk)
     }
 
+    /// What waits for nobody, whatever rules say: what Postern does by itself, and deciding on requests.
+    static let exempt: [String] = Consoles.all.flatMap(\.operations).filter {
+        $0.spec.systemOnly || $0.targetType == ApprovalRequest.type
+    }.map(\.spec.name)
+
     static var lint: PolicyLint { PolicyLint(all) }
 
     /// What a change of policy brings with it.

@@ -110,7 +110,7 @@ public struct PolicyLint: Sendable {
     static let gains: [String: Gain] = [
         "staff.invite": .accounts, "staff.reset_factors": .factors, "staff.grant_role": .roles,
         "staff.change_roles": .roles, "policy.change_rule": .policy, "policy.add_rule": .policy,
-        "policy.change_role": .policy,
+        "policy.change_role": .policy, "policy.set_rate": .policy, "policy.set_limit": .policy,
     ]
 
     let acts: [Act]
@@ -254,12 +254,13 @@ public struct PolicyLint: Sendable {
             state.rules.filter { $0.covers(act.name) }.sorted { $0.id < $1.id }.compactMap { rule -> PolicyFinding? in
                 let askers = people.filter { $0.permissions.contains(act.permission) }
                 guard !askers.isEmpty, !names(rule.demand, Self.impliedRoles) else { return nil }
+                let signers = people.filter { $0.permissions.contains(Decisions.approve.spec.permission) }
                 // What Postern asks for by itself, anybody may sign.
                 let isAutomatic = rule.condition.tests["automatic"]?.contains(.equals(true)) == true
                 let possible =
                     isAutomatic
-                    ? rule.demand.isMet(by: people)
-                    : askers.contains { asker in rule.demand.isMet(by: people.filter { $0.person != asker.person }) }
+                    ? rule.demand.isMet(by: signers)
+                    : askers.contains { asker in rule.demand.isMet(by: signers.filter { $0.person != asker.person }) }
                 guard !possible else { return nil }
                 return PolicyFinding(
                     .deadlock, operation: act.name, rule: rule.id,

@@ -7,8 +7,9 @@ struct PolicyListing<Item: Entity> {
     let next: String?
 
     /// In the order of their ids.
-    static func load(_ call: ReadCall, from reader: any Reader) throws -> PolicyListing {
-        let limit = try call.limit()
+    /// - Parameter standard: how many a page has that does not say.
+    static func load(_ call: ReadCall, standard: Int = 50, from reader: any Reader) throws -> PolicyListing {
+        let limit = call.first("limit") == nil ? standard : try call.limit()
         let scope = "\(Item.type).list"
         let after = try call.first("cursor").map { try call.cursors.decode($0, scope: scope).first?.string ?? "" }
         let found = try reader.query(Item.selectAll(after: after ?? "", limit: limit + 1)).map(Item.init)

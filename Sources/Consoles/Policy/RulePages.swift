@@ -5,7 +5,7 @@ import Kernel
 enum RulePages {
     static let list = Page("/approval-rules", permission: PolicyConsole.permission, menuPath: "/access") {
         call, reader in
-        let listing = try PolicyListing<ApprovalRuleRow>.load(call.readCall, from: reader)
+        let listing = try PolicyListing<ApprovalRuleRow>.load(call.readCall, standard: 100, from: reader)
         let add =
             call.caller.permissions.contains(AddRule.spec.permission)
             ? UI.linkButton("Add a rule…", href: "/approval-rules/new", style: .primary, icon: "plus") : .none

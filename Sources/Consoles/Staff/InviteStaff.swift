@@ -37,7 +37,7 @@ public enum InviteStaff: Operation {
     public static func gather(_ input: Input, _ target: Staff?, from reader: any Reader) throws -> Facts {
         let wanted = Array(Set(input.roles)).sorted()
         let rows = try reader.query([
-            Staff.withEmail(input.email), Grant.activeHolders(of: "super_admin", at: reader.now),
+            Staff.withEmail(input.email), Grant.holders(of: "super_admin", since: reader.now - waiver),
             Role.select(wanted.isEmpty ? [""] : wanted, lock: false, reader.dialect),
             RoleSeparation.selectAll(after: "", limit: 1000),
         ])
@@ -50,7 +50,11 @@ public enum InviteStaff: Operation {
             separations: try rows[3].map(RoleSeparation.init))
     }
 
-    /// `super_admins`: how many active people could co-sign; the rule is waived until there are two.
+    /// Somebody who could co-sign and is gone counts for this long, so that nobody is free to invite alone by sending the
+    /// others away; after it a company with one super_admin left can invite again.
+    private static let waiver = Span.days(30)
+
+    /// `super_admins`: how many people can or lately could co-sign; the rule is waived until there are two.
     public static func measures(_ call: Call<Self>) -> Measures {
         Measures(["super_admins": .int(call.facts.superAdmins)])
     }

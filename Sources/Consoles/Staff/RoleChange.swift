@@ -145,7 +145,7 @@ public struct RoleChange: Sendable {
         _ give: Set<String>, _ take: Set<String>, beside live: [Grant], _ wish: Wish
     ) throws(Refusal) -> [[String]] {
         let held = Set(live.map(\.role)).subtracting(take).union(give)
-        let pairs = separations.compactMap { $0.conflict(in: held) }.filter {
+        let pairs = separations.flatMap { $0.conflicts(in: held) }.filter {
             give.contains($0.first) || give.contains($0.second)
         }
         if let pair = pairs.first, wish.exception == nil {

@@ -66,14 +66,14 @@ extension Grant {
             staff.map(Value.text))
     }
 
-    /// One row, `count`: active people who hold a role at `now`.
-    static func activeHolders(of role: String, at now: Instant) -> Statement {
+    /// One row, `count`: people who enrolled and hold a role or held it since a time, whether they are still here or not.
+    static func holders(of role: String, since: Instant) -> Statement {
         Statement(
             """
-            SELECT COUNT(*) AS count FROM staff s JOIN grants g ON g.staff_id = s.id
-            WHERE s.status = 'active' AND g.role_id = $1 AND g.revoked_at IS NULL
+            SELECT COUNT(DISTINCT s.id) AS count FROM staff s JOIN grants g ON g.staff_id = s.id
+            WHERE s.status <> 'invited' AND g.role_id = $1 AND (g.revoked_at IS NULL OR g.revoked_at > $2)
                 AND (g.expires_at IS NULL OR g.expires_at > $2)
-            """, [.text(role), Value(now)])
+            """, [.text(role), Value(since)])
     }
 
     /// One row, `count`: active people who hold a role without an end, beside one.

@@ -33,13 +33,13 @@ public struct RoleSeparation: Entity, Hashable {
         ]
     }
 
-    /// The roles of `held` that are not held together; `nil` when they may be.
-    func conflict(in held: Set<String>) -> (first: String, second: String)? {
-        guard let first = held.intersection(first).sorted().first,
-            let second = held.intersection(second).sorted().first
-        else { return nil }
-        return (first, second)
+    /// The pairs of roles in `held` that are not held together.
+    func conflicts(in held: Set<String>) -> [(first: String, second: String)] {
+        held.intersection(first).sorted().flatMap { a in held.intersection(second).sorted().map { (a, $0) } }
     }
+
+    /// The first of them; `nil` when they may be held together.
+    func conflict(in held: Set<String>) -> (first: String, second: String)? { conflicts(in: held).first }
 
     /// Why these roles may not be held together; `nil` when they may.
     public static func sentence(_ held: Set<String>, under separations: [RoleSeparation]) -> String? {

@@ -100,6 +100,14 @@ public struct ApprovalSignatures: Sendable {
         if let touch = standing.quarantine(from: request.requester, at: now) {
             return "was \(Self.word(touch.kind)) by the requester less than 72 hours ago"
         }
+        // Nor the other way round: whoever made an account or had its factors reset could be asking as it.
+        if let requester = standings[request.requester],
+            requester.touches.contains(where: {
+                $0.by == standing.person && $0.kind != .granted && now - $0.at < Standing.quarantine
+            })
+        {
+            return "invited the requester, or had their factors reset, less than 72 hours ago"
+        }
         return nil
     }
 

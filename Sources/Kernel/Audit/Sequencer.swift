@@ -133,14 +133,15 @@ public actor Sequencer {
         // An actor lets others in while it waits: a second round beside this one would race it to the same state.
         guard !isTurning else { return wake.signal() }
         guard ahead == nil else { return }
+        try await alone { try await round() }
+    }
+
+    /// Waits until no round is under way, and lets none begin meanwhile.
+    private func alone(_ work: () async throws -> Void) async throws {
+        while isTurning { try await Task.sleep(for: .milliseconds(1)) }
         isTurning = true
-        do {
-            try await round()
-            isTurning = false
-        } catch {
-            isTurning = false
-            throw error
-        }
+        defer { isTurning = false }
+        try await work()
     }
 
     private func round() async throws {
@@ -438,7 +439,8 @@ public actor Sequencer {
     public func reserve(_ leaves: [(eventID: String, hash: MerkleHash)]) async throws -> Reservation {
         if ahead == nil {
             nextAttempt = Instant(microseconds: .min)
-            try await turn()
+            // Also behind a round of its own that is under way: what it takes comes before what is reserved.
+            try await alone { try await round() }
             if let refusal = shared.withLock({ $0.refusal }) { throw SequencerRefusal(refusal) }
         }
         guard let before = ahead?.after ?? state, lease != nil else {
@@ -466,8 +468,11 @@ public actor Sequencer {
         frontier = reservation.edge
         // Only the newest committed state is signed: what is reserved beyond it may be committed at any moment.
         guard ahead?.after == reservation.after else { return }
-        ahead = nil
-        try await publish()
+        // A round beside this one would publish the same size.
+        try await alone {
+            ahead = nil
+            try await publish()
+        }
     }
 
     /// Forgets what was reserved and not committed, and gives the lead up.

@@ -102,12 +102,14 @@ public struct Fresh: Sendable {
         self.at = at
         self.masterKey = masterKey
     }
-    /// A secret as it may be stored: sealed under the master key for `context`, another text each time.
+    /// A secret as it may be stored: sealed under the master key for `context`. The same within one call, so that a plan that
+    /// is made again from the same values is the same.
     public func sealed(_ secret: [UInt8], for context: String) throws(Refusal) -> String {
         guard let masterKey else {
             throw .conflict("This program runs without a master key, so it can't keep a secret.")
         }
-        return masterKey.seal(secret, context: context)
+        let nonce = sha256(Array("nonce:\(context):".utf8) + seed + sha256(secret)).prefix(12)
+        return masterKey.seal(secret, context: context, nonce: Array(nonce))
     }
     /// 32 bytes nobody can guess, the same for the same `purpose` within one call.
     public func secret(_ purpose: String) -> [UInt8] { sha256(Array("secret:\(purpose):".utf8) + seed) }

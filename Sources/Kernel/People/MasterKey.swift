@@ -45,10 +45,14 @@ public struct MasterKey: Sendable {
 
     /// `<key id>.<base64url of nonce ‖ ciphertext ‖ tag>`. `context` is authenticated with it: a sealed value moved to
     /// another row does not open.
-    public func seal(_ bytes: [UInt8], context: String) -> String {
+    ///
+    /// - Parameter nonce: 12 bytes that are never used for another text or context; drawn when `nil`.
+    public func seal(_ bytes: [UInt8], context: String, nonce: [UInt8]? = nil) -> String {
         let (id, key) = keys[0]
         guard
-            let box = try? AES.GCM.seal(bytes, using: key, authenticating: Array("\(id).\(context)".utf8)),
+            let box = try? AES.GCM.seal(
+                bytes, using: key, nonce: nonce.map { try AES.GCM.Nonce(data: $0) } ?? AES.GCM.Nonce(),
+                authenticating: Array("\(id).\(context)".utf8)),
             let combined = box.combined
         else { preconditionFailure("AES-GCM seals any plaintext with a 96-bit nonce") }
         return "\(id).\(Base64.encodeURL(combined))"

@@ -419,6 +419,15 @@ extension Pipeline {
                 throw OperationError.forbidden(
                     permission: "approval.decide", detail: "Only the person who asked is shown this.")
             }
+            // A link makes whoever follows it somebody: it is for who may still ask for it.
+            if let permission = catalog[request.operation]?.spec.permission, !caller.permissions.contains(permission) {
+                throw OperationError.forbidden(
+                    permission: permission, detail: "This is shown to you only while you may ask for it.")
+            }
+            guard caller.isSystem || caller.authentication?.isFresh == true else {
+                throw OperationError.stepUpRequired(
+                    maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge)
+            }
             guard let row = try tx.first(records.takeReveal(approval: approvalID, at: tx.now)) else { return nil }
             var draft = EventDraft(at: now, .access, "approval.reveal", by: caller)
             draft.target = (ApprovalRequest.type, approvalID)

@@ -117,6 +117,7 @@ extension StaffSignIn {
         let source = Self.source(of: caller)
         try await write { tx in
             let now = tx.now
+            try demandLive(session, tx)
             let old = try tx.first(Factor.active(.recovery, of: session.staffID, lock: true, tx.dialect))
             let changes: [Change] =
                 (try old.map { [Self.revoked(try Factor($0))] } ?? [])
@@ -126,6 +127,14 @@ extension StaffSignIn {
             notify(.recoveryRenewed, session.staffID, of: event, tx)
         }
         return codes
+    }
+
+    /// What a person changes of their own factors meets whatever ends these or the session, and comes before it or is not done.
+    func demandLive(_ session: SessionInfo, _ tx: any Writer) throws {
+        try tx.lock([Guard.staff(session.staffID).name])
+        guard let staff = try Staff.load(session.staffID, lock: true, from: tx), staff.status == .active,
+            try tx.first(SignInQueries.live(session.id, at: tx.now)) != nil
+        else { throw OperationError.unauthenticated }
     }
 
     /// Whoever finds a session open on a desk can't make it their own.
@@ -175,6 +184,7 @@ extension StaffSignIn {
         }
         try await write { tx in
             let now = tx.now
+            try demandLive(session, tx)
             guard let row = try tx.first(Factor.active(.password, of: session.staffID, lock: true, tx.dialect)),
                 case let before = try Factor(row), before.id == current.id, before.version == current.version
             else {

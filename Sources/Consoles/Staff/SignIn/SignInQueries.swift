@@ -128,6 +128,13 @@ enum SignInQueries {
             """)
     }
 
+    /// The row of a session that is still going on.
+    static func live(_ session: String, at now: Instant) -> Statement {
+        Statement(
+            "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
+            [.text(session), Value(now)])
+    }
+
     static func touch(session: String, at now: Instant) -> Statement {
         Statement(
             "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2 AND ended_at IS NULL",

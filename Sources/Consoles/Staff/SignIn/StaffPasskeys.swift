@@ -95,6 +95,10 @@ extension StaffSignIn: Passkeys {
             throw PasskeyRefusal.unknown
         }
         let factor = try Factor(row)
+        // Again under the person's lock: what ends factors holds it.
+        guard let person = try Staff.load(factor.staffID, lock: true, from: tx), person.status == .active,
+            try tx.first(PasskeyQueries.passkey(credential: answer.credential)) != nil
+        else { throw PasskeyRefusal.unknown }
         if let staff, factor.staffID != staff { throw PasskeyRefusal.otherPerson }
         if let handle = answer.userHandle, handle != Array(factor.staffID.utf8) { throw PasskeyRefusal.otherPerson }
         let credential = try factor.passkey()
@@ -230,7 +234,8 @@ extension StaffSignIn: Passkeys {
         _ question: @escaping @Sendable (any Writer) throws -> Void
     ) async throws(OperationError) -> UsedPasskey {
         let site = try site()
-        let key = "stepup|\(session.staffID)"
+        // Of the session, not of the person: a signature can't be guessed, and nobody is held back by another's failures.
+        let key = "stepup|\(session.id)"
         enum Answer: Sendable {
             case renewed(UsedPasskey)
             case ended
@@ -339,9 +344,9 @@ extension StaffSignIn: Passkeys {
         let source = Self.source(of: caller)
         try await answering { tx in
             try Self.caught {
-                try take(registration.clientData, .create, for: session.id, tx)
                 // Two at once meet here, so that both can't be the last one allowed.
-                try tx.lock([Guard.staff(session.staffID).name])
+                try demandLive(session, tx)
+                try take(registration.clientData, .create, for: session.id, tx)
                 guard try Self.passkeys(of: session.staffID, tx).count < Self.most else {
                     throw OperationError.conflict(
                         "You have \(Self.most) passkeys, which is the most. Remove one you no longer use.", legal: nil)
@@ -376,6 +381,7 @@ extension StaffSignIn: Passkeys {
         let label = try Self.label(name)
         let source = Self.source(of: caller)
         try await write { tx in
+            try demandLive(session, tx)
             let before = try Self.own(id, of: session, tx)
             guard before.label != label else { return }
             var after = before
@@ -392,7 +398,7 @@ extension StaffSignIn: Passkeys {
         let source = Self.source(of: caller)
         try await write { tx in
             // Two at once can't both take the last but one.
-            try tx.lock([Guard.staff(session.staffID).name])
+            try demandLive(session, tx)
             let before = try Self.own(id, of: session, tx)
             let others = try tx.query(Factor.active(of: session.staffID)).map(Factor.init).filter {
                 $0.id != before.id && [.webauthn, .totp].contains($0.kind)

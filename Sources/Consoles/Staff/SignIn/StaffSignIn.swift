@@ -187,7 +187,7 @@ public struct StaffSignIn: SignIn {
                 try now < $0.instant("expires_at") && $0.int("attempts") < settings.challengeAttempts
             }
             let staffID = try row?.optionalString("staff_id")
-            let staff = try tx.first(Staff.select([staffID ?? ""], lock: false, tx.dialect)).map(Staff.init)
+            let staff = try tx.first(Staff.select([staffID ?? ""], lock: true, tx.dialect)).map(Staff.init)
             tx.enqueue(SignInQueries.countAttempt(tokenHash: hash))
 
             let second = try check(staff, tx)
@@ -242,7 +242,7 @@ public struct StaffSignIn: SignIn {
             }
             guard
                 try !tx.execute(
-                    SignInQueries.renewFactor(session: session.id, factors: [.password, .totp], at: now)
+                    SignInQueries.renewFactor(session: session.id, factors: [.totp], at: now)
                 ).isEmpty
             else { return .ended }
             tx.enqueue(SignInQueries.forgetThrottle(key))
