@@ -775,3 +775,26 @@ def test_the_data_is_in_order_after_all_this(server, people, sql):
     assert findings == []
     verified = server.run("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_who_lost_a_role_while_a_body_was_on_its_way_has_lost_it(server, people):
+    """The headers come while somebody may do it, the body once they may not any more."""
+    import socket
+    from urllib.parse import urlsplit
+
+    admin = people("super_admin")
+    clerk = server.person("support_l2")
+    session = server.sign_in(clerk)
+    tenant = admin.active_tenant()["id"]
+    body = json.dumps({"input": {"note": "Too late."}}).encode()
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as line:
+        line.sendall((f"POST /api/v1/tenants/{tenant}/set-note HTTP/1.1\r\nHost: {place.netloc}\r\nUser-Agent: postern-e2e\r\n"
+                      f"Authorization: {session.http.headers['Authorization']}\r\nContent-Type: application/json\r\n"
+                      f"Idempotency-Key: \"{postern.new_key()}\"\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n").encode()
+                     + body[:-1])
+        time.sleep(1)
+        session.http.delete("/api/v1/sessions/current")
+        line.sendall(body[-1:])
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 401"), answer[:300]

@@ -312,7 +312,7 @@ def test_an_old_factor_is_asked_for_in_place(chromium, demo, api):
         # One's own password and recovery codes are not offered, and not given to who posts all the same.
         own = window.context.new_page()
         own.goto("/me")
-        expect(own.get_by_role("link", name="Use your authenticator")).to_have_count(2)
+        expect(own.get_by_role("link", name="Use your authenticator")).to_have_count(3)
         assert own.locator("input[type=password]").count() == 0
         assert own.get_by_role("button", name="Make new recovery codes").count() == 0
         csrf = own.locator("input[name=csrf]").first.input_value()
@@ -528,6 +528,7 @@ def test_an_invited_person_enrols_and_is_in(chromium, demo, api, tmp_path):
             window.heading("Welcome")
             window.audit("enrolment")
             window.shot("enrol")
+            page.get_by_text("Use an authenticator app", exact=True).click()
             secret = page.locator(".id").filter(has_text=re.compile("^[A-Z2-7 ]{16,}$")).first.inner_text().replace(" ", "")
             app = totp.Authenticator(secret)
             page.get_by_label("New password").fill("short")

@@ -396,6 +396,7 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
         page.locator("#f-input-name").fill("Uma U.")
         page.locator("input[value=support_l1]").check()
         page.get_by_label("Justification").fill("Joins support in the autumn.")
+        page.get_by_role("textbox", name="Ticket").fill("HR-9")
         page.get_by_role("button", name="Preview", exact=True).click()
         button = page.get_by_role("button", name="with passkey")
         expect(button).to_be_visible()

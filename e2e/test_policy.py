@@ -84,7 +84,7 @@ def test_policy_in_the_browser(chromium, cast):
         expect(page.locator(".field__error")).to_contain_text("needs a role")
         page.get_by_label("Who must agree").fill("all of (security, super_admin)")
         page.get_by_role("button", name="Try these terms").click()
-        expect(page.locator("#r-trial")).to_contain_text("Waited for others")
+        expect(page.locator("main")).to_contain_text("Waited for others")
         window.audit("rule")
         window.shot("rule")
         page.get_by_role("link", name="Change rule…").click()

@@ -345,7 +345,7 @@ private struct SplitMix {
         // The event of the change is undone by the same operation, which waits for security as well.
         let event = try await world.test.database.read { reader in
             try reader.query(
-                Statement("SELECT id FROM events WHERE action = 'policy.change_rule' AND outcome = 'applied'")
+                Statement("SELECT id FROM events WHERE action = 'policy.change_rule' AND class = 'mutation'")
             ).first?.string("id")
         }
         var offer = try await world.pipeline.undoOffer(for: #require(event), by: world.caller(admin.person)).request

@@ -413,10 +413,18 @@ private typealias Kind = TestDatabase.Kind
         try await TestDatabase.with(kind) { store in
             try await store.write([Fixture.note("a")])
             let gate = Gate()
+            let runs = Mutex(0)
             async let counts = store.database.read { reader in
+                let run = runs.withLock { count in
+                    count += 1
+                    return count
+                }
                 let first = try reader.query(Statement("SELECT count(*) AS n FROM throttle"))[0].int("n")
-                gate.reached()
-                gate.waitForGo()
+                // A read that asks a second time is run again, then in a transaction.
+                if kind == .sqlite || run == 2 {
+                    gate.reached()
+                    gate.waitForGo()
+                }
                 let second = try reader.query(Statement("SELECT count(*) AS n FROM throttle"))[0].int("n")
                 return [first, second]
             }

@@ -89,10 +89,9 @@ public enum ChangeRole: Operation {
     public static func undo(_ done: Done<Self>) -> Undo {
         func codes(given: Bool) -> JSON {
             .array(
-                done.also.compactMap { change -> JSON? in
-                    guard change.type == RolePermission.type, let code = change.after?["permission"] else { return nil }
-                    return (change.after?["revoked"] == true) == given ? code : nil
-                })
+                done.also.filter {
+                    $0.type == RolePermission.type && ($0.after?["revoked"] == true) == given
+                }.compactMap { $0.after?["permission"] })
         }
         return .run(spec.name, input: ["give": codes(given: true), "take_away": codes(given: false)])
     }

@@ -13,14 +13,14 @@ enum PolicyQueries {
     /// Everybody who can sign in, as ids.
     static let staff = Statement("SELECT id FROM staff WHERE status = 'active' ORDER BY id LIMIT 5000")
 
-    /// The newest events of operations since a time, as requested or applied, with what they sealed. Through
+    /// The newest events of an operation since a time, with what they sealed; looks at its preview are none. Through
     /// `events_action`.
     static func asked(_ operation: String, since: Instant, limit: Int) -> Statement {
         Statement(
             """
             SELECT e.id, e.at, e.outcome, e.actor_id, e.approval_id, s.members FROM events e
             LEFT JOIN sealed s ON s.event_id = e.id
-            WHERE e.action = $1 AND e.at >= $2 ORDER BY e.at DESC, e.id DESC LIMIT \(limit)
+            WHERE e.action = $1 AND e.at >= $2 AND e.class IN ('mutation', 'approval') ORDER BY e.at DESC, e.id DESC LIMIT \(limit)
             """, [.text(operation), Value(since)])
     }
 }

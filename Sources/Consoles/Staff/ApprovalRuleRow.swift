@@ -34,7 +34,7 @@ public struct ApprovalRuleRow: Entity, Hashable {
             ("condition", rule.condition.json), ("demand", rule.demand.json),
             ("window_seconds", .int(rule.window.seconds)),
             ("cooldown_seconds", rule.cooldown.map { .int($0.seconds) } ?? .null), ("summary", .string(rule.summary)),
-            ("retired", isRetired ? true : nil),
+            ("retired", isRetired ? .some(true) : .none),
         ])
     }
 }

@@ -61,7 +61,7 @@ public struct RolePermission: Entity, Hashable {
         JSON.members([
             ("id", .string(id)), ("version", .int(version)), ("role", .string(role)),
             ("permission", .string(permission)), ("limits", limits.map(Self.json) ?? .null),
-            ("revoked", isRevoked ? true : nil),
+            ("revoked", isRevoked ? .some(true) : .none),
         ])
     }
 

@@ -232,15 +232,17 @@ extension OperationViews {
     public static func revealed(_ values: [String: String], back: String) -> Node {
         UI.title("Shown once")
             + el("div", .class("narrow stack")) {
-                reveal(values, id: "ap-reveal")
+                reveal(values, id: "ap-reveal", title: "The answer")
                 el("p") { UI.linkButton("Back to the request", href: back) }
             }
     }
 
     /// Values that are shown once and stored nowhere.
-    private static func reveal(_ values: [String: String], id: String = "r-reveal") -> Node {
+    private static func reveal(
+        _ values: [String: String], id: String = "r-reveal", title: String = "Shown once"
+    ) -> Node {
         guard !values.isEmpty else { return .none }
-        return UI.panel("Shown once", id: id) {
+        return UI.panel(title, id: id) {
             UI.panelBody {
                 el("p") { "Copy it now: it is stored nowhere and can’t be shown again." }
                 UI.facts(

@@ -210,7 +210,8 @@ public enum SignInViews {
                             size: .large, block: true)
                     }
                     el(
-                        "details", .class("fold"), .when(model.errors["code"] != nil, Attribute("data-stays")),
+                        "details", .class("fold"),
+                        .when(["code", "password"].contains { model.errors[$0] != nil }, Attribute("data-stays")),
                         Attribute("open"), Attribute("data-passkey-other")
                     ) {
                         el("summary") {

@@ -32,11 +32,11 @@ extension StaffAPI {
                 response.headers[.contentDisposition] = "attachment; filename=\"\(id).evidence.json\""
                 return response
             },
-            signed(.post, "/approvals/{id}/reveal") { exchange, _ in
+            signed(.post, "/approvals/{id}/reveal") { exchange, signed in
                 var body = try await BodyReader(exchange)
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
-                let caller = try await authenticate(exchange, cookieDownload: false).caller
+                let caller = try await asking(signed, exchange)
                 guard let values = try await context.pipeline.takeReveal(of: id, by: caller) else {
                     throw OperationError.notFound(
                         "There is nothing to show: it was shown already, or its time is over.")

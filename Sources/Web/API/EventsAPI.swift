@@ -6,7 +6,7 @@ extension StaffAPI {
     /// What can be done with recorded events beside reading them.
     func eventRoutes() -> [Route] {
         [
-            signed(.post, "/audit-events/{id}/undo") { exchange, _ in
+            signed(.post, "/audit-events/{id}/undo") { exchange, signed in
                 let key = try IdempotencyKey.read(exchange.headers[.idempotencyKey])
                 let ifMatch = try ETag.version(ifMatch: exchange.headers[.ifMatch])
                 var body = try await BodyReader(exchange)
@@ -15,7 +15,7 @@ extension StaffAPI {
                 let ticket = body.text("ticket")
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
-                let caller = try await authenticate(exchange, cookieDownload: false).caller
+                let caller = try await asking(signed, exchange)
                 var request = try await context.pipeline.undoOffer(for: id, by: caller, checked: false).request
                 request.undoes = id
                 request.idempotencyKey = key

@@ -25,8 +25,7 @@ extension StaffAPI {
             routes.append(
                 signed(.post, operation.apiPath) { exchange, signed in
                     var (request, intent) = try await operationRequest(operation, exchange)
-                    // Who asks is known when all of it is there: a body may take its time.
-                    var caller = try await authenticate(exchange, cookieDownload: false).caller
+                    var caller = try await asking(signed, exchange)
                     if Pipeline.signs(operation.spec), exchange.query == ["intent": ["true"]] {
                         let (action, nonce, options) = try await context.question(request, by: caller, signed.session)
                         return .json(["action": action, "nonce": .string(nonce), "publicKey": options])

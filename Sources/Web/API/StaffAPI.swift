@@ -31,6 +31,13 @@ struct StaffAPI: Sendable {
         let caller: Caller
         let session: SessionInfo
         let token: String
+        fileprivate let since = ContinuousClock.now
+    }
+
+    /// Who asks, once all of a request is there: a body may take its time, in which a session ends or a role is taken away.
+    func asking(_ signed: Signed, _ exchange: Exchange) async throws -> Caller {
+        ContinuousClock.now - signed.since < .milliseconds(250)
+            ? signed.caller : try await authenticate(exchange, cookieDownload: false).caller
     }
 
     typealias SignedHandler = @Sendable (Exchange, Signed) async throws -> Response

@@ -1,0 +1,181 @@
+import Consoles
+import Kernel
+import Store
+import TestSupport
+import Testing
+
+/// Ways by which one person could become two, each tried and refused (spec: access §3, "One person can't be two").
+@Suite struct AloneTests {
+    private func waits(_ world: World, _ operation: String, _ input: JSON, by caller: Caller) async throws -> Bool {
+        let outcome = try await world.pipeline.run(
+            OperationRequest(
+                operation: operation, input: input, justification: "they join the team today", ticket: "HR-1",
+                idempotencyKey: world.key()), by: world.caller(caller.person))
+        if case .pending = outcome.result { return true }
+        return false
+    }
+
+    private func end(
+        _ world: World, _ operation: String, _ person: String, _ input: JSON = .object([:]), by caller: Caller
+    )
+        async throws
+    {
+        let spec = try #require(world.catalog[operation]?.spec)
+        _ = try await world.pipeline.run(
+            OperationRequest(
+                operation: operation, target: person, input: input, reasonCode: spec.reasonCodes.first?.code,
+                justification: "they left the team today", ticket: "HR-2", idempotencyKey: world.key()),
+            by: world.caller(caller.person))
+    }
+
+    private static func invitation(_ email: String) -> JSON {
+        ["email": .string(email), "name": "New", "roles": ["super_admin"]]
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases, ["staff.deactivate", "staff.revoke_role"])
+    func `sending the other super_admin away does not free one to invite alone`(
+        kind: TestDatabase.Kind, operation: String
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        // The only one there is invites without a signature.
+        #expect(try await !waits(world, "staff.invite", Self.invitation("first@example.test"), by: ann))
+        let bob = try await world.staff("bob", roles: ["super_admin"])
+        #expect(try await waits(world, "staff.invite", Self.invitation("a@example.test"), by: ann))
+        try await end(
+            world, operation, bob.person, operation == "staff.revoke_role" ? ["role": "super_admin"] : [:], by: ann)
+        #expect(try await waits(world, "staff.invite", Self.invitation("b@example.test"), by: ann))
+        world.test.clock.advance(.days(31))
+        #expect(try await !waits(world, "staff.invite", Self.invitation("c@example.test"), by: ann))
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever made an account signs nothing that it asks for within 72 hours`(kind: TestDatabase.Kind) async throws
+    {
+        let world = try await World.make(kind, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        let now = world.test.clock.clock.now
+        try await world.staff("bob", roles: ["super_admin"])
+        let before = try #require(try await world.test.database.read { try Staff.load("stf_bob", from: $0) })
+        var reset = before
+        reset.resetBy = ann.person
+        reset.resetAt = now
+        reset.version += 1
+        try await world.put([.update(before, to: reset)])
+        func decide(_ approval: String) async -> String {
+            do {
+                _ = try await world.pipeline.run(
+                    OperationRequest(operation: "approval.approve", target: approval, idempotencyKey: world.key()),
+                    by: world.caller(ann.person))
+                return "agreed"
+            } catch OperationError.conflict(let detail, _) {
+                return detail
+            } catch {
+                return String(describing: error)
+            }
+        }
+        let asked = try await world.ask(
+            "staff.invite", Self.invitation("d@example.test"), by: world.caller("stf_bob"))
+        #expect(await decide(asked.approvalID).contains("had their factors reset, less than 72 hours ago"))
+        world.test.clock.advance(.hours(73))
+        let later = try await world.ask(
+            "staff.invite", Self.invitation("e@example.test"), by: world.caller("stf_bob"))
+        #expect(await decide(later.approvalID) == "agreed")
+        await world.close()
+    }
+
+    @Test(arguments: ["approval.approve", "approval.*", "policy.*", "tenant.*"])
+    func `no rule covers decisions or what Postern does by itself`(operation: String) async throws {
+        let world = try await World.make(.sqlite, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        let rule: JSON = [
+            "code": "everything", "operation": .string(operation), "condition": "always",
+            "demand": "security or super_admin", "summary": "Everything",
+        ]
+        do {
+            _ = try await world.ask("policy.add_rule", rule, by: ann)
+            Issue.record("\(operation) may be covered")
+        } catch OperationError.invalid(let errors) {
+            #expect(errors.map(\.pointer) == ["/input/operation"])
+            #expect(errors[0].detail.contains("which waits for nobody"))
+        }
+        await world.close()
+    }
+
+    @Test func `a rule over them that is there all the same asks for nobody`() async throws {
+        let world = try await World.make(.sqlite, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        try await world.staff("bob", roles: ["super_admin"])
+        try await world.put([
+            .create(
+                ApprovalRuleRow(
+                    ApprovalRule(
+                        id: "everything", operation: "approval.*", condition: .always, demand: .role(["super_admin"]),
+                        window: .hours(1), cooldown: nil, version: 1, summary: "Everything")))
+        ])
+        let asked = try await world.ask("staff.invite", Self.invitation("f@example.test"), by: ann)
+        try await world.run("approval.approve", on: asked.approvalID, by: world.caller("stf_bob"))
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a one-time link is for who may still ask for it`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        try await world.staff("bob", roles: ["super_admin"])
+        let asked = try await world.ask("staff.invite", Self.invitation("g@example.test"), by: ann)
+        try await world.run("approval.approve", on: asked.approvalID, by: world.caller("stf_bob"))
+        try await world.pipeline.executeDue()
+        try await world.revoke("super_admin", of: ann.person)
+        await #expect(throws: OperationError.self) {
+            try await world.pipeline.takeReveal(of: asked.approvalID, by: world.caller(ann.person))
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what a role was given comes back with its limit, and a change is undone whole`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        let cell = "support_l2:tenant.credit"
+        func limits() async throws -> [Limit]? {
+            try await world.test.database.read { try RolePermission.load(cell, from: $0)?.limits }
+        }
+        let shipped = try await limits()
+        #expect(shipped != nil)
+        try await PolicyTests.change(
+            world, "policy.change_role", on: "support_l2", ["give": ["flag.view"], "take_away": ["tenant.credit"]],
+            by: ann)
+        let event = try await world.test.database.read { reader in
+            try reader.query(
+                Statement("SELECT id FROM events WHERE action = 'policy.change_role' AND class = 'mutation'")
+            ).first?.string("id")
+        }
+        let offer = try await world.pipeline.undoOffer(for: #require(event), by: world.caller(ann.person)).request
+        #expect(offer.input == ["give": ["tenant.credit"], "take_away": ["flag.view"]])
+        try await PolicyTests.change(world, offer.operation, on: offer.target, offer.input, by: ann)
+        #expect(try await limits() == shipped)
+        let document = try await world.test.database.read { try RolePermission.load(cell, from: $0)?.document }
+        #expect(document?.object?.keys.contains("revoked") == false)
+        await world.close()
+    }
+
+    @Test func `nobody can sign without being able to decide`() {
+        let cells = Seeds.permissions.filter { !($0.role == "security" && $0.permission == "approval.decide") }
+        func person(_ name: String, _ role: String) -> Standing {
+            let held = cells.filter { $0.role == role }.map { ($0.permission, [Limit]?.none) }
+            return Standing(
+                person: name, name: name, isActive: true, roles: [role],
+                permissions: Permissions(Dictionary(held) { first, _ in first }))
+        }
+        let state = PolicyState(
+            roles: Seeds.roles.map(\.id), cells: cells, rules: Seeds.rules,
+            people: [person("ada", "super_admin"), person("bo", "super_admin"), person("cy", "security")])
+        let found = PolicyLint([.init("policy.change_rule", permission: "policy.change", risk: .critical)]).findings(
+            state)
+        #expect(found.contains { $0.kind == .deadlock && $0.operation == "policy.change_rule" })
+    }
+}
