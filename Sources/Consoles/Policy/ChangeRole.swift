@@ -100,13 +100,9 @@ public enum ChangeRole: Operation {
 /// What people hold under another policy.
 enum PolicyPeople {
     static func standing(_ person: Standing, under state: PolicyState) -> Standing {
-        var granted: [String: [Limit]?] = [:]
-        for cell in state.cells where person.roles.contains(cell.role) {
-            if let known = granted[cell.permission], known == nil { continue }
-            granted.updateValue(cell.limits, forKey: cell.permission)
-        }
+        let held = state.cells.filter { person.roles.contains($0.role) }
         return Standing(
             person: person.person, name: person.name, isActive: person.isActive, roles: person.roles,
-            permissions: person.isActive ? Permissions(granted) : .none, touches: person.touches)
+            permissions: person.isActive ? StaffDirectory.union(held) : .none, touches: person.touches)
     }
 }

@@ -112,9 +112,7 @@ enum PolicyPages {
 
     static func limits(_ limits: [Limit]?) -> Node {
         guard let limits, !limits.isEmpty else { return UI.hint("any amount") }
-        return Node(
-            limits.map { "\(MoneyText.amount(minor: $0.amount, currency: $0.currency)) \($0.currency)" }
-                .joined(separator: ", "))
+        return Node(RolePermission.words(limits))
     }
 
     static let cell = Page("/role-permissions/{id}", permission: PolicyConsole.permission, menuPath: "/access") {

@@ -1,4 +1,3 @@
-import HTML
 import Kernel
 
 /// How much one action may come to for a role without a second person.
@@ -33,12 +32,7 @@ public enum SetLimit: Operation {
         var after = before
         after.limits = limits.isEmpty ? nil : limits
         guard after != before else { throw .conflict("The limit is exactly so already.") }
-        let words =
-            limits.isEmpty
-            ? "up to any amount"
-            : "up to "
-                + limits.map { "\(MoneyText.amount(minor: $0.amount, currency: $0.currency)) \($0.currency)" }
-                .joined(separator: ", ")
+        let words = limits.isEmpty ? "up to any amount" : "up to \(RolePermission.words(limits))"
         return Plan(after, consequence: "\(before.role) may \(before.permission) \(words) in one action.")
     }
 

@@ -72,8 +72,6 @@ enum AccessPage {
     private static func cell(_ cell: RolePermission?) -> Matrix.Cell {
         guard let cell else { return .empty }
         guard let limits = cell.limits, !limits.isEmpty else { return .held }
-        return .upTo(
-            limits.map { "\(MoneyText.amount(minor: $0.amount, currency: $0.currency)) \($0.currency)" }
-                .joined(separator: ", "))
+        return .upTo(RolePermission.words(limits))
     }
 }

@@ -20,7 +20,7 @@ public enum GrantRole: Operation {
         @Param(
             "Exception", .prose(20...1000),
             help:
-                "Only where two roles are not held together by one person: why they are all the same. It raises a flag that somebody else reviews."
+                RoleChange.exceptionHelp
         )
         public var exception: String?
         public init() {}
@@ -125,7 +125,7 @@ public enum ChangeRoles: Operation {
         @Param(
             "Exception", .prose(20...1000),
             help:
-                "Only where two roles are not held together by one person: why they are all the same. It raises a flag that somebody else reviews."
+                RoleChange.exceptionHelp
         )
         public var exception: String?
         public init() {}

@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// A set of permissions with a name. Additive: a person's permissions are the union over their unexpired grants.
@@ -63,6 +64,12 @@ public struct RolePermission: Entity, Hashable {
             ("permission", .string(permission)), ("limits", limits.map(Self.json) ?? .null),
             ("revoked", isRevoked ? .some(true) : .none),
         ])
+    }
+
+    /// "50.00 USD, 45.00 EUR"
+    static func words(_ limits: [Limit]) -> String {
+        limits.map { "\(MoneyText.amount(minor: $0.amount, currency: $0.currency)) \($0.currency)" }
+            .joined(separator: ", ")
     }
 
     static func json(_ limits: [Limit]) -> JSON {

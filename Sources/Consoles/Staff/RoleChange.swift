@@ -3,6 +3,9 @@ import Kernel
 /// What giving and taking roles looks at, and what it comes to. A grant, a revocation and a mover's change are the same thing in three
 /// sizes, and are refused by the same rules.
 public struct RoleChange: Sendable {
+    static let exceptionHelp =
+        "Only where two roles are not held together by one person: why they are all the same. It raises a flag that somebody else reviews."
+
     /// Every grant of the person that was not taken back, also one that has run out.
     let grants: [Grant]
     let separations: [RoleSeparation]

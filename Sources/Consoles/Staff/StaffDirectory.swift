@@ -25,7 +25,7 @@ public struct StaffDirectory: Directory {
     }
 
     /// A permission held once without a limit has none.
-    private static func union(_ held: [RolePermission]) -> Permissions {
+    static func union(_ held: [RolePermission]) -> Permissions {
         var granted: [String: [Limit]?] = [:]
         for permission in held {
             switch (granted[permission.permission], permission.limits) {
