@@ -13,7 +13,9 @@ import Synchronization
 ///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
 ///
 /// What waited for approval is carried out in `Execution.swift`, by d–f once more.
-/// What a passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`; reads, and events that are no operations, are in `Recording.swift`.
+/// Rules, and the request that waits, are in `Asking.swift`, previews in `Previewing.swift`, refusals in `Refusing.swift`. What a
+/// passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`; reads, and events that are no
+/// operations, are in `Recording.swift`.
 public struct Pipeline: Sendable {
     public let database: any Database
     public let records: any Records
