@@ -28,6 +28,8 @@ public struct ApprovalRequest: Sendable, Hashable {
     public var aboutTenant: String?
     /// The person who asked, or the part of Postern that did.
     public var requester: String
+    /// The service account or the assistant that asked in their name.
+    public var account: String?
     public var state: State
     /// The operation's canonical JSON; sealed members stand as commitments, their values are with `eventID`.
     public var action: JSON
@@ -60,8 +62,9 @@ public struct ApprovalRequest: Sendable, Hashable {
         aboutTenant: String?, requester: String, state: State = .pending, action: JSON, planDigest: String,
         demands: JSON, eventID: String, planEventID: String? = nil, plannedAt: Instant? = nil, round: Int64 = 1,
         createdAt: Instant, expiresAt: Instant, notBefore: Instant? = nil, decidedAt: Instant? = nil,
-        executeAt: Instant? = nil, outcomeEventID: String? = nil
+        executeAt: Instant? = nil, outcomeEventID: String? = nil, account: String? = nil
     ) {
+        self.account = account
         self.id = id
         self.version = version
         self.operation = operation
@@ -85,8 +88,24 @@ public struct ApprovalRequest: Sendable, Hashable {
         self.outcomeEventID = outcomeEventID
     }
 
+    /// Who was shown the token by which it was asked for: they could have asked themselves (spec: access §3, "One person
+    /// can't be two").
+    public var holder: String? { action["holder"]?.string }
+
+    /// Whoever asked, and whoever was shown the token that did.
+    public var askers: [String] { [requester] + [holder].compactMap(\.self) }
+
+    /// Whether this person is one of them.
+    public func comes(from person: String) -> Bool { askers.contains(person) }
+
     /// What each rule demands, as frozen with the plan.
     public var needs: [ApprovalNeed] { (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) } }
+
+    /// Whom it is about, and who sign nothing for it.
+    public var barred: [String] { (action["barred"]?.array ?? []).compactMap(\.string) }
+
+    /// The part of a plan that signatures are bound to.
+    public static func bound(_ plan: JSON) -> JSON { PlanDigest.reduced(plan) }
 
     /// Whether this is the plan its signatures are bound to.
     /// - Parameter salt: of the sealed details that hold the plan.
@@ -107,21 +126,31 @@ public struct ApprovalRequest: Sendable, Hashable {
 
     /// The leaves a person could fill, in the same short form.
     public static func leaves(of caller: Caller) -> [String] {
-        (caller.roles.map { "role:\($0)" } + caller.permissions.granted.keys.map { "permission:\($0)" }).sorted()
+        (caller.signingRoles.map { "role:\($0)" } + caller.permissions.granted.keys.map { "permission:\($0)" }).sorted()
     }
 
     /// Whether it still takes signatures at `now`.
     public func isOpen(at now: Instant) -> Bool { state.isOpen && now < expiresAt }
 
-    /// Whether this person's roles are among those that must agree. Never the one who asked.
-    public func canBeFilled(by caller: Caller) -> Bool {
-        state.isOpen && requester != caller.person && needs.contains { $0.demand.isOpen(to: caller) }
+    /// Whether it was asked for by them. What a person asked for is theirs, also by a program of theirs; a program's own is what
+    /// it asked for itself, and not what its owner did.
+    public func isOwn(of caller: Caller) -> Bool {
+        caller.isAccount ? account == caller.actor.id : comes(from: caller.person)
     }
 
-    /// Whether this person may look at it: who asked, who could sign or could have, and who may see all of them.
+    /// Whether this person or program may look at it: who asked, who could sign or could have, and who may see all of them.
     public func isOpen(to caller: Caller) -> Bool {
-        requester == caller.person || caller.permissions.contains("approval.view")
+        isOwn(of: caller) || caller.permissions.contains("approval.view")
             || needs.contains { $0.demand.isOpen(to: caller) }
+    }
+
+    /// Refuses whoever may not look at it, on whatever page it would be shown.
+    public func checkOpen(to caller: Caller) throws(OperationError) {
+        guard !isOpen(to: caller) else { return }
+        let wanted = needs.map(\.demand.sentence).joined(separator: "; ")
+        throw .forbidden(
+            permission: "approval.view",
+            detail: "This is somebody else’s request, and none of your roles signs it. It needs \(wanted).")
     }
 }
 
@@ -146,14 +175,14 @@ extension ApprovalRequest: Entity {
             ("not_before", notBefore.map { .string($0.rfc3339) }),
             ("decided_at", decidedAt.map { .string($0.rfc3339) }),
             ("execute_at", executeAt.map { .string($0.rfc3339) }),
-            ("outcome_event_id", outcomeEventID.map(JSON.string)),
+            ("outcome_event_id", outcomeEventID.map(JSON.string)), ("account_id", account.map(JSON.string)),
         ])
     }
 
     public static let columns = """
         id, version, operation, target_type, target_id, tenant_id, requester, state, action, plan_digest, demands, \
         event_id, plan_event_id, planned_at, round, created_at, expires_at, not_before, decided_at, execute_at, \
-        outcome_event_id
+        outcome_event_id, account_id
         """
 
     public init(_ row: Row) throws {
@@ -168,7 +197,7 @@ extension ApprovalRequest: Entity {
             round: try row.int("round"), createdAt: try row.instant("created_at"),
             expiresAt: try row.instant("expires_at"), notBefore: try row.optionalInstant("not_before"),
             decidedAt: try row.optionalInstant("decided_at"), executeAt: try row.optionalInstant("execute_at"),
-            outcomeEventID: try row.optionalString("outcome_event_id"))
+            outcomeEventID: try row.optionalString("outcome_event_id"), account: try row.optionalString("account_id"))
     }
 
     public var values: [Value] {
@@ -176,14 +205,14 @@ extension ApprovalRequest: Entity {
             .text(id), .int(version), .text(operation), Value(targetType), Value(targetID), Value(aboutTenant),
             .text(requester), .text(state.rawValue), Value(action), .text(planDigest), Value(demands),
             .text(eventID), .text(planEventID), Value(plannedAt), .int(round), Value(createdAt), Value(expiresAt),
-            Value(notBefore), Value(decidedAt), Value(executeAt), Value(outcomeEventID),
+            Value(notBefore), Value(decidedAt), Value(executeAt), Value(outcomeEventID), Value(account),
         ]
     }
 }
 
 extension ApprovalRequest {
     /// Mail that tells whoever asked of the turn their request took; `nil` for turns that are no news. By whom and why is said
-    /// on the page alone.
+    /// behind the sign-in alone (decision 35).
     var news: Effect? {
         let said: String
         switch state {

@@ -33,7 +33,7 @@ public enum Decisions {
         AnyOperation(spec: spec, of: ApprovalRequest.self) { rehearsal, request, reader in
             try plan(Facts(request: request, rehearsal, from: reader))
         } undo: {
-            "A decision stands. What was carried out may have an undo of its own."
+            "A decision stands."
         } unavailable: { request, now in
             if request.state.isOpen, request.expiresAt <= now { return Unavailable("it has expired", isMoot: true) }
             let possible = spec.name == "approval.cancel" ? request.state.isLive : request.state.isOpen
@@ -60,7 +60,7 @@ public struct ApprovalSignatures: Sendable {
         self.request = request
         all = try rows.map(ApprovalSignature.init)
         standings = try directory.standings(
-            of: people.union(all.map(\.person)).union([request.requester]), from: reader)
+            of: people.union(all.map(\.person)).union(request.askers), from: reader)
         now = reader.now
     }
 
@@ -73,9 +73,11 @@ public struct ApprovalSignatures: Sendable {
         self.now = now
     }
 
+    private var binding: [ApprovalSignature] { all.filter { $0.agrees(to: request) } }
+
     /// Those whose signature counts at this moment, with what they signed as and still are.
     public var counting: [Signer] {
-        all.filter { $0.agrees(to: request) }.compactMap { signature in
+        binding.compactMap { signature in
             guard let standing = standings[signature.person], reason(against: standing) == nil else { return nil }
             return signature.signer(now: standing)
         }
@@ -83,32 +85,42 @@ public struct ApprovalSignatures: Sendable {
 
     /// Signers of this round whose signature counts no more, and why.
     public var lapsed: [(person: String, reason: String)] {
-        all.filter { $0.agrees(to: request) }.compactMap { signature in
+        binding.compactMap { signature in
             guard let standing = standings[signature.person] else { return (signature.person, "is not known any more") }
             if let reason = reason(against: standing) { return (signature.person, reason) }
             let signer = signature.signer(now: standing)
             let signed = signature.signedAs
             let lost = signed.roles.subtracting(signer.roles).union(signed.permissions.subtracting(signer.permissions))
-            return lost.isEmpty ? nil : (signature.person, "no longer holds \(lost.sorted().joined(separator: ", "))")
+            let words = lost.map { Demand.manager(in: $0) == nil ? $0 : Demand.managerRole }.sorted()
+            return lost.isEmpty ? nil : (signature.person, "no longer holds \(words.joined(separator: ", "))")
         }
     }
 
     /// Why somebody signs nothing for this requester, whatever they hold; `nil` when they may.
     func reason(against standing: Standing) -> String? {
         if standing.person == request.requester { return "asked for it" }
+        if standing.person == request.holder { return "was shown the token that asked for it" }
         if !standing.isActive { return "is not active" }
-        if let touch = standing.quarantine(from: request.requester, at: now) {
+        if request.barred.contains(standing.person) { return "is whom it is about" }
+        if let emergency = standing.emergency, emergency.isSolo {
+            return "opened break-glass alone, which nobody has reviewed yet"
+        }
+        if let touch = quarantine(standing) {
             return "was \(Self.word(touch.kind)) by the requester less than 72 hours ago"
         }
         // Nor the other way round: whoever made an account or had its factors reset could be asking as it.
-        if let requester = standings[request.requester],
-            requester.touches.contains(where: {
-                $0.by == standing.person && $0.kind != .granted && now - $0.at < Standing.quarantine
-            })
-        {
+        let touches = request.askers.flatMap { standings[$0]?.touches ?? [] }
+        if touches.contains(where: {
+            $0.by == standing.person && $0.kind != .granted && now - $0.at < Standing.quarantine
+        }) {
             return "invited the requester, or had their factors reset, less than 72 hours ago"
         }
         return nil
+    }
+
+    /// What whoever asks did to this account so lately that it can't sign for them.
+    private func quarantine(_ standing: Standing) -> Standing.Touch? {
+        request.askers.compactMap { standing.quarantine(from: $0, at: now) }.max { $0.at < $1.at }
     }
 
     /// Whether any role or permission of theirs is asked for at all. For the others there is nothing to decide.
@@ -116,7 +128,7 @@ public struct ApprovalSignatures: Sendable {
         guard caller.actor.kind == .staff, let standing = standings[caller.person], standing.isActive else {
             return false
         }
-        let signer = Signer(standing)
+        let signer = Signer(signing: standing)
         return request.needs.contains { need in
             need.demand.alternatives.joined().contains { $0.isFilled(by: signer) }
         }
@@ -133,10 +145,15 @@ public struct ApprovalSignatures: Sendable {
         if caller.person == request.requester {
             return "You asked for this yourself, so somebody else must decide. You can cancel it."
         }
+        if caller.person == request.holder {
+            return
+                "You were shown the token that asked for this, so somebody else must decide. You can cancel it."
+        }
         if let mine = all.first(where: { $0.person == caller.person && $0.round == request.round }) {
             return "You signed this request at \(mine.createdAt.minuteText) already."
                 + (mine.decision == .approve ? " To take that back, cancel the request." : "")
         }
+        if request.barred.contains(caller.person) { return "This is about you, so somebody else must decide." }
         return nil
     }
 
@@ -144,25 +161,38 @@ public struct ApprovalSignatures: Sendable {
     public func hindrance(toApprove caller: Caller) -> String? {
         if let hindrance = hindrance(of: caller) { return hindrance }
         guard let standing = standings[caller.person] else { return "Only people decide on requests." }
-        if let touch = standing.quarantine(from: request.requester, at: now) {
+        if let touch = quarantine(standing) {
             let until = touch.at + Standing.quarantine
             return
                 "You were \(Self.word(touch.kind)) by the person who asks, so you can't sign for them until \(until.minuteText)."
         }
-        if let reason = reason(against: standing) { return "Your signature does not count: your account \(reason)." }
         let others = counting
-        guard request.needs.contains(where: { $0.demand.isFurthered(by: Signer(standing), beside: others) }) else {
+        if let reason = reason(against: standing) {
+            return
+                "Your signature does not count: your account \(reason). Somebody else has to sign: it still needs \(missing(beside: others))."
+        }
+        let signer = Signer(signing: standing)
+        guard request.needs.contains(where: { $0.demand.isFurthered(by: signer, beside: others) }) else {
             return "What you could sign is signed already. It still needs \(missing(beside: others))."
         }
         return nil
     }
 
-    /// Who is still missing, in words.
+    /// Who is still missing, in words. One person signs for every rule: what two rules ask for is said once.
     public func missing(beside signers: [Signer]) -> String {
-        request.needs.flatMap { need in
-            need.demand.isMet(by: signers)
-                ? [] : need.demand.nearest(to: signers).filter { $0.signer == nil }.map(\.leaf.sentence)
-        }.joined(separator: " and ")
+        var wanted: [String] = []
+        for need in request.needs where !need.demand.isMet(by: signers) {
+            var said = wanted
+            for place in need.demand.nearest(to: signers) where place.signer == nil {
+                let sentence = place.leaf.sentence
+                if let index = said.firstIndex(of: sentence) {
+                    said.remove(at: index)
+                } else {
+                    wanted.append(sentence)
+                }
+            }
+        }
+        return wanted.joined(separator: " and ")
     }
 
     static func word(_ kind: Standing.Touch.Kind) -> String {
@@ -178,12 +208,13 @@ extension ApprovalSignature {
     /// The part of what a person holds that leaves of these needs ask for.
     static func capacity(of standing: Standing, in needs: [ApprovalNeed]) -> JSON {
         let leaves = Set(needs.flatMap { $0.demand.alternatives.flatMap { $0 } })
+        let signer = Signer(signing: standing)
         var roles: Set<String> = []
         var permissions: Set<String> = []
         for leaf in leaves {
             switch leaf {
-            case .role(let wanted): roles.formUnion(standing.roles.intersection(wanted))
-            case .permission(let code): if standing.permissions.contains(code) { permissions.insert(code) }
+            case .role(let wanted): roles.formUnion(signer.roles.intersection(wanted))
+            case .permission(let code): if signer.permissions.contains(code) { permissions.insert(code) }
             case .allOf, .anyOf, .count: break
             }
         }
@@ -203,7 +234,7 @@ extension ApprovalSignature {
     func signer(now standing: Standing) -> Signer {
         let signed = signedAs
         return Signer(
-            person: person, roles: signed.roles.intersection(standing.roles),
+            person: person, roles: signed.roles.intersection(Signer(signing: standing).roles),
             permissions: signed.permissions.filter { standing.permissions.contains($0) })
     }
 }
@@ -218,6 +249,7 @@ extension Decisions {
         let signatureID: String
         let operation: String
         let signing: Signing?
+        let isClockTrusted: Bool
         var now: Instant { signatures.now }
 
         init(request: ApprovalRequest, _ rehearsal: AnyOperation.Rehearsal, from reader: any Reader) throws {
@@ -230,21 +262,28 @@ extension Decisions {
             signatureID = rehearsal.fresh.id(ApprovalSignature.idPrefix)
             operation = rehearsal.operation
             signing = rehearsal.signing
+            isClockTrusted = rehearsal.isClockTrusted
             try permit(rehearsal)
         }
 
         /// Decisions are of people, and of those only who asked or could sign.
         private func permit(_ rehearsal: AnyOperation.Rehearsal) throws {
             let isCancel = rehearsal.operation == Decisions.cancel.spec.name
-            if isCancel, request.requester == caller.person || caller.isSystem { return }
+            if isCancel, request.comes(from: caller.person) || caller.isSystem { return }
             guard caller.actor.kind == .staff, signatures.standings[caller.person] != nil else {
                 throw OperationError.notAsked("Only people decide on requests.")
             }
             // Who asked hears that they can't sign for themselves, not that they lack a role.
-            guard request.requester == caller.person || signatures.isAsked(caller) else {
+            guard request.comes(from: caller.person) || signatures.isAsked(caller) else {
                 let wanted = request.needs.map(\.demand.sentence).joined(separator: "; ")
                 throw OperationError.notAsked("None of your roles signs this request. It needs \(wanted).")
             }
+        }
+
+        /// Its time came, but by a clock that was set.
+        private var mustWait: Bool {
+            guard !isClockTrusted, let earliest = request.notBefore else { return false }
+            return earliest <= now
         }
 
         func approved() throws(Refusal) -> Plan<ApprovalRequest> {
@@ -252,23 +291,32 @@ extension Decisions {
             guard let standing = signatures.standings[caller.person] else {
                 throw .conflict("Only people decide on requests.")
             }
+            // A code stands for whoever has nothing better (spec: access §3, "with TOTP only").
+            if let signing, !signing.isQuestion, signing.signed == nil, standing.hasPasskey {
+                throw .conflict(
+                    "You have a passkey, so what you agree to is signed with it: approve in the console, at \(signing.console)/approvals/\(request.id)."
+                )
+            }
             let signature = try signature(.approve, as: ApprovalSignature.capacity(of: standing, in: request.needs))
             var after = request
-            let signers = signatures.counting + [Signer(standing)]
+            let signers = signatures.counting + [Signer(signing: standing)]
             let isComplete = request.needs.allSatisfy { $0.demand.isMet(by: signers) }
             if isComplete {
                 let cooldown = request.needs.compactMap(\.cooldown).max() ?? .seconds(0)
                 let start = max(now + cooldown, request.notBefore ?? now)
                 after.decidedAt = now
                 after.executeAt = start
-                after.state = now < start ? .scheduled : .approved
+                after.state = now < start || mustWait ? .scheduled : .approved
             }
+            // Read before it is confirmed as well as after: it says what comes of this signature, not what has come of it.
             let sentence =
                 switch after.state {
-                case .approved: "Everybody agreed who must: it is carried out now."
+                case .approved: "This is the last signature it needs: Postern then carries it out by itself, at once."
+                case .scheduled where mustWait:
+                    "This is the last signature it needs. The server’s clock was set, so Postern carries it out once somebody has looked at that, unless somebody cancels it before."
                 case .scheduled:
-                    "Everybody agreed who must: it is carried out at \((after.executeAt ?? now).minuteText), unless somebody cancels it before."
-                default: "You agreed. It still needs \(signatures.missing(beside: signers))."
+                    "This is the last signature it needs: Postern then carries it out by itself at \((after.executeAt ?? now).minuteText), unless somebody cancels it before."
+                default: "With this signature it still needs \(signatures.missing(beside: signers))."
                 }
             return Plan(
                 after, also: [.create(signature)],
@@ -334,7 +382,8 @@ extension Decisions {
         ) throws(Refusal) -> ApprovalSignature {
             var statement = ApprovalSignature.statement(decision, of: caller.person, on: request).object ?? [:]
             statement["as"] = capacity
-            if let signing {
+            let standing = signatures.standings[caller.person]
+            if let signing, signing.signed != nil || (signing.isQuestion && standing?.hasPasskey == true) {
                 let action = signed(statement, at: signing.site)
                 statement = action.object ?? [:]
                 if let signed = signing.signed, signed.person != caller.person || signed.action != action {
@@ -344,7 +393,7 @@ extension Decisions {
             return ApprovalSignature(
                 id: signatureID, approvalID: request.id, round: request.round, person: caller.person,
                 decision: decision, statement: .object(statement),
-                method: signing?.signed != nil ? .webauthn : caller.authentication?.factors.last ?? .password,
+                method: statement["intent"] != nil ? .webauthn : caller.authentication?.factors.last ?? .password,
                 factorAt: caller.authentication?.mfaAt ?? now, eventID: eventID, createdAt: now)
         }
     }

@@ -42,7 +42,7 @@ public indirect enum Demand: Sendable, Hashable {
     /// Whether a person's roles or permissions fill at least one leaf.
     public func isOpen(to caller: Caller) -> Bool {
         switch self {
-        case .role(let roles): roles.contains { caller.roles.contains($0) }
+        case .role(let roles): !caller.signingRoles.isDisjoint(with: roles)
         case .permission(let code): caller.permissions.contains(code)
         case .allOf(let demands), .anyOf(let demands), .count(_, let demands):
             demands.contains { $0.isOpen(to: caller) }
@@ -52,12 +52,62 @@ public indirect enum Demand: Sendable, Hashable {
     /// In words: "1 super_admin, not you".
     public var sentence: String {
         switch self {
-        case .role(let roles): "1 " + roles.joined(separator: " or ")
+        case .role(let roles):
+            "1 " + roles.map { Self.manager(in: $0) == nil ? $0 : Self.managerRole }.joined(separator: " or ")
         case .permission(let code): "1 holder of \(code)"
         case .allOf(let demands): demands.map(\.sentence).joined(separator: " and ")
         case .anyOf(let demands): demands.map(\.sentence).joined(separator: " or ")
         case .count(let count, let demands): "\(count) of: " + demands.map(\.sentence).joined(separator: ", ")
         }
+    }
+}
+
+// Whoever looks after the tenant a request is about. No grant says who that is: each tenant does. What a rule calls
+// `tenant_csm` is frozen with the person it was when it was asked, and whoever holds `tenant.manage` fills the leaf of their
+// own name.
+extension Demand {
+    public static let managerRole = "tenant_csm"
+
+    /// What whoever looks after a tenant holds: without it their name signs nothing, whoever named them.
+    public static let managerPermission = "tenant.manage"
+
+    static func namedManager(_ person: String) -> String { "\(managerRole):\(person)" }
+
+    /// The leaf of somebody's own name, where they may fill it.
+    static func ownName(_ person: String, holding permissions: Permissions) -> Set<String> {
+        permissions.contains(managerPermission) ? [namedManager(person)] : []
+    }
+
+    /// Whose name stands in a role that was frozen so; `nil` for every other one.
+    public static func manager(in role: String) -> String? {
+        role.hasPrefix("\(managerRole):") ? String(role.dropFirst(managerRole.count + 1)) : nil
+    }
+
+    /// Whether a leaf asks for whoever looks after the tenant.
+    var asksManager: Bool {
+        switch self {
+        case .role(let roles): roles.contains(Self.managerRole)
+        case .permission: false
+        case .allOf(let demands), .anyOf(let demands), .count(_, let demands): demands.contains { $0.asksManager }
+        }
+    }
+
+    /// With the name of whom it asks for.
+    func asking(manager person: String) -> Demand {
+        switch self {
+        case .role(let roles): .role(roles.map { $0 == Self.managerRole ? Self.namedManager(person) : $0 })
+        case .permission: self
+        case .allOf(let demands): .allOf(demands.map { $0.asking(manager: person) })
+        case .anyOf(let demands): .anyOf(demands.map { $0.asking(manager: person) })
+        case .count(let count, let demands): .count(count, demands.map { $0.asking(manager: person) })
+        }
+    }
+}
+
+extension Caller {
+    /// Roles by which they fill leaves.
+    var signingRoles: Set<String> {
+        actor.kind == .staff ? roles.union(Demand.ownName(person, holding: permissions)) : roles
     }
 }
 
@@ -107,6 +157,21 @@ public struct Condition: Sendable, Hashable {
                             }
                         }, uniquingKeysWith: { _, last in last }))
             })
+    }
+
+    /// In words that can be read back: "amount > 100000 and currency = USD", "always".
+    public var sentence: String {
+        let clauses = tests.keys.sorted().flatMap { name in
+            (tests[name] ?? []).map { test in
+                switch test {
+                case .equals(let value): "\(name) = \(value.string ?? value.canonicalText)"
+                case .greater(let bound): "\(name) > \(bound)"
+                case .atLeast(let bound): "\(name) >= \(bound)"
+                case .less(let bound): "\(name) < \(bound)"
+                }
+            }.sorted()
+        }
+        return clauses.isEmpty ? "always" : clauses.joined(separator: " and ")
     }
 
     /// A measure the operation does not have makes the condition true: what can't be measured is treated as the strict case.

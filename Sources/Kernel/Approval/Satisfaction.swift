@@ -16,6 +16,16 @@ public struct Signer: Sendable, Hashable {
     }
 }
 
+extension Signer {
+    /// As somebody who signs: also in their own name, for a tenant that they look after.
+    init(signing standing: Standing) {
+        let named = Demand.ownName(standing.person, holding: standing.permissions)
+        self.init(
+            person: standing.person, roles: standing.roles.union(named),
+            permissions: Set(standing.permissions.granted.keys))
+    }
+}
+
 // How far a demand is met (spec: access §3, "The algebra"). A demand is met when for one of its alternatives every leaf can
 // be given a signer of its own: a person fills one leaf of a rule, and may fill one in each of several rules.
 extension Demand {

@@ -108,10 +108,14 @@ public struct IntentSeed: Sendable, Hashable {
     }
 }
 
-/// How a decision is to be signed.
+/// How a decision is signed where passkeys can be used.
 struct Signing: Sendable {
     /// The site passkeys are bound to.
     let site: String
-    /// What was signed; `nil` while it is asked what to sign.
+    /// Where the console is, which knows how to ask for a passkey.
+    let console: String
+    /// What was signed; `nil` before it is, and where it is not.
     let signed: SignedIntent?
+    /// It is asked what there is to sign: nothing is decided yet.
+    var isQuestion = false
 }

@@ -6,7 +6,9 @@
 //     amount        this and what went to the tenant in the last 24 hours without a second person's signature
 //     currency      the one whose bands apply: its own where rules name it, else the base at the policy's rate, else "none"
 //     actor_amount  this and what the person moved in the last 24 hours without one, in the base currency
-//     over_limit    whether this alone is over the person's own limit
+//     over_limit    whether this is over the person's own limit, alone or with what they did in the last 24 hours
+//
+// What can't be converted counts as the greatest amount there is.
 
 /// What the policy says other currencies are worth.
 public struct Rates: Sendable, Hashable {
@@ -17,6 +19,13 @@ public struct Rates: Sendable, Hashable {
 
     public init(micros: [String: Int64]) {
         self.micros = micros.filter { $0.value > 0 }.merging([Self.base: 1_000_000]) { _, own in own }
+    }
+
+    /// Of what `Records.rates` answers.
+    init(_ rows: [Row]) throws {
+        var micros: [String: Int64] = [:]
+        for row in rows { micros[try row.string("id")] = try row.int("micros") }
+        self.init(micros: micros)
     }
 
     /// Rounded up, so that nothing gets under a band by its currency; `nil` without a rate. What is too large to count is
@@ -31,6 +40,19 @@ public struct Rates: Sendable, Hashable {
         let rounded = quotient.addingReportingOverflow(remainder > 0 ? 1 : 0)
         guard !rounded.overflow, rounded.partialValue <= UInt64(Int64.max) else { return .max }
         return Int64(rounded.partialValue)
+    }
+
+    /// What rows of `currency` and `amount` come to.
+    func sum(_ rows: [Row], in target: String) throws -> Int64 {
+        try rows.reduce(Int64(0)) { sum, row in
+            let part = converted(try row.int("amount"), from: try row.string("currency"), to: target) ?? .max
+            return Self.plus(sum, part)
+        }
+    }
+
+    static func plus(_ a: Int64, _ b: Int64) -> Int64 {
+        let (value, overflow) = a.addingReportingOverflow(b)
+        return overflow ? .max : value
     }
 }
 
@@ -71,29 +93,65 @@ public struct Spending: Sendable, Hashable {
         _ measures: Measures, covering rules: [ApprovalRule], rates: Rates, tenantRows: [Row], personRows: [Row],
         isOverLimit: Bool
     ) throws -> Measures {
-        func sum(_ rows: [Row], in target: String) throws -> Int64 {
-            try rows.reduce(Int64(0)) { sum, row in
-                let part = rates.converted(try row.int("amount"), from: try row.string("currency"), to: target) ?? 0
-                let (value, overflow) = sum.addingReportingOverflow(part)
-                return overflow ? .max : value
-            }
-        }
-        func plus(_ a: Int64, _ b: Int64) -> Int64 {
-            let (value, overflow) = a.addingReportingOverflow(b)
-            return overflow ? .max : value
-        }
         let hasBands = rules.contains { rule in
             rule.condition.tests["currency"]?.contains(.equals(.string(currency))) == true
         }
         let band = hasBands ? currency : rates.micros[currency] == nil ? "none" : Rates.base
         var out = measures
         let own = rates.converted(amount, from: currency, to: band) ?? amount
-        out.values["amount"] = .int(plus(own, band == "none" ? 0 : try sum(tenantRows, in: band)))
+        out.values["amount"] = .int(Rates.plus(own, band == "none" ? 0 : try rates.sum(tenantRows, in: band)))
         out.values["currency"] = .string(band)
         out.values["actor_amount"] = .int(
-            plus(rates.converted(amount, from: currency, to: Rates.base) ?? 0, try sum(personRows, in: Rates.base)))
+            Rates.plus(
+                rates.converted(amount, from: currency, to: Rates.base) ?? .max,
+                try rates.sum(personRows, in: Rates.base)))
         out.values["over_limit"] = .bool(isOverLimit)
         return out
+    }
+
+    /// Why this is over a person's limits, in a sentence; `nil` when it is not: what one of their roles allows is allowed.
+    /// - Parameter rows: `currency` and `amount` of what the person did by the same permission in the last 24 hours.
+    func sentence(over lists: [[Limit]], rates: Rates, rows: [Row]) throws -> String? {
+        var told: (sentence: String, most: Int64)?
+        for limits in lists {
+            guard let said = try sentence(over: limits, rates: rates, rows: rows) else { return nil }
+            // They hear of the role that allows most.
+            let most = limits.compactMap { rates.converted($0.amount, from: $0.currency, to: currency) }.max() ?? 0
+            if most > told?.most ?? -1 { told = (said, most) }
+        }
+        return told?.sentence
+    }
+
+    /// The same for the limits of one role. What can't be converted is over them.
+    private func sentence(over limits: [Limit], rates: Rates, rows: [Row]) throws -> String? {
+        let carried = limits.filter { !$0.isCeiling }
+        let own = carried.filter { $0.currency == currency }
+        // A currency without its own row falls under the strictest of them.
+        let asked = own.isEmpty ? carried : own
+        var broken: [(limit: Limit, left: Int64?)] = []
+        for limit in asked + limits.filter({ $0.isCeiling }) {
+            let worth = rates.converted(amount, from: currency, to: limit.currency) ?? .max
+            if worth > limit.amount {
+                broken.append((limit, nil))
+            } else if let daily = limit.daily {
+                let spent = try rates.sum(rows, in: limit.currency)
+                if Rates.plus(worth, spent) > daily { broken.append((limit, max(0, daily - spent))) }
+            }
+        }
+        // Where there are several limits in one currency, what any of them allows is allowed.
+        let within = Set(asked.filter { limit in !broken.contains { $0.limit == limit } }.map(\.currency))
+        guard
+            let (limit, left) = broken.first(where: { $0.limit.isCeiling || !within.contains($0.limit.currency) })
+        else { return nil }
+        let this = MoneyText.words(amount, currency)
+        let advice =
+            "Ask somebody whose limit is higher, or to have yours raised: Access shows what each role may do."
+        guard let rest = left, let daily = limit.daily else {
+            return "Your limit for this is \(MoneyText.words(limit.amount, limit.currency)); this is \(this). \(advice)"
+        }
+        let most = MoneyText.words(daily, limit.currency)
+        return
+            "Your limit for this is \(most) within 24 hours, of which \(MoneyText.words(rest, limit.currency)) is left; this is \(this). \(advice)"
     }
 }
 

@@ -88,6 +88,10 @@ public struct EventDraft: Sendable {
     /// An earlier event this one belongs to.
     public var linked: String?
     public var retention: RetentionClass
+    /// The break-glass within which it happened; stands among the facts, whatever else they are.
+    public var emergency: String?
+    /// The token in whose name a part of Postern did it; stands there too.
+    public var token: String?
     public var facts: [String: JSON] = [:]
     public var changes: [ChangeRecord] = []
     /// `justification`, `actor_ip`, `user_agent`, `ticket`, `details`.
@@ -117,6 +121,10 @@ public struct EventDraft: Sendable {
         authentication = caller.authentication
         client = caller.client
         requestID = caller.requestID
+        emergency = caller.emergency.flatMap { $0.isOpen ? $0.id : nil }
+        token = caller.mandate.flatMap { $0.token == caller.actor.id ? nil : $0.token }
+        // Both identities: the account did it, and its owner answers for it.
+        if caller.isAccount { actingAs = caller.person }
         if let ip = caller.ip { sealed["actor_ip"] = SealedValue(.string(ip), subjects: [caller.person]) }
         if let agent = caller.userAgent {
             sealed["user_agent"] = SealedValue(.string(agent), subjects: [caller.person])
@@ -125,6 +133,13 @@ public struct EventDraft: Sendable {
 }
 
 extension EventDraft {
+    /// The fact that names the break-glass an event happened within.
+    public static let emergencyFact = "breakglass"
+    /// The fact that names the token in whose name a part of Postern acted.
+    static let tokenFact = "token"
+    /// Says that what is sealed about the target goes with it; what is left of it is nobody's data.
+    static let erasureFact = "erases_target"
+
     /// Names governed rows by the digest of what they are written as, instead of by their whole documents.
     /// - Returns: what the sealed details MUST hold under `rows`.
     public mutating func nameByDigest(_ rows: [any Entity]) -> JSON {
@@ -228,6 +243,9 @@ public struct SealedEvent: Sendable {
         var sealed: [String: JSON] = [:]
         for (name, value) in draft.sealed.sorted(by: { $0.key < $1.key }) { sealed[name] = commit(name, value) }
 
+        var facts = draft.facts
+        if let emergency = draft.emergency { facts[EventDraft.emergencyFact] = .string(emergency) }
+        if let token = draft.token { facts[EventDraft.tokenFact] = .string(token) }
         let leaf = JSON.members([
             ("v", 1),
             ("id", .string(draft.id)),
@@ -256,7 +274,7 @@ public struct SealedEvent: Sendable {
             ("approval_id", draft.approvalID.map(JSON.string)),
             ("linked", draft.linked.map(JSON.string)),
             ("retention_class", .string(draft.retention.rawValue)),
-            ("facts", draft.facts.isEmpty ? nil : .object(draft.facts)),
+            ("facts", facts.isEmpty ? nil : .object(facts)),
             ("changes", changes.isEmpty ? nil : .array(changes)),
             ("sealed", sealed.isEmpty ? nil : .object(sealed)),
         ])

@@ -187,6 +187,8 @@ public protocol LogStore: Sendable {
     func pruned(_ range: Range<Int64>, _ reader: any Reader) throws -> [Int64: String]
     /// Where an event stands that is in the archive, and the event that let it go.
     func pruned(event id: String, _ reader: any Reader) throws -> (index: Int64, by: String)?
+    /// The highest entry that is in the archive; `nil` when none is.
+    func lastPruned(_ reader: any Reader) throws -> Int64?
     /// Walks the whole table.
     func prunedCount(_ reader: any Reader) throws -> Int64
     /// Events of a class, by time then id after `cursor`, that retention lets go and that are below `size` in the tree:
@@ -213,11 +215,12 @@ public protocol LogStore: Sendable {
     /// Takes the first `limit` entries of a range as they are stored, until `rows` is full.
     func take(_ range: Range<Int64>, limit: Int, into rows: inout ExportRows, _ reader: any Reader) throws
     /// Takes the entries whose events match, by time then id, after `cursor`, as they are stored, until `rows` is full; only
-    /// events below `size` in the tree.
+    /// events below `size` in the tree. Where several filters must match, it looks at `EventFilter.Walk.window` events.
+    /// - Returns: the last event it looked at when there are more to look at; rows beyond are taken after it. `nil`: no more.
     func take(
         _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
         into rows: inout ExportRows, _ reader: any Reader
-    ) throws
+    ) throws -> (at: Int64, id: String)?
     func events(_ ids: [String], _ reader: any Reader) throws -> [String: StoredEvent]
     /// Walks the whole table.
     func eventCount(_ reader: any Reader) throws -> Int64

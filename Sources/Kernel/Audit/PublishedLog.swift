@@ -28,7 +28,7 @@ public struct PublishedLog: TransparencyLog {
         do { return try await readTile(level, index, width) } catch { throw Self.translate(error) }
     }
 
-    public func entries(index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
+    public func entries(index: Int64, width: Int?) async throws(OperationError) -> EntryBundle? {
         do { return try await readEntries(index, width) } catch { throw Self.translate(error) }
     }
 
@@ -66,7 +66,7 @@ public struct PublishedLog: TransparencyLog {
         }
     }
 
-    private func readEntries(_ index: Int64, _ width: Int?) async throws -> [UInt8]? {
+    private func readEntries(_ index: Int64, _ width: Int?) async throws -> EntryBundle? {
         guard index >= 0, (1...Tiles.width).contains(width ?? Tiles.width) else { return nil }
         let wanted = width ?? Tiles.width
         return try await database.read { reader in
@@ -74,16 +74,14 @@ public struct PublishedLog: TransparencyLog {
                 return nil
             }
             let first = index * Int64(Tiles.width)
-            let leaves = try store.leaves(first..<first + Int64(wanted), reader)
-            guard leaves.count == wanted else {
-                guard try store.pruned(first..<first + Int64(wanted), reader).isEmpty else {
-                    throw OperationError.notFound(
-                        "Leaves of this bundle are in the archive: their retention has ended. Their hashes are in the tiles."
-                    )
-                }
+            let range = first..<first + Int64(wanted)
+            let leaves = try store.leaves(range, reader)
+            if leaves.count == wanted { return .leaves(try Tiles.bundle(leaves)) }
+            let pruned = try store.pruned(range, reader)
+            guard leaves.count + pruned.count == wanted, let last = try store.lastPruned(reader) else {
                 throw LogDamage("leaves of entries tile \(index) are missing")
             }
-            return try Tiles.bundle(leaves)
+            return .pruned(PrunedBundle(pruned, last: last, size: size))
         }
     }
 
@@ -173,8 +171,8 @@ public struct PublishedLog: TransparencyLog {
         var cursor: (at: Int64, id: String)?
         /// Fewer after a portion of long ones.
         var limit = LogExport.page / 4
-        /// Tiles that the portion before needed.
-        var tiles: Set<Int64> = []
+        /// Tiles that the portion before needed, each named like the node that stands for it.
+        var tiles: Set<MerkleNode> = []
     }
 
     private struct ExportPage: Sendable {
@@ -184,7 +182,7 @@ public struct PublishedLog: TransparencyLog {
         /// Index → the event of retention, of entries whose event is in the archive.
         var pruned: [Int64: String] = [:]
         /// Full tiles the proofs need.
-        var tiles: [(index: Int64, hashes: [UInt8])] = []
+        var tiles: [(level: Int, index: Int64, hashes: [UInt8])] = []
         /// `nil` after the last one.
         var next: ExportWalk?
     }
@@ -192,18 +190,29 @@ public struct PublishedLog: TransparencyLog {
     private func page(_ walk: ExportWalk, _ reader: any Reader) throws -> ExportPage {
         var page = ExportPage()
         var next = walk
+        /// Where a portion that is not full has stopped looking.
+        var end: (at: Int64, id: String)?
         if let filter = walk.filter {
-            try store.take(
+            end = try store.take(
                 filter, after: walk.cursor, limit: Int(walk.limit), below: walk.size, into: &page.rows, reader)
             if walk.hasProofs {
-                let tiles = Set(page.rows.entries.map { $0.index / Int64(Tiles.width) })
-                // Together, and not each when its proof is worked out.
-                let full = walk.size / Int64(Tiles.width)
-                let unknown = tiles.subtracting(walk.tiles).filter { $0 < full }
-                page.tiles = try store.tiles(level: 0, unknown.sorted(), reader)
-                next.tiles = tiles
+                // Together, and not each when its proof is worked out: those of the leaves, and those above them. What lies
+                // higher is the same for all.
+                next.tiles = []
+                for level in 0...1 {
+                    let span = Int64(1) << Int64((level + 1) * Tiles.height)
+                    let tiles = Set(page.rows.entries.map { $0.index / span }).filter { $0 < walk.size / span }
+                    let unknown = tiles.filter { !walk.tiles.contains(MerkleNode(level: level, index: $0)) }
+                    for tile in try store.tiles(level: level, unknown.sorted(), reader) {
+                        page.tiles.append((level, tile.index, tile.hashes))
+                    }
+                    for tile in tiles { next.tiles.insert(MerkleNode(level: level, index: tile)) }
+                }
             }
-            next.cursor = page.rows.entries.last.flatMap { last in last.at.map { ($0, page.rows.text(last.id)) } }
+            let isFull = page.rows.isCut || Int64(page.rows.count) >= walk.limit
+            if isFull { end = nil }
+            next.cursor =
+                end ?? page.rows.entries.last.flatMap { last in last.at.map { ($0, page.rows.text(last.id)) } }
         } else {
             let range = walk.next..<min(walk.next + walk.limit, walk.size)
             try store.take(walk.next..<walk.size, limit: range.count, into: &page.rows, reader)
@@ -216,7 +225,8 @@ public struct PublishedLog: TransparencyLog {
             next.next = taken.upperBound
         }
         page.erased = try erased(page.rows, below: walk.size, reader)
-        let isEnd = walk.filter == nil ? next.next >= walk.size : Int64(page.rows.count) < walk.limit
+        let isEnd =
+            walk.filter == nil ? next.next >= walk.size : end == nil && Int64(page.rows.count) < walk.limit
         next.limit = page.rows.isCut ? max(Int64(page.rows.count), 1) : min(walk.limit * 2, LogExport.page)
         page.next = isEnd && !page.rows.isCut ? nil : next
         return page
@@ -263,7 +273,7 @@ public struct PublishedLog: TransparencyLog {
         struct TileMissing: Error {}
         do {
             var nodes = TileNodes(size: lines.size, cache: lines.cache) { _, _, _ in throw TileMissing() }
-            for tile in page.tiles { try nodes.take(level: 0, index: tile.index, tile.hashes) }
+            for tile in page.tiles { try nodes.take(level: tile.level, index: tile.index, tile.hashes) }
             lines.cache = nodes.cache
             return try Self.lines(page, lines, &nodes)
         } catch is TileMissing {

@@ -5,7 +5,9 @@ public struct ClockJumps: Sendable {
 
     private let wall: Clock
     private let steady: Clock
+    /// Of the wall clock from the steady one, where nobody sets it.
     private var offset: Span
+    private var lookedAt: Instant
 
     /// - Parameters:
     ///   - wall: what may be set.
@@ -13,14 +15,24 @@ public struct ClockJumps: Sendable {
     public init(wall: Clock = .system, steady: Clock = .steady) {
         self.wall = wall
         self.steady = steady
-        offset = wall.now - steady.now
+        lookedAt = steady.now
+        offset = wall.now - lookedAt
     }
 
-    /// How far the clock was set since the last look, forwards or back; `nil` when it was not.
+    /// How far the clock was set, forwards or back, in one step or in many since the last jump; `nil` when it was not. What is
+    /// slewed by no more than NTP does, 500 µs a second, is followed: else it would add up to a jump.
     public mutating func look() -> Span? {
-        let now = wall.now - steady.now
-        let jump = Span(microseconds: now.microseconds - offset.microseconds)
+        let at = steady.now
+        let now = wall.now - at
+        let away = now.microseconds - offset.microseconds
+        // Whoever looks all the time would round it away.
+        if at - lookedAt >= .seconds(1) {
+            let slew = (at - lookedAt).microseconds / 2000
+            offset = offset + Span(microseconds: max(-slew, min(slew, away)))
+            lookedAt = at
+        }
+        guard abs(now.microseconds - offset.microseconds) > Self.tolerated.microseconds else { return nil }
         offset = now
-        return abs(jump.microseconds) > Self.tolerated.microseconds ? jump : nil
+        return Span(microseconds: away)
     }
 }

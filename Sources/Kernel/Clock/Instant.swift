@@ -80,8 +80,31 @@ public struct Instant: Sendable, Hashable, Comparable, Codable {
 
     public var day: Day { civil.date }
 
-    /// `2026-11-17 14:32 UTC`: for sentences, where seconds don't matter.
-    public var minuteText: String { rfc3339.prefix(16).replacing("T", with: " ") + " UTC" }
+    /// Reads what a person types: RFC 3339, or UTC to the minute, `2026-11-17 14:32`, with or without a `UTC` behind it; and
+    /// what they copy from a page, `17 Nov 2026, 14:32 UTC`.
+    public init?(typed text: String) {
+        if let minute = text.wholeMatch(
+            of: /[ ]*([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2})(?: ?(?:UTC|Z))?[ ]*/)
+        {
+            self.init(rfc3339: "\(minute.1)T\(minute.2):00Z")
+        } else if let words = text.wholeMatch(
+            of: /[ ]*([0-9]{1,2}) ([A-Z][a-z]{2}) ([0-9]{4}),? ([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?: ?(?:UTC|Z))?[ ]*/),
+            let month = Day.months.firstIndex(of: String(words.2))
+        {
+            func two(_ text: some StringProtocol) -> String { text.count < 2 ? "0\(text)" : "\(text)" }
+            let date = "\(words.3)-\(two(String(month + 1)))-\(two(words.1))"
+            self.init(rfc3339: "\(date)T\(words.4)\(words.5 ?? ":00")Z")
+        } else {
+            self.init(rfc3339: text)
+        }
+    }
+
+    /// `17 Nov 2026, 14:32 UTC`: for sentences, where seconds don't matter.
+    public var minuteText: String {
+        let (date, time) = civil
+        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return "\(date.words), \(two(time.hour)):\(two(time.minute)) UTC"
+    }
 }
 
 /// A length of time in whole microseconds.
@@ -148,6 +171,13 @@ public struct Day: Sendable, Hashable, Comparable {
         else { return nil }
         self.init(year: year, month: month, day: day)
     }
+
+    fileprivate static let months = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
+
+    /// `17 Nov 2026`: for sentences.
+    public var words: String { "\(day) \(Self.months[month - 1]) \(year)" }
 
     public var text: String {
         guard (0...9999).contains(year) else { return String(format: "%04d-%02d-%02d", year, month, day) }

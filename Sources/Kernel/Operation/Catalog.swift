@@ -9,12 +9,15 @@ public struct AnyOperation: Sendable {
     public let fields: @Sendable () -> [ParamField]
     let parse: @Sendable (JSON) throws(InvalidFields) -> any OperationInput
     let foresees: @Sendable (any OperationInput, String?) -> [Statement]
-    let guards: @Sendable (any OperationInput, String?) -> [Guard]
+    let guards: @Sendable (any OperationInput, String?, any Reader) throws -> [Guard]
     /// Reads the target's row and locks it until the end of the transaction.
     let selectLocked: @Sendable (String, Dialect) -> Statement
     /// Loads the target unless its row was read already, gathers and plans.
     let rehearse: @Sendable (Rehearsal, any Reader) throws -> Rehearsed
     let undo: @Sendable (UndoQuestion) -> Undo
+    /// What a request with these fields is called after; `nil` too where they are none of this operation by now.
+    public let concerns: @Sendable (JSON) -> String?
+    public let declaresConcerns: Bool
     public let prefill: @Sendable (any Entity) -> [String: JSON]
     public let unavailable: @Sendable (any Entity, Instant) -> Unavailable?
 
@@ -31,8 +34,10 @@ public struct AnyOperation: Sendable {
         let ifMatch: Int64?
         /// The clock reading to plan with; `nil`: the transaction's.
         var now: Instant?
-        /// Set where a passkey signs, or is to sign, the action.
+        /// `nil` where no passkey can be used.
         var signing: Signing?
+        /// Nobody set the clock: what has waited for its time may be carried out at once.
+        let isClockTrusted: Bool
         let records: any Records
         let directory: any Directory
     }
@@ -48,29 +53,40 @@ public struct AnyOperation: Sendable {
     struct ErasedPlan {
         /// The target's change first, when there is one.
         var changes: [Change]
+        var firstWrite: [Statement]
         var alsoWrite: [Statement]
         var effects: [Effect]
+        var calls: [Effect]
         var facts: [String: JSON]
         var details: (value: JSON, subjects: [String])?
         var reveal: [String: Revealed]
         var consequence: String
         var recordsDigests: Bool
+        var erasesTarget: Bool
+        var barred: [String]
 
         init<Target: Entity>(_ plan: Plan<Target>, of target: Target?) {
-            // Versions are raised here and nowhere else.
+            // Versions are raised here and in `append`, and nowhere else.
             changes = plan.also.map(\.versioned)
             if var after = plan.after {
                 after.version = (target?.version ?? 0) + 1
                 changes.insert(Change(before: target, after: after), at: 0)
             }
+            firstWrite = plan.firstWrite
             alsoWrite = plan.alsoWrite
             effects = plan.effects
+            calls = plan.calls
             facts = plan.facts
             details = plan.details
             reveal = plan.reveal
             consequence = plan.consequence
             recordsDigests = plan.recordsDigests
+            erasesTarget = plan.erasesTarget
+            barred = plan.barred
         }
+
+        /// Changes that follow from those that were planned.
+        mutating func append(_ following: [Change]) { changes += following.map(\.versioned) }
     }
 
     struct UndoQuestion: Sendable {
@@ -90,8 +106,10 @@ public struct AnyOperation: Sendable {
         fields = { Op.Input().fields }
         parse = { json throws(InvalidFields) in try Op.Input.parse(json) }
         foresees = { input, target in Op.foresees(input as! Op.Input, target) }
-        guards = { input, target in Op.guards(input as! Op.Input, target) }
+        guards = { input, target, reader in try Op.guards(input as! Op.Input, target, from: reader) }
         selectLocked = { id, dialect in Op.Target.select([id], lock: true, dialect) }
+        concerns = { json in (try? Op.Input.parse(json)).flatMap { Op.concerns($0) } }
+        declaresConcerns = Op.declaresConcerns
         prefill = { entity in (entity as? Op.Target).map(Op.prefill) ?? [:] }
         unavailable = { entity, now in (entity as? Op.Target).flatMap { Op.unavailable($0, now: now) } }
         undo = { question in
@@ -111,7 +129,7 @@ public struct AnyOperation: Sendable {
             let call = Call<Op>(
                 input: input, target: target, facts: facts, reasonCode: rehearsal.reasonCode,
                 now: rehearsal.now ?? reader.now, fresh: rehearsal.fresh, person: rehearsal.caller.person,
-                eventID: rehearsal.eventID)
+                actor: rehearsal.caller.actor, eventID: rehearsal.eventID, mandate: rehearsal.caller.mandate)
             var rehearsed = Rehearsed(target: target, plan: nil, refusal: nil, measures: Op.measures(call))
             do throws(Refusal) {
                 rehearsed.plan = ErasedPlan(try Op.plan(call), of: target)
@@ -139,7 +157,9 @@ public struct AnyOperation: Sendable {
         parse = { json throws(InvalidFields) in try NoInput.parse(json) }
         foresees = { _, _ in [] }
         selectLocked = { id, dialect in Target.select([id], lock: true, dialect) }
-        guards = { _, _ in [] }
+        guards = { _, _, _ in [] }
+        concerns = { _ in nil }
+        declaresConcerns = false
         prefill = { _ in [:] }
         self.unavailable = { entity, now in (entity as? Target).flatMap { unavailable($0, now) } }
         self.undo = { _ in .impossible(undo()) }
@@ -198,6 +218,9 @@ public struct AnyEntityType: Sendable {
     public let page:
         @Sendable (_ cursor: String, _ limit: Int, any Reader) throws -> [(entity: any Entity, edited: [String])]
 
+    /// What people call each of these. One that is gone, or can't be read, has no name: it takes no list with it.
+    public let displayNames: @Sendable (_ ids: [String], any Reader) throws -> [String: String]
+
     /// One row, even when it can't be read as an entity.
     public let stored: @Sendable (_ id: String, any Reader) throws -> StoredRow?
     /// The entity whose document this is. Columns the document says nothing of, such as a secret, are taken from the
@@ -206,6 +229,17 @@ public struct AnyEntityType: Sendable {
 
     public init<E: Entity>(_ entity: E.Type) {
         let names = E.columnNames
+        displayNames = { ids, reader in
+            guard !ids.isEmpty else { return [:] }
+            var found: [String: String] = [:]
+            for row in try reader.query(E.select(ids, lock: false, reader.dialect)) {
+                do {
+                    let entity = try E(row)
+                    found[entity.id] = entity.displayName
+                } catch StoreError.shape {}
+            }
+            return found
+        }
         stored = { id, reader in
             try reader.first(E.select([id], lock: false, reader.dialect)).map { row in
                 let entity = try? E(row)
@@ -250,14 +284,23 @@ public struct Catalog: Sendable {
     public let uniqueRules: [String: FieldError]
     /// Reads the filters of the audit log as people type them: the export takes those of the list.
     public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
+    /// What leaves as a package of evidence.
+    public let evidence: [EvidenceSource]
+    public let followers: [Follower]
+    private let risks: [String: Risk]
     private let byName: [String: AnyOperation]
     private let entityByType: [String: AnyEntityType]
 
     /// Names must be unique; a duplicate is a programming error found at start.
+    /// - Parameter risks: of each permission.
     public init(
         operations: [AnyOperation], reads: [Read], entities: [AnyEntityType], uniqueRules: [String: FieldError] = [:],
-        eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil
+        eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil, evidence: [EvidenceSource] = [],
+        followers: [Follower] = [], risks: [String: Risk] = [:]
     ) {
+        self.risks = risks
+        self.evidence = evidence
+        self.followers = followers
         self.eventFilter = eventFilter
         self.uniqueRules = uniqueRules
         self.operations = operations.sorted { $0.spec.name < $1.spec.name }
@@ -268,6 +311,8 @@ public struct Catalog: Sendable {
     }
 
     public subscript(name: String) -> AnyOperation? { byName[name] }
+    /// What a permission is declared as; one that nobody declared counts as high.
+    public func risk(of permission: String) -> Risk { risks[permission] ?? .high }
     public func entity(_ type: String) -> AnyEntityType? { entityByType[type] }
     /// Operations on a type of target, in name order.
     public func operations(on type: String) -> [AnyOperation] { operations.filter { $0.targetType == type } }
@@ -277,7 +322,7 @@ public struct Catalog: Sendable {
         Array(
             Set(
                 operations.map(\.spec.permission) + reads.compactMap(\.permission)
-                    + reads.compactMap(\.export?.permission))
+                    + reads.compactMap(\.export?.permission) + evidence.map(\.permission))
         )
         .sorted()
     }

@@ -19,6 +19,8 @@ public protocol Entity: Sendable {
     var document: JSON { get }
     /// Whose personal data the document is (`usr_…`, `stf_…`, `ten_…`): erasing that subject erases it.
     var subjects: [String] { get }
+    /// Whether what was known of it is erased, so that nobody would erase what is sealed about it from now on.
+    var isErased: Bool { get }
     /// How a person would call it: a tenant's name.
     var displayName: String { get }
 
@@ -31,6 +33,8 @@ public protocol Entity: Sendable {
 }
 
 extension Entity {
+    public var isErased: Bool { false }
+
     public static func load(_ id: String, lock: Bool = false, from reader: any Reader) throws -> Self? {
         try reader.first(select([id], lock: lock, reader.dialect)).map(Self.init)
     }

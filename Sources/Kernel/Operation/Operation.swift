@@ -43,13 +43,23 @@ public struct OperationSpec: Sendable {
     public let isDestructive: Bool
     /// Not offered to people at all: only Postern itself and the product run it (`registry.import_batch`).
     public let systemOnly: Bool
+    /// Done as soon as everybody agreed who must, or not at all: nobody has it agreed to now and carried out some day.
+    public let isAtOnce: Bool
+    /// A list may offer it for several of its rows at once, each with an event of its own.
+    public let takesSeveral: Bool
+    /// Says that something is wrong: its event is an incident, though it changes a row as any other does.
+    public let isIncident: Bool
 
     public init(
         _ name: String, _ title: String, summary: String, permission: String, risk: Risk,
         reasonCodes: [ReasonCode] = [],
         justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
-        confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false
+        confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false,
+        isAtOnce: Bool = false, takesSeveral: Bool = false, isIncident: Bool = false
     ) {
+        self.isIncident = isIncident
+        self.isAtOnce = isAtOnce
+        self.takesSeveral = takesSeveral
         self.name = name
         self.title = title
         self.summary = summary
@@ -132,8 +142,12 @@ public struct Call<Op: Operation>: Sendable {
     public let fresh: Fresh
     /// The person who asks.
     public let person: String
+    /// Who asks, as the event names them: an account of the person's, or the person.
+    public let actor: Actor
     /// The event this plan will be recorded by, should it be carried out: history rows refer to it.
     public let eventID: String
+    /// In whose name it is asked, where the person is a part of Postern that does what an outsider says.
+    public let mandate: Mandate?
 
     /// The target; an operation on an existing entity always has one.
     public var before: Op.Target {
@@ -181,9 +195,14 @@ public struct Plan<Target: Entity>: Sendable {
     public var after: Target?
     /// Other entities, in the same transaction and the same event.
     public var also: [Change]
+    /// Carried out before the changes: makes room where a unique value passes from one changed row to another. May touch only
+    /// rows that are changed, and nothing of them that is not written again.
+    public var firstWrite: [Statement]
     /// Statements for rows that are not entities and not governed (a status history line).
     public var alsoWrite: [Statement]
     public var effects: [Effect]
+    /// Sent at once, instead of the effects, where the operation waits for other people: it calls those who could agree.
+    public var calls: [Effect]
     /// Unsealed event members: allow-listed codes and counts, never personal data.
     public var facts: [String: JSON]
     /// Sealed event member `details`, with the subjects it is about.
@@ -194,21 +213,31 @@ public struct Plan<Target: Entity>: Sendable {
     public var consequence: String
     /// Records changes by digest in the sealed details instead of one by one (batches of up to 1,000 rows).
     public var recordsDigests: Bool
+    /// What the log holds sealed about the target goes with it, the values of this very event too. Its new state MUST be
+    /// nobody's data, so that verification can still compare it.
+    public var erasesTarget: Bool
+    /// Whom it is about, and who sign nothing for it where it waits for other people, whatever they hold (`stf_…`).
+    public var barred: [String]
 
     public init(
-        _ after: Target?, also: [Change] = [], alsoWrite: [Statement] = [], effects: [Effect] = [],
-        facts: [String: JSON] = [:], details: (value: JSON, subjects: [String])? = nil,
+        _ after: Target?, also: [Change] = [], firstWrite: [Statement] = [], alsoWrite: [Statement] = [],
+        effects: [Effect] = [],
+        calls: [Effect] = [], facts: [String: JSON] = [:], details: (value: JSON, subjects: [String])? = nil,
         reveal: [String: Revealed] = [:],
-        recordsDigests: Bool = false, consequence: String
+        recordsDigests: Bool = false, erasesTarget: Bool = false, barred: [String] = [], consequence: String
     ) {
         self.after = after
         self.also = also
+        self.firstWrite = firstWrite
         self.alsoWrite = alsoWrite
         self.effects = effects
+        self.calls = calls
         self.facts = facts
         self.details = details
         self.reveal = reveal
         self.recordsDigests = recordsDigests
+        self.erasesTarget = erasesTarget
+        self.barred = barred
         self.consequence = consequence
     }
 }
@@ -295,11 +324,19 @@ public protocol Operation: Sendable {
     static func foresees(_ input: Input, _ target: String?) -> [Statement]
     /// Named locks beyond the target row.
     static func guards(_ input: Input, _ target: String?) -> [Guard]
+    /// The same where only a row says which they are: it is read before anything is locked, so that what it is read for MUST
+    /// never change.
+    static func guards(_ input: Input, _ target: String?, from reader: any Reader) throws -> [Guard]
     /// What approval rules and limits look at.
     static func measures(_ call: Call<Self>) -> Measures
     /// PURE: the after-state, other changes and effects, or why not.
     static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Target>
     static func undo(_ done: Done<Self>) -> Undo
+    /// What a request for it is called after while there is no target to name: the address of who is to be invited. `nil`
+    /// where there always is one, or where the tenant it is about says enough.
+    static func concerns(_ input: Input) -> String?
+    /// That it says so: of the others nobody reads the fields, which may be many, for a name.
+    static var declaresConcerns: Bool { get }
     /// Fills the form's fields from the target, where a form edits what is there.
     static func prefill(_ target: Target) -> [String: JSON]
     /// Why the operation can't be used on this target right now, before any field is filled, and who can lift it; `nil`
@@ -311,8 +348,13 @@ extension Operation {
     public static var creates: Bool { false }
     public static func foresees(_ input: Input, _ target: String?) -> [Statement] { [] }
     public static func guards(_ input: Input, _ target: String?) -> [Guard] { [] }
+    public static func guards(_ input: Input, _ target: String?, from reader: any Reader) throws -> [Guard] {
+        guards(input, target)
+    }
     public static func measures(_ call: Call<Self>) -> Measures { .none }
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("This can't be undone.") }
+    public static func concerns(_ input: Input) -> String? { nil }
+    public static var declaresConcerns: Bool { false }
     public static func prefill(_ target: Target) -> [String: JSON] { [:] }
     public static func unavailable(_ target: Target, now: Instant) -> Unavailable? { nil }
 }

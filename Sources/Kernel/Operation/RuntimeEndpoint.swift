@@ -9,6 +9,12 @@ public enum RuntimeScope: String, Sendable, CaseIterable {
         case .flags, .impersonation, .agents: []
         }
     }
+
+    /// Those of a token with all of these scopes.
+    public static func permissions(of scopes: [RuntimeScope]) -> Permissions {
+        let codes = scopes.flatMap(\.permissions)
+        return Permissions(Dictionary(codes.map { ($0, nil) }, uniquingKeysWith: { first, _ in first }))
+    }
 }
 
 /// Who talks through a runtime token.
@@ -62,6 +68,8 @@ public struct RuntimeAnswer: Sendable {
         case object(JSON)
         /// One value a line.
         case lines([JSON])
+        /// What was to be done waits for people, by a rule of theirs.
+        case pending(PendingApproval)
         case nothing
     }
     public let content: Content
@@ -103,11 +111,13 @@ public struct RuntimeEndpoint: Sendable {
     public let path: String
     public let scope: RuntimeScope
     public let body: Body
+    /// Staff may have a rule for it, by which it waits for people.
+    public let mayWait: Bool
     public let run: @Sendable (RuntimeCall) async throws(OperationError) -> RuntimeAnswer
 
     public init(
         _ verb: Verb, _ path: String, name: String, summary: String, scope: RuntimeScope, body: Body = .none,
-        bodySchema: JSON? = nil, answerSchema: JSON? = nil,
+        bodySchema: JSON? = nil, answerSchema: JSON? = nil, mayWait: Bool = false,
         run: @escaping @Sendable (RuntimeCall) async throws(OperationError) -> RuntimeAnswer
     ) {
         self.verb = verb
@@ -118,6 +128,7 @@ public struct RuntimeEndpoint: Sendable {
         self.path = path
         self.scope = scope
         self.body = body
+        self.mayWait = mayWait
         self.run = run
     }
 }

@@ -16,6 +16,7 @@ public struct Parcel: Sendable {
     /// The operation that caused it.
     public let operation: String
     public let endpoint: String
+    /// Of a webhook; of the staff channel the method, when it isn't a new message.
     public let url: String
     /// Sealed under the master key, the newest first.
     public let sealedSecrets: [String]
@@ -45,7 +46,8 @@ public struct Parcel: Sendable {
 
 /// How an attempt ended.
 public enum SendOutcome: Sendable, Equatable {
-    case delivered(status: Int64)
+    /// - Parameter receipt: what the receiver calls it, where it is needed to change it later.
+    case delivered(status: Int64, receipt: String? = nil)
     /// It will be tried again; `note` says why in words of ours, never in the receiver's.
     /// - Parameter retryAfter: what the receiver asked for: not before that.
     case failed(status: Int64?, note: String, retryAfter: Span? = nil)

@@ -43,6 +43,9 @@ public protocol Passkeys: Sendable {
         _ action: JSON, nonce: String, with answer: JSON, of session: SessionInfo, from source: Source
     ) async throws(OperationError) -> SignedIntent
 
+    /// The event that says whose a passkey is; `nil` when there is none.
+    func registration(of factor: String) async throws(OperationError) -> String?
+
     func enrolmentOptions(token: String) async throws(OperationError) -> JSON
     /// Sets the password and a first passkey at once.
     func enrol(

@@ -120,6 +120,8 @@ public protocol SignIn: Sendable {
     /// The caller behind a token, with roles and permissions as of now; `.unauthenticated` when it is unknown, expired,
     /// ended, idle too long, or bound to another user agent or network.
     func authenticate(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo)
+    /// The same for what a browser asks by itself: it is no use of the session and keeps it from nothing.
+    func recognise(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo)
     /// `.notFound` when the link is unknown, used or expired.
     func enrolmentOffer(token: String) async throws(OperationError) -> EnrolmentOffer
     /// Sets password and TOTP factor at once and answers ten one-time recovery codes, shown once.
@@ -127,6 +129,13 @@ public protocol SignIn: Sendable {
         async throws(OperationError) -> (recoveryCodes: [String], session: NewSession)
     /// New recovery codes for a signed-in person; the old ones stop working. Needs a fresh factor.
     func renewRecoveryCodes(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> [String]
+    /// A secret for an authenticator app of somebody who is signed in. Needs a fresh factor.
+    func authenticatorOffer(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> EnrolmentOffer
+    /// The app that shows this code takes the place of the one before it. Needs a fresh factor.
+    func setAuthenticator(_ sealedSecret: String, code: String, of session: SessionInfo, by caller: Caller)
+        async throws(OperationError)
+    /// Needs a fresh factor. Refused when nothing else is left to sign in with.
+    func removeAuthenticator(of session: SessionInfo, by caller: Caller) async throws(OperationError)
     /// Needs a fresh factor and the present password; the person's other sessions end.
     func changePassword(_ session: SessionInfo, by caller: Caller, old: String, new: String)
         async throws(OperationError)

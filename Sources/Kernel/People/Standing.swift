@@ -28,17 +28,23 @@ public struct Standing: Sendable {
     public let roles: Set<String>
     public let permissions: Permissions
     public let touches: [Touch]
+    /// The break-glass of the person that is not reviewed yet; what it locks is left out of `roles` and `permissions`.
+    public let emergency: Emergency?
+    /// Whether they can sign what they agree to.
+    public let hasPasskey: Bool
 
     public init(
         person: String, name: String, isActive: Bool, roles: Set<String>, permissions: Permissions,
-        touches: [Touch] = []
+        touches: [Touch] = [], emergency: Emergency? = nil, hasPasskey: Bool = false
     ) {
+        self.emergency = emergency
         self.person = person
         self.name = name
         self.isActive = isActive
         self.roles = roles
         self.permissions = permissions
         self.touches = touches
+        self.hasPasskey = hasPasskey
     }
 
     /// An account that somebody made, gave a role or gave new factors signs nothing of theirs for this long
@@ -51,17 +57,38 @@ public struct Standing: Sendable {
     }
 }
 
+/// A question for the standings of some people, and how its answer is read.
+public struct StandingQuestion: Sendable {
+    public let statements: [Statement]
+    private let answer: @Sendable ([[Row]], Instant) throws -> [String: Standing]
+
+    public init(
+        _ statements: [Statement],
+        answer: @escaping @Sendable (_ rows: [[Row]], _ now: Instant) throws -> [String: Standing]
+    ) {
+        self.statements = statements
+        self.answer = answer
+    }
+
+    /// By person; somebody unknown is absent.
+    /// - Parameter rows: what the statements answered, in their order.
+    public func read(_ rows: [[Row]], at now: Instant) throws -> [String: Standing] { try answer(rows, now) }
+
+    public func read(from reader: any Reader) throws -> [String: Standing] {
+        try read(reader.query(statements), at: reader.now)
+    }
+}
+
 /// Where the standings of people are kept.
 public protocol Directory: Sendable {
-    /// Reads that `standings` makes sense of.
-    func standings(of people: [String]) -> [Statement]
-    /// By person; somebody unknown is absent.
-    func standings(_ rows: [[Row]], at now: Instant) throws -> [String: Standing]
+    func standings(of people: [String]) -> StandingQuestion
+    /// `csm_id`: who looks after a tenant; and `set_by`: who named them since then, where somebody did.
+    func manager(of tenant: String, since: Instant) -> Statement
 }
 
 extension Directory {
     func standings(of people: Set<String>, from reader: any Reader) throws -> [String: Standing] {
         guard !people.isEmpty else { return [:] }
-        return try standings(reader.query(standings(of: people.sorted())), at: reader.now)
+        return try standings(of: people.sorted()).read(from: reader)
     }
 }

@@ -29,11 +29,12 @@ extension Pipeline {
     /// - Parameters:
     ///   - spending: the money it moves; its guards are held where this decides.
     ///   - approval: the request being carried out, which does not count against itself.
+    ///   - tenant: the one it is about; who looks after it may be asked for.
     func judge(
         _ operation: AnyOperation, _ measures: Measures, _ spending: Spending?, of caller: Caller,
-        under rules: [ApprovalRule], without approval: String? = nil, from reader: any Reader
+        under rules: [ApprovalRule], about tenant: String?, without approval: String? = nil, from reader: any Reader
     ) throws -> Verdict {
-        let overLimit = Self.overLimit(operation, measures, caller)
+        let overLimit = try spending.flatMap { try self.overLimit(operation, $0, caller, from: reader) }
         var measures = measures
         if let spending, !rules.isEmpty {
             let since = reader.now - Spending.period
@@ -41,14 +42,29 @@ extension Pipeline {
                 records.rates(), records.spent(tenant: spending.tenant, since: since, without: approval),
                 records.spent(person: spending.person, since: since),
             ])
-            var micros: [String: Int64] = [:]
-            for row in found[0] { micros[try row.string("id")] = try row.int("micros") }
             measures = try spending.weighed(
-                measures, covering: rules, rates: Rates(micros: micros), tenantRows: found[1], personRows: found[2],
+                measures, covering: rules, rates: Rates(found[0]), tenantRows: found[1], personRows: found[2],
                 isOverLimit: overLimit != nil)
         }
-        let needs = rules.filter { $0.condition.matches(measures) }.map(ApprovalNeed.init)
-        return Verdict(needs: needs, measures: measures, overLimit: needs.isEmpty ? overLimit : nil)
+        var needs = rules.filter { $0.condition.matches(measures) }.map(ApprovalNeed.init)
+        if let tenant, needs.contains(where: { $0.demand.asksManager }),
+            let manager = try manager(of: tenant, for: caller, from: reader)
+        {
+            needs = needs.map { $0.asking(manager: manager) }
+        }
+        // What an assistant proposes waits for a person, whatever rules say; that person lifts no limit by it.
+        let proposed = caller.actor.kind == .assistant ? [ApprovalNeed(proposing: operation.spec)] : []
+        return Verdict(needs: needs + proposed, measures: measures, overLimit: needs.isEmpty ? overLimit : nil)
+    }
+
+    /// Who looks after a tenant; `nil` where nobody does, or where whoever asks named them so lately that they sign nothing
+    /// for them.
+    private func manager(of tenant: String, for caller: Caller, from reader: any Reader) throws -> String? {
+        let since = reader.now - Standing.quarantine
+        guard let row = try reader.first(directory.manager(of: tenant, since: since)) else { return nil }
+        // Whoever was shown the token that asks is who asks.
+        if let by = try row.optionalString("set_by"), by == caller.person || by == caller.mandate?.holder { return nil }
+        return try row.optionalString("csm_id")
     }
 
     /// The tenant it is about: money to it counts together.
@@ -56,15 +72,24 @@ extension Pipeline {
         rehearsed.target?.tenantID ?? rehearsed.plan?.changes.first?.after.tenantID
     }
 
-    /// A sentence when the caller's grant carries a limit below the measured amount and no rule covers it.
-    static func overLimit(_ operation: AnyOperation, _ measures: Measures, _ caller: Caller) -> String? {
-        guard let amount = measures.values["amount"]?.int, let currency = measures.values["currency"]?.string,
-            let limits = caller.permissions.limits(on: operation.spec.permission), !limits.isEmpty
-        else { return nil }
-        // A currency without its own row falls under the strictest.
-        let limit = limits.first { $0.currency == currency } ?? limits.min { $0.amount < $1.amount }!
-        guard amount > limit.amount else { return nil }
-        return "Your limit for this is \(limit.amount) \(limit.currency) in minor units; this is \(amount) \(currency)."
+    /// Why somebody who opened break-glass alone can't do this: it is about another tenant, or about none.
+    static func confinement(_ caller: Caller, to rehearsed: AnyOperation.Rehearsed) -> String? {
+        caller.emergency?.refusal(on: tenant(rehearsed))
+    }
+
+    /// A sentence when the caller's grant carries a limit below the amount, or below what they come to with it in a day.
+    private func overLimit(
+        _ operation: AnyOperation, _ spending: Spending, _ caller: Caller, from reader: any Reader
+    ) throws -> String? {
+        let permission = operation.spec.permission
+        guard let limits = caller.permissions.limitsByRole(on: permission) else { return nil }
+        // The limit stands on the permission: what others allow to move is no part of its day.
+        let names = catalog.operations.filter { $0.spec.permission == permission }.map(\.spec.name)
+        let found = try reader.query([
+            records.rates(),
+            records.spent(person: spending.person, by: names, since: reader.now - Spending.period),
+        ])
+        return try spending.sentence(over: limits, rates: Rates(found[0]), rows: found[1])
     }
 
     // MARK: The request
@@ -96,11 +121,8 @@ extension Pipeline {
         }
         // Requests about different targets meet here, so that two can't both be the last one allowed.
         try tx.lock(["approvals:\(admitted.caller.person)"])
-        let open = try tx.first(records.openApprovals(requester: admitted.caller.person, at: now))?.int("count") ?? 0
-        guard open < settings.openRequests else {
-            throw OperationError.conflict(
-                "You have \(open) requests waiting for approval, which is the most one person may have. Wait until some are decided on or expire.",
-                legal: nil)
+        if let sentence = try tooManyOpen(of: admitted.caller.person, tx) {
+            throw OperationError.conflict(sentence, legal: nil)
         }
 
         // The plan and the fields may hold personal data: they are sealed with the event, and the frozen action carries
@@ -117,9 +139,8 @@ extension Pipeline {
         draft.linked = request.undoes
         let approvalID = Identifier.mint("apr", at: now)
         draft.approvalID = approvalID
-        let planSubjects = plan.changes.flatMap { ($0.before?.subjects ?? []) + $0.after.subjects }
         draft.sealed["details"] = .init(
-            details, subjects: Array(Set(subjects + planSubjects)).sorted(), salt: salt)
+            details, subjects: Array(Set(subjects + Self.subjects(of: plan))).sorted(), salt: salt)
 
         var commitments: [String: JSON] = [:]
         for (name, value) in draft.sealed where ["justification", "ticket", "details"].contains(name) {
@@ -132,8 +153,12 @@ extension Pipeline {
             ("operation", .string(operation.spec.name)), ("operation_id", draft.operationID.map(JSON.string)),
             ("target", target.map { ["type": .string(type(of: $0).type), "id": .string($0.id)] }),
             ("version", target.map { .int($0.version) }), ("reason_code", draft.reasonCode.map(JSON.string)),
-            ("requester", .string(admitted.caller.person)), ("sealed", .object(commitments)),
+            ("requester", .string(admitted.caller.person)),
+            ("holder", admitted.caller.mandate.map { .string($0.holder) }), ("sealed", .object(commitments)),
             ("rules", .array(needs.map { .string($0.rule) })),
+            ("not_before", request.notBefore.map { .string($0.rfc3339) }),
+            ("undoes", request.undoes.map(JSON.string)),
+            ("barred", plan.barred.isEmpty ? nil : .array(plan.barred.map(JSON.string))),
         ])
         let window = needs.map(\.window).min() ?? .hours(24)
         let pending = ApprovalRequest(
@@ -141,7 +166,7 @@ extension Pipeline {
             targetID: target?.id, aboutTenant: draft.tenant, requester: admitted.caller.person, action: action,
             planDigest: PlanDigest.hex(planJSON, salt: salt), demands: needsJSON, eventID: draft.id,
             plannedAt: request.intent?.seed?.at, createdAt: now, expiresAt: (request.intent?.seed?.at ?? now) + window,
-            notBefore: request.notBefore)
+            notBefore: request.notBefore, account: admitted.caller.isAccount ? admitted.caller.actor.id : nil)
         let change = Change.create(pending)
         draft.changes = ([change] + [expired?.change].compactMap { $0 }).map(EventDraft.ChangeRecord.init)
 
@@ -154,6 +179,16 @@ extension Pipeline {
         tx.enqueue(change.statements)
         tx.enqueue(records.follow(pending))
         if let spending { tx.enqueue(records.spend(spending, event: draft.id, approval: approvalID, at: now)) }
+        for call in plan.calls where isPerformed(call) {
+            var payload = call.payload.object ?? [:]
+            payload["request"] = .string(approvalID)
+            let said = Effect(
+                kind: call.kind, name: call.name, summary: call.summary, payload: .object(payload), tenant: call.tenant)
+            tx.enqueue(
+                records.enqueue(
+                    said, id: Identifier.mint("out", at: now), event: event.id, operationID: draft.operationID ?? "",
+                    tenantVersion: nil, at: now))
+        }
         let answer = PendingApproval(
             approvalID: approvalID, operation: operation.spec.name, operationID: draft.operationID ?? "",
             eventID: event.id, needs: needs, expiresAt: pending.expiresAt)
@@ -166,9 +201,17 @@ extension Pipeline {
                 records.storeOutcome(
                     StoredOutcome(
                         operation: operation.spec.name, fingerprint: fingerprint, eventID: event.id, body: body),
-                    person: admitted.caller.person, key: key, at: now))
+                    person: admitted.caller.keyOwner, key: key, at: now))
         }
         return Outcome(.pending(answer), replayed: false)
+    }
+
+    /// Why somebody can't ask for anything more at the moment; `nil` when they can.
+    func tooManyOpen(of person: String, _ reader: any Reader) throws -> String? {
+        let open = try reader.first(records.openApprovals(requester: person, at: reader.now))?.int("count") ?? 0
+        guard open >= settings.openRequests else { return nil }
+        return
+            "You have \(open) requests waiting for approval, which is the most one person may have. Wait until some are decided on or expire."
     }
 
     /// Why another request for the same must wait; `nil` when this one's window is over.
@@ -179,7 +222,12 @@ extension Pipeline {
         }
         guard now < twin.expiresAt else { return nil }
         return
-            "The same request is already waiting for approval: \(twin.id). Wait until it is decided on; it expires at \(twin.expiresAt.rfc3339)."
+            "The same request is already waiting for approval: \(twin.id). Wait until it is decided on; it expires at \(twin.expiresAt.minuteText)."
+    }
+
+    /// Whose data a plan holds.
+    static func subjects(of plan: AnyOperation.ErasedPlan) -> [String] {
+        plan.changes.flatMap { ($0.before?.subjects ?? []) + $0.after.subjects }
     }
 
     /// What the approvers look at; `PlanDigest` reduces it to what their signatures are bound to.

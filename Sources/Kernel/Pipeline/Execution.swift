@@ -29,14 +29,26 @@ public struct Execution: Sendable, Hashable {
 extension Pipeline {
     /// Carries out whatever is due. Safe to run in several processes at once: each request is taken under its row's lock.
     ///
+    /// - Parameter isClockTrusted: asked before each of them, once what is due was read: nothing happens by a clock that was set.
     /// - Returns: how many were ended or sent back.
-    @discardableResult public func executeDue(limit: Int = 50) async throws(OperationError) -> Int {
-        try await each(limit, records.dueApprovals) { id throws(OperationError) in try await execute(id) != nil }
+    @discardableResult public func executeDue(
+        limit: Int = 50, while isClockTrusted: @Sendable () -> Bool = { true }
+    ) async throws(OperationError) -> Int {
+        try await each(limit, records.dueApprovals) { id throws(OperationError) in
+            guard isClockTrusted() else { return false }
+            return try await execute(id) != nil
+        }
     }
 
-    /// Says of requests whose window is over that they have expired. They are dead before it does.
-    @discardableResult public func expireOverdue(limit: Int = 50) async throws(OperationError) -> Int {
-        try await each(limit, records.expiredApprovals) { id throws(OperationError) in try await expire(id) }
+    /// Says of requests whose window is over that they have expired. They are dead before it does; but that nobody answered opens
+    /// the emergency door for one, so it is not said by a clock that was set.
+    @discardableResult public func expireOverdue(
+        limit: Int = 50, while isClockTrusted: @Sendable () -> Bool = { true }
+    ) async throws(OperationError) -> Int {
+        try await each(limit, records.expiredApprovals) { id throws(OperationError) in
+            guard isClockTrusted() else { return false }
+            return try await expire(id)
+        }
     }
 
     private func each(
@@ -81,6 +93,25 @@ extension Pipeline {
         }
     }
 
+    /// What became of a request that somebody else carried out; `nil` while it is due.
+    func turn(of id: String) async throws(OperationError) -> Execution? {
+        let found: ApprovalRequest?
+        do { found = try await database.read { try ApprovalRequest.load(id, from: $0) } } catch {
+            throw translate(error, nil)
+        }
+        guard let request = found, !request.state.isDue else { return nil }
+        let detail =
+            switch request.state {
+            case .executed: "It was carried out."
+            case .failed: "It was approved and could not be carried out."
+            case .cancelled: "It was cancelled."
+            default: "It waits to be signed again."
+            }
+        return Execution(
+            approvalID: id, operation: request.operation, state: request.state,
+            eventID: request.outcomeEventID ?? request.eventID, detail: detail)
+    }
+
     private static func isPassing(_ error: StoreError) -> Bool {
         switch error {
         case .retry, .rowCount: true
@@ -121,8 +152,8 @@ extension Pipeline {
         let signers = try tx.query(records.signatures(approval: id)).map { try $0.string("person") }
         let asked = try asked(peek, tx)
         // Whoever takes a role away meanwhile comes before this or after it, never in between.
-        let people = Set(signers + [peek.requester]).map { Guard.staff($0) }
-        let guards = Set(asked.map { $0.operation.guards($0.input, peek.targetID) } ?? []).union(people)
+        let people = Set(signers + peek.askers).map { Guard.staff($0) }
+        let guards = Set(try asked.map { try $0.operation.guards($0.input, peek.targetID, tx) } ?? []).union(people)
         try tx.lock(guards.sorted().map(\.name))
         guard let request = try due(id, tx) else { return nil }
         guard let asked else {
@@ -130,12 +161,15 @@ extension Pipeline {
         }
 
         let signatures = try ApprovalSignatures(
-            of: request, rows: tx.query(records.signatures(approval: id)), and: [], directory, from: tx)
+            of: request, rows: tx.query(records.signatures(approval: id)),
+            and: Set([asked.actor.isAccount ? asked.actor.id : nil, asked.mandate?.token].compactMap(\.self)),
+            directory, from: tx)
         guard let caller = caller(for: request, asked, signatures) else {
             return try close(
                 request, .failed,
-                because:
-                    "The person who asked is not active any more, or no longer holds \(asked.operation.spec.permission).",
+                because: asked.mandate != nil
+                    ? "The token that asked was revoked or has run out. Nothing was changed; it can be asked for anew with another."
+                    : "The person who asked is not active any more, or no longer holds \(asked.operation.spec.permission). Nothing was changed; somebody who holds it can ask for it anew.",
                 tx)
         }
         let counting = signatures.counting
@@ -155,15 +189,23 @@ extension Pipeline {
         if let undone = asked.request.undoes { try checkStillUndoable(undone, asked.request, tx) }
         let rehearsed = try asked.operation.rehearse(
             rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: tx.now, salt: salt)), tx)
+        if let sentence = Self.confinement(caller, to: rehearsed) {
+            return try close(request, .failed, because: sentence, tx)
+        }
         if let refusal = rehearsed.refusal { return try close(request, .failed, because: Self.sentence(refusal), tx) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
+        // Who signs nothing is frozen with the action: whoever is one of them only by now could have signed it.
+        guard Set(plan.barred).isSubset(of: request.barred) else {
+            return try close(
+                request, .failed, because: "It is about somebody else by now, so it has to be asked for anew.", tx)
+        }
 
         let policy = try policy(for: asked.operation, tx)
         let spending = Spending(rehearsed.measures, tenant: Self.tenant(rehearsed), person: caller.person)
         if let spending { try tx.lock(spending.guards.map(\.name)) }
         let verdict = try judge(
-            asked.operation, rehearsed.measures, spending, of: caller, under: policy.rules, without: request.id,
-            from: tx)
+            asked.operation, rehearsed.measures, spending, of: caller, under: policy.rules,
+            about: Self.tenant(rehearsed), without: request.id, from: tx)
         let needs = verdict.needs
         // With the frozen clock and the same fresh values, so that any difference is one of substance.
         let again = try asked.operation.rehearse(
@@ -186,6 +228,8 @@ extension Pipeline {
             admitted, rehearsed, plan, eventID: eventID, operationID: asked.operationID,
             policyVersion: policy.version)
         draft.approvalID = request.id
+        // It belongs to the emergency it was asked for in, however long the others took.
+        draft.emergency = asked.emergency
         if draft.linked == nil { draft.linked = request.eventID }
         var after = request
         after.state = .executed
@@ -223,6 +267,10 @@ extension Pipeline {
         /// Of the plan as it now stands.
         let salt: [UInt8]
         let plan: JSON
+        /// The break-glass it was asked for within.
+        let emergency: String?
+        /// In whose name a part of Postern asked.
+        let mandate: Mandate?
     }
 
     /// `nil` when a sealed value it needs is erased, or the operation takes it no more.
@@ -255,21 +303,29 @@ extension Pipeline {
                 reasonCode: leaf["reason_code"]?.string, justification: justification, ticket: ticket,
                 undoes: isUndo ? leaf["linked"]?.string : nil),
             input: input, operationID: leaf["operation_id"]?.string ?? "", actor: Actor(kind, actor), salt: salt,
-            plan: plan)
+            plan: plan, emergency: leaf["facts"]?[EventDraft.emergencyFact]?.string,
+            mandate: approval.holder.map {
+                // The token stands among the facts where it is not the actor itself.
+                Mandate(token: leaf["facts"]?[EventDraft.tokenFact]?.string ?? actor, holder: $0)
+            })
     }
 
     /// Who asked, as they stand today; `nil` when they may not do it any more. What Postern asked for itself needs nobody.
     private func caller(for request: ApprovalRequest, _ asked: Asked, _ signatures: ApprovalSignatures) -> Caller? {
-        let standing = signatures.standings[request.requester]
+        // An account stands for itself too: it may have been revoked, or lost the scope, while its owner still holds everything.
+        let standing = signatures.standings[asked.actor.isAccount ? asked.actor.id : request.requester]
         if asked.actor.kind != .system {
             guard let standing, standing.isActive, standing.permissions.contains(asked.operation.spec.permission) else {
                 return nil
             }
         }
+        // What a token asked for ends with it.
+        if let token = asked.mandate.flatMap({ signatures.standings[$0.token] }), !token.isActive { return nil }
         return Caller(
             actor: asked.actor, person: request.requester, displayName: standing?.name ?? request.requester,
             roles: standing?.roles ?? [], permissions: standing?.permissions ?? .none, client: .worker,
-            requestID: Identifier.mint("req", at: signatures.now))
+            requestID: Identifier.mint("req", at: signatures.now), emergency: standing?.emergency,
+            mandate: asked.mandate)
     }
 
     // MARK: Other ends
@@ -288,7 +344,7 @@ extension Pipeline {
         return record(draft, request, after, saying: reason, tx)
     }
 
-    /// A signature counts no more: its leaf is open again, and the others stay.
+    /// A signature counts no more: its leaf is open again. The others stay while the time lasts for which they were given.
     private func reopen(
         _ request: ApprovalRequest, _ signatures: ApprovalSignatures, _ tx: any Writer
     ) throws -> Execution {
@@ -304,7 +360,10 @@ extension Pipeline {
         after.state = .pending
         after.executeAt = nil
         after.decidedAt = nil
-        after.expiresAt = tx.now + Self.window(request.needs)
+        if request.expiresAt <= tx.now {
+            after.round += 1
+            after.expiresAt = tx.now + Self.window(request.needs)
+        }
         return record(
             draft, request, after,
             saying: "A signature counts no more, so somebody else has to sign before anything is carried out.", tx)
@@ -410,14 +469,34 @@ extension Pipeline {
         of approvalID: String, by caller: Caller
     ) async throws(OperationError) -> [String: String]? {
         guard let masterKey = settings.masterKey else { return nil }
+        let text: [UInt8]?
+        do throws(OperationError) {
+            text = try await openReveal(of: approvalID, with: masterKey, by: caller)
+        } catch {
+            if case .forbidden(let permission, _) = error {
+                try await recordDenial(permission, operation: nil, by: caller)
+            }
+            throw error
+        }
+        guard let text, let members = (try? JSON(parsing: text))?.object else { return nil }
+        return members.compactMapValues(\.string)
+    }
+
+    private func openReveal(
+        of approvalID: String, with masterKey: MasterKey, by caller: Caller
+    ) async throws(OperationError) -> [UInt8]? {
         let now = clock.now
-        let text: [UInt8]? = try await transaction { tx in
+        return try await transaction { tx in
             guard let request = try ApprovalRequest.load(approvalID, from: tx) else {
                 throw OperationError.notFound("There is no request \(approvalID.prefix(60)).")
             }
             guard request.requester == caller.person else {
                 throw OperationError.forbidden(
                     permission: "approval.decide", detail: "Only the person who asked is shown this.")
+            }
+            guard !caller.isAccount else {
+                throw OperationError.forbidden(
+                    permission: "approval.decide", detail: "Only a person is shown this, with a fresh second factor.")
             }
             // A link makes whoever follows it somebody: it is for who may still ask for it.
             if let permission = catalog[request.operation]?.spec.permission, !caller.permissions.contains(permission) {
@@ -435,8 +514,6 @@ extension Pipeline {
             tx.enqueue(records.insert(SealedEvent(draft)))
             return masterKey.open(try row.string("sealed"), context: Self.revealContext(approvalID))
         }
-        guard let text, let members = (try? JSON(parsing: text))?.object else { return nil }
-        return members.compactMapValues(\.string)
     }
 }
 

@@ -26,12 +26,19 @@ public struct ExportTally: Sendable {
 }
 
 extension Pipeline {
-    /// Checks the permission and records that an export begins, before its first byte leaves. Never folded: each is a file.
+    /// Checks the permission, and the factor where that is of high risk (spec: access §5), and records that an export begins,
+    /// before its first byte leaves. Never folded: each is a file.
     /// - Parameter read: what is to be known before, such as the filter; throws what is wrong with the request.
     public func beginExport<T: Sendable>(
         _ permission: String, format: String, columns: [String] = [], by caller: Caller,
         _ read: @escaping @Sendable (any Reader) throws -> (T, Disclosure)
     ) async throws(OperationError) -> (T, BegunExport) {
+        // Who lacks the permission hears that, and is not asked for the factor first.
+        if !caller.isSystem, caller.permissions.contains(permission), catalog.risk(of: permission) >= .high,
+            caller.authentication?.isFresh != true
+        {
+            throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge)
+        }
         let (value, disclosure) = try await self.read(permission, by: caller) { reader in (try read(reader), nil) }
         var draft = EventDraft(at: clock.now, .access, disclosure.action, by: caller)
         draft.tenant = disclosure.tenant

@@ -9,12 +9,13 @@ import Synchronization
 ///     c  BEGIN, guards in sorted order, the target row locked
 ///     d  load, If-Match, gather, plan, measures, limits, approval rules — all inside the transaction
 ///     e  either the approval request with its event and the stored 202,
-///        or changes, event, pending leaf, outbox rows and the stored response
+///        or changes with what follows from them, event, pending leaf, outbox rows and the stored response
 ///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
 ///
 /// What waited for approval is carried out in `Execution.swift`, by d–f once more.
-/// Rules, and the request that waits, are in `Asking.swift`, previews in `Previewing.swift`, refusals in `Refusing.swift`. What a
-/// passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`; reads, and events that are no
+/// Several operations of one message are carried out in `Together.swift`, by the same steps. What a key gets again is in `Repeating.swift`. Rules, and the request that waits, are in `Asking.swift`, previews in `Previewing.swift`, refusals in `Refusing.swift`. What a
+/// passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`, what goes for good with a target in
+/// `Erasing.swift`; reads, and events that are no
 /// operations, are in `Recording.swift`.
 public struct Pipeline: Sendable {
     public let database: any Database
@@ -22,7 +23,7 @@ public struct Pipeline: Sendable {
     public let directory: any Directory
     public let catalog: Catalog
     public let settings: Settings
-    let clock: Clock
+    public let clock: Clock
     let hooks: Hooks
     private let running = RunningKeys()
     let folding = FoldingTable()
@@ -40,6 +41,8 @@ public struct Pipeline: Sendable {
         public var masterKey: MasterKey?
         /// Whether mail is sent; otherwise none is queued, and none announced.
         public var sendsMail = false
+        /// Where the CISO is told by mail what waits for too long; `nil` where nobody said.
+        public var ciso: String?
         public init() {}
     }
 
@@ -49,11 +52,15 @@ public struct Pipeline: Sendable {
         public var blocked: @Sendable () -> String?
         /// After every commit that wrote events: wakes the sequencer and the outbox.
         public var committed: @Sendable () -> Void
+        /// Whether nobody set the clock: by one that was set, no time comes.
+        public var isClockTrusted: @Sendable () -> Bool
         public init(
-            blocked: @escaping @Sendable () -> String? = { nil }, committed: @escaping @Sendable () -> Void = {}
+            blocked: @escaping @Sendable () -> String? = { nil }, committed: @escaping @Sendable () -> Void = {},
+            isClockTrusted: @escaping @Sendable () -> Bool = { true }
         ) {
             self.blocked = blocked
             self.committed = committed
+            self.isClockTrusted = isClockTrusted
         }
     }
 
@@ -83,7 +90,7 @@ public struct Pipeline: Sendable {
             guard caller.isSystem || caller.isRuntime else { throw .keyMissing }
             return try await attempt(admitted, key: nil)
         }
-        let scope = "\(caller.person)\u{0}\(key)"
+        let scope = "\(caller.keyOwner)\u{0}\(key)"
         guard running.claim(scope) else { throw .keyRunning }
         defer { running.release(scope) }
         return try await attempt(admitted, key: key)
@@ -110,7 +117,7 @@ public struct Pipeline: Sendable {
                 let failure = translate(error, admitted.request)
                 if let refusal = Self.refusalToRecord(failure, isClash: error is StoreError) {
                     try await recordRefusal(refusal, failure, admitted)
-                } else if case .notAsked = failure {
+                } else if Self.isDenial(failure) {
                     // Found out only with the target at hand: a denial like any other.
                     let spec = admitted.operation.spec
                     try await recordDenial(spec.permission, operation: spec.name, by: admitted.caller)
@@ -129,6 +136,8 @@ public struct Pipeline: Sendable {
                     if let approval = outcome.isReady {
                         // Should this fail, the worker finds it.
                         outcome.execution = try? await execute(approval)
+                        // It may have found it already.
+                        if outcome.execution == nil { outcome.execution = try? await turn(of: approval) }
                     }
                 }
                 return outcome
@@ -141,7 +150,7 @@ public struct Pipeline: Sendable {
     }
 
     /// How often c–f are run again after a clash.
-    private static let retries = 3
+    static let retries = 3
 
     /// A request that passed step a.
     struct Admitted: Sendable {
@@ -153,7 +162,7 @@ public struct Pipeline: Sendable {
         let caller: Caller
     }
 
-    private enum Step: Sendable {
+    enum Step: Sendable {
         case done(Outcome)
         /// The plan said no: nothing was written.
         case refused(Refusal)
@@ -184,16 +193,17 @@ public struct Pipeline: Sendable {
                     detail: "not_before must be within \(OperationRequest.longestDelay.seconds / 86_400) days from now."
                 ))
         }
+        if spec.isAtOnce, request.notBefore != nil {
+            errors.append(
+                FieldError(
+                    pointer: "/not_before",
+                    detail: "This is carried out once it is agreed to, and can’t be put off. Leave not_before out."))
+        }
         guard let input, errors.isEmpty else {
             throw .invalid(errors + (isPreview ? [] : missing))
         }
 
-        guard caller.isSystem || caller.permissions.contains(spec.permission) else {
-            try await recordDenial(spec.permission, operation: spec.name, by: caller)
-            throw .forbidden(
-                permission: spec.permission,
-                detail: "\(spec.title) needs the permission \(spec.permission), which none of your roles holds.")
-        }
+        try await permit(spec, caller)
         if let target = request.target, !operation.creates, !Self.isPlausibleID(target) {
             throw .notFound("There is no \(operation.targetType) \(target.prefix(60)).")
         }
@@ -201,6 +211,12 @@ public struct Pipeline: Sendable {
             if !caller.isSystem, spec.risk >= .high {
                 guard let authentication = caller.authentication, authentication.isFresh
                 else { throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge) }
+                // What is agreed to rests on a factor of the person's own, not on what a provider says of them.
+                if spec.name == Decisions.approve.spec.name, request.intent == nil,
+                    let last = authentication.factors.last, [.oidc, .password].contains(last)
+                {
+                    throw .stepUpRequired(maxAge: authentication.stepUpAge)
+                }
             }
             if !missing.isEmpty, !caller.isSystem { throw .invalid(missing) }
             // An undo names its version by the event: it refuses when the target changed since.
@@ -211,6 +227,27 @@ public struct Pipeline: Sendable {
         return Admitted(
             request: request, operation: operation, input: input, justification: justification, ticket: ticket,
             caller: caller)
+    }
+
+    /// Whether the caller may ask for an operation at all.
+    private func permit(_ spec: OperationSpec, _ caller: Caller) async throws(OperationError) {
+        guard !caller.isSystem else { return }
+        let detail: String
+        if caller.isAccount, spec.risk >= .high {
+            // Nobody is there who could use a second factor.
+            detail =
+                "\(spec.title) is of \(spec.risk.rawValue) risk, which takes a person with a fresh second factor. Service accounts and assistants can't do it."
+        } else if caller.permissions.contains(spec.permission) {
+            return
+        } else {
+            detail =
+                caller.isAccount
+                ? "\(spec.title) needs the permission \(spec.permission), which is none of this account's scopes or which its owner does not hold now."
+                : caller.emergency.flatMap { $0.isSolo ? $0.sentence : nil }
+                    ?? "\(spec.title) needs the permission \(spec.permission), which none of your roles holds."
+        }
+        try await recordDenial(spec.permission, operation: spec.name, by: caller)
+        throw .forbidden(permission: spec.permission, detail: detail)
     }
 
     /// Checks the text of justification, ticket and reason code. Malformed ones join the field errors; absent ones are
@@ -277,7 +314,7 @@ public struct Pipeline: Sendable {
     ///
     /// A key is nearly always new. That it is travels as a claim with the first reads, and is made sure of before them; one that is
     /// running or done is found by the claim, and looked up by itself the next time.
-    private func transact(
+    func transact(
         _ admitted: Admitted, key: String?, isKeyKnown: Bool, _ tx: any Writer
     ) throws -> Step {
         let request = admitted.request
@@ -286,8 +323,8 @@ public struct Pipeline: Sendable {
         let fingerprint = Self.fingerprint(request)
 
         if let key {
-            let lookUp = records.idempotency(person: caller.person, key: key)
-            let name = "idempotency:\(caller.person):\(key)"
+            let lookUp = records.idempotency(person: caller.keyOwner, key: key)
+            let name = "idempotency:\(caller.keyOwner):\(key)"
             if !isKeyKnown {
                 try tx.claim(name, unless: lookUp)
             } else if try !tx.tryLock(name) {
@@ -295,13 +332,17 @@ public struct Pipeline: Sendable {
             } else if let row = try tx.first(lookUp) {
                 let stored = try records.storedOutcome(row)
                 guard constantTimeEqual(stored.fingerprint, fingerprint) else { throw OperationError.keyReused }
-                return .done(Outcome(try replay(stored, tx), replayed: true))
+                return .done(try repeated(stored, tx))
             }
         }
 
-        try tx.lock(operation.guards(admitted.input, request.target).sorted().map(\.name))
-        tx.foresee(operation.foresees(admitted.input, request.target) + [records.policy()])
+        try tx.lock(operation.guards(admitted.input, request.target, tx).sorted().map(\.name))
         let targetID = operation.creates ? nil : request.target
+        // Who signed already is asked by every decision.
+        let decided = operation.targetType == ApprovalRequest.type ? targetID : nil
+        tx.foresee(
+            operation.foresees(admitted.input, request.target) + [records.policy()]
+                + (decided.map { [records.signatures(approval: $0)] } ?? []))
         // Locked first: whatever is found out about it from here on holds until the commit.
         let stored = try targetID.map { try tx.first(operation.selectLocked($0, tx.dialect)) }
         let now = tx.now
@@ -317,19 +358,25 @@ public struct Pipeline: Sendable {
         let salt = SecureRandom.bytes(32)
         let rehearsed = try operation.rehearse(
             rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: now, salt: salt)), tx)
+        if let sentence = Self.confinement(caller, to: rehearsed) {
+            throw OperationError.forbidden(permission: operation.spec.permission, detail: sentence)
+        }
         if let refusal = rehearsed.refusal { return .refused(refusal) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 
         let policy = try policy(for: operation, tx)
         let spending = Spending(rehearsed.measures, tenant: Self.tenant(rehearsed), person: caller.person)
         if let spending { try tx.lock(spending.guards.map(\.name)) }
-        let verdict = try judge(operation, rehearsed.measures, spending, of: caller, under: policy.rules, from: tx)
+        let verdict = try judge(
+            operation, rehearsed.measures, spending, of: caller, under: policy.rules, about: Self.tenant(rehearsed),
+            from: tx)
         if let sentence = verdict.overLimit { return .refused(.overLimit(sentence)) }
+        if let sentence = try unsigned(admitted, tx) { return .refused(.conflict(sentence)) }
         let signed = try seed.map { seed in
             try checkSigned(admitted, stored: stored, verdict.needs, seed, tx)
         }
 
-        let (draft, subjects) = draft(
+        var (draft, subjects) = draft(
             admitted, rehearsed, plan, eventID: eventID, operationID: operationID, policyVersion: policy.version)
         if !verdict.needs.isEmpty {
             if let signed, let seed {
@@ -357,6 +404,12 @@ public struct Pipeline: Sendable {
                         "This needs no approval and would be carried out at once. Leave not_before out, or ask then.")
             ])
         }
+        if let signed, let seed {
+            // What the digest in the signed action stands for, so that it can be looked at beside what was done.
+            draft.sealed["plan"] = .init(
+                Self.planJSON(signed.plan, measures: signed.rehearsed.measures, needs: []),
+                subjects: Array(Set(subjects + Self.subjects(of: signed.plan))).sorted(), salt: seed.salt("details"))
+        }
         if let spending { tx.enqueue(records.spend(spending, event: eventID, approval: nil, at: now)) }
         return .done(
             try carryOut(
@@ -367,21 +420,21 @@ public struct Pipeline: Sendable {
     /// - Parameters:
     ///   - stored: the target's row, when it was read and locked already.
     ///   - now: the clock reading to plan with, when it is not the transaction's.
+    ///   - isQuestion: nothing is decided by it.
     func rehearsal(
         _ admitted: Admitted, stored: Row??, eventID: String, fresh: Fresh, at now: Instant? = nil,
-        signing: Signing? = nil
+        isQuestion: Bool = false
     ) -> AnyOperation.Rehearsal {
         let request = admitted.request
-        let signing =
-            signing
-            ?? request.intent.flatMap { intent in
-                settings.passkeySite.map { Signing(site: $0.id, signed: intent) }
-            }
+        let signing = settings.passkeySite.map {
+            Signing(site: $0.id, console: settings.consoleURL, signed: request.intent, isQuestion: isQuestion)
+        }
         return AnyOperation.Rehearsal(
             operation: request.operation, input: admitted.input,
             targetID: admitted.operation.creates ? nil : request.target, stored: stored,
             reasonCode: request.reasonCode, caller: admitted.caller, eventID: eventID, fresh: fresh,
-            ifMatch: request.ifMatch, now: now, signing: signing, records: records, directory: directory)
+            ifMatch: request.ifMatch, now: now, signing: signing, isClockTrusted: hooks.isClockTrusted(),
+            records: records, directory: directory)
     }
 
     /// The event as far as it is the same whether the operation is carried out or asked for, and whose data it is about.
@@ -394,7 +447,8 @@ public struct Pipeline: Sendable {
         let caller = admitted.caller
         // A batch is about all its rows, not about the first one.
         let main = rehearsed.target ?? (plan.recordsDigests ? nil : plan.changes.first?.after)
-        var draft = EventDraft(id: eventID, at: clock.now, .mutation, operation.spec.name, by: caller)
+        let eventClass: EventClass = operation.spec.isIncident ? .incident : .mutation
+        var draft = EventDraft(id: eventID, at: clock.now, eventClass, operation.spec.name, by: caller)
         draft.tenant = main?.tenantID
         draft.target = main.map { (type(of: $0).type, $0.id) }
         draft.reasonCode = request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
@@ -425,7 +479,7 @@ public struct Pipeline: Sendable {
         return (draft, subjects)
     }
 
-    /// e, second half: the changes, the event, the outbox rows and the stored response.
+    /// e, second half: the changes and what follows from them, the event, the outbox rows and the stored response.
     ///
     /// - Parameter closing: what becomes of the request that this carries out.
     func carryOut(
@@ -434,6 +488,12 @@ public struct Pipeline: Sendable {
         closing: Change? = nil, _ tx: any Writer
     ) throws -> Outcome {
         var draft = draft
+        var plan = plan
+        for follower in catalog.followers {
+            guard let followed = try follower.follow(plan.changes, admitted.caller.person, tx) else { continue }
+            plan.append(followed.changes)
+            draft.facts.merge(followed.facts) { own, _ in own }
+        }
         let operation = admitted.operation
         let now = tx.now
         let main = plan.recordsDigests ? nil : plan.changes.first
@@ -453,9 +513,11 @@ public struct Pipeline: Sendable {
         }
         draft.sealed["details"] = .init(.object(details), subjects: plan.details?.subjects ?? subjects)
         if let closing { draft.changes.append(.init(closing)) }
+        if plan.erasesTarget { draft.facts[EventDraft.erasureFact] = true }
 
         let event = SealedEvent(draft)
         tx.enqueue(records.insert(event))
+        tx.enqueue(plan.firstWrite)
         for change in plan.changes { tx.enqueue(change.statements) }
         if let closing { tx.enqueue(closing.statements) }
         // A decision, the end of the request that is carried out, and those that end with whoever asked.
@@ -464,16 +526,20 @@ public struct Pipeline: Sendable {
         }
         tx.enqueue(plan.alsoWrite)
 
-        let tenantVersion = plan.changes.first { $0.type == "tenant" }?.after.version
+        // A batch tells of several tenants, each with its own version.
+        let tenants = plan.effects.isEmpty ? [] : plan.changes.filter { $0.type == "tenant" }
+        let versions = Dictionary(tenants.map { ($0.id, $0.after.version) }, uniquingKeysWith: { first, _ in first })
         for (slot, effect) in plan.effects.enumerated() where isPerformed(effect) && !effect.isWritten {
             let id = Identifier.make(
                 "out", milliseconds: UInt64(now.microseconds / 1000),
                 random: Array(sha256(Array("\(event.id):\(slot)".utf8)).prefix(10)))
             tx.enqueue(
                 records.enqueue(
-                    effect, id: id, event: event.id, operationID: draft.operationID ?? "", tenantVersion: tenantVersion,
-                    at: now))
+                    effect, id: id, event: event.id, operationID: draft.operationID ?? "",
+                    tenantVersion: effect.tenant.flatMap { versions[$0] } ?? tenants.first?.after.version, at: now))
         }
+
+        if plan.erasesTarget, let target = rehearsed.target { try erase(target, with: draft, tx) }
 
         let target = rehearsed.target?.id ?? main?.id
         let undo = self.undo(
@@ -493,15 +559,16 @@ public struct Pipeline: Sendable {
                 ("target", target.map(JSON.string)),
                 ("version", applied.version.map(JSON.int)), ("created", .bool(applied.created)),
                 ("undo_operation", undo.map { .string($0.operation) }),
-                ("undo_until", undo.map { .int($0.until.microseconds) }),
+                ("undo_until", undo.map { .int($0.until.microseconds) }), ("answer", admitted.request.answer),
             ])
             tx.enqueue(
                 records.storeOutcome(
                     StoredOutcome(
                         operation: operation.spec.name, fingerprint: fingerprint, eventID: event.id, body: body),
-                    person: admitted.caller.person, key: key, at: now))
+                    person: admitted.caller.keyOwner, key: key, at: now))
         }
         var outcome = Outcome(.applied(applied), replayed: false)
+        outcome.answer = admitted.request.answer
         if let approval = main?.after as? ApprovalRequest, approval.state == .approved {
             outcome.isReady = approval.id
         }
@@ -523,79 +590,6 @@ public struct Pipeline: Sendable {
     /// - Parameter salt: makes the same values again, later, for a plan that is only compared.
     func fresh(at now: Instant, salt: [UInt8] = SecureRandom.bytes(32)) -> Fresh {
         Fresh(seed: sha256(Array("fresh:".utf8) + salt), at: now, masterKey: settings.masterKey)
-    }
-
-    // MARK: - Idempotency
-
-    /// SHA-256 of the canonical {operation, target, body, If-Match}.
-    static func fingerprint(_ request: OperationRequest) -> [UInt8] {
-        sha256(
-            JSON.members([
-                ("operation", .string(request.operation)), ("target", request.target.map(JSON.string)),
-                ("input", request.input), ("reason_code", request.reasonCode.map(JSON.string)),
-                ("justification", request.justification.map(JSON.string)), ("ticket", request.ticket.map(JSON.string)),
-                ("if_match", request.ifMatch.map(JSON.int)), ("undoes", request.undoes.map(JSON.string)),
-                ("not_before", request.notBefore.map { .int($0.microseconds) }),
-            ]).canonical)
-    }
-
-    /// What the request with this key of the caller's came to, for a result page; `.notFound` when nothing is stored.
-    ///
-    /// Like every repetition it is only for who may still carry the operation out, and looking at it later is a read
-    /// of its own.
-    public func outcome(ofKey key: String, by caller: Caller) async throws(OperationError) -> Outcome {
-        let stored: StoredOutcome
-        let result: Outcome.Result
-        do {
-            (stored, result) = try await database.read { reader in
-                guard let row = try reader.first(self.records.idempotency(person: caller.person, key: key)) else {
-                    throw OperationError.notFound("There is no result under this key; results are kept for a day.")
-                }
-                let stored = try self.records.storedOutcome(row)
-                return (stored, try self.replay(stored, reader))
-            }
-        } catch {
-            throw translate(error, nil)
-        }
-        if let spec = catalog[stored.operation]?.spec, !caller.isSystem, !caller.permissions.contains(spec.permission) {
-            try await recordDenial(spec.permission, operation: spec.name, by: caller)
-            throw .forbidden(
-                permission: spec.permission,
-                detail: "Seeing this result needs the permission \(spec.permission), which none of your roles holds.")
-        }
-        if case .applied(let applied) = result, applied.before != nil || applied.after != nil {
-            try await disclose(Self.resultShown(stored.eventID), to: caller)
-        }
-        return Outcome(result, replayed: true)
-    }
-
-    private static func resultShown(_ eventID: String) -> Disclosure {
-        Disclosure("operation.result", target: ("event", eventID), count: 1, ids: [eventID])
-    }
-
-    private func replay(_ stored: StoredOutcome, _ reader: any Reader) throws -> Outcome.Result {
-        let body = stored.body
-        let operationID = body["operation_id"]?.string ?? ""
-        if body["kind"]?.string == "pending" {
-            let needs = try body["demands"]?.array?.map(ApprovalNeed.init(json:)) ?? []
-            return .pending(
-                PendingApproval(
-                    approvalID: body["approval_id"]?.string ?? "", operation: stored.operation,
-                    operationID: operationID,
-                    eventID: stored.eventID, needs: needs,
-                    expiresAt: Instant(microseconds: body["expires_at"]?.int ?? 0)))
-        }
-        let sealed = try reader.first(records.sealedMembers(event: stored.eventID))?.json("members")
-        func value(_ name: String) -> JSON? { sealed?[name]?["value"] }
-        let undo = body["undo_operation"]?.string.flatMap { name in
-            body["undo_until"]?.int.map { (operation: name, until: Instant(microseconds: $0)) }
-        }
-        return .applied(
-            Applied(
-                operation: stored.operation, operationID: operationID, eventID: stored.eventID,
-                target: body["target"]?.string, before: value("changes.0.before"), after: value("changes.0.after"),
-                consequence: value("details")?["consequence"]?.string ?? "", undo: undo, reveal: [:],
-                version: body["version"]?.int, created: body["created"]?.bool ?? false))
     }
 }
 

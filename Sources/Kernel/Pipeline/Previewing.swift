@@ -3,28 +3,48 @@ extension Pipeline {
     /// Says what an operation would do. Writes nothing but one `access` event.
     public func preview(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Preview {
         let admitted = try await admit(request, by: caller, isPreview: true)
-        let operation = admitted.operation
-        let preview: Preview
+        return try await look(admitted) { reader in
+            let (preview, tenant) = try self.rehearse(admitted, reader)
+            return Look(value: preview, target: preview.target, tenant: tenant, isAllowed: preview.allowed)
+        }
+    }
+
+    /// What somebody was shown of an operation that is not carried out.
+    struct Look<Value: Sendable>: Sendable {
+        let value: Value
+        let target: String?
         let tenant: String?
+        let isAllowed: Bool
+    }
+
+    /// Reads what an operation would do and records that it was looked at.
+    func look<Value: Sendable>(
+        _ admitted: Admitted, _ body: @escaping @Sendable (any Reader) throws -> Look<Value>
+    ) async throws(OperationError) -> Value {
+        let operation = admitted.operation
+        let look: Look<Value>
         do {
-            (preview, tenant) = try await database.read { reader in try self.rehearse(admitted, reader) }
+            look = try await database.read(body)
         } catch {
-            let failure = translate(error, request)
+            let failure = translate(error, admitted.request)
             // Its sentence may tell what the target holds, as an undo's does: it is a look like any other.
             if Self.refusalToRecord(failure, isClash: false) != nil {
-                var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: caller)
-                draft.target = request.target.map { (operation.targetType, $0) }
+                var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: admitted.caller)
+                draft.target = admitted.request.target.map { (operation.targetType, $0) }
                 draft.facts = ["preview": true, "allowed": false]
                 try await record([draft])
+            } else if Self.isDenial(failure) {
+                // Who tries whether they are asked is denied, as by the decision itself.
+                try await recordDenial(operation.spec.permission, operation: operation.spec.name, by: admitted.caller)
             }
             throw failure
         }
-        var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: caller)
-        draft.tenant = tenant
-        draft.target = preview.target.map { (operation.targetType, $0) }
-        draft.facts = ["preview": true, "allowed": .bool(preview.allowed)]
+        var draft = EventDraft(at: clock.now, .access, operation.spec.name, by: admitted.caller)
+        draft.tenant = look.tenant
+        draft.target = look.target.map { (operation.targetType, $0) }
+        draft.facts = ["preview": true, "allowed": .bool(look.isAllowed)]
         try await record([draft])
-        return preview
+        return look.value
     }
 
     func rehearse(_ admitted: Admitted, _ reader: any Reader) throws -> (Preview, tenant: String?) {
@@ -32,9 +52,14 @@ extension Pipeline {
         let operation = admitted.operation
         let eventID = Identifier.mint("evt", at: reader.now)
         if let undone = request.undoes { try checkStillUndoable(undone, request, reader) }
+        // A preview in the console comes before the passkey. On the command line none can be used: what would be refused there is
+        // said at once.
         let rehearsed = try operation.rehearse(
-            rehearsal(admitted, stored: nil, eventID: eventID, fresh: fresh(at: reader.now)), reader)
+            rehearsal(
+                admitted, stored: nil, eventID: eventID, fresh: fresh(at: reader.now),
+                isQuestion: admitted.caller.client != .cli), reader)
         var reasons: [String] = []
+        if let sentence = Self.confinement(admitted.caller, to: rehearsed) { reasons.append(sentence) }
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
         let policy = try policy(for: operation, reader)
         let spending = Spending(
@@ -43,13 +68,16 @@ extension Pipeline {
             rehearsed.plan == nil
             ? nil
             : try judge(
-                operation, rehearsed.measures, spending, of: admitted.caller, under: policy.rules, from: reader)
+                operation, rehearsed.measures, spending, of: admitted.caller, under: policy.rules,
+                about: Self.tenant(rehearsed), from: reader)
         let needs = verdict?.needs ?? []
         if let sentence = verdict?.overLimit { reasons.append(sentence) }
         if !needs.isEmpty, let target = rehearsed.target,
             let row = try reader.first(records.liveApproval(operation: operation.spec.name, target: target.id)),
             let sentence = Self.sentence(of: try ApprovalRequest(row), at: reader.now)
         {
+            reasons.append(sentence)
+        } else if !needs.isEmpty, let sentence = try tooManyOpen(of: admitted.caller.person, reader) {
             reasons.append(sentence)
         }
         let main = rehearsed.plan?.changes.first

@@ -10,7 +10,8 @@ extension Pipeline {
             try await recordDenial(permission, operation: nil, by: caller)
             throw .forbidden(
                 permission: permission,
-                detail: "This needs the permission \(permission), which none of your roles holds.")
+                detail: caller.emergency.flatMap { $0.isSolo ? $0.sentence : nil }
+                    ?? "This needs the permission \(permission), which none of your roles holds.")
         }
         let value: T
         let disclosure: Disclosure?
@@ -23,6 +24,11 @@ extension Pipeline {
                 try await recordDenial(permission, operation: nil, by: caller)
             }
             throw failure
+        }
+        // One's own pages ask for no permission; what is shown of a customer names the tenant, and a list is of none.
+        if let permission, let sentence = caller.emergency?.refusal(on: disclosure?.tenant) {
+            try await recordDenial(permission, operation: nil, by: caller)
+            throw .forbidden(permission: permission, detail: sentence)
         }
         if let disclosure { try await disclose(disclosure, to: caller) }
         return value
@@ -50,7 +56,7 @@ extension Pipeline {
     }
 
     static func foldingKey(_ disclosure: Disclosure, _ caller: Caller) -> String {
-        "\(caller.authentication?.session ?? caller.person)|\(disclosure.foldingKey)"
+        "\(caller.authentication?.session ?? caller.actor.id)|\(disclosure.foldingKey)"
     }
 
     // MARK: - Events that are not operations
@@ -79,7 +85,8 @@ extension Pipeline {
         }
     }
 
-    /// Records that `caller` lacked a permission; five within ten minutes by one person raise a security event.
+    /// Records that `caller` lacked a permission; five within ten minutes by one person raise a security event, by whichever of
+    /// their accounts.
     public func recordDenial(_ permission: String, operation: String?, by caller: Caller) async throws(OperationError) {
         let now = clock.now
         do {
@@ -92,7 +99,7 @@ extension Pipeline {
                     ]).object ?? [:]
                 tx.enqueue(records.insert(SealedEvent(draft)))
                 let count =
-                    try tx.first(records.denials(person: caller.actor.id, since: now - .minutes(10)))?.int("count") ?? 0
+                    try tx.first(records.denials(person: caller.person, since: now - .minutes(10)))?.int("count") ?? 0
                 if count == Self.denialBurst {
                     var burst = EventDraft(at: now, .authz, "authz.denial_burst", .blocked, by: caller)
                     burst.facts = ["count": .int(count), "minutes": 10]

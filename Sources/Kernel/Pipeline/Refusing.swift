@@ -9,12 +9,21 @@ extension Pipeline {
         draft.tenant = operation.targetType == "tenant" ? admitted.request.target : nil
         draft.reasonCode = admitted.request.reasonCode.flatMap { $0.isEmpty ? nil : $0 }
         draft.facts = ["refusal": .string(Self.word(failure))]
-        let subjects = (admitted.request.target.map { [$0] } ?? []) + [admitted.caller.person]
+        let isErased = await self.isErased(admitted)
+        let subjects = (isErased ? [] : admitted.request.target.map { [$0] } ?? []) + [admitted.caller.person]
         draft.sealed["details"] = .init(["reason": .string(Self.sentence(refusal))], subjects: subjects)
-        if let text = admitted.justification {
+        // What somebody writes about a target that was erased would name it again, for good.
+        if let text = admitted.justification, !isErased {
             draft.sealed["justification"] = .init(.string(text), subjects: subjects)
         }
         try await record([draft])
+    }
+
+    private func isErased(_ admitted: Admitted) async -> Bool {
+        guard let id = admitted.request.target, let type = catalog.entity(admitted.operation.targetType) else {
+            return false
+        }
+        return (try? await database.read { try type.load(id, false, $0)?.isErased }) ?? false
     }
 
     /// Failures that are a decision against the person who asked, as opposed to a malformed or repeated request.
@@ -29,6 +38,14 @@ extension Pipeline {
         case .overLimit(let detail): .overLimit(detail)
         case .preconditionFailed(let current): .conflict("It changed meanwhile: the current version is \(current).")
         default: nil
+        }
+    }
+
+    /// Somebody may not do it, as opposed to it being impossible now.
+    static func isDenial(_ error: OperationError) -> Bool {
+        switch error {
+        case .notAsked, .forbidden: true
+        default: false
         }
     }
 
@@ -69,7 +86,7 @@ extension Pipeline {
         }
     }
 
-    func translate(_ error: any Error, _ request: OperationRequest?) -> OperationError {
+    public func translate(_ error: any Error, _ request: OperationRequest?) -> OperationError {
         if let error = error as? OperationError { return error }
         if let error = error as? InvalidFields { return .invalid(error.errors) }
         if let error = error as? Refusal { return Self.error(for: error) }

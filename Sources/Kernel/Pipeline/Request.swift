@@ -14,8 +14,15 @@ public struct OperationRequest: Sendable {
     public var undoes: String?
     /// Should it need approval, it is not carried out before this.
     public var notBefore: Instant?
+    /// What the client sent, where something else is carried out: the key stands for this.
+    public var sent: JSON?
+    /// What the client is told beside the result, kept with it under the key. Never anybody's data.
+    public var answer: JSON?
     /// What the person signed with a passkey to ask for this, verified. No part of what makes two requests the same.
     public var intent: SignedIntent?
+    /// Carried out with others at one press of a button. A passkey signs one action, and nobody touches it two hundred times:
+    /// here a fresh factor does, which is the passkey for whoever has one, and the record says so.
+    public var isOneOfSeveral = false
 
     /// In characters, as `TextRule` counts them.
     public static let longestJustification = 4000
@@ -66,6 +73,22 @@ public struct ApprovalNeed: Sendable, Hashable {
         self.window = rule.window
         self.cooldown = rule.cooldown
     }
+    /// What every proposal of an assistant needs: somebody else than its owner who may do it themself (spec: access §5). It is
+    /// no row of the policy, so nobody can change it.
+    init(proposing spec: OperationSpec) {
+        self.init(
+            rule: Self.assistantRule, version: 1, summary: "Proposed by an assistant",
+            demand: .permission(spec.permission), window: .hours(24), cooldown: nil)
+    }
+    static let assistantRule = "assistant"
+
+    /// Of whoever looks after the tenant, that it is this person.
+    func asking(manager person: String) -> ApprovalNeed {
+        ApprovalNeed(
+            rule: rule, version: version, summary: summary, demand: demand.asking(manager: person), window: window,
+            cooldown: cooldown)
+    }
+
     public var json: JSON {
         JSON.members([
             ("rule", .string(rule)), ("version", .int(version)), ("summary", .string(summary)), ("demand", demand.json),
@@ -85,7 +108,7 @@ public struct EntityChange: Sendable {
     public init(_ change: Change) {
         type = change.type
         id = change.id
-        name = change.after.displayName
+        name = (change.before ?? change.after).displayName
         before = change.before?.document
         after = change.after.document
     }
@@ -230,6 +253,10 @@ public struct Outcome: Sendable {
     public let replayed: Bool
     /// What became of the request that this decision completed, when it was carried out at once.
     public var execution: Execution?
+    /// What the client was told beside the result, the first time.
+    public var answer: JSON?
+    /// When a stored outcome was; `nil` of a new one.
+    public var storedAt: Instant?
     /// The request that can be carried out now.
     var isReady: String?
     public init(_ result: Result, replayed: Bool) {
@@ -276,4 +303,9 @@ public enum OperationError: Error, Sendable {
     case unavailable(String)
     /// 500: a defect; the detail goes to the log only.
     case internalError(String)
+
+    /// 429: to be asked again once this is over, a second at least.
+    public static func wait(_ span: Span) -> OperationError {
+        .tooManyRequests(retryAfter: Span(microseconds: max(span.microseconds, 1_000_000)))
+    }
 }

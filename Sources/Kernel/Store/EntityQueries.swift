@@ -62,6 +62,13 @@ public func placeholders(_ count: Int, from first: Int = 1) -> String {
     (first..<first + count).map { "$\($0)" }.joined(separator: ", ")
 }
 
+/// Values for an `IN (…)` of few lengths, so that few texts are prepared: the last is named again. More than the greatest
+/// length, and none, stay as they are.
+public func filled<T>(_ values: [T], to lengths: [Int] = [1, 10, 50]) -> [T] {
+    guard let last = values.last, let length = lengths.first(where: { $0 >= values.count }) else { return values }
+    return values + Array(repeating: last, count: length - values.count)
+}
+
 /// The texts of an entity's statements, made once for each type.
 private struct EntityTexts: Sendable {
     let names: [String]

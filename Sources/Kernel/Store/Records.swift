@@ -43,16 +43,23 @@ public protocol Records: Sendable {
     func spent(tenant: String, since: Instant, without approval: String?) -> Statement
     /// `currency` and `amount` moved by a person since a time without a signature.
     func spent(person: String, since: Instant) -> Statement
+    /// The same of some operations only; they are named.
+    func spent(person: String, by operations: [String], since: Instant) -> Statement
     /// - Parameter approval: the request it waits for.
     func spend(_ spending: Spending, event: String, approval: String?, at: Instant) -> Statement
 
     // Denials
-    /// One row with `count`: denials of a person since a time.
+    /// One row with `count`: denials of a person since a time, those of their service accounts and assistants too.
     func denials(person: String, since: Instant) -> Statement
 
     // Outbox
     func enqueue(_ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant)
         -> [Statement]
+
+    // Erasure
+    /// Removes the sealed values of whoever an erasure's event names as its target, those of events of this transaction too, and
+    /// inserts that event, which says what it removed.
+    func erase(by draft: EventDraft, in writer: any Writer) throws
 
     // Events, for undo
     func event(_ id: String) -> Statement
@@ -66,11 +73,15 @@ public struct StoredOutcome: Sendable, Hashable {
     public let operation: String
     /// SHA-256 of the canonical {operation, target id, body, If-Match}.
     public let fingerprint: [UInt8]
+    /// Empty where nothing was changed.
     public let eventID: String
-    /// `applied` or `pending`, with ids, versions and deadlines; no sealed data.
+    /// `applied`, `pending` or `unchanged`, with ids, versions and deadlines; no sealed data.
     public let body: JSON
+    /// When it was stored; `nil` until it is.
+    public let storedAt: Instant?
 
-    public init(operation: String, fingerprint: [UInt8], eventID: String, body: JSON) {
+    public init(operation: String, fingerprint: [UInt8], eventID: String, body: JSON, storedAt: Instant? = nil) {
+        self.storedAt = storedAt
         self.operation = operation
         self.fingerprint = fingerprint
         self.eventID = eventID
