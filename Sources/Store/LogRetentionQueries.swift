@@ -20,6 +20,10 @@ extension SQLLogStore {
         ).map { (try $0.int("idx"), try $0.string("pruned_by")) }
     }
 
+    public func lastPruned(_ reader: any Reader) throws -> Int64? {
+        try reader.first(Statement("SELECT idx FROM log_pruned ORDER BY idx DESC LIMIT 1"))?.int("idx")
+    }
+
     public func prunedCount(_ reader: any Reader) throws -> Int64 {
         try reader.first(Statement("SELECT count(*) AS n FROM log_pruned"))?.int("n") ?? 0
     }

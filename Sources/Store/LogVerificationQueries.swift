@@ -143,32 +143,45 @@ extension SQLLogStore {
     public func take(
         _ filter: EventFilter, after cursor: (at: Int64, id: String)?, limit: Int, below size: Int64,
         into rows: inout ExportRows, _ reader: any Reader
-    ) throws {
-        var conditions = ["l.idx < $1"]
-        var values: [Value] = [.int(size)]
-        func add(_ condition: (String) -> String, _ value: Value) {
+    ) throws -> (at: Int64, id: String)? {
+        var reached: [String] = []
+        var values: [Value] = []
+        func condition(_ text: (String) -> String, _ value: Value) -> String {
             values.append(value)
-            conditions.append(condition("$\(values.count)"))
+            return text("$\(values.count)")
         }
-        if let value = filter.actor { add({ "e.actor_id = \($0)" }, .text(value)) }
-        if let value = filter.tenant { add({ "e.tenant_id = \($0)" }, .text(value)) }
-        if let value = filter.target { add({ "e.target_id = \($0)" }, .text(value)) }
-        if let value = filter.action { add({ "e.action = \($0)" }, .text(value)) }
-        if let value = filter.eventClass { add({ "e.class = \($0)" }, .text(value.rawValue)) }
-        if let value = filter.outcome { add({ "e.outcome = \($0)" }, .text(value.rawValue)) }
-        if let value = filter.from { add({ "e.at >= \($0)" }, .int(value.microseconds)) }
-        if let value = filter.until { add({ "e.at < \($0)" }, .int(value.microseconds)) }
+        let walk = filter.walk
+        if let lead = walk.lead { reached.append(condition({ "e.\(lead.column) = \($0)" }, .text(lead.value))) }
+        if let from = filter.from { reached.append(condition({ "e.at >= \($0)" }, .int(from.microseconds))) }
+        if let until = filter.until { reached.append(condition({ "e.at < \($0)" }, .int(until.microseconds))) }
         if let cursor {
             values += [.int(cursor.at), .text(cursor.id)]
-            conditions.append("(e.at, e.id) > ($\(values.count - 1), $\(values.count))")
+            reached.append("(e.at, e.id) > ($\(values.count - 1), $\(values.count))")
         }
-        values.append(.int(Int64(limit)))
+        let clause = reached.isEmpty ? "" : "WHERE " + reached.joined(separator: " AND ")
+        let isWindow = !walk.others.isEmpty
+        let end =
+            isWindow
+            ? try reader.first(
+                Statement(
+                    """
+                    SELECT e.at AS at, e.id AS id FROM events e \(clause)
+                    ORDER BY e.at, e.id LIMIT 1 OFFSET \(EventFilter.Walk.window - 1)
+                    """, values)
+            ).map { (at: try $0.int("at"), id: try $0.string("id")) } : nil
+        var others = walk.others.map { other in condition({ "e.\(other.column) = \($0)" }, .text(other.value)) }
+        others.append(condition({ "l.idx < \($0)" }, .int(size)))
+        let events =
+            isWindow
+            ? "(SELECT * FROM events e \(clause) ORDER BY e.at, e.id LIMIT \(EventFilter.Walk.window))" : "events"
         try Self.take(
             Statement(
                 """
                 SELECT \(Self.exported)
-                FROM events e JOIN log_leaf l ON l.event_id = e.id LEFT JOIN sealed s ON s.event_id = e.id
-                WHERE \(conditions.joined(separator: " AND ")) ORDER BY e.at, e.id LIMIT $\(values.count)
+                FROM \(events) AS e JOIN log_leaf l ON l.event_id = e.id LEFT JOIN sealed s ON s.event_id = e.id
+                WHERE \((isWindow ? others : reached + others).joined(separator: " AND "))
+                ORDER BY e.at, e.id LIMIT \(limit)
                 """, values), into: &rows, reader)
+        return end
     }
 }

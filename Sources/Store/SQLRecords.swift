@@ -32,6 +32,8 @@ public struct SQLRecords: Records {
                 }
             })
         statements += Self.insert("log_pending (event_id)", events.map { [.text($0.id)] })
+        statements += Self.insert(
+            "inbox_pending (event_id)", events.filter { $0.draft.mayConcernPeople }.map { [.text($0.id)] })
         return statements
     }
 
@@ -76,11 +78,15 @@ public struct SQLRecords: Records {
         Statement("SELECT event_id FROM entity_head WHERE type = $1 AND id = $2", [.text(type), .text(id)])
     }
 
+    /// Through `events_actor`, for the person and for each account `service_accounts_owner` finds.
     public func denials(person: String, since: Instant) -> Statement {
         Statement(
             """
             SELECT count(*) AS count FROM (
-                SELECT 1 AS one FROM events WHERE actor_id = $1 AND at >= $2 AND action = 'authz.denied' LIMIT 1000
+                SELECT 1 AS one FROM events WHERE actor_id = $1 AND at >= $2 AND action = 'authz.denied'
+                UNION ALL
+                SELECT 1 AS one FROM service_accounts a JOIN events e ON e.actor_id = a.id
+                WHERE a.owner_id = $1 AND e.at >= $2 AND e.action = 'authz.denied' LIMIT 1000
             ) AS recent
             """, [.text(person), Value(since)])
     }
@@ -89,14 +95,14 @@ public struct SQLRecords: Records {
 
     public func idempotency(person: String, key: String) -> Statement {
         Statement(
-            "SELECT operation, fingerprint, event_id, body FROM idempotency WHERE person = $1 AND key = $2",
+            "SELECT operation, fingerprint, event_id, body, created_at FROM idempotency WHERE person = $1 AND key = $2",
             [.text(person), .text(key)])
     }
 
     public func storedOutcome(_ row: Row) throws -> StoredOutcome {
         StoredOutcome(
             operation: try row.string("operation"), fingerprint: try row.bytes("fingerprint"),
-            eventID: try row.string("event_id"), body: try row.json("body"))
+            eventID: try row.string("event_id"), body: try row.json("body"), storedAt: try row.instant("created_at"))
     }
 
     public func storeOutcome(_ outcome: StoredOutcome, person: String, key: String, at: Instant) -> [Statement] {
@@ -200,11 +206,11 @@ public struct SQLRecords: Records {
             Statement("DELETE FROM approval_leaves WHERE approval_id = $1", [.text(request.id)])
         ]
         if request.state.isOpen {
+            // A token signs nothing: whoever was shown it is the one who is not asked.
+            let asker = request.holder ?? request.requester
             statements += Self.insert(
                 "approval_leaves (leaf, expires_at, approval_id, requester)",
-                request.leaves.map {
-                    [.text($0), Value(request.expiresAt), .text(request.id), .text(request.requester)]
-                })
+                request.leaves.map { [.text($0), Value(request.expiresAt), .text(request.id), .text(asker)] })
         }
         // What it held back counts no more: it was signed, or comes to nothing.
         if !request.state.isLive {
@@ -247,6 +253,17 @@ public struct SQLRecords: Records {
             """, [.text(person), Value(since)])
     }
 
+    public func spent(person: String, by operations: [String], since: Instant) -> Statement {
+        // Asked of each event by its id, so that the day is read and never all that these operations ever did.
+        Statement(
+            """
+            SELECT s.currency, CAST(SUM(s.amount) AS BIGINT) AS amount FROM spending s
+            WHERE s.person = $1 AND s.at > $2 AND s.approval_id IS NULL
+                AND (SELECT e.action FROM events e WHERE e.id = s.event_id) IN (\(placeholders(operations.count, from: 3)))
+            GROUP BY s.currency
+            """, [.text(person), Value(since)] + operations.map(Value.text))
+    }
+
     public func spend(_ spending: Spending, event: String, approval: String?, at: Instant) -> Statement {
         Statement(
             """
@@ -286,6 +303,12 @@ public struct SQLRecords: Records {
             Statement(
                 "INSERT INTO outbox_pending (outbox_id, kind) VALUES ($1, $2)", [.text(id), .text(effect.kind)]),
         ]
+    }
+
+    // MARK: Erasure
+
+    public func erase(by draft: EventDraft, in writer: any Writer) throws {
+        _ = try ErasureDoor.erase(by: draft, in: writer)
     }
 
     // MARK: Many rows in one statement

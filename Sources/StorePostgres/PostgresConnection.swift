@@ -105,7 +105,7 @@ final class PostgresConnection {
             // Set for the session: a URL's own options stay in force for everything else.
             var timeouts = [
                 ("statement_timeout", settings.statementTimeout), ("lock_timeout", settings.lockTimeout),
-                ("idle_in_transaction_session_timeout", Span.seconds(20)),
+                ("idle_in_transaction_session_timeout", settings.transactionIdle),
             ]
             if settings.idleTimeout > .seconds(0) { timeouts.append(("idle_session_timeout", settings.idleTimeout)) }
             var texts =

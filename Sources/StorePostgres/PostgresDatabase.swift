@@ -12,6 +12,8 @@ public final class PostgresDatabase: Database {
         public var connectTimeout: Span = .seconds(5)
         /// A statement that takes longer is ended by the server.
         public var statementTimeout: Span = .seconds(10)
+        /// A transaction in which nothing is asked for longer than this is ended by the server, so that it holds nobody up.
+        public var transactionIdle: Span = .seconds(20)
         /// A statement that waits longer for a lock is ended by the server.
         public var lockTimeout: Span = .seconds(8)
         /// A transaction that waits longer for a connection fails.

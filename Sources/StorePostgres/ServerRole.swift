@@ -90,8 +90,8 @@ public enum ServerRole {
             statements += tables.map {
                 "GRANT \(rights[$0] ?? "SELECT, INSERT, UPDATE, DELETE") ON public.\(quoted($0)) TO \(quotedRole)"
             }
-            statements += ["postern_erase", "postern_prune"].map {
-                "GRANT EXECUTE ON FUNCTION public.\($0)(text, text) TO \(quotedRole)"
+            statements += ["postern_erase(text, text, text)", "postern_prune(text, text)"].map {
+                "GRANT EXECUTE ON FUNCTION public.\($0) TO \(quotedRole)"
             }
             writer.enqueue(statements.map { Statement($0) })
             return role

@@ -54,6 +54,24 @@ public struct Migration: Sendable {
         Migration(
             number: 18, name: "passkeys", tables: Migration018.tables, governed: [], special: { _ in [] }),
         Migration(number: 19, name: "policy", tables: Migration019.tables, governed: [], special: { _ in [] }),
+        Migration(
+            number: 20, name: "breakglass", tables: Migration020.tables, governed: Migration020.governed,
+            special: { _ in [] }),
+        Migration(number: 21, name: "single sign-on", tables: Migration021.tables, governed: [], special: { _ in [] }),
+        Migration(
+            number: 22, name: "accounts", tables: Migration022.tables, governed: Migration022.governed,
+            special: { _ in [] }),
+        Migration(
+            number: 23, name: "access reviews", tables: Migration023.tables, governed: Migration023.governed,
+            special: { _ in [] }),
+        Migration(
+            number: 24, name: "telling", tables: Migration024.tables, governed: Migration024.governed,
+            special: { _ in [] }),
+        Migration(number: 26, name: "mandates", tables: Migration026.tables, governed: [], special: { _ in [] }),
+        Migration(
+            number: 27, name: "clock", tables: Migration027.tables, governed: Migration027.governed,
+            special: { _ in [] }),
+        Migration(number: 28, name: "portions", tables: "", governed: [], special: Migration028.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
