@@ -30,6 +30,11 @@ static inline CURLcode postern_curl_set_progress(
     return curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, value);
 }
 
+// What OpenSSL said of the certificate: X509_V_OK (0) or an X509_V_ERR.
+static inline CURLcode postern_curl_verify_result(CURL *handle, long *result) {
+    return curl_easy_getinfo(handle, CURLINFO_SSL_VERIFYRESULT, result);
+}
+
 static inline CURLcode postern_curl_response_code(CURL *handle, long *code) {
     return curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, code);
 }

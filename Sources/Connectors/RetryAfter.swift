@@ -21,7 +21,7 @@ enum RetryAfter {
     ]
 
     /// `Thu, 26 Nov 2026 09:00:00 GMT`
-    private static func date(_ text: String) -> Instant? {
+    static func date(_ text: String) -> Instant? {
         let pattern = /[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}:[0-9]{2}:[0-9]{2}) GMT/
         guard let match = text.wholeMatch(of: pattern), let month = months.firstIndex(of: String(match.2)) else {
             return nil

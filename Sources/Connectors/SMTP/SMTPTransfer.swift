@@ -55,8 +55,12 @@ struct SMTPTransfer {
             }
             return curl_easy_perform(handle)
         }
-        var status = 0
+        var (status, verified) = (0, 0)
         _ = postern_curl_response_code(handle, &status)
+        if code == CURLE_PEER_FAILED_VERIFICATION {
+            _ = postern_curl_verify_result(handle, &verified)
+            return .failed(status: nil, note: distrust(verified))
+        }
         return outcome(code, status: Int64(status))
     }
 
@@ -109,6 +113,22 @@ struct SMTPTransfer {
         return rest.count > 2 ? settings.url : "\(rest[0])//\(rest[1])/\(settings.from.domain)"
     }
 
+    /// Why a certificate does not do, by what OpenSSL answered.
+    private func distrust(_ result: Int) -> String {
+        switch result {
+        // The chain holds, so it is the name: compared by libcurl (0, 1) or by OpenSSL (62, 64).
+        case 0, 1, 62, 64: "The mail server’s certificate is for another name than \(host)"
+        case 9: "The mail server’s certificate is not valid yet"
+        case 10: "The mail server’s certificate has expired"
+        default:
+            settings.authorities == nil
+                ? "The mail server’s certificate is not trusted: no authority this system knows has signed it"
+                : "The mail server’s certificate is not trusted: no authority of smtp_ca_file has signed it"
+        }
+    }
+
+    private var host: String { URL(string: settings.url)?.host() ?? settings.url }
+
     private func outcome(_ code: CURLcode, status: Int64) -> SendOutcome {
         let answered = status > 0 ? status : nil
         switch code {
@@ -120,8 +140,6 @@ struct SMTPTransfer {
             return .failed(
                 status: nil, note: "The mail server did not answer within \(settings.timeout.seconds) seconds")
         case CURLE_USE_SSL_FAILED: return .failed(status: nil, note: "The mail server offers no STARTTLS")
-        case CURLE_PEER_FAILED_VERIFICATION:
-            return .failed(status: nil, note: "The mail server’s certificate is not trusted")
         case CURLE_SSL_CONNECT_ERROR: return .failed(status: nil, note: "No TLS connection to the mail server")
         case CURLE_SSL_CACERT_BADFILE:
             return .failed(status: nil, note: "The file of trusted authorities can’t be read")

@@ -42,10 +42,13 @@ public struct SlackCourier: Courier {
         switch door {
         case .webhook(let url): address = url
         case .bot(_, let channel, let api):
-            address = api + "/chat.postMessage"
+            address = "\(api)/\(parcel.url.isEmpty ? "chat.postMessage" : parcel.url)"
             message["channel"] = .string(channel)
-            message["unfurl_links"] = false
-            message["unfurl_media"] = false
+            // A message that is changed was posted so.
+            if parcel.url.isEmpty {
+                message["unfurl_links"] = false
+                message["unfurl_media"] = false
+            }
         }
         do {
             return outcome(try await post(.object(message), to: address))
@@ -103,6 +106,7 @@ public struct SlackCourier: Courier {
     private static let final: Set<String> = [
         "invalid_blocks", "invalid_blocks_format", "invalid_payload", "invalid_arguments", "invalid_arg_name",
         "invalid_json", "json_not_object", "msg_too_long", "msg_blocks_too_long", "no_text", "too_many_attachments",
+        "cant_update_message", "edit_window_closed", "message_not_found",
     ]
 
     /// What Slack says when the operator, or time, may make it right.
@@ -126,7 +130,8 @@ public struct SlackCourier: Courier {
         if status == 200 {
             switch door {
             case .webhook: return .delivered(status: status)
-            case .bot where json?["ok"]?.bool == true: return .delivered(status: status)
+            case .bot where json?["ok"]?.bool == true:
+                return .delivered(status: status, receipt: json?["ts"]?.string)
             case .bot: break
             }
         }
