@@ -5,7 +5,7 @@ import Kernel
 enum ChannelPanel {
     static func panel(_ states: [ChannelState], for caller: Caller, now: Instant) -> Node {
         let maySend = caller.permissions.contains(SendTestMessage.spec.permission)
-        let columns: [Column<ChannelState>] = [
+        var columns: [Column<ChannelState>] = [
             Column("Channel", isRowHeader: true) { state in
                 state.channel == .slack
                     ? el("a", .href("/deliveries?webhook=slack")) { title(state.channel) } : Node(title(state.channel))
@@ -19,14 +19,17 @@ enum ChannelPanel {
                     ?? UI.hint("–")
             },
             Column("Last problem", .wide, priority: 2) { problem($0, now: now) },
-            Column("Test", .actions) { state in
-                maySend && state.isOn
-                    ? UI.linkButton(
-                        "Send test…", href: "/deliveries/new?input.channel=\(state.channel.rawValue)", size: .small,
-                        attributes: [.label("Send test to \(title(state.channel))…")])
-                    : .none
-            },
         ]
+        if maySend, states.contains(where: \.isOn) {
+            columns.append(
+                Column("Test", .actions, hidesTitle: true) { state in
+                    state.isOn
+                        ? UI.linkButton(
+                            "Send test…", href: "/deliveries/new?input.channel=\(state.channel.rawValue)", size: .small,
+                            attributes: [.label("Send test to \(title(state.channel))…")])
+                        : .none
+                })
+        }
         return UI.panel("Staff channel and mail", id: "d-channels") {
             UI.table(caption: "Channels", columns: columns, rows: states)
         }

@@ -59,12 +59,16 @@ enum ChannelQueries {
     }
 
     /// Entries that the staff channel hears of (spec: audit-log §6): what changed something or was to, and what somebody
-    /// should look at. A refused change is told when there are many (`authz.denial_burst`).
+    /// should look at. A refused change is told when there are many (`authz.denial_burst`), an import once, when it has ended
+    /// (`registry.finish_import`).
     ///
     /// A CASE, because the range is what narrows: an index of classes or actions would lead through the whole log.
     private static let told = """
-        CASE WHEN e.action IN ('authz.denial_burst', 'audit.export', 'tenant.export', 'user.export') THEN 1
+        CASE WHEN e.action IN ('authz.denial_burst', 'audit.export', 'tenant.export', 'user.export', 'access_review.export')
+                THEN 1
             WHEN e.class = 'mutation' AND e.outcome = 'denied' THEN 0
+            WHEN e.action = 'registry.import_batch' THEN 0
+            WHEN e.actor_type = 'system' AND e.actor_id = 'import' AND e.action <> 'registry.finish_import' THEN 0
             WHEN e.class IN ('mutation', 'approval', 'impersonation', 'bulk', 'agent', 'incident', 'compliance_console')
                 THEN 1
             ELSE 0 END = 1
@@ -89,13 +93,29 @@ enum ChannelQueries {
             """, [.int(range.lowerBound), .int(range.upperBound)])
     }
 
+    /// What a line says of an event; the leaf only where it names a row.
+    private static let shown = """
+        e.id, e.at, e.action, e.class, e.outcome, e.actor_type, e.target_type, e.target_id,
+            CASE WHEN e.target_type = 'discrepancy' THEN e.leaf END AS leaf
+        """
+
     static func first(_ limit: Int, in range: Range<Int64>) -> Statement {
         Statement(
             """
-            SELECT e.id, e.at, e.action, e.class, e.outcome, e.actor_type, e.target_type, e.target_id
-            FROM log_leaf l JOIN events e ON e.id = l.event_id
+            SELECT \(shown) FROM log_leaf l JOIN events e ON e.id = l.event_id
             WHERE l.idx >= $1 AND l.idx < $2 AND \(told) ORDER BY l.idx LIMIT \(limit)
             """, [.int(range.lowerBound), .int(range.upperBound)])
+    }
+
+    /// Those of some actions, however much else there is before them.
+    static func first(_ limit: Int, of actions: [String], in range: Range<Int64>) -> Statement {
+        Statement(
+            """
+            SELECT \(shown) FROM log_leaf l JOIN events e ON e.id = l.event_id
+            WHERE l.idx >= $1 AND l.idx < $2 AND \(told)
+                AND CASE WHEN e.action IN (\(placeholders(actions.count, from: 3))) THEN 1 ELSE 0 END = 1
+            ORDER BY l.idx LIMIT \(limit)
+            """, [.int(range.lowerBound), .int(range.upperBound)] + actions.map(Value.text))
     }
 
     // MARK: Deliveries of the kernel's own making
@@ -132,15 +152,15 @@ enum ChannelQueries {
         Statement("SELECT id, email, name, status, invited_by FROM staff WHERE id = $1", [.text(id)])
     }
 
-    /// Active people who hold a role now.
-    static func holders(of role: String, at now: Instant) -> Statement {
+    /// `id` and `email` of active people who hold one of these roles now.
+    static func holders(of roles: [String], at now: Instant) -> Statement {
         Statement(
             """
-            SELECT DISTINCT s.id FROM grants g JOIN staff s ON s.id = g.staff_id
-            WHERE g.role_id = $1 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2)
-                AND s.status = 'active'
-            ORDER BY s.id LIMIT 100
-            """, [.text(role), Value(now)])
+            SELECT DISTINCT s.id, s.email FROM grants g JOIN staff s ON s.id = g.staff_id
+            WHERE g.role_id IN (\(placeholders(roles.count, from: 2))) AND g.revoked_at IS NULL
+                AND (g.expires_at IS NULL OR g.expires_at > $1) AND s.status = 'active'
+            ORDER BY s.id LIMIT 200
+            """, [Value(now)] + roles.map(Value.text))
     }
 
     static func event(_ id: String) -> Statement {

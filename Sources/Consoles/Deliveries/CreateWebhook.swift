@@ -17,6 +17,9 @@ public enum CreateWebhook: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? { WebhookURL.host(input.url.url) }
+    public static let declaresConcerns = true
+
     /// How many are active.
     public static func gather(_ input: Input, _ target: Webhook?, from reader: any Reader) throws -> Int64 {
         try reader.first(Webhook.activeCount)?.int("count") ?? 0

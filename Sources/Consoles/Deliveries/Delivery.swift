@@ -31,7 +31,7 @@ public struct Delivery: Entity, Hashable {
     public var id: String
     public var version: Int64
     public var outboxID: String
-    /// `whk_…`, `slack`, or `mail:stf_…`.
+    /// `whk_…`, `slack`, `mail:stf_…` or `mail:ciso`.
     public var webhookID: String
     /// The mutation's event.
     public var eventID: String
@@ -93,6 +93,8 @@ public struct Delivery: Entity, Hashable {
 enum Endpoint {
     static let slack = "slack"
     static let mailPrefix = "mail:"
+    /// Whom mail to the CISO is for, in place of a person: the address is the deployment's.
+    static let ciso = "ciso"
 
     static func mail(to staff: String) -> String { mailPrefix + staff }
 
@@ -100,7 +102,7 @@ enum Endpoint {
         endpoint == slack ? .slack : endpoint.hasPrefix(mailPrefix) ? .mail : .webhook
     }
 
-    /// The person a mail is for.
+    /// The person a mail is for, or `ciso`.
     static func recipient(_ endpoint: String) -> String? {
         endpoint.hasPrefix(mailPrefix) ? String(endpoint.dropFirst(mailPrefix.count)) : nil
     }

@@ -20,6 +20,11 @@ public enum DeliveryChannels {
             }
         }
     }
+
+    /// Whether the servers have a channel, or had one: a server that is started without it for a moment turns it off for all.
+    public static func isKnown(_ channel: DeliveryChannel, in database: any Database) async throws -> Bool {
+        try await database.read { try ChannelState.isKnown(channel, $0) }
+    }
 }
 
 /// How a channel fares, for the page and the API.
@@ -52,6 +57,11 @@ struct ChannelState: Sendable {
                 sentAt: try row?.optionalInstant("sent_at"), lastSent: last,
                 failedAt: try row?.optionalInstant("failed_at"), error: try row?.optionalString("error"))
         }
+    }
+
+    /// One that never was has no row.
+    static func isKnown(_ channel: DeliveryChannel, _ reader: any Reader) throws -> Bool {
+        try reader.first(ChannelQueries.find(channel.rawValue, lock: false, reader.dialect)) != nil
     }
 
     static func isOn(_ channel: DeliveryChannel, _ reader: any Reader) throws -> Bool {

@@ -24,6 +24,8 @@ public struct DeliveryOutbox: Outbox {
         public var placesPerEndpoint = 4
         /// Effects distributed in one transaction.
         public var batch = 50
+        /// Whether messages about requests name who asks and about whom.
+        public var namesInSlack = false
         public init() {}
     }
 
@@ -32,6 +34,8 @@ public struct DeliveryOutbox: Outbox {
     private let settings: Settings
     private let clock: Clock
     private let mirror: SlackMirror
+    private let inbox: InboxWriter
+    private let requests: SlackRequests?
     private var database: any Database { pipeline.database }
     private var records: any Records { pipeline.records }
 
@@ -43,6 +47,8 @@ public struct DeliveryOutbox: Outbox {
         self.settings = settings
         self.clock = clock
         mirror = SlackMirror(pipeline: pipeline, clock: clock)
+        requests = settings.channels.contains(.slack) ? SlackRequests(pipeline: pipeline, clock: clock) : nil
+        inbox = InboxWriter(pipeline: pipeline, slack: requests)
     }
 
     /// Who acts in the log.
@@ -55,9 +61,14 @@ public struct DeliveryOutbox: Outbox {
         guard hooks.blocked() == nil else { return false }
         if settings.channels.contains(.slack), try await mirror.turn() { hooks.committed() }
         let channels = [DeliveryChannel.webhook, .mail].filter(settings.channels.contains)
-        let waiting = try await database.snapshot(channels.map(OutboxQueries.isWaiting)).rows
+        let waiting = try await database.snapshot([InboxQueries.isWaiting] + channels.map(OutboxQueries.isWaiting)).rows
         var isMore = false
-        for (channel, rows) in zip(channels, waiting) where !rows.isEmpty {
+        if !waiting[0].isEmpty {
+            let turn = try await inbox.turn()
+            if turn.isLogged { hooks.committed() }
+            isMore = turn.isMore
+        }
+        for (channel, rows) in zip(channels, waiting.dropFirst()) where !rows.isEmpty {
             if try await distribute(channel) { isMore = true }
         }
         return isMore
@@ -79,7 +90,7 @@ public struct DeliveryOutbox: Outbox {
                 let receivers =
                     channel == .webhook
                     ? webhooks.filter { effect.isFor($0) }.map(\.id)
-                    : try effect.recipients(tx).map(Endpoint.mail(to:))
+                    : try effect.recipients(tx, ciso: pipeline.settings.ciso).map(Endpoint.mail(to:))
                 guard !receivers.isEmpty else { continue }
                 try distribute(effect, to: receivers, at: at, tx)
                 isLogged = true
@@ -146,9 +157,13 @@ public struct DeliveryOutbox: Outbox {
         let tenantVersion: Int64?
         /// The one endpoint it is for, whatever that hears.
         let only: String?
-        /// Of a mail: the person it is for, or the role whose holders it is for.
+        /// Of a mail: the person it is for, or the roles whose holders it is for, and who of them is not told.
         let to: String?
-        let role: String?
+        let roles: [String]
+        let except: String?
+        let isForCISO: Bool
+        /// Whoever holds one of these is no CISO, but told as that.
+        let unless: [String]
         let createdAt: Instant
 
         init(_ row: Row) throws {
@@ -162,18 +177,30 @@ public struct DeliveryOutbox: Outbox {
             tenantVersion = try row.optionalInt("tenant_version")
             only = payload["webhook"]?.string
             to = payload["to"]?.string
-            role = payload["role"]?.string
+            func words(_ name: String) -> [String] { (payload[name]?.array ?? []).compactMap(\.string) }
+            roles = words("roles") + [payload["role"]?.string].compactMap(\.self)
+            except = payload["except"]?.string
+            isForCISO = payload["ciso"] == true
+            unless = words("unless")
             createdAt = try row.instant("created_at")
         }
 
         /// Who holds the role now. What came too late for somebody (they enrolled, they left) is not sent.
-        func recipients(_ reader: any Reader) throws -> [String] {
+        /// - Parameter ciso: the address of the CISO; `nil` where none is set.
+        func recipients(_ reader: any Reader, ciso: String?) throws -> [String] {
+            if isForCISO {
+                guard let ciso else { return [] }
+                let holders = unless.isEmpty ? [] : try reader.query(ChannelQueries.holders(of: unless, at: reader.now))
+                return try holders.contains { try $0.string("email").lowercased() == ciso.lowercased() }
+                    ? [] : [Endpoint.ciso]
+            }
             if let to {
                 let status = try reader.first(ChannelQueries.person(to))?.string("status")
                 return MailNotice(rawValue: name)?.isFor(status.flatMap(Staff.Status.init)) == true ? [to] : []
             }
-            guard let role else { return [] }
-            return try reader.query(ChannelQueries.holders(of: role, at: reader.now)).map { try $0.string("id") }
+            guard !roles.isEmpty else { return [] }
+            return try reader.query(ChannelQueries.holders(of: roles, at: reader.now)).map { try $0.string("id") }
+                .filter { $0 != except }
         }
 
         /// An endpoint hears of what happened since it was made.
@@ -236,10 +263,18 @@ public struct DeliveryOutbox: Outbox {
     private static let mailPlace = "mail"
 
     private func slackParcel(_ lane: String, _ row: Row, _ reader: any Reader) throws -> Parcel {
-        let message = SlackMessage(catalog: pipeline.catalog, console: pipeline.settings.consoleURL)
+        let message = SlackMessage(
+            catalog: pipeline.catalog, console: pipeline.settings.consoleURL, showsNames: settings.namesInSlack)
         let payload = try row.json("payload")
         let body: [UInt8]?
+        var method = ""
         switch try row.string("name") {
+        case SlackRequests.asks, SlackRequests.reminds:
+            body = try message.request(
+                payload, isReminder: row.string("name") == SlackRequests.reminds, from: reader)
+        case SlackRequests.ends:
+            method = "chat.update"
+            body = try message.request(payload, isReminder: false, from: reader)
         case "slack.events":
             guard let from = payload["from"]?.int, let to = payload["to"]?.int, from < to else {
                 throw StoreError.shape(column: "payload")
@@ -251,13 +286,14 @@ public struct DeliveryOutbox: Outbox {
         return Parcel(
             channel: .slack, delivery: try row.string("delivery_id"), lane: lane, lease: SecureRandom.bytes(16).hex,
             attempt: try row.int("attempt"), operation: try row.string("operation_id"), endpoint: Endpoint.slack,
-            body: body ?? [])
+            url: method, body: body ?? [])
     }
 
     private func mailParcel(_ lane: String, _ row: Row, to endpoint: String, _ reader: any Reader) throws -> Parcel {
         let message = try MailNotice.message(
             try row.string("name"), to: Endpoint.recipient(endpoint) ?? "", event: try row.string("event_id"),
-            about: row.json("payload"), catalog: pipeline.catalog, console: pipeline.settings.consoleURL, from: reader)
+            about: row.json("payload"), catalog: pipeline.catalog, console: pipeline.settings.consoleURL,
+            ciso: pipeline.settings.ciso, from: reader)
         return Parcel(
             channel: .mail, delivery: try row.string("delivery_id"), lane: lane, lease: SecureRandom.bytes(16).hex,
             attempt: try row.int("attempt"), operation: try row.string("operation_id"), endpoint: Self.mailPlace,
@@ -308,7 +344,12 @@ public struct DeliveryOutbox: Outbox {
                         : OutboxQueries.advance(parcel.lane, at: tx.now))
             }
             switch outcome {
-            case .delivered: try end(as: .delivered)
+            case .delivered(_, let receipt):
+                try end(as: .delivered)
+                // Behind the delivery's own lane and rows, as everything that queues.
+                if let receipt, let requests = self.requests, parcel.channel == .slack {
+                    try requests.posted(parcel.delivery, at: receipt, tx)
+                }
             case .gone, .refused: try end(as: .dead)
             case .interrupted: tx.enqueue(OutboxQueries.due(parcel.lane, at: tx.now))
             case .failed(_, _, let retryAfter):
@@ -382,7 +423,7 @@ public struct DeliveryOutbox: Outbox {
 
     private static func words(_ outcome: SendOutcome) -> (status: Int64?, note: String) {
         switch outcome {
-        case .delivered(let status): (status, "Taken")
+        case .delivered(let status, _): (status, "Taken")
         case .failed(let status, let note, _), .refused(let status, let note): (status, note)
         case .gone: (410, "Gone: the endpoint was disabled")
         case .interrupted: (nil, "The server stopped before an answer came")

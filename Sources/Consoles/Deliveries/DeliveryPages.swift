@@ -165,6 +165,7 @@ enum DeliveryPages {
         case .slack: return Node("Slack, the staff channel")
         case .mail:
             let person = Endpoint.recipient(id) ?? ""
+            if person == Endpoint.ciso { return Node("Mail to the CISO") }
             return Node("Mail to ")
                 + (caller.permissions.contains("staff.view")
                     ? el("a", .href("/staff/\(person)")) { "a colleague" } : Node("a colleague"))

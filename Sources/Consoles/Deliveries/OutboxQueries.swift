@@ -21,13 +21,11 @@ enum OutboxQueries {
     }
 
     static func distributed(_ ids: [String]) -> [Statement] {
-        guard let last = ids.last else { return [] }
-        // Of few lengths, so that few texts are prepared: the last is named again.
-        let length = [1, 10, 50].first { $0 >= ids.count } ?? ids.count
-        let values = (ids + Array(repeating: last, count: length - ids.count)).map(Value.text)
+        guard !ids.isEmpty else { return [] }
+        let values = filled(ids).map(Value.text)
         return [
-            Statement("UPDATE outbox SET state = 'done' WHERE id IN (\(placeholders(length)))", values),
-            Statement("DELETE FROM outbox_pending WHERE outbox_id IN (\(placeholders(length)))", values),
+            Statement("UPDATE outbox SET state = 'done' WHERE id IN (\(placeholders(values.count)))", values),
+            Statement("DELETE FROM outbox_pending WHERE outbox_id IN (\(placeholders(values.count)))", values),
         ]
     }
 

@@ -17,6 +17,9 @@ public enum SendTestMessage: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? { input.channel }
+    public static let declaresConcerns = true
+
     static let choices = [
         Field.Choice("slack", "Slack", note: "A message in the staff channel."),
         Field.Choice("mail", "Mail", note: "A mail to your own address."),

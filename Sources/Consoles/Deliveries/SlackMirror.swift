@@ -64,10 +64,10 @@ final class SlackMirror: Sendable {
             case let size = try checkpoint.int("size"), size > 0,
             let event = try tx.first(ChannelQueries.event(at: size - 1))?.string("event_id")
         else { return false }
-        try queue(
+        try Self.queue(
             "slack.root",
             ["day": .string(tx.now.day.text), "size": .int(size), "note": .string(checkpoint.string("note"))],
-            event: event, at: at, tx)
+            event: event, at: at, pipeline.records, tx)
         tx.enqueue(ChannelQueries.rootTold(Endpoint.slack, day: Self.day(tx.now)))
         return true
     }
@@ -79,9 +79,9 @@ final class SlackMirror: Sendable {
             let range = next..<min(size, next + Self.most)
             next = range.upperBound
             guard let last = try tx.first(ChannelQueries.last(in: range)) else { continue }
-            try queue(
+            try Self.queue(
                 "slack.events", ["from": .int(range.lowerBound), "to": .int(range.upperBound)],
-                event: last.string("id"), at: at, tx)
+                event: last.string("id"), at: at, pipeline.records, tx)
             tx.enqueue(ChannelQueries.advance(Endpoint.slack, to: next))
             return true
         }
@@ -90,7 +90,9 @@ final class SlackMirror: Sendable {
     }
 
     /// A delivery with the row of the outbox it is made of, and the event that says so.
-    private func queue(_ name: String, _ payload: JSON, event: String, at: Instant, _ tx: any Writer) throws {
+    static func queue(
+        _ name: String, _ payload: JSON, event: String, at: Instant, _ records: any Records, _ tx: any Writer
+    ) throws {
         let outbox = Identifier.mint("out", at: tx.now)
         let delivery = Delivery(
             id: Identifier.mint("dlv", at: tx.now), version: 1, outboxID: outbox, webhookID: Endpoint.slack,
@@ -101,12 +103,12 @@ final class SlackMirror: Sendable {
         draft.linked = event
         draft.facts = ["name": .string(name), "endpoints": 1]
         draft.changes = [EventDraft.ChangeRecord(.create(delivery))]
-        tx.enqueue(pipeline.records.insert(SealedEvent(draft)))
+        tx.enqueue(records.insert(SealedEvent(draft)))
         tx.enqueue(delivery.insert())
         tx.enqueue(
             ChannelQueries.outboxRow(
                 outbox, event: event, kind: .slack, name: name, payload: payload, at: tx.now))
-        tx.enqueue(OutboxQueries.openLane(Self.lane, webhook: Endpoint.slack, at: tx.now))
-        tx.enqueue(OutboxQueries.enqueueLast(delivery.id, lane: Self.lane))
+        tx.enqueue(OutboxQueries.openLane(lane, webhook: Endpoint.slack, at: tx.now))
+        tx.enqueue(OutboxQueries.enqueueLast(delivery.id, lane: lane))
     }
 }

@@ -35,15 +35,21 @@ extension Webhook {
     static let activeCount = Statement(
         "SELECT count(*) AS count FROM (SELECT id FROM webhooks WHERE status = 'active' LIMIT 1000) AS found")
 
+    /// Their secrets are sealed under the master key; ids are in the order of time.
+    static let newest = Statement("SELECT \(columns) FROM webhooks ORDER BY id DESC LIMIT 10")
+
     /// Nothing of its lanes is due any more. An attempt that is under way keeps its lease.
     static func holdLanes(_ id: String) -> Statement {
         Statement("UPDATE delivery_lanes SET due_at = NULL WHERE webhook_id = $1 AND lease IS NULL", [.text(id)])
     }
 
-    /// What waited in its lanes is due now.
+    /// What waited in its lanes is due now; a lane in which nothing waits rests.
     static func releaseLanes(_ id: String, at now: Instant) -> Statement {
         Statement(
-            "UPDATE delivery_lanes SET due_at = $1 WHERE webhook_id = $2 AND due_at IS NULL", [Value(now), .text(id)])
+            """
+            UPDATE delivery_lanes SET due_at = $1 WHERE webhook_id = $2 AND due_at IS NULL
+            AND EXISTS (SELECT 1 FROM delivery_queue q WHERE q.lane = delivery_lanes.id)
+            """, [Value(now), .text(id)])
     }
 
     /// How many deliveries are in each state, up to a bound.

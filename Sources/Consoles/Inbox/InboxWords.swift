@@ -1,0 +1,278 @@
+import Kernel
+
+/// The words of notices, made of what the things they are about are by now: an erasure reaches them, and who may not look any
+/// more is told nothing.
+struct InboxWords {
+    private let caller: Caller
+    private let catalog: Catalog
+    private let now: Instant
+    private let requests: [String: ApprovalEntry]
+    private let events: [String: Row]
+    private let emergencies: [String: BreakGlassEntry]
+    private let reviews: [String: AccessReview]
+    private let items: [String: AccessReviewItem]
+    private let recoveries: [String: Recovery]
+    private let clockJumps: [String: ClockJump]
+    private let discrepancies: [String: Discrepancy]
+    /// Of who did what is told.
+    private let names: [String: String]
+
+    static func entries(
+        _ notices: [Notice], for caller: Caller, catalog: Catalog, from reader: any Reader
+    ) throws -> [InboxEntry] {
+        guard !notices.isEmpty else { return [] }
+        let words = try InboxWords(notices, for: caller, catalog: catalog, from: reader)
+        return try notices.map(words.entry)
+    }
+
+    private init(_ notices: [Notice], for caller: Caller, catalog: Catalog, from reader: any Reader) throws {
+        func about(_ type: String) -> [String] {
+            Set(notices.filter { $0.about?.type == type }.compactMap(\.about?.id)).sorted()
+        }
+        func rows(_ ids: [String], _ statement: ([String]) -> Statement) throws -> [Row] {
+            ids.isEmpty ? [] : try reader.query(statement(ids))
+        }
+        self.caller = caller
+        self.catalog = catalog
+        now = reader.now
+        let asked = try rows(about(ApprovalRequest.type), InboxQueries.requests).map { try ApprovalRequest($0) }
+        requests = Self.byID(try ApprovalList.name(asked, from: reader), \.request.id)
+        emergencies = Self.byID(
+            try rows(about(BreakGlass.type), BreakGlassQueries.some).map { try BreakGlassEntry($0) }, \.session.id)
+        let items = try rows(about(AccessReviewItem.type)) {
+            AccessReviewItem.select($0, lock: false, reader.dialect)
+        }.map { try AccessReviewItem($0) }
+        let reviewed = Set(about(AccessReview.type) + items.map(\.reviewID)).sorted()
+        reviews = Self.byID(
+            try rows(reviewed) { AccessReview.select($0, lock: false, reader.dialect) }.map { try AccessReview($0) },
+            \.id)
+        self.items = Self.byID(items, \.id)
+        recoveries = Self.byID(
+            try rows(about(Recovery.type)) {
+                Recovery.select($0, lock: false, reader.dialect)
+            }.map { try Recovery($0) }, \.id)
+        clockJumps = Self.byID(
+            try rows(about(ClockJump.type)) {
+                ClockJump.select($0, lock: false, reader.dialect)
+            }.map { try ClockJump($0) }, \.id)
+        discrepancies = Self.byID(
+            try rows(about(Discrepancy.type)) { Discrepancy.select($0, lock: false, reader.dialect) }.map {
+                try Discrepancy($0)
+            }, \.id)
+        var events: [String: Row] = [:]
+        for row in try reader.query(InboxQueries.events(Set(notices.map(\.event)).sorted())) {
+            events[try row.string("id")] = row
+        }
+        self.events = events
+        let actors = try events.values.filter { try $0.string("actor_type") == Actor.Kind.staff.rawValue }.map {
+            try $0.string("actor_id")
+        }
+        var names: [String: String] = [:]
+        for row in try reader.query(EventQueries.staffNames(Set(actors).sorted())) {
+            names[try row.string("id")] = try row.string("name")
+        }
+        self.names = names
+    }
+
+    private static func byID<Thing>(_ things: [Thing], _ id: (Thing) -> String) -> [String: Thing] {
+        Dictionary(things.map { (id($0), $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private func entry(_ notice: Notice) throws -> InboxEntry {
+        if let gone = hidden(notice) {
+            return InboxEntry(notice: notice, title: gone, detail: nil, who: nil, path: nil, at: notice.createdAt)
+        }
+        let request = notice.about.flatMap { requests[$0.id] }
+        let actor = try events[notice.event]?.string("actor_id")
+        let happened = try events[notice.event]?.instant("at")
+        // Who asked is the actor of what is carried out, and no news to them.
+        let who =
+            notice.kind.asksToSign
+            ? request.map { $0.requesterName ?? $0.request.requester }
+            : notice.kind == .executed || notice.kind == .unanswered ? nil : actor.flatMap { names[$0] }
+        return InboxEntry(
+            notice: notice, title: try title(of: notice), detail: try detail(of: notice), who: who,
+            path: path(of: notice), at: notice.kind.isReminder ? notice.createdAt : happened ?? notice.createdAt)
+    }
+
+    /// What stands there for who may not look at it any more.
+    private func hidden(_ notice: Notice) -> String? {
+        switch notice.about?.type {
+        case ApprovalRequest.type:
+            notice.about.flatMap { requests[$0.id] }.map { $0.request.isOpen(to: caller) } ?? true
+                ? nil : "A request that you can no longer look at"
+        case BreakGlass.type:
+            caller.permissions.contains(BreakGlassReads.permission)
+                ? nil : "An emergency that you can no longer look at"
+        case AccessReview.type:
+            caller.permissions.contains(AccessReviewPages.permission)
+                ? nil : "An access review that you can no longer look at"
+        case Recovery.type:
+            RecoveryBanner.isFor(caller) ? nil : "A recovery that you can no longer look at"
+        case Discrepancy.type:
+            caller.permissions.contains(IntegrityConsole.permission)
+                ? nil : "A case of integrity that you can no longer look at"
+        default: nil
+        }
+    }
+
+    // MARK: What happened
+
+    private func title(of notice: Notice) throws -> String {
+        let asked =
+            notice.about.flatMap { requests[$0.id] }.map { ApprovalPages.title($0, catalog: catalog) }
+            ?? "a request that is not there any more"
+        let emergency = notice.about.flatMap { emergencies[$0.id] }
+        let tenant = emergency?.tenant ?? "a tenant"
+        let roles = notice.about.flatMap { reviews[$0.id] }?.roles.joined(separator: ", ") ?? "roles"
+        let role = notice.about.flatMap { items[$0.id] }?.role ?? "a role"
+        return switch notice.kind {
+        case .asked: "Your signature is asked for: \(asked)"
+        case .askedAgain: "Your signature is asked for again: \(asked)"
+        case .remindedAtHalf, .remindedAtLast: "Still waits for a signature: \(asked)"
+        case .signed: "Your request was signed, and needs somebody else as well: \(asked)"
+        case .scheduled: "Your request was approved: \(asked)"
+        case .executed: "Your request was carried out: \(asked)"
+        case .rejected: "Your request was rejected: \(asked)"
+        case .cancelled: "Your request was cancelled: \(asked)"
+        case .expired: "Your request expired: \(asked)"
+        case .failed: "Your request could not be carried out: \(asked)"
+        case .stale, .reopened: "Your request needs another signature: \(asked)"
+        case .unanswered: "Nobody has signed your request yet: \(asked)"
+        case .rolesChanged: try Self.roles(events[notice.event])
+        case .factorsReset: "Your factors were reset"
+        case .sessionsEnded: "Your sessions were ended"
+        case .reviewOwed: "An exception waits for its review"
+        case .providerChanged: "The settings of single sign-on were changed on the server"
+        case .denialBurst: "Many refusals in a short time"
+        case .recoveryAsked:
+            "The account of \(recovery(of: notice)?.name ?? "a super_admin") is to be recovered from the server"
+        case .clockJumped: "The server’s clock was set"
+        case .rowDiffers:
+            "A row is not what the log says: \(notice.about.flatMap { discrepancies[$0.id] }?.displayName ?? "gone")"
+        case .emergencyOpened:
+            "Break-glass was opened\(emergency?.session.isSolo == true ? " by one person alone" : ""): \(tenant)"
+        case .emergencyEnded: "\(isOwn(emergency) ? "Your break-glass" : "Break-glass") has ended: \(tenant)"
+        case .emergencyOwed: "A break-glass is to be reviewed: \(tenant)"
+        case .emergencyOverdue:
+            "The review of \(isOwn(emergency) ? "your" : "a") break-glass is overdue: \(tenant)"
+        case .emergencyReviewed: "Your break-glass was reviewed: \(tenant)"
+        case .accessReviewAsked: "An access review waits for you: \(roles)"
+        case .accessReviewReminder: "An access review is due soon: \(roles)"
+        case .accessReviewOverdue: "An access review is overdue: \(roles)"
+        case .grantKept: "You keep \(role)"
+        case .grantRevoked: "You no longer hold \(role)"
+        }
+    }
+
+    private func recovery(of notice: Notice) -> Recovery? { notice.about.flatMap { recoveries[$0.id] } }
+
+    private func isOwn(_ emergency: BreakGlassEntry?) -> Bool { emergency?.session.person == caller.person }
+
+    private static func roles(_ event: Row?) throws -> String {
+        let facts = (try event?.bytes("leaf")).flatMap { try? JSON(parsing: $0) }?["facts"]
+        func words(_ name: String) -> String {
+            (facts?[name]?.array ?? []).compactMap(\.string).joined(separator: ", ")
+        }
+        let (given, taken) = (words("granted"), words("revoked"))
+        if !given.isEmpty, !taken.isEmpty { return "You were given \(given), and no longer hold \(taken)" }
+        if !given.isEmpty { return "You were given \(given)" }
+        return taken.isEmpty ? "Your roles were changed" : "You no longer hold \(taken)"
+    }
+
+    // MARK: What else there is to know
+
+    private func detail(of notice: Notice) throws -> String? {
+        func sealed(_ member: String) throws -> JSON? {
+            guard let event = events[notice.event], try event.optionalString("members") != nil else { return nil }
+            return try event.json("members")[member]?["value"]
+        }
+        switch notice.kind {
+        case .asked, .askedAgain, .remindedAtHalf, .remindedAtLast, .unanswered, .signed, .stale, .reopened:
+            guard let request = notice.about.flatMap({ requests[$0.id] })?.request else { return nil }
+            if request.isOpen(at: now) { return "It can be signed until \(request.expiresAt.minuteText)." }
+            return notice.kind.asksToSign ? "Nothing is left to sign: it is \(request.state.rawValue)." : nil
+        case .scheduled:
+            return notice.about.flatMap { requests[$0.id] }?.request.executeAt.map {
+                "It is carried out at \($0.minuteText), unless somebody cancels it."
+            }
+        case .rejected: return try sealed("justification")?.string.map { "“\($0)”" }
+        case .failed: return try sealed("details")?["reason"]?.string
+        case .expired: return "Not everybody agreed in time. You can ask again."
+        case .factorsReset: return "If you did not ask for it, tell whoever looks after security."
+        case .emergencyOpened, .emergencyEnded, .emergencyOwed, .emergencyOverdue, .emergencyReviewed:
+            return notice.about.flatMap { emergencies[$0.id] }.map { standing(of: $0.session) }
+        case .accessReviewAsked, .accessReviewReminder, .accessReviewOverdue:
+            return notice.about.flatMap { reviews[$0.id] }.map { review in
+                guard review.state == .open else { return "Nothing is left to decide: it is \(review.state.rawValue)." }
+                return review.isOverdue(at: now)
+                    ? "It was due at \(review.dueAt.minuteText). An exception is open until it is closed."
+                    : "It is due at \(review.dueAt.minuteText)."
+            }
+        case .grantKept, .grantRevoked:
+            let day = notice.about.flatMap { items[$0.id] }.flatMap { reviews[$0.reviewID] }?.startedAt.day.words
+            let review = "Decided in the access review of \(day ?? "a day that is not known any more")."
+            return notice.kind == .grantKept ? review : "\(review) If your work needs it, ask for it again."
+        case .providerChanged: return "The event names them. If nobody announced it, ask whoever runs the server."
+        case .recoveryAsked:
+            return recovery(of: notice).map { recovery in
+                switch recovery.state {
+                case .pending:
+                    "It gets new factors at \(recovery.executeAt.minuteText), unless a super_admin cancels it before."
+                case .done: "It was carried out."
+                case .cancelled: "It was cancelled."
+                }
+            }
+        case .clockJumped:
+            return notice.about.flatMap { clockJumps[$0.id] }.map { jump in
+                jump.isOpen
+                    ? "What goes by dates is held until somebody has looked and confirmed it." : "It was confirmed."
+            }
+        case .rowDiffers:
+            return notice.about.flatMap { discrepancies[$0.id] }.map { found in
+                found.state == .open ? "\(DiscrepancyPages.words(found.kind))." : "Nothing is left to settle."
+            }
+        case .executed, .cancelled, .rolesChanged, .sessionsEnded, .reviewOwed, .denialBurst: return nil
+        }
+    }
+
+    /// How it stands with an emergency by now.
+    private func standing(of session: BreakGlass) -> String {
+        if session.isOn(at: now) {
+            return "It is open until \(session.endsAt.minuteText). Everything done within it is listed on its page."
+        }
+        switch (session.state, session.reviewDueAt) {
+        case (.reviewed, _): return session.verdict.map { "\(BreakGlassPages.words($0))." } ?? "It is reviewed."
+        case (.ended, let due?) where session.isOverdue(at: now): return "Its review was owed by \(due.minuteText)."
+        case (.ended, let due?):
+            let locks = session.isSolo && session.person == caller.person
+            return "Its review is owed by \(due.minuteText), by somebody who neither opened nor signed it."
+                + (locks ? " Until then you can do nothing else." : "")
+        case (.open, _), (.ended, nil): return "It has ended, and its review is owed."
+        }
+    }
+
+    // MARK: Where it leads
+
+    private func path(of notice: Notice) -> String? {
+        switch notice.kind {
+        case .rolesChanged, .factorsReset, .sessionsEnded, .grantKept, .grantRevoked: "/me"
+        case .reviewOwed: caller.permissions.contains(ClearStaffFlag.spec.permission) ? "/staff-flags" : nil
+        case .denialBurst, .providerChanged: EventWords.path(type: "event", id: notice.event, for: caller)
+        case .clockJumped:
+            notice.about.flatMap { clockJumps[$0.id] }.flatMap { jump in
+                jump.isOpen && ClockNotice.mayConfirm(caller)
+                    ? ClockNotice.path(jump) : EventWords.path(type: "event", id: notice.event, for: caller)
+            }
+        case .recoveryAsked:
+            recovery(of: notice).flatMap { EventWords.path(type: Staff.type, id: $0.staffID, for: caller) }
+        case .rowDiffers: notice.about.map { "/discrepancies/\($0.id)" }
+        case .emergencyOpened, .emergencyEnded, .emergencyOwed, .emergencyOverdue, .emergencyReviewed:
+            notice.about.map { "/breakglass-sessions/\($0.id)" }
+        case .accessReviewAsked, .accessReviewReminder:
+            notice.about.map { "/access-reviews/\($0.id)?state=open&reviewer=me" }
+        case .accessReviewOverdue: notice.about.map { "/access-reviews/\($0.id)" }
+        default: notice.about.map { "/approvals/\($0.id)" }
+        }
+    }
+}
