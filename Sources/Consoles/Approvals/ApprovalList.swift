@@ -5,7 +5,11 @@ import Kernel
 struct ApprovalEntry: Sendable {
     let request: ApprovalRequest
     let requesterName: String?
+    /// Of its target; of what would be made for a tenant, the tenant's.
     let targetName: String?
+    /// What it concerns where it has no target yet, as the operation says of its fields. They are sealed with the event: no
+    /// message tells it.
+    var concerns: String?
 
     var json: JSON {
         let request = request
@@ -21,7 +25,9 @@ struct ApprovalEntry: Sendable {
                     ])
                 }
             ),
+            ("concerns", concerns.map(JSON.string)),
             ("requester", .string(request.requester)), ("requester_name", requesterName.map(JSON.string)),
+            ("account", request.account.map(JSON.string)),
             ("action", request.action), ("plan_digest", .string(request.planDigest)), ("demands", request.demands),
             ("event_id", .string(request.eventID)), ("plan_event_id", .string(request.planEventID)),
             ("round", .int(request.round)), ("created_at", .string(request.createdAt.rfc3339)),
@@ -89,20 +95,23 @@ struct ApprovalListing: Sendable {
             }
             position = .init(at: Instant(microseconds: at), id: id)
         }
-        let statement =
+        let rows: [Row] =
             switch view {
-            case .asking:
-                ApprovalListQueries.asking(
-                    ApprovalRequest.leaves(of: caller), besides: caller.person, after: position, now: reader.now,
-                    limit: limit + 1)
-            case .mine: ApprovalListQueries.own(of: caller.person, before: position, limit: limit + 1)
-            case .open: ApprovalListQueries.open(after: position, now: reader.now, limit: limit + 1)
+            case .asking: try ApprovalList.asking(caller, after: position, limit: limit + 1, from: reader)
+            case .mine:
+                try reader.query(
+                    caller.isAccount
+                        ? ApprovalListQueries.own(ofAccount: caller.actor.id, before: position, limit: limit + 1)
+                        : ApprovalListQueries.own(of: caller.person, before: position, limit: limit + 1))
+            case .open: try reader.query(ApprovalListQueries.open(after: position, now: reader.now, limit: limit + 1))
+            // Programs sign nothing, and what their owner signed is not theirs.
+            case .decided where caller.isAccount && !seesAll: []
             case .decided:
-                seesAll
-                    ? ApprovalListQueries.decided(before: position, limit: limit + 1)
-                    : ApprovalListQueries.signed(by: caller.person, before: position, limit: limit + 1)
+                try reader.query(
+                    seesAll
+                        ? ApprovalListQueries.decided(before: position, limit: limit + 1)
+                        : ApprovalListQueries.signed(by: caller.person, before: position, limit: limit + 1))
             }
-        let rows = try reader.query(statement)
         let page = try rows.prefix(limit).map(ApprovalRequest.init)
         var next: String?
         if rows.count > limit, let row = rows.prefix(limit).last, let last = page.last {
@@ -129,13 +138,24 @@ struct ApprovalListing: Sendable {
 
 enum ApprovalList {
     /// The first of those somebody could sign.
-    static func asking(_ caller: Caller, limit: Int, from reader: any Reader) throws -> [ApprovalEntry] {
+    static func asking(
+        _ caller: Caller, limit: Int, tellsSealed: Bool = true, from reader: any Reader
+    ) throws -> [ApprovalEntry] {
         try name(
-            reader.query(
-                ApprovalListQueries.asking(
-                    ApprovalRequest.leaves(of: caller), besides: caller.person, after: nil, now: reader.now,
-                    limit: limit)
-            ).map(ApprovalRequest.init), from: reader)
+            asking(caller, after: nil, limit: limit, from: reader).map(ApprovalRequest.init), tellsSealed: tellsSealed,
+            from: reader)
+    }
+
+    /// Somebody could fill more leaves than anybody asks for: only those that are asked for are looked up.
+    static func asking(
+        _ caller: Caller, after position: ApprovalListQueries.Position?, limit: Int, from reader: any Reader
+    ) throws -> [Row] {
+        let own = Set(ApprovalRequest.leaves(of: caller))
+        let leaves = try reader.query(ApprovalListQueries.wanted).map { try $0.string("leaf") }.filter(own.contains)
+        guard !leaves.isEmpty else { return [] }
+        return try reader.query(
+            ApprovalListQueries.asking(
+                leaves, besides: caller.person, after: position, now: reader.now, limit: limit))
     }
 
     /// A person's own that something may still come of.
@@ -157,19 +177,46 @@ enum ApprovalList {
         return found
     }
 
-    static func name(_ requests: [ApprovalRequest], from reader: any Reader) throws -> [ApprovalEntry] {
+    /// - Parameter tellsSealed: false where it leaves the console, so that nothing sealed is read for it.
+    static func name(
+        _ requests: [ApprovalRequest], tellsSealed: Bool = true, from reader: any Reader
+    ) throws -> [ApprovalEntry] {
         guard !requests.isEmpty else { return [] }
-        let staff = Set(
-            requests.map(\.requester) + requests.compactMap { $0.targetType == "staff" ? $0.targetID : nil })
-        let tenants = Set(requests.compactMap { $0.targetType == "tenant" ? $0.targetID : nil })
-        let found = try reader.query([
-            EventQueries.staffNames(staff.sorted()), EventQueries.tenantNames(tenants.sorted()),
-        ])
+        var targets = Dictionary(grouping: requests.filter { $0.targetID != nil }, by: { $0.targetType ?? "" })
+            .mapValues { Set($0.compactMap(\.targetID)) }
+        // What a product reports is asked for by its token.
+        let tokens = requests.map(\.requester).filter { $0.hasPrefix("\(RuntimeToken.idPrefix)_") }
+        if !tokens.isEmpty { targets[RuntimeToken.type, default: []].formUnion(tokens) }
+        let staff = Set(requests.map(\.requester)).union(targets[Staff.type] ?? [])
+        let tenants = Set(requests.compactMap { $0.targetID == nil ? $0.aboutTenant : nil })
+            .union(targets[Tenant.type] ?? [])
+        // With its fields a request's whole plan is read: only where they give it its name.
+        let unmade = requests.filter { request in
+            tellsSealed && request.targetID == nil && Consoles.declared[request.operation]?.declaresConcerns == true
+        }.map(\.eventID)
+        let found = try reader.query(
+            [EventQueries.staffNames(staff.sorted()), EventQueries.tenantNames(tenants.sorted())]
+                + (unmade.isEmpty ? [] : [EventQueries.sealed(unmade)]))
+        // What is not there yet is called after what was asked for, until that is erased.
+        var asked: [String: JSON] = [:]
+        for row in found.dropFirst(2).joined() {
+            asked[try row.string("event_id")] = try row.json("members")["details"]?["value"]?["input"]
+        }
         var names: [String: String] = [:]
         for row in found[0] + found[1] { names[try row.string("id")] = try row.string("name") }
-        return requests.map {
+        // Most are about tenants and people. Anything else is one look for each type.
+        for (type, ids) in targets where type != Staff.type && type != Tenant.type {
+            guard let kind = Consoles.declared.entity(type) else { continue }
+            names.merge(try kind.displayNames(ids.sorted(), reader)) { _, name in name }
+        }
+        return requests.map { request in
             ApprovalEntry(
-                request: $0, requesterName: names[$0.requester], targetName: $0.targetID.flatMap { names[$0] })
+                // What asks by itself is a part of Postern.
+                request: request,
+                requesterName: names[request.requester]
+                    ?? (request.requester.hasPrefix(Staff.idPrefix) ? nil : "Postern"),
+                targetName: (request.targetID ?? request.aboutTenant).flatMap { names[$0] },
+                concerns: asked[request.eventID].flatMap { Consoles.declared[request.operation]?.concerns($0) })
         }
     }
 }
@@ -188,23 +235,37 @@ struct ApprovalDetail: Sendable {
     let ending: String?
     /// What it answered waits to be shown, once, to who asked.
     let hasReveal: Bool
+    /// Who could still sign, and who of them is there; `nil` when it takes no signatures.
+    let shift: OnShift?
+    /// Mail goes out at all.
+    var sendsMail = true
+    /// Names of the mail that was sent when it ran; `nil` where that is not known yet.
+    var sentMail: Set<String>?
+    /// Those whose ids its plan shows, where a page does.
+    var people = PeopleNames()
+    /// Why it is not carried out when its time comes, where a page asked.
+    var held: ClockJump?
 
     /// - Throws: `OperationError.notFound`; `.forbidden` to whoever neither asked for it, nor could sign it, nor may see all.
     static func load(_ id: String, for caller: Caller, from reader: any Reader) throws -> ApprovalDetail {
         guard Identifier.isValid(id, prefix: "apr"), let row = try reader.first(ApprovalListQueries.one(id)) else {
             throw OperationError.notFound("There is no request \(id.prefix(60)).")
         }
-        let entry = try ApprovalList.name([ApprovalRequest(row)], from: reader)[0]
-        let request = entry.request
-        guard request.isOpen(to: caller) else {
-            throw OperationError.forbidden(
-                permission: "approval.view", detail: "This is somebody else’s request, and none of your roles signs it."
-            )
-        }
+        return try load(ApprovalRequest(row), for: caller, from: reader)
+    }
+
+    /// - Parameter request: as this transaction read it.
+    static func load(
+        _ request: ApprovalRequest, for caller: Caller, from reader: any Reader
+    ) throws -> ApprovalDetail {
+        try request.checkOpen(to: caller)
+        let entry = try ApprovalList.name([request], from: reader)[0]
+        let id = request.id
         let signatures = try ApprovalSignatures(
             of: request, rows: reader.query(ApprovalListQueries.signatures(on: id)), and: [caller.person],
             StaffDirectory(), from: reader)
         let ending = try request.outcomeEventID.map { try EventDetail.load($0, from: reader) }
+        let sendsMail = try ChannelState.isOn(.mail, reader)
         return ApprovalDetail(
             entry: entry, event: try EventDetail.load(request.eventID, from: reader),
             planEvent: request.planEventID == request.eventID
@@ -214,8 +275,26 @@ struct ApprovalDetail: Sendable {
                 $0.value("details")?["reason"]?.string ?? $0.value("justification")?.string
                     ?? $0.value("details")?["consequence"]?.string
             },
-            hasReveal: try request.state == .executed && request.requester == caller.person
-                && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil)
+            hasReveal: try request.state == .executed && !caller.isAccount && request.requester == caller.person
+                && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil,
+            shift: request.isOpen(at: reader.now)
+                ? try Signers.onShift(for: request, signatures: signatures.all, from: reader) : nil,
+            sendsMail: sendsMail,
+            sentMail: request.state == .executed ? try mail(after: ending, sendsMail: sendsMail, from: reader) : nil)
+    }
+
+    /// The log says what of it was queued: no mail where none was sent then, nor where it came too late for who it was for.
+    private static func mail(
+        after ending: EventDetail?, sendsMail: Bool, from reader: any Reader
+    ) throws -> Set<String>? {
+        // Of what ran a moment ago some may be queued yet.
+        guard let ending, !sendsMail || reader.now - ending.row.at >= .minutes(1) else { return nil }
+        var names: Set<String> = []
+        for row in try reader.query(ApprovalListQueries.following(ending.row.id))
+        where try row.string("action") == "delivery.queued" {
+            if let name = try JSON(parsing: row.bytes("leaf"))["facts"]?["name"]?.string { names.insert(name) }
+        }
+        return names
     }
 
     /// Whether every value shown is the one the frozen action, and the digest the signatures are bound to, commit to.
@@ -227,6 +306,13 @@ struct ApprovalDetail: Sendable {
             && shown.salted("details").map { salt, details in
                 entry.request.commits(to: details["plan"] ?? .null, salt: salt)
             } ?? false
+    }
+
+    /// The log holds what was asked no more: it went with whoever it was about.
+    var isErased: Bool {
+        let shown = planEvent ?? event
+        guard event.isIntact, shown.isIntact, case .erased? = shown.members["details"] else { return false }
+        return true
     }
 
     /// What it would do, as planned last.
@@ -245,19 +331,26 @@ struct ApprovalDetail: Sendable {
         body["justification"] = event.value("justification") ?? .null
         body["ticket"] = event.value("ticket") ?? .null
         body["matches_action"] = .bool(matchesAction)
+        let lapsed = Dictionary(
+            signatures.lapsed.map { ($0.person, $0.reason) }, uniquingKeysWith: { first, _ in first })
         body["signatures"] = .array(
             signatures.all.map { signature in
                 var document = signature.document.object ?? [:]
                 document["name"] = JSON(names[signature.person])
+                document["lapsed"] = lapsed[signature.person].map(JSON.string)
                 return .object(document)
             })
+        // Nobody is missing from what takes no signatures any more.
+        body["still_needed"] = JSON(shift.map { _ in signatures.missing(beside: signatures.counting) })
+        body["emergency"] = event.leaf["facts"]?[EventDraft.emergencyFact] ?? .null
+        body["has_reveal"] = .bool(hasReveal)
         body["ending"] = JSON(ending)
         return .object(body)
     }
 
     var disclosure: Disclosure {
         Disclosure(
-            "approval.view", target: ("approval", entry.request.id), tenant: event.row.tenantID, count: 1,
-            ids: [entry.request.id])
+            "approval.view", target: ("approval", entry.request.id), tenant: event.row.tenantID,
+            count: 1 + people.users.count, ids: [entry.request.id] + people.users)
     }
 }

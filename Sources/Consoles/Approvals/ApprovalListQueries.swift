@@ -8,33 +8,51 @@ enum ApprovalListQueries {
         let id: String
     }
 
-    /// Open ones that ask for one of these leaves, asked by somebody else, the soonest to expire first.
+    /// Every leaf that some open request asks for: a handful, found by as many looks into the index, however many wait.
+    static let wanted = Statement(
+        """
+        WITH RECURSIVE used(leaf) AS (
+            SELECT min(leaf) FROM approval_leaves
+            UNION ALL
+            SELECT (SELECT min(l.leaf) FROM approval_leaves l WHERE l.leaf > used.leaf) FROM used WHERE used.leaf IS NOT NULL)
+        SELECT leaf FROM used WHERE leaf IS NOT NULL
+        """)
+
+    /// Open ones that ask for one of these leaves, asked by somebody else, the soonest to expire first. Of each leaf no more are
+    /// looked at than the page holds.
     static func asking(
         _ leaves: [String], besides person: String, after position: Position?, now: Instant, limit: Int
     ) -> Statement {
-        let places = leaves.isEmpty ? "''" : placeholders(leaves.count, from: 5)
+        let parts = leaves.indices.map { index in
+            """
+            SELECT expires_at, approval_id FROM (
+                SELECT expires_at, approval_id FROM approval_leaves
+                WHERE leaf = $\(index + 5) AND expires_at > $1 AND (expires_at, approval_id) > ($2, $3) AND requester <> $4
+                ORDER BY expires_at, approval_id LIMIT \(limit)) AS l\(index)
+            """
+        }
         return Statement(
             """
             SELECT \(ApprovalRequest.columns) FROM approvals WHERE id IN (
                 SELECT approval_id FROM (
-                    SELECT DISTINCT expires_at, approval_id FROM approval_leaves
-                    WHERE leaf IN (\(places)) AND expires_at > $1 AND (expires_at, approval_id) > ($2, $3)
-                        AND requester <> $4
-                    ORDER BY expires_at, approval_id LIMIT \(limit)) AS page)
+                    \(parts.joined(separator: "\nUNION\n")) ORDER BY expires_at, approval_id LIMIT \(limit)) AS page)
             ORDER BY expires_at, id
             """,
             [Value(now), Value(position?.at ?? Instant(microseconds: .min)), .text(position?.id ?? ""), .text(person)]
                 + leaves.map(Value.text))
     }
 
-    /// One row, `count`: how many of them there are, up to a hundred.
+    /// One row, `count`: how many of them there are, up to a hundred. It stands on every page, so that it stops looking after a
+    /// thousand leaves: it may then be fewer than a hundred although there are more, for whoever could fill many of each.
     static func countAsking(_ leaves: [String], besides person: String, now: Instant) -> Statement {
         let places = leaves.isEmpty ? "''" : placeholders(leaves.count, from: 3)
         return Statement(
             """
             SELECT count(*) AS count FROM (
-                SELECT DISTINCT approval_id FROM approval_leaves
-                WHERE leaf IN (\(places)) AND expires_at > $1 AND requester <> $2 LIMIT 100) AS found
+                SELECT DISTINCT approval_id FROM (
+                    SELECT approval_id FROM approval_leaves
+                    WHERE leaf IN (\(places)) AND expires_at > $1 AND requester <> $2 LIMIT 1000) AS looked
+                LIMIT 100) AS found
             """, [Value(now), .text(person)] + leaves.map(Value.text))
     }
 
@@ -50,13 +68,22 @@ enum ApprovalListQueries {
 
     /// A person's own, the newest first.
     static func own(of requester: String, before position: Position?, limit: Int) -> Statement {
+        own("requester", requester, before: position, limit: limit)
+    }
+
+    /// Those a program asked for, the newest first. Through `approvals_account`.
+    static func own(ofAccount account: String, before position: Position?, limit: Int) -> Statement {
+        own("account_id", account, before: position, limit: limit)
+    }
+
+    private static func own(_ column: String, _ id: String, before position: Position?, limit: Int) -> Statement {
         Statement(
             """
             SELECT \(ApprovalRequest.columns) FROM approvals
-            WHERE requester = $1 AND (created_at, id) < ($2, $3)
+            WHERE \(column) = $1 AND (created_at, id) < ($2, $3)
             ORDER BY created_at DESC, id DESC LIMIT \(limit)
             """,
-            [.text(requester), Value(position?.at ?? Instant(microseconds: .max)), .text(position?.id ?? "~")])
+            [.text(id), Value(position?.at ?? Instant(microseconds: .max)), .text(position?.id ?? "~")])
     }
 
     /// Everything that was decided on, the newest decision first.
@@ -100,6 +127,11 @@ enum ApprovalListQueries {
         Statement(
             "SELECT approval_id FROM approval_reveals WHERE approval_id = $1 AND expires_at > $2",
             [.text(approval), Value(now)])
+    }
+
+    /// `action` and `leaf` of what belongs to an event. Through `events_linked`.
+    static func following(_ event: String) -> Statement {
+        Statement("SELECT e.action, e.leaf FROM events e WHERE e.linked = $1 LIMIT 200", [.text(event)])
     }
 
     static func signatures(on approval: String) -> Statement {

@@ -17,6 +17,11 @@ public enum ApprovalsConsole {
             AnyEntityType(ExchangeRate.self),
         ],
         pages: [ApprovalPages.list, ApprovalPages.detail],
+        subjects: [
+            ApprovalRequest.type: { entity, call, reader in
+                try (entity as? ApprovalRequest).map { try ApprovalPages.subject($0, call, reader) }
+            }
+        ],
         specimens: [
             .init("Requests", ApprovalRequest.State.allCases.map { ApprovalPages.stateChip($0, expired: false) })
         ])
@@ -48,7 +53,7 @@ public enum ApprovalsConsole {
     private static let view = Read(
         "approval.view",
         summary:
-            "One request: the frozen action, what it would do and who must agree. For its requester, those who could sign it, and holders of approval.view.",
+            "One request: the frozen action, what it would do and who must agree. For its requester, those who could sign it, and holders of approval.view; a service account sees of its owner's what it asked for itself.",
         path: "/approvals/{id}", permission: nil, schema: approvalSchema, hasVersion: true
     ) { call, reader in
         let detail = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
@@ -59,10 +64,16 @@ public enum ApprovalsConsole {
         "type": "object",
         "properties": [
             "id": ["type": "string"], "operation": ["type": "string"], "state": ["type": "string"],
-            "requester": ["type": "string"], "action": ["type": "object"], "demands": ["type": "array"],
+            "requester": ["type": "string"], "account": ["type": "string"], "action": ["type": "object"],
+            "demands": ["type": "array"],
             "plan_digest": ["type": "string"], "round": ["type": "integer"],
             "expires_at": ["type": "string", "format": "date-time"],
             "execute_at": ["type": "string", "format": "date-time"], "signatures": ["type": "array"],
+            "concerns": ["type": "string", "description": "What is not there yet is called after what was asked for."],
+            "still_needed": [
+                "type": ["string", "null"], "description": "Of one request: who must sign yet, in words.",
+            ],
+            "has_reveal": ["type": "boolean", "description": "It has something to show the caller, once."],
         ],
     ]
 }

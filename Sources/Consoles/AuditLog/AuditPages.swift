@@ -51,7 +51,12 @@ enum AuditPages {
                             icon: "download") : .none))
             + filters(list.typed, catalog: call.catalog, count: list.rows.count)
             + el("section", .class("panel"), .label("Events")) {
-                if list.rows.isEmpty {
+                if list.rows.isEmpty, let lookedTo = list.lookedTo {
+                    UI.empty(
+                        "Nothing so far",
+                        "Looked at every event of the first filter until \(lookedTo.minuteText). Older and newer go on from there."
+                    )
+                } else if list.rows.isEmpty {
                     UI.empty(
                         "No event matches", "Take a filter away or widen the time.",
                         action: UI.linkButton("Clear all filters", href: "/audit", size: .small))
@@ -62,7 +67,8 @@ enum AuditPages {
                 }
             }
             + UI.pager(
-                list.rows.isEmpty ? "" : "\(list.rows.count) events shown",
+                (list.rows.isEmpty ? "" : "\(list.rows.count) events shown")
+                    + (list.lookedTo.map { ", looked until \($0.minuteText): more may match beyond" } ?? ""),
                 newer: list.newer.map { "/audit\(query(list.typed, cursor: $0))" },
                 older: list.older.map { "/audit\(query(list.typed, cursor: $0))" })
     }
@@ -225,6 +231,9 @@ enum AuditPages {
             ("When", UI.timeWithUTC(row.at, now: now)),
             ("Who", UI.actor(kind: row.actorType, id: row.actorID, name: row.actorName)),
         ]
+        if row.isByAccount, let owner = leaf["acting_as"]?.string {
+            facts.append(("Acting for", link(Staff.type, owner, UI.id(owner))))
+        }
         if let id = row.targetID {
             let name = row.targetName ?? DocumentDiff.label(row.targetType ?? "")
             facts.append(("Target", link(row.targetType, id, Node(name)) + Node(" ") + UI.id(id)))
@@ -253,7 +262,8 @@ enum AuditPages {
             facts.append(("Belongs to", el("a", .href("/audit/\(linked)")) { UI.id(linked) }))
         }
         for (name, value) in (leaf["facts"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
-            facts.append((DocumentDiff.label(name), el("span", .class("long")) { DocumentDiff.spoken(value) }))
+            let spoken = DocumentDiff.spoken(value, at: name)
+            facts.append((DocumentDiff.label(name), el("span", .class("long")) { spoken }))
         }
         switch undo {
         case .never(let sentence): facts.append(("Undo", Node(sentence)))

@@ -6,6 +6,8 @@ struct EventList: Sendable {
     let typed: [String: String]
     let filter: EventFilter
     let rows: [EventRow]
+    /// How far a page that is not full has looked, when there is more to look at; `nil` when it saw everything.
+    let lookedTo: Instant?
     /// Cursors, `nil` at the ends.
     let older: String?
     let newer: String?
@@ -92,21 +94,33 @@ struct EventList: Sendable {
         }
         let hasMore = found.count > limit
         found = Array(found.prefix(limit))
+        // Several filters: there may be more beyond what was looked at.
+        let end =
+            hasMore || filter.walk.others.isEmpty
+            ? nil
+            : try reader.first(EventQueries.windowEnd(filter, from: position, direction)).map {
+                (at: try $0.instant("at"), id: try $0.string("id"))
+            }
         if direction == .newer { found.reverse() }
         let rows = found
 
-        func cursor(_ row: EventRow?, _ way: String) -> String? {
-            row.map {
+        func cursor(_ place: (at: Instant, id: String)?, _ way: String) -> String? {
+            place.map {
                 call.cursors.encode(scope: scope, [.int($0.at.microseconds), .string($0.id), .string(way)])
             }
         }
-        let hasOlder = direction == .older ? hasMore : true
-        let hasNewer = direction == .older ? position != nil : hasMore
+        func place(_ row: EventRow?) -> (at: Instant, id: String)? { row.map { ($0.at, $0.id) } }
+        // From an empty page one goes back to where it began.
+        let oldest = direction == .older ? end ?? place(rows.last) : place(rows.last) ?? position
+        let newest = direction == .older ? place(rows.first) ?? position : end ?? place(rows.first)
+        let hasOlder = direction == .older ? hasMore || end != nil : true
+        let hasNewer = direction == .older ? position != nil : hasMore || end != nil
         var typed: [String: String] = [:]
         for name in parameters { typed[name] = call.first(name) }
         return EventList(
-            typed: typed, filter: filter, rows: rows, older: hasOlder ? cursor(rows.last, "older") : nil,
-            newer: hasNewer ? cursor(rows.first, "newer") : nil)
+            typed: typed, filter: filter, rows: rows, lookedTo: end?.at,
+            older: hasOlder ? cursor(oldest, "older") : nil,
+            newer: hasNewer ? cursor(newest, "newer") : nil)
     }
 
     var disclosure: Disclosure {

@@ -9,25 +9,57 @@ enum EventQueries {
 
     enum Direction: Sendable { case older, newer }
 
-    /// A page of events: `older` than the position and newest first, or `newer` and oldest first.
+    /// A page of events: `older` than the position and newest first, or `newer` and oldest first. Where several filters must
+    /// match, it looks at the next `EventFilter.Walk.window` that match the first; `windowEnd` says where they end.
     static func page(
         _ filter: EventFilter, from position: (at: Instant, id: String)?, _ direction: Direction, limit: Int
     ) -> Statement {
+        let walk = filter.walk
+        var (clause, values) = reached(filter, from: position, direction)
+        let order = direction == .older ? "DESC" : "ASC"
+        guard !walk.others.isEmpty else {
+            return Statement(
+                "SELECT \(columns) FROM events e \(clause) ORDER BY e.at \(order), e.id \(order) LIMIT \(limit)", values
+            )
+        }
+        var conditions: [String] = []
+        for (column, value) in walk.others {
+            values.append(.text(value))
+            conditions.append("e.\(column) = $\(values.count)")
+        }
+        return Statement(
+            """
+            SELECT \(columns) FROM (
+                SELECT \(columns) FROM events e \(clause)
+                ORDER BY e.at \(order), e.id \(order) LIMIT \(EventFilter.Walk.window)) AS e
+            WHERE \(conditions.joined(separator: " AND ")) ORDER BY e.at \(order), e.id \(order) LIMIT \(limit)
+            """, values)
+    }
+
+    /// The last event that a page with several filters looks at; no row when there are fewer.
+    static func windowEnd(
+        _ filter: EventFilter, from position: (at: Instant, id: String)?, _ direction: Direction
+    ) -> Statement {
+        let (clause, values) = reached(filter, from: position, direction)
+        let order = direction == .older ? "DESC" : "ASC"
+        return Statement(
+            """
+            SELECT e.at, e.id FROM events e \(clause)
+            ORDER BY e.at \(order), e.id \(order) LIMIT 1 OFFSET \(EventFilter.Walk.window - 1)
+            """, values)
+    }
+
+    /// What an index alone decides.
+    private static func reached(
+        _ filter: EventFilter, from position: (at: Instant, id: String)?, _ direction: Direction
+    ) -> (clause: String, values: [Value]) {
         var values: [Value] = []
         var conditions: [String] = []
         func add(_ condition: (String) -> String, _ value: Value) {
             values.append(value)
             conditions.append(condition("$\(values.count)"))
         }
-        func equal(_ column: String, _ value: String?) {
-            if let value { add({ "e.\(column) = \($0)" }, .text(value)) }
-        }
-        equal("actor_id", filter.actor)
-        equal("tenant_id", filter.tenant)
-        equal("target_id", filter.target)
-        equal("action", filter.action)
-        equal("class", filter.eventClass?.rawValue)
-        equal("outcome", filter.outcome?.rawValue)
+        if let lead = filter.walk.lead { add({ "e.\(lead.column) = \($0)" }, .text(lead.value)) }
         if let from = filter.from { add({ "e.at >= \($0)" }, Value(from)) }
         if let until = filter.until { add({ "e.at < \($0)" }, Value(until)) }
         if let position {
@@ -35,10 +67,7 @@ enum EventQueries {
             let sign = direction == .older ? "<" : ">"
             conditions.append("(e.at, e.id) \(sign) ($\(values.count - 1), $\(values.count))")
         }
-        let clause = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        let order = direction == .older ? "DESC" : "ASC"
-        return Statement(
-            "SELECT \(columns) FROM events e \(clause) ORDER BY e.at \(order), e.id \(order) LIMIT \(limit)", values)
+        return (conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "), values)
     }
 
     /// The same page with index and names.
@@ -79,6 +108,11 @@ enum EventQueries {
         Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(id)])
     }
 
+    /// `event_id` and `members`: what some events sealed.
+    static func sealed(_ ids: [String]) -> Statement {
+        Statement("SELECT event_id, members FROM sealed WHERE event_id IN (\(list(ids)))", ids.map(Value.text))
+    }
+
     static func erasures(_ id: String) -> Statement {
         Statement("SELECT member, erased_by FROM sealed_erasure WHERE event_id = $1 ORDER BY member", [.text(id)])
     }
@@ -106,6 +140,10 @@ enum EventQueries {
 
     static func staffNames(_ ids: [String]) -> Statement {
         Statement("SELECT id, name FROM staff WHERE id IN (\(list(ids)))", ids.map(Value.text))
+    }
+
+    static func accountNames(_ ids: [String]) -> Statement {
+        Statement("SELECT id, name FROM service_accounts WHERE id IN (\(list(ids)))", ids.map(Value.text))
     }
 
     static func tenantNames(_ ids: [String]) -> Statement {

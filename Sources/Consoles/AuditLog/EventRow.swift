@@ -69,6 +69,9 @@ struct EventRow: Sendable {
         ])
     }
 
+    /// A service account or an assistant did it.
+    var isByAccount: Bool { Actor.Kind(rawValue: actorType).map { Actor($0, actorID).isAccount } ?? false }
+
     /// Adds index and names to a page of events: three lookups by key in one round trip.
     static func name(_ rows: [EventRow], from reader: any Reader) throws -> [EventRow] {
         guard !rows.isEmpty else { return [] }
@@ -77,17 +80,22 @@ struct EventRow: Sendable {
             rows.map { $0.actorType == Actor.Kind.staff.rawValue ? $0.actorID : nil }
                 + rows.map { $0.targetType == "staff" ? $0.targetID : nil })
         let tenants = unique(rows.map { $0.targetType == "tenant" ? $0.targetID : nil })
-        let found = try reader.query([
-            EventQueries.indexes(rows.map(\.id)), EventQueries.staffNames(staff), EventQueries.tenantNames(tenants),
-        ])
+        let accounts = unique(
+            rows.map { $0.isByAccount ? $0.actorID : nil }
+                + rows.map { $0.targetType == "service_account" ? $0.targetID : nil }
+        )
+        let found = try reader.query(
+            [EventQueries.indexes(rows.map(\.id)), EventQueries.staffNames(staff), EventQueries.tenantNames(tenants)]
+                + (accounts.isEmpty ? [] : [EventQueries.accountNames(accounts)]))
         var indexes: [String: Int64] = [:]
         for row in found[0] { indexes[try row.string("event_id")] = try row.int("idx") }
         var names: [String: String] = [:]
-        for row in found[1] + found[2] { names[try row.string("id")] = try row.string("name") }
+        for row in found.dropFirst().joined() { names[try row.string("id")] = try row.string("name") }
         return rows.map { row in
             var row = row
             row.index = row.index ?? indexes[row.id]
-            row.actorName = row.actorType == Actor.Kind.staff.rawValue ? names[row.actorID] : nil
+            row.actorName =
+                row.actorType == Actor.Kind.staff.rawValue || row.isByAccount ? names[row.actorID] : nil
             row.targetName = row.targetID.flatMap { names[$0] }
             return row
         }

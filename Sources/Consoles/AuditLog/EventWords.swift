@@ -56,7 +56,12 @@ enum EventWords {
         case "setting": (place, permission) = ("settings", "setting.view")
         case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
         case "drift": (place, permission) = ("drifts", "tenant.view")
+        case "service_account": (place, permission) = ("service-accounts", ServiceAccountListing.viewing)
+        case "scim_token": (place, permission) = ("scim-tokens", ScimTokenListing.viewing)
+        case "access_review": (place, permission) = ("access-reviews", "access_review.view")
+        case "compliance_exception": (place, permission) = ("compliance-exceptions", "compliance.view")
         case "runtime_token": (place, permission) = ("runtime-tokens", "runtime_token.view")
+        case "breakglass": (place, permission) = ("breakglass-sessions", "breakglass.view")
         default: return nil
         }
         return caller.permissions.contains(permission) ? "/\(place)/\(id)" : nil
@@ -64,6 +69,10 @@ enum EventWords {
 
     /// Facts that are no operations, in words.
     static let plain = [
+        "access_review.export": "Exported the evidence of an access review",
+        "access_review.list": "Listed access reviews", "access_review.view": "Viewed an access review",
+        "access_review_item.view": "Viewed a grant in a review",
+        "access_review_plan.view": "Viewed the schedule of reviews",
         "approval.evidence": "Fetched the evidence of a request", "approval.list": "Looked through requests",
         "approval.view": "Viewed a request",
         "audit.entries": "Read leaves of the log",
@@ -72,12 +81,26 @@ enum EventWords {
         "audit.view": "Read an event", "authz.denial_burst": "Many refusals in a short time",
         "authz.denied": "Refused: permission missing", "delivery.queued": "Queued a notice",
         "delivery.sent": "Sent a notice", "delivery.view": "Viewed a delivery",
+        "device.approve": "Let a command line in", "device.deny": "Turned a command line away",
+        "device.refused": "Typed a command line’s code that is none",
         "discrepancy.view": "Viewed a row that differs", "webhook.view": "Viewed a webhook",
-        "clock.jumped": "The server’s clock was set",
+        "breakglass.events": "Looked at what was done within break-glass",
+        "breakglass.list": "Looked through emergencies", "breakglass.view": "Viewed an emergency",
+        "compliance_exception.list": "Listed exceptions to controls",
+        "compliance_exception.view": "Viewed an exception to a control",
+        "clock.jumped": "The server’s clock was set", "clock_jump.view": "Viewed a clock that was set",
         "drift.list": "Looked at who owns what", "drift.view": "Viewed a difference",
-        "enrolment.completed": "Enrolled", "export.end": "Finished an export",
+        "enrolment.completed": "Enrolled", "erasure.completed": "Erased what was sealed about it",
+        "export.end": "Finished an export",
         "factor.change_password": "Changed the password", "factor.renew_recovery": "Made new recovery codes",
-        "log.succeeded": "Opened a successor of the log", "operation.result": "Looked at a result again",
+        "factor.set_authenticator": "Set up an authenticator app",
+        "factor.remove_authenticator": "Removed the authenticator app",
+        "inbox.list": "Read their inbox", "log.succeeded": "Opened a successor of the log",
+        "operation.result": "Looked at a result again",
+        "oidc.link": "Linked single sign-on", "oidc.logout": "Signed out by the identity provider",
+        "oidc.refused": "Refused a single sign-on",
+        "oidc.settings_changed": "The settings of single sign-on were changed on the server",
+        "oidc.unlink": "Unlinked single sign-on",
         "approval.expired": "A request expired", "approval.failed": "An approved action failed",
         "approval.reopened": "A request needs another signature", "approval.reveal": "Fetched a one-time answer",
         "approval.stale": "A request must be agreed to again", "passkey.add": "Added a passkey",
@@ -90,7 +113,15 @@ enum EventWords {
         "retention.pruned": "Moved events to the archive",
         "runtime_token.refused": "Refused a runtime token", "runtime_token.view": "Viewed a runtime token",
         "recovery.view": "Viewed a recovery", "segment.view": "Viewed a saved view", "setting.view": "Viewed a setting",
-        "signin.failed": "Failed sign-in",
+        "service_account.refused": "Refused a service account’s token",
+        "service_account.view": "Viewed a service account",
+        "scim_group.list": "The identity provider listed groups",
+        "scim_group.view": "The identity provider read a group",
+        "scim_token.refused": "Refused a SCIM token", "scim_token.view": "Viewed a SCIM token",
+        "scim_user.list": "The identity provider listed people",
+        "scim_user.view": "The identity provider read a person",
+        "signin.failed": "Failed sign-in", "slack_link.add": "Linked an account of Slack",
+        "slack_link.end": "Unlinked an account of Slack",
         "signin.succeeded": "Signed in", "signin.throttled": "Sign-in held back", "signout": "Signed out",
         "staff.list": "Listed staff", "staff.sessions": "Viewed a colleague’s sessions",
         "staff.view": "Viewed a colleague", "staff_flag.list": "Listed exceptions",
@@ -133,6 +164,7 @@ enum EventWords {
         case .totp: "authenticator code"
         case .recovery: "recovery code"
         case .webauthn: "passkey"
+        case .oidc: "single sign-on"
         case nil: code
         }
     }

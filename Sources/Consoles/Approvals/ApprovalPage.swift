@@ -1,0 +1,476 @@
+import HTML
+import Kernel
+
+// One request: what it is about, what it would do, who signed and who must, and what became of it.
+extension ApprovalPages {
+    static let detail = Page("/approvals/{id}", permission: nil, menuPath: "/approvals") { call, reader in
+        let found = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
+        let detail = try named(found, call, from: reader)
+        return PageAnswer(
+            title: title(detail.entry, catalog: call.catalog), body: detailBody(detail, call: call, now: reader.now),
+            disclosure: detail.disclosure)
+    }
+
+    /// With the names of those whom what is shown of its plan is about.
+    private static func named(
+        _ detail: ApprovalDetail, _ call: PageCall, from reader: any Reader
+    ) throws -> ApprovalDetail {
+        var detail = detail
+        let groups = changes(detail)
+        detail.people = try PeopleNames(
+            of: PeopleNames.ids(
+                in: call.first("all") == nil ? groups.prefix(UI.atOnce) : groups[...], call.catalog),
+            about: detail.event.row.tenantID, call.catalog, for: call.caller, from: reader)
+        if detail.entry.request.state.isDue { detail.held = try ClockJump.open(from: reader) }
+        return detail
+    }
+
+    /// On the forms that decide on it: whoever comes from a message sees what they sign without its page.
+    static func subject(_ request: ApprovalRequest, _ call: PageCall, _ reader: any Reader) throws -> FormSubject {
+        let found = try ApprovalDetail.load(request, for: call.caller, from: reader)
+        let detail = try named(found, call, from: reader)
+        return FormSubject(disclosure: detail.disclosure) {
+            UI.stack {
+                warnings(detail, call: call)
+                plan(detail, call: call, all: OperationViews.showAll)
+                UI.fold("The frozen action, in full") { action(request) }
+            }
+        }
+    }
+
+    static func detailBody(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
+        let request = detail.entry.request
+        let expired = request.state.isOpen && !request.isOpen(at: now)
+        return UI.crumbs([("Approvals", "/approvals")], here: request.id)
+            + UI.title(title(detail.entry, catalog: call.catalog)) { stateChip(request.state, expired: expired) }
+            + UI.keyFacts(keyFacts(detail, call: call, now: now))
+            + actions(detail, call: call, now: now)
+            + UI.split {
+                UI.stack {
+                    banners(detail, call: call, now: now)
+                    UI.panel(request.state == .executed ? "What it did" : "What it would do", id: "ap-plan") {
+                        UI.panelBody {
+                            plan(detail, call: call) { count in
+                                el("a", .href("/approvals/\(request.id)?all=1")) {
+                                    "Show all \(Grouped.digits(count))"
+                                }
+                            }
+                        }
+                    }
+                    UI.panel("The frozen action", id: "ap-action", hint: "in full") {
+                        UI.panelBody { action(request) }
+                    }
+                }
+                UI.stack {
+                    UI.panel(
+                        "Who must agree", id: "ap-rule",
+                        actions: request.isOpen(at: now)
+                            ? UI.hint("\(TimeText.span(request.expiresAt - now)) left") : .none
+                    ) {
+                        UI.panelBody {
+                            UI.stack {
+                                rules(detail)
+                                if let shift = detail.shift { UI.onShift(shift) }
+                                if request.isOpen(at: now) {
+                                    el("p", .class("small muted")) {
+                                        "If not everybody agreed by \(TimeText.utcMinute(request.expiresAt)), it expires and nothing runs."
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    signed(detail, now: now)
+                    UI.panel("The record", id: "ap-facts") {
+                        UI.panelBody { facts(detail, call: call) }
+                    }
+                }
+            }
+    }
+
+    /// What the person who looks may do: sign and reject where a role of theirs is asked for, cancel as well when it is
+    /// theirs. What is only off now says why, and so does the place of the buttons where there are none.
+    private static func actions(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
+        let request = detail.entry.request
+        let caller = call.caller
+        let isMine = request.comes(from: caller.person)
+        let isOpen = request.isOpen(at: now)
+        guard caller.permissions.contains("approval.decide"), request.state.isLive, request.state.isDue || isOpen else {
+            return .none
+        }
+        guard isMine || detail.signatures.isAsked(caller) else {
+            guard isOpen else { return .none }
+            return el("p", .class("actions muted")) {
+                "None of your roles signs this. It needs \(detail.signatures.missing(beside: detail.signatures.counting))."
+            }
+        }
+        let path = "/approvals/\(request.id)"
+        return el("div", .class("actions"), Attribute("role", "group"), .label("Actions")) {
+            if request.state.isOpen, !isMine {
+                if let reason = detail.signatures.hindrance(toApprove: caller) {
+                    UI.offButton("Approve", why: "not by you", detail: el("p") { reason })
+                } else {
+                    UI.linkButton("Approve…", href: "\(path)/approve", style: .primary)
+                }
+                if detail.signatures.hindrance(of: caller) == nil {
+                    UI.linkButton("Reject…", href: "\(path)/reject", style: .warns)
+                }
+            }
+            UI.linkButton("Cancel request…", href: "\(path)/cancel")
+            if isMine, isOpen {
+                UI.hint(
+                    request.requester == caller.person
+                        ? "You asked for this, so somebody else must agree."
+                        : "You were shown the token that asked for this, so somebody else must agree.")
+            }
+        }
+    }
+
+    /// What whoever decides has to know first.
+    private static func warnings(_ detail: ApprovalDetail, call: PageCall) -> Node {
+        var out = Node.none
+        if detail.isErased {
+            out =
+                out
+                + UI.banner(
+                    .info, "What was asked for was erased.",
+                    "The digests people signed stay; the values they stand for are gone for good.")
+        } else if !detail.matchesAction {
+            out =
+                out
+                + UI.banner(
+                    .danger, "The values below are not the ones the frozen action commits to.",
+                    "They were erased or changed since it was asked for. Don’t rely on them.")
+        }
+        if let emergency = detail.event.leaf["facts"]?[EventDraft.emergencyFact]?.string {
+            let path = "/breakglass-sessions/\(emergency)"
+            out =
+                out
+                + UI.banner(
+                    .danger, "It was asked for within break-glass.", "The emergency waives no signature.",
+                    action: call.caller.permissions.contains(BreakGlassReads.permission)
+                        ? UI.linkButton("The emergency", href: path, size: .small) : .none)
+        }
+        if detail.entry.request.state == .stale {
+            out =
+                out
+                + UI.banner(.warn) {
+                    el("p") { el("b") { "It was signed before, and would do something else by now." } }
+                    el("p") { "Earlier signatures count no more. What is different:" }
+                    differences(detail.difference)
+                }
+        }
+        return out
+    }
+
+    private static func banners(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
+        let request = detail.entry.request
+        var out = warnings(detail, call: call)
+        if let held = detail.held {
+            out = out + ClockNotice.node(held, call.caller)
+        } else if let start = request.executeAt, request.state.isDue {
+            out =
+                out
+                + UI.banner(
+                    .info, "Everybody agreed who must.",
+                    now < start
+                        ? "Postern carries it out by itself at \(TimeText.utcMinute(start)), if it still comes to the same then. Until then it can be cancelled."
+                        : "Its time has come: Postern carries it out by itself as soon as it can, if it still comes to the same. Until then it can be cancelled."
+                )
+        }
+        if detail.hasReveal {
+            out =
+                out
+                + UI.banner(.ok) {
+                    el("p") { el("b") { "It is done, and has something to show you, once." } }
+                    el("form", Attribute("method", "post"), Attribute("action", "/approvals/\(request.id)/reveal")) {
+                        UI.hiddenField("csrf", call.csrf)
+                        UI.button("Show it now", style: .primary)
+                    }
+                }
+        }
+        if let ending = detail.ending, request.state == .failed {
+            out = out + UI.banner(.danger, "It was approved and could not be carried out.", ending)
+        } else if let ending = detail.ending, request.state == .rejected {
+            out = out + UI.banner(.plain, "It was rejected.", ending)
+        } else if let ending = detail.ending, request.state == .cancelled {
+            out = out + UI.banner(.plain, "It was cancelled.", ending)
+        }
+        return out
+    }
+
+    /// Beyond a screenful they are folded away, so that what is to be done about them stays in sight.
+    private static func differences(_ found: [JSON]) -> Node {
+        let rest = found.dropFirst(20)
+        let first = listed(found.prefix(20))
+        guard !rest.isEmpty else { return first }
+        return first + UI.fold("And \(Grouped.digits(rest.count)) more") { listed(rest) }
+    }
+
+    private static func listed(_ differences: ArraySlice<JSON>) -> Node {
+        el("ul") {
+            for entry in differences {
+                el("li", .class("long")) {
+                    UI.code(entry["path"]?.string ?? "")
+                    ": "
+                    said(entry["was"])
+                    " → "
+                    said(entry["now"])
+                }
+            }
+        }
+    }
+
+    private static func said(_ value: JSON?) -> String {
+        switch value {
+        case nil, .null: "nothing"
+        case .string(let text): "“\(text)”"
+        case let other?: other.canonicalText
+        }
+    }
+
+    /// Each rule with its leaves, and who fills them.
+    private static func rules(_ detail: ApprovalDetail) -> Node {
+        let signers = detail.signatures.counting
+        return el("ul", .class("rule")) {
+            for need in detail.entry.request.needs {
+                el("li") {
+                    UI.glyph(need.demand.isMet(by: signers) ? .check : .ring)
+                    el("div") {
+                        el("p") { el("b") { need.demand.sentence } }
+                        el("p", .class("small muted")) {
+                            need.summary
+                            if let cooldown = need.cooldown {
+                                ". It then waits \(TimeText.span(cooldown)) before it runs."
+                            }
+                        }
+                        for place in need.demand.nearest(to: signers) {
+                            if let signer = place.signer {
+                                let name = detail.names[signer] ?? signer
+                                el("p", .class("small")) {
+                                    // A rule of one leaf has said it above.
+                                    UI.state(
+                                        place.leaf == need.demand ? name : "\(place.leaf.sentence): \(name)", .ok,
+                                        .check)
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who signed, how, and whose signature counts no more.
+    private static func signed(_ detail: ApprovalDetail, now: Instant) -> Node {
+        let all = detail.signatures.all
+        guard !all.isEmpty else { return .none }
+        let lapsed = Dictionary(
+            detail.signatures.lapsed.map { ($0.person, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        let round = detail.entry.request.round
+        return UI.panel("Signatures", id: "ap-signed") {
+            UI.table(
+                caption: "Who decided, and how they showed it was them",
+                columns: [
+                    Column("Who", isRowHeader: true) { (signature: ApprovalSignature) in
+                        UI.person(detail.names[signature.person] ?? signature.person)
+                    },
+                    Column("Decision") { signature in
+                        if signature.decision == .reject {
+                            UI.state("Rejected", .danger, .x)
+                        } else if signature.round < round {
+                            UI.state("Agreed to an earlier plan", .plain, .ring)
+                        } else if let reason = lapsed[signature.person] {
+                            UI.state("Counts no more: \(reason)", .warn, .tri)
+                        } else {
+                            UI.state("Agreed", .ok, .check)
+                        }
+                    },
+                    Column("With", priority: 2) { Node(method($0)) },
+                    Column("When", .number) { UI.time($0.createdAt, now: now) },
+                ], rows: all, density: .normal)
+        }
+    }
+
+    private static func method(_ signature: ApprovalSignature) -> String {
+        if signature.isSigned { return "a passkey’s signature" }
+        return switch signature.method {
+        case .webauthn: "a passkey, used before"
+        case .totp: "a code, used before"
+        case .recovery: "a recovery code, used before"
+        case .oidc: "the identity provider’s, used before"
+        case .password: "a password"
+        }
+    }
+
+    private static func action(_ request: ApprovalRequest) -> Node {
+        UI.tightStack {
+            UI.json(request.action)
+            el("p", .class("small muted")) { "SHA-256 of the canonical bytes" }
+            el("p") { UI.hash(sha256(request.action.canonical).hex) }
+            el("p", .class("small muted")) { "Digest of the plan" }
+            el("p") { UI.hash(request.planDigest) }
+            UI.fold("The exact \(request.action.canonical.count) bytes (RFC 8785, one line)") {
+                el("pre", .class("json"), Attribute("tabindex", "0")) { request.action.canonicalText }
+            }
+        }
+    }
+
+    /// What its plan changes.
+    private static func changes(_ detail: ApprovalDetail) -> [UI.DiffGroup] {
+        (detail.plan?["changes"]?.array ?? []).map { change in
+            let before = change["before"].flatMap { $0.isNull ? nil : $0 }
+            let document = before ?? change["after"]
+            return UI.DiffGroup(
+                type: change["type"]?.string ?? "",
+                name: name(of: document),
+                id: change["id"]?.string ?? "", before: before, after: change["after"])
+        }
+    }
+
+    /// - Parameter all: how to see all of so many changes.
+    private static func plan(_ detail: ApprovalDetail, call: PageCall, all: (Int) -> Node) -> Node {
+        guard let plan = detail.plan else {
+            return el("p") { UI.sealed("The plan was erased; only its digest is left.") }
+        }
+        let groups = changes(detail)
+        let mail = DeliveryChannel.mail.rawValue
+        let effects = (plan["effects"]?.array ?? []).map { effect in
+            let kind = effect["kind"]?.string ?? ""
+            let name = effect["name"]?.string ?? ""
+            let summary = kind == mail ? MailNotice.summary(name, effect["payload"]) : nil
+            return Effect(
+                kind: kind, name: name, summary: summary ?? "\(DocumentDiff.label(kind)) \(name)", payload: .null,
+                tenant: nil)
+        }.filter { effect in
+            guard effect.kind == mail else { return true }
+            guard detail.entry.request.state == .executed else { return detail.sendsMail }
+            return detail.sentMail?.contains(effect.name) ?? true
+        }
+        return UI.stack {
+            el("div", .class("stack stack--2")) {
+                if let consequence = detail.consequence {
+                    el("p", .class("headline")) { consequence }
+                }
+                if let text = detail.event.value("justification")?.string {
+                    el("p", .class("prose")) {
+                        "“\(text)” "
+                        UI.muted(detail.entry.requesterName ?? detail.entry.request.requester)
+                    }
+                }
+                if detail.entry.request.state.isLive {
+                    el("p", .class("muted")) { "Nothing has been changed yet." }
+                }
+            }
+            if !groups.isEmpty {
+                UI.diff(
+                    groups, caption: "What changes", captions: ("Then", "After"),
+                    rest: call.first("all") == nil ? all(groups.count) : nil, names: names(detail))
+            }
+            if let input = detail.input, input != .object([:]) {
+                UI.fold("The fields as sent") { UI.json(input) }
+            }
+            el("section") {
+                el("h3") { "What is sent" }
+                if effects.isEmpty {
+                    el("p", .class("muted")) { "Nothing." }
+                } else {
+                    UI.effects(effects, when: sending(detail.entry.request.state))
+                }
+            }
+            UI.fold("What exactly is signed") {
+                el("p", .class("small muted")) {
+                    "Signatures are bound to the digest of this: every field that changes, what each effect carries, what the rules measured, and who must agree."
+                }
+                bound(plan, groups.count, all: call.first("all") == nil && groups.count > 20 ? all(groups.count) : nil)
+            }
+            if detail.matchesAction {
+                el("p") { UI.state("These values match the commitments in the frozen action", .ok, .check) }
+            }
+        }
+    }
+
+    /// What the digest of a plan stands for. Many changes, each in full, come with all of them: the page stays small.
+    private static func bound(_ plan: JSON, _ changes: Int, all: Node?) -> Node {
+        let whole = ApprovalRequest.bound(plan)
+        guard let all, var members = whole.object else { return UI.json(whole) }
+        members["changes"] = nil
+        return UI.json(.object(members))
+            + el("p", .class("row more")) {
+                UI.muted("and \(Grouped.digits(changes)) changes, field by field")
+                all
+            }
+    }
+
+    /// Those whom the plan is about, who asked and who signed.
+    private static func names(_ detail: ApprovalDetail) -> [String: String] {
+        var names = detail.people.names.merging(detail.names) { _, signer in signer }
+        if let name = detail.entry.requesterName { names[detail.entry.request.requester] = name }
+        return names
+    }
+
+    private static func keyFacts(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> [(
+        label: String, value: Node
+    )] {
+        let request = detail.entry.request
+        var facts: [(label: String, value: Node)] = [
+            ("Asked by", UI.person(detail.entry.requesterName ?? request.requester)),
+            ("Asked", UI.timeWithUTC(request.createdAt, now: now)),
+        ]
+        if let account = request.account { facts.append(("By their program", UI.code(account))) }
+        let type = request.targetID == nil ? Tenant.type : request.targetType
+        if let id = request.targetID ?? request.aboutTenant {
+            let name = detail.entry.targetName ?? id
+            let link = EventWords.path(type: type, id: id, for: call.caller)
+                .map { path in el("a", .href(path)) { name } }
+            facts.append((DocumentDiff.label(type ?? "target"), link ?? Node(name)))
+        }
+        if let code = request.action["reason_code"]?.string {
+            let label = call.catalog[request.operation]?.spec.reasonCodes.first { $0.code == code }?.label
+            facts.append(("Reason", Node(label ?? code)))
+        }
+        if let text = detail.event.value("ticket")?.string { facts.append(("Ticket", Node(text))) }
+        return facts
+    }
+
+    private static func facts(_ detail: ApprovalDetail, call: PageCall) -> Node {
+        let request = detail.entry.request
+        var facts: [(label: String, value: Node)] = [("Request", UI.id(request.id, copy: "request id"))]
+        let event = UI.id(request.eventID)
+        facts.append(
+            (
+                "Event",
+                call.caller.permissions.contains("audit.view")
+                    ? el("a", .href("/audit/\(request.eventID)")) { event } : event
+            ))
+        facts.append(("Operation", el("span", .class("id")) { UI.code(request.operation) }))
+        if let id = request.targetID { facts.append(("Target", UI.id(id))) }
+        if let code = request.action["reason_code"]?.string {
+            facts.append(("Reason code", el("span", .class("id")) { code }))
+        }
+        if let ended = request.outcomeEventID {
+            facts.append(
+                (
+                    "Ended by",
+                    call.caller.permissions.contains("audit.view")
+                        ? el("a", .href("/audit/\(ended)")) { UI.id(ended) } : UI.id(ended)
+                ))
+        }
+        return UI.facts(facts, tight: true)
+    }
+
+    /// When what a request sends is sent.
+    private static func sending(_ state: ApprovalRequest.State) -> String {
+        if state.isLive { return "when it runs" }
+        return state == .executed ? "when it ran" : "not sent"
+    }
+
+    /// What people call a row of a plan by, which knows documents alone: a role for a grant, "Password" for a factor.
+    private static func name(of document: JSON?) -> String? {
+        guard let document else { return nil }
+        if let called = document["name"]?.string ?? document["label"]?.string ?? document["email"]?.string {
+            return called
+        }
+        let parts = [document["role"]?.string, document["user_id"]?.string].compactMap { $0 }
+        return parts.isEmpty ? nil : parts.joined(separator: " ")
+    }
+}
