@@ -24,9 +24,13 @@ public enum AddRule: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? { input.summary }
+    public static let declaresConcerns = true
+
     public struct Facts: Sendable {
         let state: PolicyState
         let isTaken: Bool
+        let unpriced: String?
         let simulation: PolicySimulation.History
     }
 
@@ -35,6 +39,7 @@ public enum AddRule: Operation {
     public static func gather(_ input: Input, _ target: ApprovalRuleRow?, from reader: any Reader) throws -> Facts {
         Facts(
             state: try .load(from: reader), isTaken: try ApprovalRuleRow.load(input.code, from: reader) != nil,
+            unpriced: try RuleFields.unpriced(input.condition.condition, from: reader),
             simulation: try PolicySimulation.history(
                 of: input.operation.text, limit: PolicySimulation.mostInPlan, from: reader))
     }
@@ -54,7 +59,7 @@ public enum AddRule: Operation {
             cooldown: RuleFields.cooldown(input.cooldownMinutes), version: 1, summary: input.summary)
         guard PolicyActs.all.contains(where: { rule.covers($0.name) }) else {
             throw .field(
-                "operation", "There is no operation \(input.operation.text). postern operations lists them.")
+                "operation", "There is no operation \(input.operation.text). postern get /operations lists them.")
         }
         if let own = PolicyActs.exempt.first(where: rule.covers) {
             throw .field(
@@ -62,6 +67,7 @@ public enum AddRule: Operation {
                 "\(input.operation.text) covers \(own), which waits for nobody. Name the operations one by one.")
         }
         try RuleFields.check(rule.demand, call.facts.state)
+        try RuleFields.check(unpriced: call.facts.unpriced)
         var state = call.facts.state
         state.rules.append(rule)
         let warnings = try PolicyActs.check(state, instead: call.facts.state)

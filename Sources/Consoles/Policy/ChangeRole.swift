@@ -51,14 +51,16 @@ public enum ChangeRole: Operation {
         var changes: [Change] = []
         var state = call.facts.state
         for code in give.sorted() {
+            let ceiling = Seeds.ceilings["\(role.id):\(code)"].map { [$0] }
             guard let before = cells[code] else {
-                let cell = RolePermission(role: role.id, permission: code)
+                let cell = RolePermission(role: role.id, permission: code, limits: ceiling)
                 changes.append(.create(cell))
                 state.cells.append(cell)
                 continue
             }
             var after = before
             after.isRevoked = false
+            after.limits = before.limits ?? ceiling
             changes.append(.update(before, to: after))
             state.cells.append(after)
         }
@@ -75,8 +77,12 @@ public enum ChangeRole: Operation {
         }
         let warnings = try PolicyActs.check(state, instead: call.facts.state)
         let holders = state.people.filter { $0.isActive && $0.roles.contains(role.id) }.count
+        func words(_ code: String) -> String {
+            let limits = state.cells.first { $0.role == role.id && $0.permission == code }?.limits
+            return code + (limits.map { " up to \(RolePermission.words($0))" } ?? "")
+        }
         let parts = [
-            give.isEmpty ? nil : "may now: \(give.sorted().joined(separator: ", "))",
+            give.isEmpty ? nil : "may now: \(give.sorted().map(words).joined(separator: ", "))",
             take.isEmpty ? nil : "may no longer: \(take.sorted().joined(separator: ", "))",
         ].compactMap(\.self)
         let who = holders == 1 ? "1 person holds" : "\(holders) people hold"
@@ -103,6 +109,6 @@ enum PolicyPeople {
         let held = state.cells.filter { person.roles.contains($0.role) }
         return Standing(
             person: person.person, name: person.name, isActive: person.isActive, roles: person.roles,
-            permissions: person.isActive ? StaffDirectory.union(held) : .none, touches: person.touches)
+            permissions: person.isActive ? KnownRoles.union(held) : .none, touches: person.touches)
     }
 }

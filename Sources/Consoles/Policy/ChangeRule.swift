@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// Labels and helps of a rule's fields, which are the same wherever a rule is given.
@@ -26,6 +27,21 @@ enum RuleFields {
         guard strangers.isEmpty else {
             throw .field("demand", "Who must agree names \(strangers.joined(separator: ", ")), which does not exist.")
         }
+    }
+
+    /// A currency the condition tests for and that has no rate: its amounts would add up with no others.
+    static func unpriced(_ condition: Condition, from reader: any Reader) throws -> String? {
+        for case .equals(.string(let currency)) in condition.tests["currency"] ?? []
+        where currency != Rates.base && currency != "none" {
+            guard let rate = try ExchangeRate.load(currency, from: reader), rate.micros > 0 else { return currency }
+        }
+        return nil
+    }
+
+    static func check(unpriced currency: String?) throws(Refusal) {
+        guard let currency else { return }
+        throw .field(
+            "condition", "\(currency.prefix(20)) has no rate. Set one first, so that its amounts add up with others.")
     }
 }
 
@@ -58,6 +74,7 @@ public enum ChangeRule: Operation {
 
     public struct Facts: Sendable {
         let state: PolicyState
+        let unpriced: String?
         let simulation: PolicySimulation.History
     }
 
@@ -66,6 +83,7 @@ public enum ChangeRule: Operation {
     public static func gather(_ input: Input, _ target: ApprovalRuleRow?, from reader: any Reader) throws -> Facts {
         Facts(
             state: try .load(from: reader),
+            unpriced: try RuleFields.unpriced(input.condition.condition, from: reader),
             simulation: try PolicySimulation.history(
                 of: target?.rule.operation ?? "", limit: PolicySimulation.mostInPlan, from: reader))
     }
@@ -74,6 +92,8 @@ public enum ChangeRule: Operation {
         let input = call.input
         let before = call.before
         try RuleFields.check(input.demand.demand, call.facts.state)
+        // One that ends asks for nobody, whatever it tests for.
+        if !input.retired { try RuleFields.check(unpriced: call.facts.unpriced) }
         var after = before
         after.rule = ApprovalRule(
             id: before.id, operation: before.rule.operation, condition: input.condition.condition,
@@ -99,6 +119,23 @@ public enum ChangeRule: Operation {
             before.isRetired
             ? "" : before.rule.demand == after.rule.demand ? " as before" : " instead of \(before.rule.demand.sentence)"
         return "\(operation) \(whom)\(instead), when: \(ConditionText(after.rule.condition).text)."
+            + times(after.rule, before.rule)
+    }
+
+    /// What else is different about when things happen.
+    private static func times(_ after: ApprovalRule, _ before: ApprovalRule) -> String {
+        var out = ""
+        func minutes(_ span: Span) -> String { Grouped.digits(span.seconds / 60) }
+        if after.window != before.window {
+            let (now, was) = (minutes(after.window), minutes(before.window))
+            out += " A request waits \(now) minutes for its signatures instead of \(was)."
+        }
+        switch (after.cooldown, before.cooldown) {
+        case (let now?, let was) where now != was: out += " Signed, it waits \(minutes(now)) minutes before it runs."
+        case (nil, .some): out += " Signed, it runs at once."
+        default: break
+        }
+        return out
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -8,7 +8,7 @@ public enum PolicyConsole {
         "Policy",
         operations: [
             AnyOperation(ChangeRule.self), AnyOperation(AddRule.self), AnyOperation(ChangeRole.self),
-            AnyOperation(SetLimit.self), AnyOperation(SetRate.self),
+            AnyOperation(SetLimit.self), AnyOperation(SetRate.self), AnyOperation(ChangeSeparation.self),
         ],
         reads: [
             rules, rule, simulation, findings,
@@ -26,7 +26,10 @@ public enum PolicyConsole {
         choices: [
             "policy.add_rule/operation": { _ in
                 Set(PolicyActs.all.map(\.name)).sorted().map { Field.Choice($0, $0) }
-            }
+            },
+            "policy.change_separation/role": { _ in
+                Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+            },
         ])
 
     static let permission = "access.view"

@@ -11,11 +11,29 @@ public struct PolicyState: Sendable {
     public var people: [Standing]
     /// Roles nobody is to hold together.
     public var separations: [RoleSeparation]
+    /// Service accounts and assistants that work.
+    public var accounts: [Account]
+
+    /// A token somebody's programs hold. Whoever holds it asks as its owner, and signs nothing.
+    public struct Account: Sendable, Hashable {
+        public let id: String
+        public let name: String
+        /// The person it belongs to.
+        public let owner: String
+        public let scopes: [String]
+        public init(id: String, name: String, owner: String, scopes: [String]) {
+            self.id = id
+            self.name = name
+            self.owner = owner
+            self.scopes = scopes
+        }
+    }
 
     public init(
         roles: [String], cells: [RolePermission], rules: [ApprovalRule], people: [Standing],
-        separations: [RoleSeparation] = []
+        separations: [RoleSeparation] = [], accounts: [Account] = []
     ) {
+        self.accounts = accounts
         self.separations = separations
         self.roles = roles
         self.cells = cells
@@ -109,13 +127,17 @@ public struct PolicyLint: Sendable {
     /// Operations that make other people's power one's own.
     static let gains: [String: Gain] = [
         "staff.invite": .accounts, "staff.reset_factors": .factors, "staff.grant_role": .roles,
-        "staff.change_roles": .roles, "policy.change_rule": .policy, "policy.add_rule": .policy,
+        "staff.change_roles": .roles, "staff.accept_grant": .roles, "policy.change_rule": .policy,
+        "policy.add_rule": .policy,
         "policy.change_role": .policy, "policy.set_rate": .policy, "policy.set_limit": .policy,
+        "policy.change_separation": .policy,
+        // Whatever was written beside the log holds from then on.
+        "discrepancy.adopt": .policy,
     ]
 
     let acts: [Act]
     /// Roles that no table knows and leaves may name all the same: the tenant's own manager.
-    static let impliedRoles: Set<String> = ["tenant_csm"]
+    static let impliedRoles: Set<String> = [Demand.managerRole]
 
     public init(_ acts: [Act]) { self.acts = acts }
 
@@ -128,22 +150,38 @@ public struct PolicyLint: Sendable {
 
     /// An account somebody controls, and how they came to it.
     private struct Account {
+        /// Who it counts as: a service account is its owner, and no other person.
         let signer: Signer
         let steps: [String]
+        /// Its token asks, and never signs.
+        var isToken = false
+    }
+
+    /// The tokens of a person: each asks as the person, for less.
+    private func tokens(of person: Standing, _ state: PolicyState) -> [Account] {
+        state.accounts.filter { $0.owner == person.person }.map { account in
+            let held = AccountScopes.effective(account.scopes, of: person.permissions).granted.keys
+            return Account(
+                signer: Signer(person: person.person, roles: [], permissions: Set(held)),
+                steps: ["\(person.name) asks through \(account.name)"], isToken: true)
+        }
     }
 
     private func alone(_ person: Standing, _ state: PolicyState) -> [PolicyFinding] {
-        var controlled = [Account(signer: Signer(person), steps: [])]
+        var controlled = [Account(signer: Signer(person), steps: [])] + tokens(of: person, state)
         var open: [String]?  // how policy was changed, once it can be
         var used: Set<String> = []
+        let signers = invitationSigners(state)
         let gaining = acts.filter { Self.gains[$0.name] != nil }.sorted { $0.name < $1.name }
         var grew = true
         while grew {
             grew = false
             for act in gaining where !used.contains(act.name) {
                 guard let gain = Self.gains[act.name] else { continue }
-                let rules = state.rules.filter { $0.covers(act.name) && $0.condition.matches(measures(act, state)) }
+                let covering = state.rules.filter { $0.covers(act.name) }
                 for asker in controlled {
+                    let measures = measures(act, by: asker, signers)
+                    let rules = covering.filter { $0.condition.matches(measures) }
                     guard let steps = complete(act, by: asker, rules, controlled, open) else { continue }
                     let done = steps + ["\(person.name) completes \(act.name)"]
                     switch gain {
@@ -162,7 +200,7 @@ public struct PolicyLint: Sendable {
                 }
             }
         }
-        guard controlled.count > 1 || open != nil else { return [] }
+        guard Set(controlled.map(\.signer.person)).count > 1 || open != nil else { return [] }
         return acts.sorted { $0.name < $1.name }.flatMap { act in
             state.rules.filter { $0.covers(act.name) }.sorted { $0.id < $1.id }.compactMap { rule -> PolicyFinding? in
                 guard let steps = complete(act, [rule], controlled, open) else { return nil }
@@ -174,14 +212,27 @@ public struct PolicyLint: Sendable {
         }
     }
 
-    /// What is known of the measures of an operation that gains power, at its worst.
-    private func measures(_ act: Act, _ state: PolicyState) -> Measures {
-        let supers = state.people.filter { $0.isActive && $0.roles.contains("super_admin") }.count
-        return switch act.name {
-        case "staff.invite": Measures(["super_admins": .int(Int64(supers)), "grants_power": true])
-        case "staff.grant_role", "staff.change_roles": Measures(["grants_power": true])
+    /// What is known of the measures of an operation that gains power, at its worst. Here time is an obstacle: whoever could
+    /// sign an invitation still counts for 30 days after they were sent away, and is taken as there to stay.
+    private func measures(_ act: Act, by asker: Account, _ signers: Set<String>) -> Measures {
+        switch act.name {
+        case InviteStaff.spec.name:
+            InviteStaff.measures(others: signers.count - (signers.contains(asker.signer.person) ? 1 : 0))
+        case "staff.grant_role", "staff.change_roles", "staff.accept_grant", "discrepancy.adopt":
+            Measures(["grants_power": true])
         default: .none
         }
+    }
+
+    /// Who could sign an invitation.
+    private func invitationSigners(_ state: PolicyState) -> Set<String> {
+        let (roles, permissions) = InviteStaff.signers(under: state.rules)
+        return Set(
+            state.people.filter { person in
+                person.isActive
+                    && (!person.roles.isDisjoint(with: roles)
+                        || permissions.contains { person.permissions.contains($0) })
+            }.map(\.person))
     }
 
     /// Everybody else becomes theirs by new factors.
@@ -211,7 +262,9 @@ public struct PolicyLint: Sendable {
         let permissions = state.permissions(of: all)
         var grew = false
         let out = controlled.map { account -> Account in
-            guard account.signer.person != asker.signer.person, account.signer.roles != all else { return account }
+            guard !account.isToken, account.signer.person != asker.signer.person, account.signer.roles != all else {
+                return account
+            }
             grew = true
             return Account(
                 signer: Signer(person: account.signer.person, roles: all, permissions: permissions),
@@ -233,7 +286,8 @@ public struct PolicyLint: Sendable {
     ) -> [String]? {
         guard asker.signer.permissions.contains(act.permission) else { return nil }
         if let open { return rules.isEmpty ? asker.steps : asker.steps + open + ["the rule asks for nobody any more"] }
-        let others = controlled.filter { $0.signer.person != asker.signer.person }
+        // An owner and their accounts are one person, and an account signs for nobody.
+        let others = controlled.filter { !$0.isToken && $0.signer.person != asker.signer.person }
         let signers = others.map(\.signer)
         guard rules.allSatisfy({ $0.demand.isMet(by: signers) }) else { return nil }
         let names = Set(rules.flatMap { $0.demand.nearest(to: signers).compactMap(\.signer) })

@@ -93,6 +93,7 @@ enum PolicyPages {
         let body =
             UI.crumbs([("Access", "/access")], here: role.title)
             + UI.title(role.title, lead: role.summary) { UI.id(role.id, copy: "role’s code") }
+            + UI.keyFacts([("Not held together with", apart(role.id, matrix))])
             + UI.actionBar(
                 role, path: "/roles/\(role.id)", catalog: call.catalog, caller: call.caller, now: reader.now,
                 waiting: try ApprovalList.waiting(on: role.id, for: call.caller, from: reader))
@@ -108,6 +109,12 @@ enum PolicyPages {
                 }
             }
         return PageAnswer(title: role.title, body: body)
+    }
+
+    private static func apart(_ role: String, _ matrix: AccessMatrix) -> Node {
+        let others = Set(matrix.separations.flatMap { $0.partners(of: role) }).sorted()
+        guard !others.isEmpty else { return UI.hint("none") }
+        return UI.row { for other in others { el("a", .href("/roles/\(other)")) { other } } }
     }
 
     static func limits(_ limits: [Limit]?) -> Node {

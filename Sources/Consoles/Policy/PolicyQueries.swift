@@ -30,17 +30,22 @@ extension PolicyState {
     public static func load(from reader: any Reader) throws -> PolicyState {
         let rows = try reader.query([
             PolicyQueries.roles, PolicyQueries.cells, PolicyQueries.rules, PolicyQueries.staff,
-            RoleSeparation.selectAll(after: "", limit: 1000),
+            RoleSeparation.selectAll(after: "", limit: 1000), ServiceAccount.allLive(at: reader.now),
         ])
         let ids = try rows[3].map { try $0.string("id") }
-        let directory = StaffDirectory()
+        let directory = StaffDirectory(ignoresLocks: true)
         let standings =
             ids.isEmpty
-            ? [:] : try directory.standings(reader.query(directory.standings(of: ids)), at: reader.now)
+            ? [:] : try directory.standings(of: ids).read(from: reader)
         return PolicyState(
             roles: try rows[0].map { try $0.string("id") }, cells: try rows[1].map(RolePermission.init),
             rules: try rows[2].map { try ApprovalRuleRow($0).rule },
             people: standings.values.sorted { $0.person < $1.person },
-            separations: try rows[4].map(RoleSeparation.init))
+            separations: try rows[4].map(RoleSeparation.init),
+            accounts: try rows[5].map { row in
+                let account = try ServiceAccount(row)
+                return PolicyState.Account(
+                    id: account.id, name: account.name, owner: account.ownerID, scopes: account.scopes)
+            })
     }
 }

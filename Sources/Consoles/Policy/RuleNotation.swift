@@ -55,19 +55,7 @@ public struct ConditionText: ParamValue, Hashable {
     public let condition: Condition
     public init(_ condition: Condition) { self.condition = condition }
 
-    public var text: String {
-        let clauses = condition.tests.keys.sorted().flatMap { name in
-            (condition.tests[name] ?? []).map { test in
-                switch test {
-                case .equals(let value): "\(name) = \(value.string ?? value.canonicalText)"
-                case .greater(let bound): "\(name) > \(bound)"
-                case .atLeast(let bound): "\(name) >= \(bound)"
-                case .less(let bound): "\(name) < \(bound)"
-                }
-            }.sorted()
-        }
-        return clauses.isEmpty ? "always" : clauses.joined(separator: " and ")
-    }
+    public var text: String { condition.sentence }
     public var json: JSON { .string(text) }
 
     public static func parse(_ json: JSON, _ rules: ParamRules) throws(FieldError.Reason) -> ConditionText {

@@ -26,11 +26,13 @@ public enum SetRate: Operation {
         var after = before
         after.micros = call.input.rate.micros(of: before.id)
         guard after.micros != before.micros else { throw .conflict("\(before.id) is worth exactly that already.") }
+        let old =
+            before.micros == 0 ? "it had no rate" : "it was \(RateText(micros: before.micros, of: before.id).text) USD"
         return Plan(
             after,
             consequence: after.micros == 0
                 ? "Amounts in \(before.id) can't be converted any more, so each of them needs a second person."
-                : "1 \(before.id) counts as \(call.input.rate.text) USD from the next action on.")
+                : "1 \(before.id) counts as \(call.input.rate.text) USD from the next action on; before, \(old).")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

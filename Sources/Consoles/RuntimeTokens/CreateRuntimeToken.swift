@@ -24,6 +24,9 @@ public enum CreateRuntimeToken: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? { input.name }
+    public static let declaresConcerns = true
+
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<RuntimeToken> {
         let scopes = RuntimeScope.allCases.filter { call.input.scopes.contains($0.rawValue) }
         guard !scopes.isEmpty else { throw .field("scopes", "Choose at least one scope.") }
@@ -46,7 +49,7 @@ public enum CreateRuntimeToken: Operation {
         return Plan(
             token, facts: ["scopes": .array(scopes.map { .string($0.rawValue) })], reveal: ["token": .text(text)],
             consequence:
-                "Whoever holds the token may use the runtime listener for \(names)\(call.input.expiresOn.map { " until the end of \($0.text)" } ?? "")."
+                "Whoever holds the token may use the runtime listener for \(names)\(call.input.expiresOn.map { " until the end of \($0.words)" } ?? "")."
         )
     }
 

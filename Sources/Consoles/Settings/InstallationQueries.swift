@@ -2,6 +2,11 @@ import Kernel
 
 /// What the database says of itself.
 enum InstallationQueries {
+    /// The newest event of an action.
+    static func last(_ action: String) -> Statement {
+        Statement("SELECT leaf FROM events WHERE action = $1 ORDER BY at DESC, id DESC LIMIT 1", [.text(action)])
+    }
+
     static func engine(_ dialect: Dialect) -> Statement {
         switch dialect {
         case .sqlite: Statement("SELECT sqlite_version() AS version")

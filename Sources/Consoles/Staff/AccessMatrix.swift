@@ -32,7 +32,7 @@ struct AccessMatrix {
             permissions: PermissionCatalog.entries
                 + unknown.sorted().map { .init(code: $0, title: $0, risk: .critical, area: "Others") },
             rules: try rows[2].map { try ApprovalRuleRow($0) }.filter { !$0.isRetired }.map(\.rule),
-            separations: try rows[3].map(RoleSeparation.init))
+            separations: try rows[3].map(RoleSeparation.init).filter(\.isInForce))
     }
 
     func cell(_ role: String, _ permission: String) -> RolePermission? { cells[role]?[permission] }

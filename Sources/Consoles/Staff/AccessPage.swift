@@ -48,6 +48,9 @@ enum AccessPage {
                                     }
                                 )
                             })
+                        if call.caller.permissions.contains(ChangeSeparation.spec.permission) {
+                            el("p") { UI.hint("Changed on the page of either role.") }
+                        }
                     }
                 }
             }

@@ -19,6 +19,12 @@ extension Factor {
             """, [.text(staff), .text(kind.rawValue)])
     }
 
+    /// The newest that are sealed under the master key, those of about ten people: ids are in the order of time.
+    static let newestSealed = Statement(
+        """
+        SELECT \(columns) FROM factors WHERE kind IN ('password', 'totp') AND status = 'active' ORDER BY id DESC LIMIT 20
+        """)
+
     public init(_ row: Row) throws {
         guard let kind = FactorKind(rawValue: try row.string("kind")) else { throw StoreError.shape(column: "kind") }
         guard let status = Status(rawValue: try row.string("status")) else { throw StoreError.shape(column: "status") }

@@ -52,8 +52,10 @@ public enum GrantRole: Operation {
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
-        let made = done.also.filter { $0.type == Grant.type && $0.before == nil }
-        guard done.also.count == 1, let role = made.first?.after?["role"]?.string else {
+        // What a provider asks for and this answered waits again.
+        let also = done.also.filter { $0.type != PendingGrant.type }
+        let made = also.filter { $0.type == Grant.type && $0.before == nil }
+        guard also.count == 1, let role = made.first?.after?["role"]?.string else {
             return .impossible("It took the place of an earlier grant, or made an exception. Revoke the role instead.")
         }
         return .run(RevokeRole.spec.name, reasonCode: "mistake", input: ["role": .string(role)])
@@ -85,17 +87,35 @@ public enum RevokeRole: Operation {
 
     public static func guards(_ input: Input, _ target: String?) -> [Guard] { Guard.roles(of: target) }
 
-    public static func gather(_ input: Input, _ target: Staff?, from reader: any Reader) throws -> RoleChange {
-        try .look(at: target, giving: [], from: reader)
+    public struct Facts: Sendable {
+        let change: RoleChange
+        /// What a provider asked for and the grant answered.
+        let answered: PendingGrant?
+    }
+
+    public static func gather(_ input: Input, _ target: Staff?, from reader: any Reader) throws -> Facts {
+        let change = try RoleChange.look(at: target, giving: [], from: reader)
+        let now = reader.now
+        let grant = change.grants.first { $0.role == input.role && $0.isLive(at: now) }
+        return Facts(change: change, answered: try grant.flatMap { try PendingGrant.answered(by: $0, from: reader) })
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Staff> {
         let role = call.input.role
-        let outcome = try call.facts.plan(
-            .init(take: [role]), for: call.before, by: call.person, at: call.now, call.fresh)
-        return Plan(
-            call.before.touched(at: call.now), also: outcome.changes, facts: ["revoked": [.string(role)]],
-            consequence: "\(call.before.name) no longer holds \(role), from the next request on.")
+        var changes = try call.facts.change.plan(
+            .init(take: [role]), for: call.before, by: call.person, at: call.now, call.fresh
+        ).changes
+        var facts: [String: JSON] = ["revoked": [.string(role)]]
+        var consequence = "\(call.before.name) no longer holds \(role), from the next request on."
+        // Given by mistake it is no answer, and the provider may not ask a second time.
+        if call.reasonCode == "mistake", let answered = call.facts.answered,
+            !call.facts.change.undecided.contains(where: { $0.role == role })
+        {
+            changes.append(.update(answered, to: answered.reopened()))
+            facts["pending"] = [.string(role)]
+            consequence += " What the identity provider asks for waits again."
+        }
+        return Plan(call.before.touched(at: call.now), also: changes, facts: facts, consequence: consequence)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

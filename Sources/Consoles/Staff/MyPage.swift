@@ -3,7 +3,7 @@ import Kernel
 
 /// A person's own security: factors, sessions, recovery codes, password.
 ///
-/// Its forms post to `/me/passkeys`, `/me/passkeys/{id}/rename` and `…/remove`, `/me/sessions/{id}/end`, `/me/recovery-codes` and `/me/password` (`old`, `new`), each with `csrf`.
+/// Its forms post to `/me/authenticator`, `/me/authenticator/remove`, `/me/oidc`, `/me/oidc/{id}/unlink`, `/me/passkeys`, `/me/passkeys/{id}/rename` and `…/remove`, `/me/sessions/{id}/end`, `/me/recovery-codes` and `/me/password` (`old`, `new`), each with `csrf`.
 enum MyPage {
     static let page = Page("/me", permission: nil, menuPath: "/me") { call, reader in
         let now = reader.now
@@ -21,13 +21,18 @@ enum MyPage {
             case "password": UI.banner(.ok, "Your password is changed.", "Your other sessions have ended.")
             case "session": UI.banner(.ok, "The session has ended.")
             case "others": UI.banner(.ok, "All your other sessions have ended.")
+            case "authenticator": UI.banner(.ok, "The authenticator app is set up.", "Its codes work from now on.")
+            case "authenticator-removed":
+                UI.banner(.ok, "The authenticator app is removed.", "Its codes no longer work.")
             case "passkey": UI.banner(.ok, "The passkey is yours.", "It signs you in without a password.")
             case "renamed": UI.banner(.ok, "The passkey has its new name.")
             case "removed":
                 UI.banner(.ok, "The passkey is removed.", "Your device may still offer it: remove it there too.")
-            default: .none
+            case let word: MySingleSignOn.done(word, call)
             }
         let roles = call.caller.roles.sorted()
+        let accounts = try ServiceAccountPages.own(call, from: reader)
+        let slack = try SlackPanel.node(call, now: now, from: reader)
         let body =
             UI.title("My security", lead: detail.staff.email)
             + (left <= 2
@@ -36,10 +41,11 @@ enum MyPage {
                     "Make new ones below, so that a lost phone does not lock you out.") : .none)
             + UI.stack {
                 done
+                SlackPanel.done(call.first("done"))
                 UI.panel("Factors", id: "p-factors") {
                     UI.panelBody {
                         UI.facts(
-                            detail.factors.filter { $0.kind != .webauthn }.map {
+                            detail.factors.filter { ![.webauthn, .oidc].contains($0.kind) }.map {
                                 ($0.label, StaffPages.factorFact($0, now: now))
                             }
                                 + [
@@ -49,6 +55,15 @@ enum MyPage {
                                     )
                                 ]
                         )
+                    }
+                }
+                UI.panel("Authenticator app", id: "p-authenticator", hint: "codes beside the password") {
+                    if let wrong = wrong("authenticator") {
+                        UI.panelBody { UI.banner(.danger, wrong, announces: true) }
+                    }
+                    UI.panelBody {
+                        authenticator(
+                            call, isSet: detail.factors.contains { $0.kind == .totp }, isOnly: passkeys.isEmpty)
                     }
                 }
                 UI.panel("Passkeys", id: "p-passkeys", hint: "sign in without a password") {
@@ -62,6 +77,9 @@ enum MyPage {
                     }
                     UI.panelBody { newPasskey(call, isFirst: passkeys.isEmpty) }
                 }
+                MySingleSignOn.panel(
+                    call, detail.factors.filter { $0.kind == .oidc }, hasPasskey: !passkeys.isEmpty,
+                    wrong: wrong("provider"), now: now)
                 UI.panel(
                     "Sessions", id: "p-sessions", hint: "where you are signed in",
                     actions: sessions.items.count > 1 || sessions.next != nil
@@ -74,10 +92,12 @@ enum MyPage {
                         UI.panelBody { el("a", .href("/me?cursor=\(next)")) { "Older sessions" } }
                     }
                 }
+                accounts
+                slack
                 UI.split(.even) {
                     UI.panel("Recovery codes", id: "p-codes", hint: "\(left) of \(RecoveryCode.count) left") {
                         UI.panelBody {
-                            guarded("/me/recovery-codes", call) {
+                            guarded("/me/recovery-codes", call, hasPasskey: !passkeys.isEmpty) {
                                 el("p") {
                                     "Each works once, when your authenticator is out of reach. New codes replace all the old "
                                     "ones and are shown a single time."
@@ -88,7 +108,7 @@ enum MyPage {
                     }
                     UI.panel("Password", id: "p-password") {
                         UI.panelBody {
-                            guarded("/me/password", call) {
+                            guarded("/me/password", call, hasPasskey: !passkeys.isEmpty, takesOwn: false) {
                                 UI.field(
                                     Field(
                                         "old", label: "Present password", help: "So that nobody else can change it.",
@@ -119,9 +139,23 @@ enum MyPage {
         return uses
     }
 
+    private static func authenticator(_ call: PageCall, isSet: Bool, isOnly: Bool) -> Node {
+        let set = guarded("/me/authenticator", call, hasPasskey: !isOnly) {
+            el("p") {
+                isSet
+                    ? "Another app or phone takes the place of the one you have once it shows a right code."
+                    : "An app that shows a code every 30 seconds, for when no passkey is at hand."
+            }
+            el("p") { UI.button(isSet ? "Replace the app" : "Set up an authenticator app") }
+        }
+        guard isSet, !isOnly, call.isFactorFresh else { return set }
+        return set
+            + form("/me/authenticator/remove", call) { el("p") { UI.button("Remove the app", style: .warns) } }
+    }
+
     private static func newPasskey(_ call: PageCall, isFirst: Bool) -> Node {
         if let hindrance = call.passkeyHindrance { return el("p", .class("muted")) { hindrance } }
-        return guarded("/me/passkeys", call) {
+        return guarded("/me/passkeys", call, hasPasskey: !isFirst) {
             el("p") {
                 isFirst
                     ? "A passkey is kept by this device, your phone or a security key, and works at this address alone. It takes "
@@ -202,11 +236,25 @@ enum MyPage {
     }
 
     /// A form that changes factors: without a fresh one it stands behind the step-up, so that nothing is typed in vain.
-    private static func guarded(_ action: String, _ call: PageCall, @NodeBuilder _ body: () -> Node) -> Node {
-        guard !call.isFactorFresh else { return form(action, call, body) }
+    /// - Parameters:
+    ///   - hasPasskey: the person has one, and is asked for it.
+    ///   - takesOwn: a code does not do for whoever has a passkey, nor what a provider says of anybody.
+    static func guarded(
+        _ action: String, _ call: PageCall, hasPasskey: Bool, takesOwn: Bool = true, @NodeBuilder _ body: () -> Node
+    ) -> Node {
+        let last = call.caller.authentication?.factors.last
+        let isEnough = !takesOwn || last.map { StaffSignIn.ownFactors(hasPasskey: hasPasskey).contains($0) } ?? false
+        guard !call.isFactorFresh || !isEnough else { return form(action, call, body) }
+        let wanted =
+            !hasPasskey
+            ? "a fresh code from your authenticator"
+            : takesOwn ? "your passkey" : "your passkey, or a fresh code from your authenticator,"
         return el("div", .class("stack stack--2")) {
-            el("p") { "Needs a fresh code from your authenticator first." }
-            el("p") { UI.linkButton("Use your authenticator", href: "/step-up?next=/me") }
+            el("p") { "Needs \(wanted) first." }
+            el("p") {
+                UI.linkButton(
+                    hasPasskey ? "Use your passkey" : "Use your authenticator", href: "/step-up?next=/me")
+            }
         }
     }
 

@@ -17,6 +17,7 @@ public enum PermissionCatalog {
     }
 
     public static subscript(code: String) -> Entry? { byCode[code] }
+    static let risks = byCode.mapValues(\.risk)
 
     private static let byCode = Dictionary(uniqueKeysWithValues: entries.map { ($0.code, $0) })
 
@@ -40,6 +41,8 @@ public enum PermissionCatalog {
                 ("tenant.report_status", "Report a tenant's status, as your product does", .medium),
                 ("tenant.set_impersonation_policy", "Set who may look into a tenant, and how", .high),
                 ("tenant.set_note", "Write the \"handle with care\" note", .low),
+                ("tenant.set_csm", "Name a tenant's customer success manager", .high),
+                ("tenant.manage", "Be a tenant's customer success manager, and sign as one", .high),
                 ("tenant.export_data", "Export a tenant's data", .high),
                 ("tenant.export", "Export the list of tenants", .medium),
                 ("registry.import", "Import tenants from a file", .high),
@@ -112,7 +115,9 @@ public enum PermissionCatalog {
                 ("impersonation.start", "Look into a tenant as one of its users", .high),
                 ("impersonation.request_consent", "Ask a tenant for consent", .low),
                 ("impersonation.end", "End an impersonation", .medium),
+                ("breakglass.view", "View emergencies and what was done within them", .low),
                 ("breakglass.open", "Open the emergency door", .critical),
+                ("breakglass.end", "End an emergency", .medium),
                 ("breakglass.review", "Review an emergency", .high),
             ]
         ),
@@ -198,6 +203,7 @@ public enum PermissionCatalog {
                 ("audit.export", "Export the audit log", .high),
                 ("integrity.view", "View rows that differ from the log", .low),
                 ("integrity.settle", "Settle rows that differ from the log", .critical),
+                ("clock.confirm", "Confirm the server's clock after it was set", .high),
                 ("staff.view", "View staff and their roles", .low),
                 ("access.view", "View the permission matrix", .low),
                 ("staff.invite", "Invite staff", .high),
@@ -205,12 +211,20 @@ public enum PermissionCatalog {
                 ("staff.deactivate", "Deactivate and reactivate staff", .high),
                 ("staff.revoke_sessions", "End sessions of staff", .medium),
                 ("staff_flag.clear", "Review exceptions to roles that are not held together", .medium),
+                ("access_review.view", "View access reviews", .low),
+                ("access_review.decide", "Keep or revoke grants in an access review", .high),
+                ("access_review.manage", "Start, schedule, reassign and cancel access reviews", .high),
+                ("access_review.export", "Export the evidence of an access review", .high),
                 ("session.view", "View sessions of staff", .low),
                 ("staff.reset_factors", "Reset somebody's factors", .critical),
-                ("service_account.manage", "Manage service accounts", .critical),
+                ("service_account.view", "View everybody's service accounts", .low),
+                ("service_account.create", "Have service accounts of one's own", .critical),
+                ("service_account.revoke", "Revoke anybody's service account", .medium),
                 ("runtime_token.view", "View the product's runtime tokens", .low),
                 ("runtime_token.manage", "Create and revoke runtime tokens", .high),
+                ("scim.view", "View SCIM tokens", .low),
                 ("scim.configure", "Configure SCIM", .critical),
+                // Waits for operations, as the rule over them does.
                 ("oidc.configure", "Configure single sign-on", .critical),
                 ("setting.view", "View what the installation runs with", .low),
                 ("setting.change", "Change the deployment's settings", .high),

@@ -10,6 +10,9 @@ public enum RecoverStaff: Operation {
         permission: "staff.reset_factors", risk: .critical, justification: OperationSpec.Justification.none,
         systemOnly: true)
 
+    /// Whose holders are told.
+    static let withSay = ["super_admin", "security"]
+
     public struct Facts: Sendable {
         let holds: Bool
         let pending: Recovery?
@@ -26,7 +29,7 @@ public enum RecoverStaff: Operation {
         let id = target?.id ?? ""
         let rows = try reader.query([
             Grant.people(holding: ["super_admin"], at: reader.now),
-            Grant.people(holding: ["super_admin", "security"], at: reader.now), Recovery.pending(of: id),
+            Grant.people(holding: withSay, at: reader.now), Recovery.pending(of: id),
         ])
         func able(_ rows: [Row]) throws -> Set<String> {
             Set(try rows.filter { try $0.int("is_able") == 1 }.map { try $0.string("id") }).subtracting([id])
@@ -72,6 +75,22 @@ public enum RecoverStaff: Operation {
 
     public static func undo(_ done: Done<Self>) -> Undo {
         .impossible("A super_admin cancels the recovery in the console.")
+    }
+
+    /// Whom the servers tell, and by what: "mail to jo@company.example"; nobody where they have no channel. Whoever asks on the
+    /// server's machine may have other settings than the servers.
+    public static func told(_ reader: any Reader) throws -> [String] {
+        var told: [String] = []
+        if try ChannelState.isOn(.mail, reader) {
+            let holders = try reader.query(Grant.people(holding: withSay, at: reader.now))
+            let people = try holders.map { try $0.string("id") }
+            if !people.isEmpty {
+                let rows = try reader.query(Staff.select(people, lock: false, reader.dialect))
+                told += try rows.map { "mail to \(try Staff($0).email)" }.sorted()
+            }
+        }
+        if try ChannelState.isOn(.slack, reader) { told.append("the staff channel in Slack") }
+        return told
     }
 }
 

@@ -3,19 +3,31 @@ import Kernel
 
 /// Says loudly that an account is about to be recovered from the server.
 enum RecoveryBanner {
-    /// Every recovery that waits, for who may cancel it.
+    /// For who may cancel it, and for who may end the sessions of colleagues: security sees it while no super_admin can sign in.
+    static func isFor(_ caller: Caller) -> Bool {
+        [CancelRecovery.spec.permission, RevokeStaffSessions.spec.permission].contains {
+            caller.permissions.contains($0)
+        }
+    }
+
+    /// Every recovery that waits.
     static func node(for caller: Caller, from reader: any Reader) throws -> Node {
-        guard caller.permissions.contains(CancelRecovery.spec.permission) else { return .none }
+        guard isFor(caller) else { return .none }
         return try reader.query(Recovery.waiting).reduce(.none) { out, row in
             out + node(try Recovery(row), caller, now: reader.now)
         }
     }
 
     static func node(_ recovery: Recovery, _ caller: Caller, now: Instant) -> Node {
-        UI.banner(
+        let mayCancel = caller.permissions.contains(CancelRecovery.spec.permission)
+        let advice =
+            mayCancel
+            ? "If nobody is locked out, cancel it."
+            : "Ask \(recovery.name) whether they are locked out. A super_admin who signs in can cancel it."
+        return UI.banner(
             .danger, "The account of \(recovery.name) is about to be recovered from the server.",
-            "Its factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). If nobody is locked out, cancel it.",
-            action: caller.permissions.contains(CancelRecovery.spec.permission)
+            "Its factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). \(advice)",
+            action: mayCancel
                 ? UI.linkButton("Cancel recovery…", href: "/recoveries/\(recovery.id)/cancel", style: .warns) : .none)
     }
 }
@@ -24,9 +36,11 @@ enum RecoveryBanner {
 enum ResetBanner {
     static func node(for caller: Caller, from reader: any Reader) throws -> Node {
         guard caller.actor.kind == .staff, let me = try Staff.load(caller.person, from: reader), let at = me.resetAt,
-            reader.now - at < Standing.quarantine
+            at != me.createdAt, reader.now - at < Standing.quarantine
         else { return .none }
-        let who = try me.resetBy.flatMap { try StaffDetail.names([$0], from: reader)[$0] } ?? "Postern on the server"
+        let who =
+            try me.resetBy.flatMap { try StaffDetail.names([$0], from: reader)[$0] }
+            ?? (me.resetBy == ScimDoor.person ? "the identity provider" : "Postern on the server")
         return UI.banner(
             .warn, "Your factors were reset by \(who) \(TimeText.relative(at, now: reader.now)).",
             "If you did not ask for that, tell whoever looks after security at once: somebody else may have used your account.",

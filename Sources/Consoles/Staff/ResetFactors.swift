@@ -49,7 +49,7 @@ public enum ResetFactors: Operation {
             effects: [MailNotice.factorsReset.effect(to: before.id)],
             facts: ["factors": .int(Int64(call.facts.factors.count))], reveal: link.reveal,
             consequence:
-                "\(before.name) is signed out and can only come back with the link, within 24 hours. They are told by mail."
+                "\(before.name) is signed out and can only come back with the link, within 24 hours."
         )
     }
 

@@ -19,32 +19,58 @@ public enum RevokeStaffSessions: Operation {
         public init() {}
     }
 
-    /// Ids of the sessions that are going on.
-    public static func gather(_ input: Input, _ target: Staff?, from reader: any Reader) throws -> [String] {
-        try reader.query(SignInQueries.openSessions(of: target?.id ?? "", before: nil, at: reader.now, limit: 1000))
-            .map { try $0.string("id") }
+    public struct Facts: Sendable {
+        /// Ids of those that are going on.
+        let sessions: [String]
+        /// What they have open ends with them.
+        let emergencies: [BreakGlass]
+        /// Accounts of Slack that speak for them.
+        let links: [SlackLink]
+    }
+
+    public static func gather(_ input: Input, _ target: Staff?, from reader: any Reader) throws -> Facts {
+        let id = target?.id ?? ""
+        let rows = try reader.query([
+            SignInQueries.openSessions(of: id, before: nil, at: reader.now, limit: 1000),
+            BreakGlassQueries.live(of: [id]), SlackQueries.allLinks(of: id),
+        ])
+        return Facts(
+            sessions: try rows[0].map { try $0.string("id") }, emergencies: try rows[1].map(BreakGlass.init),
+            links: try rows[2].map(SlackLink.init))
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Staff> {
         let person = call.before
-        guard !call.facts.isEmpty else { throw .conflict("\(person.name) is signed in nowhere.", legal: []) }
-        guard let session = call.input.session else {
-            let count = call.facts.count
-            return Plan(
-                person.touched(at: call.now), alsoWrite: [SignInQueries.endAll(of: person.id, at: call.now)],
-                facts: ["sessions": .int(Int64(count))],
-                consequence: count == 1
-                    ? "\(person.name) is signed out of the one session there is."
-                    : "\(person.name) is signed out of all \(count) sessions.")
+        guard !call.facts.sessions.isEmpty || !call.facts.links.isEmpty else {
+            throw .conflict("\(person.name) is signed in nowhere.", legal: [])
         }
-        guard call.facts.contains(session) else {
+        let stopped = BreakGlass.stopped(call.facts.emergencies, by: call.person, at: call.now)
+        let also = stopped.isEmpty ? "" : " Their break-glass ends."
+        guard let session = call.input.session else {
+            let count = call.facts.sessions.count
+            // Whoever signs somebody out everywhere means Slack too.
+            let unlinked = call.facts.links.map { Change.update($0, to: $0.ended(at: call.now)) }
+            let slack = unlinked.isEmpty ? "" : " Their link to Slack ends."
+            let ended =
+                switch count {
+                case 0: "is signed in nowhere."
+                case 1: "is signed out of the one session there is."
+                default: "is signed out of all \(count) sessions."
+                }
+            return Plan(
+                person.touched(at: call.now), also: stopped + unlinked,
+                alsoWrite: [SignInQueries.endAll(of: person.id, at: call.now)],
+                facts: ["sessions": .int(Int64(count))],
+                consequence: "\(person.name) \(ended)\(slack)\(also)")
+        }
+        guard call.facts.sessions.contains(session) else {
             throw .field("session", "\(person.name) has no such session, or it has ended already.")
         }
         return Plan(
-            person.touched(at: call.now),
+            person.touched(at: call.now), also: stopped,
             alsoWrite: [SignInQueries.end(session: session, of: person.id, at: call.now)],
             facts: ["sessions": 1, "ended_session": .string(session)],
-            consequence: "\(person.name) is signed out of this session.")
+            consequence: "\(person.name) is signed out of this session.\(also)")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -66,22 +66,14 @@ public struct RolePermission: Entity, Hashable {
         ])
     }
 
-    /// "50.00 USD, 45.00 EUR"
-    static func words(_ limits: [Limit]) -> String {
-        limits.map { "\(MoneyText.amount(minor: $0.amount, currency: $0.currency)) \($0.currency)" }
-            .joined(separator: ", ")
-    }
+    /// "45.00 EUR, 50.00 USD (200.00 a day)"
+    static func words(_ limits: [Limit]) -> String { limits.map(\.words).joined(separator: ", ") }
 
-    static func json(_ limits: [Limit]) -> JSON {
-        .array(limits.map { ["currency": .string($0.currency), "amount": .int($0.amount)] })
-    }
+    static func json(_ limits: [Limit]) -> JSON { .array(limits.map(\.json)) }
 
     static func limits(_ json: JSON) -> [Limit]? {
         guard let elements = json.array else { return nil }
-        let limits = elements.compactMap { element -> Limit? in
-            guard let currency = element["currency"]?.string, let amount = element["amount"]?.int else { return nil }
-            return Limit(currency: currency, amount: amount)
-        }
+        let limits = elements.compactMap { Limit($0) }
         return limits.count == elements.count ? limits : nil
     }
 }
@@ -102,11 +94,17 @@ public struct Grant: Entity, Hashable {
     /// The next request after it is without the role.
     public var expiresAt: Instant?
     public var revokedAt: Instant?
+    /// The provider that asked for it: a SCIM token (`sct_…`), or the mark of claims; `nil` where a colleague did.
+    public var source: String?
+    /// Who was shown that token: it counts as granted by them, too.
+    public var tokenHolder: String?
 
     public init(
         id: String, version: Int64 = 1, staffID: String, role: String, grantedBy: String, grantedAt: Instant,
-        expiresAt: Instant? = nil, revokedAt: Instant? = nil
+        expiresAt: Instant? = nil, revokedAt: Instant? = nil, source: String? = nil, tokenHolder: String? = nil
     ) {
+        self.source = source
+        self.tokenHolder = tokenHolder
         self.id = id
         self.version = version
         self.staffID = staffID
@@ -121,11 +119,13 @@ public struct Grant: Entity, Hashable {
     public var subjects: [String] { [staffID] }
     public var displayName: String { role }
     public var document: JSON {
-        [
-            "id": .string(id), "version": .int(version), "staff_id": .string(staffID), "role": .string(role),
-            "granted_by": .string(grantedBy), "granted_at": JSON(grantedAt), "expires_at": JSON(expiresAt),
-            "revoked_at": JSON(revokedAt),
-        ]
+        // Members that came later stand only where there is something.
+        .members([
+            ("id", .string(id)), ("version", .int(version)), ("staff_id", .string(staffID)), ("role", .string(role)),
+            ("granted_by", .string(grantedBy)), ("granted_at", JSON(grantedAt)), ("expires_at", JSON(expiresAt)),
+            ("revoked_at", JSON(revokedAt)), ("source", source.map(JSON.string)),
+            ("token_holder", tokenHolder.map(JSON.string)),
+        ])
     }
 
     public enum State: Sendable { case inForce, expired, revoked }

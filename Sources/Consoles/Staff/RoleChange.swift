@@ -15,6 +15,8 @@ public struct RoleChange: Sendable {
     let powerful: Set<String>
     /// How many other active people are super_admin without an end.
     let otherSuperAdmins: Int64
+    /// What a provider asks for, of this person, whether it waits or somebody said no to it.
+    let undecided: [PendingGrant]
 
     static func look(at target: Staff?, giving roles: [String], from reader: any Reader) throws -> RoleChange {
         let wanted = Set(roles).sorted()
@@ -23,7 +25,7 @@ public struct RoleChange: Sendable {
             Grant.of([target?.id ?? ""]), RoleSeparation.selectAll(after: "", limit: 1000),
             Role.select(named, lock: false, reader.dialect), RolePermission.held(byRoles: named),
             ApprovalRuleRow.selectAll(after: "", limit: 1000),
-            Grant.keepers(of: "super_admin", besides: target?.id ?? ""),
+            Grant.keepers(of: "super_admin", besides: target?.id ?? ""), PendingGrant.undecided(of: target?.id ?? ""),
         ])
         let permissions = Dictionary(grouping: try rows[3].map(RolePermission.init), by: \.role)
         let leaves = try rows[4].flatMap { try ApprovalRuleRow($0).rule.demand.alternatives.joined() }
@@ -31,7 +33,8 @@ public struct RoleChange: Sendable {
             grants: try rows[0].map(Grant.init).filter { $0.revokedAt == nil },
             separations: try rows[1].map(RoleSeparation.init), known: Set(try rows[2].map { try $0.string("id") }),
             powerful: Set(wanted.filter { isPowerful($0, permissions[$0]?.map(\.permission) ?? [], signing: leaves) }),
-            otherSuperAdmins: try rows[5].first?.int("count") ?? 0)
+            otherSuperAdmins: try rows[5].first?.int("count") ?? 0,
+            undecided: try rows[6].map(PendingGrant.init))
     }
 
     /// A role can fill a leaf of some rule, or holds a permission of high or critical risk (spec: access §3).
@@ -59,6 +62,9 @@ public struct RoleChange: Sendable {
         var exception: String?
         var giveField = "role"
         var takeField = "role"
+        /// Of what is given, where a provider asks for it.
+        var source: String?
+        var tokenHolder: String?
     }
 
     struct Outcome {
@@ -103,7 +109,8 @@ public struct RoleChange: Sendable {
             .create(
                 Grant(
                     id: fresh.id("grt", slot: slot), staffID: target.id, role: role, grantedBy: person, grantedAt: now,
-                    expiresAt: wish.until))
+                    expiresAt: wish.until, source: wish.source,
+                    tokenHolder: wish.tokenHolder ?? PendingGrant.holder(of: role, among: undecided)))
         }
         outcome.exceptions = try checkSeparation(give, take, beside: live, wish)
         if let reason = wish.exception {

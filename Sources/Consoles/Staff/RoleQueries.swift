@@ -36,13 +36,16 @@ extension RolePermission {
 }
 
 extension RolePermission {
-    /// What the live roles of some people hold. Through `grants_staff` and `role_permissions_pair`.
-    static func held(by staff: [String]) -> Statement {
+    /// The policy's mark, in every row, with what every role holds; without that, in one row, where the mark is the one given.
+    static func all(unlessAt mark: String?) -> Statement {
+        // Within the join the condition is asked once and no role is read; after it, of every row.
         Statement(
             """
-            SELECT \(columns) FROM role_permissions WHERE revoked = 0 AND role_id IN (
-                SELECT role_id FROM grants WHERE staff_id IN (\(placeholders(staff.count))) AND revoked_at IS NULL)
-            """, staff.map(Value.text))
+            SELECT s.mark, r.* FROM policy_state s LEFT JOIN (
+                SELECT \(columns) FROM role_permissions
+                WHERE revoked = 0 AND (SELECT mark FROM policy_state WHERE id = 1) <> $1) AS r ON 1 = 1
+            WHERE s.id = 1
+            """, [.text(mark ?? "")])
     }
 }
 
@@ -56,7 +59,9 @@ extension RolePermission {
 }
 
 extension Grant {
-    public static let columns = "id, version, staff_id, role_id, granted_by, granted_at, expires_at, revoked_at"
+    public static let columns = """
+        id, version, staff_id, role_id, granted_by, granted_at, expires_at, revoked_at, source, token_holder
+        """
 
     /// Every grant of some people, revoked ones too. Through `grants_staff`.
     static func of(_ staff: [String]) -> Statement {
@@ -66,22 +71,36 @@ extension Grant {
             staff.map(Value.text))
     }
 
-    /// One row, `count`: people who enrolled and hold a role or held it since a time, whether they are still here or not.
-    static func holders(of role: String, since: Instant) -> Statement {
-        Statement(
+    /// How long somebody who held a role counts as one who could be asked, so that nobody is free to go alone by sending the
+    /// others away.
+    private static let lately = Span.days(30)
+
+    /// `id` of everybody who enrolled and holds one of some roles, or one with one of some permissions, or held it lately, whether they are still here or not. Whom the
+    /// identity provider brings back is invited anew: that they have enrolled is read from their factors, those that ended too.
+    /// Through `factors_staff`.
+    static func holders(of roles: [String], or permissions: [String] = [], at now: Instant) -> Statement {
+        // An empty list is no SQL; '' is no role.
+        let named = roles.isEmpty ? "''" : placeholders(roles.count, from: 2)
+        let granted = permissions.isEmpty ? "''" : placeholders(permissions.count, from: 2 + roles.count)
+        return Statement(
             """
-            SELECT COUNT(DISTINCT s.id) AS count FROM staff s JOIN grants g ON g.staff_id = s.id
-            WHERE s.status <> 'invited' AND g.role_id = $1 AND (g.revoked_at IS NULL OR g.revoked_at > $2)
-                AND (g.expires_at IS NULL OR g.expires_at > $2)
-            """, [.text(role), Value(since)])
+            SELECT DISTINCT s.id FROM staff s JOIN grants g ON g.staff_id = s.id
+            WHERE (g.revoked_at IS NULL OR g.revoked_at > $1) AND (g.expires_at IS NULL OR g.expires_at > $1)
+                AND (s.status = 'active' OR EXISTS (SELECT 1 FROM factors f WHERE f.staff_id = s.id))
+                AND (g.role_id IN (\(named)) OR g.role_id IN (
+                    SELECT role_id FROM role_permissions WHERE permission IN (\(granted)) AND revoked = 0))
+            """, [Value(now - lately)] + roles.map(Value.text) + permissions.map(Value.text))
     }
 
-    /// One row, `count`: active people who hold a role without an end, beside one.
+    /// One row, `count`: active people who hold a role without an end, beside one. Whoever is locked until a break-glass is reviewed
+    /// keeps nothing going.
     static func keepers(of role: String, besides staff: String) -> Statement {
         Statement(
             """
             SELECT COUNT(*) AS count FROM staff s JOIN grants g ON g.staff_id = s.id
             WHERE s.status = 'active' AND g.role_id = $1 AND g.revoked_at IS NULL AND g.expires_at IS NULL AND s.id <> $2
+                AND NOT EXISTS (
+                    SELECT 1 FROM breakglass_sessions b WHERE b.person = s.id AND b.solo = 1 AND b.state <> 'reviewed')
             """, [.text(role), .text(staff)])
     }
 
@@ -104,13 +123,14 @@ extension Grant {
             id: try row.string("id"), version: try row.int("version"), staffID: try row.string("staff_id"),
             role: try row.string("role_id"), grantedBy: try row.string("granted_by"),
             grantedAt: try row.instant("granted_at"), expiresAt: try row.optionalInstant("expires_at"),
-            revokedAt: try row.optionalInstant("revoked_at"))
+            revokedAt: try row.optionalInstant("revoked_at"), source: try row.optionalString("source"),
+            tokenHolder: try row.optionalString("token_holder"))
     }
 
     public var values: [Value] {
         [
             .text(id), .int(version), .text(staffID), .text(role), .text(grantedBy), Value(grantedAt),
-            Value(expiresAt), Value(revokedAt),
+            Value(expiresAt), Value(revokedAt), Value(source), Value(tokenHolder),
         ]
     }
 }

@@ -33,6 +33,14 @@ public struct RoleSeparation: Entity, Hashable {
         ]
     }
 
+    /// False where it was ended: one of its sides is empty, and nothing is kept apart by it.
+    var isInForce: Bool { !first.isEmpty && !second.isEmpty }
+
+    /// The roles that are not held together with one.
+    func partners(of role: String) -> [String] {
+        (first.contains(role) ? second : []) + (second.contains(role) ? first : [])
+    }
+
     /// The pairs of roles in `held` that are not held together.
     func conflicts(in held: Set<String>) -> [(first: String, second: String)] {
         held.intersection(first).sorted().flatMap { a in held.intersection(second).sorted().map { (a, $0) } }

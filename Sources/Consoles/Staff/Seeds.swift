@@ -4,7 +4,7 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 5
+    public static let version: Int64 = 9
 
     public static let roles: [Role] = [
         Role(
@@ -80,7 +80,7 @@ public enum Seeds {
                 "bulk.view", "bulk.flag_rollout",
                 "bulk.region_migration", "agent.view", "agent.kill_task", "agent.force_pause", "agent.resume",
                 "agent.kill_switch", "agent.rerun", "incident.view", "incident.declare", "incident.mitigate",
-                "incident.release", "drift.dismiss", "runtime_token.view", "setting.view",
+                "incident.release", "drift.dismiss", "runtime_token.view", "setting.view", "service_account.create",
             ]
         ),
         (
@@ -88,11 +88,15 @@ public enum Seeds {
             [
                 "tenant.view", "tenant.export", "user.view", "user.export", "user.force_logout", "user.revoke_sessions",
                 "user.delete", "audit.view",
-                "audit.export", "integrity.view", "integrity.settle", "approval.view", "staff.view", "access.view",
-                "erasure.initiate", "erasure.cancel",
+                "audit.export", "integrity.view", "integrity.settle", "clock.confirm", "approval.view", "staff.view",
+                "access.view", "erasure.initiate", "erasure.cancel",
                 "erasure.resume",
-                "impersonation.end", "breakglass.review", "bulk.view", "agent.view", "incident.view", "safety.review",
+                "impersonation.end", "breakglass.view", "breakglass.end", "breakglass.review", "bulk.view",
+                "agent.view", "incident.view", "safety.review",
                 "runtime_token.view", "setting.view", "session.view", "staff.revoke_sessions", "staff_flag.clear",
+                "service_account.view", "service_account.create", "service_account.revoke", "scim.view",
+                "access_review.view", "access_review.decide", "access_review.manage", "access_review.export",
+                "compliance.view",
             ]
         ),
         (
@@ -103,7 +107,7 @@ public enum Seeds {
             "customer_success",
             [
                 "tenant.view", "user.view", "ticket.view", "dispute.view", "dispute.uphold", "dispute.escalate",
-                "team.reinvite", "onboarding.reset", "tenant.set_note",
+                "team.reinvite", "onboarding.reset", "tenant.set_note", "tenant.manage",
             ]
         ),
         (
@@ -111,7 +115,8 @@ public enum Seeds {
             [
                 "tenant.view", "tenant.export", "user.view", "ticket.view", "dispute.view", "dispute.uphold",
                 "dispute.escalate",
-                "dispute.overturn", "dispute.decide", "sla_credit.view",
+                "dispute.overturn", "dispute.decide", "sla_credit.view", "tenant.set_csm",
+                "tenant.manage",
             ]
         ),
         (
@@ -126,7 +131,10 @@ public enum Seeds {
             [
                 "compliance.view", "control.record", "evidence.record", "exception.record", "drill.record",
                 "engagement.manage", "dpa.sign", "subprocessor.record", "audit.view", "integrity.view", "approval.view",
-                "staff.view", "access.view", "setting.view", "staff_flag.clear",
+                "staff.view", "access.view", "setting.view", "staff_flag.clear", "breakglass.view",
+                "service_account.view",
+                "scim.view", "access_review.view", "access_review.decide", "access_review.manage",
+                "access_review.export",
             ]
         ),
         ("legal", ["legal_hold.apply", "legal_hold.release", "memory.legal_reference", "custody.view"]),
@@ -138,8 +146,21 @@ public enum Seeds {
 
     /// Ceilings on single cells.
     private static let limits: [String: [Limit]] = [
-        "support_l2:tenant.credit": [Limit(currency: "USD", amount: 50_00)]
+        "support_l2:tenant.credit": [Limit(currency: "USD", amount: 50_00, daily: 50_00)]
     ]
+
+    /// The most a cell's limits may ever come to, where a role is not to have more even if somebody gives it the permission.
+    static let ceilings: [String: Limit] = [
+        "support_l2:payment.refund": Limit(currency: "USD", amount: 200_00)
+    ]
+
+    /// The limits of a cell as they hold: a ceiling stands also where the cell carries none, and where a rate lifts one that was
+    /// below it when it was set.
+    static func effective(_ limits: [Limit]?, of role: String, on permission: String) -> [Limit]? {
+        guard let most = ceilings["\(role):\(permission)"] else { return limits }
+        let ceiling = Limit(currency: most.currency, amount: most.amount, daily: most.daily, isCeiling: true)
+        return (limits ?? []) + [ceiling]
+    }
 
     /// Views of the list of tenants are everybody's who sees the list.
     private static let views = ["segment.save", "segment.share", "segment.delete"]
@@ -166,17 +187,17 @@ public enum Seeds {
 
     // MARK: Approval rules
 
-    /// Operations whose money value climbs one ladder.
+    /// Operations whose money value climbs one ladder. Denying an SLA credit and upholding a verdict move none.
     static let moneyOperations = [
         "payment.refund", "tenant.credit", "subscription.discount", "subscription.override_price", "invoice.write_off",
-        "dispute.overturn",
+        "dispute.overturn", "dispute.decide", "sla_credit.adjust", "sla_credit.mass", "bulk.credit",
     ]
 
     public static let rules: [ApprovalRule] = moneyRules + policyRules + otherRules
 
     /// One for each operation that changes policy, and none for the one that seeds it.
     private static let policyRules: [ApprovalRule] = [
-        "change_rule", "add_rule", "change_role", "set_limit", "set_rate",
+        "change_rule", "add_rule", "change_role", "set_limit", "set_rate", "change_separation",
     ].map { rule("policy_\($0)", "policy.\($0)", .role(["security"]), "Changing policy") }
 
     /// Currencies a rate can be set for; without one each amount in them needs a second person.
@@ -242,9 +263,12 @@ public enum Seeds {
             "impersonation_write", "impersonation.start",
             when: ["mode": ["eq": "write"], "tenant_consent": ["eq": false]], .role(["super_admin"]), window: .hours(1),
             "Impersonation that can change things, without the tenant's own consent"),
-        rule("breakglass", "breakglass.open", .role(["super_admin"]), window: .minutes(10), "The emergency door"),
+        rule(
+            // Alone it opens only where nobody answers, and locks whoever opened it.
+            "breakglass", "breakglass.open", when: ["solo": ["eq": false]], .role(["super_admin"]),
+            window: .minutes(10), "The emergency door"),
 
-        // Waived until there is a second super_admin who could sign.
+        // Waived until somebody else has enrolled who could sign.
         rule(
             "staff_invite", "staff.invite", when: ["super_admins": ["gt": 1]], .role(["super_admin", "security"]),
             "Inviting staff"),
@@ -256,15 +280,36 @@ public enum Seeds {
         rule(
             "staff_change_roles", "staff.change_roles", .role(["super_admin", "security"]),
             "Giving and taking roles in one change"),
-        rule("service_account", "service_account.*", .role(["super_admin", "security"]), "Service accounts"),
-        rule("scim", "scim.*", .role(["super_admin", "security"]), "SCIM settings"),
+        rule(
+            // Whoever is looked at would be rid of it alone.
+            "access_review_cancel", "access_review.cancel", .role(["security", "compliance", "super_admin"]),
+            "Cancelling an access review"),
+        rule(
+            "access_review_plan", "access_review_plan.change", when: ["weakens": ["eq": true]],
+            .role(["security", "compliance", "super_admin"]), "Having access looked at less often, or of fewer roles"),
+        rule(
+            "staff_accept_grant", "staff.accept_grant", when: ["grants_power": ["eq": true]],
+            .role(["super_admin", "security"]), "Accepting a role of power that a provider asks for"),
+        rule(
+            // Putting a row back is at once: it is what was agreed to.
+            "discrepancy_adopt", "discrepancy.adopt", when: ["grants_power": ["eq": true]],
+            .role(["super_admin", "security"]), "Keeping a row that was changed beside the log and may grant power"),
+        // Less than there was, and an end, are at once.
+        rule(
+            "service_account", "service_account.*", when: ["grants_power": ["eq": true]],
+            .role(["super_admin", "security"]), "Service accounts"),
+        rule(
+            "scim_token", "scim_token.*", when: ["grants_power": ["eq": true]], .role(["super_admin", "security"]),
+            "SCIM settings"),
+        // Waits for operations. Until there are some the provider is set where the server is started, and a change is told.
         rule("oidc", "oidc.*", .role(["super_admin", "security"]), "Single sign-on settings"),
 
         rule(
-            "erasure_console", "erasure.initiate", when: ["client": ["eq": "console"]], .role(["super_admin"]),
+            // `by_staff`: a colleague asks, in the console, on the command line or over the API.
+            "erasure_console", "erasure.initiate", when: ["by_staff": ["eq": true]], .role(["super_admin"]),
             cooldown: .days(7), "An erasure started by staff"),
         rule(
-            // `tenant_csm` is the person named as the tenant's customer success manager.
+            // `tenant_csm` is the person named as the tenant's customer success manager, while they hold `tenant.manage`.
             "agent_kill_switch_enterprise", "agent.kill_switch",
             when: ["tenant_wide": ["eq": true], "tier": ["eq": "enterprise"]],
             .role(["tenant_csm", "head_of_cs", "super_admin"]), window: .minutes(15),
@@ -288,10 +333,10 @@ public enum Seeds {
             .allOf([.role(["finance_lead", "head_of_cs"]), .role(["incident_commander"])]),
             "SLA credits for an incident"),
         rule(
-            // Five business days always lie within seven calendar days.
+            // A window is counted by the clock: a week has five business days, and holidays don't make it longer.
             "dispute_escalated", "dispute.decide",
             .allOf([.role(["head_of_cs"]), .role(["finance_lead", "billing_ops"])]), window: .days(7),
-            "Deciding an escalated dispute"),
+            "Deciding an escalated dispute (5 business days, counted as 7 days)"),
         rule("flag_permanent", "flag.make_permanent", .role(["security"]), "Keeping a flag override for good"),
     ]
 

@@ -26,7 +26,8 @@ public struct Staff: Entity, Hashable {
     public var updatedAt: Instant
     /// When the invitation in force was made.
     public var invitedAt: Instant?
-    /// Who last had this person's factors reset, and when: whoever did could have become them.
+    /// Who last had this person's factors reset, and when: whoever did could have become them. Of somebody the identity provider
+    /// told of, who was shown its token, from the start. Whoever was before them is known by the log (`ResetTouch`).
     public var resetBy: String?
     public var resetAt: Instant?
 
@@ -53,11 +54,12 @@ public struct Staff: Entity, Hashable {
     public var displayName: String { name }
 
     public var document: JSON {
-        [
-            "id": .string(id), "version": .int(version), "email": .string(email), "name": .string(name),
-            "status": .string(status.rawValue), "invited_by": JSON(invitedBy), "created_at": JSON(createdAt),
-            "updated_at": JSON(updatedAt), "invited_at": JSON(invitedAt), "reset_by": JSON(resetBy),
-            "reset_at": JSON(resetAt),
-        ]
+        // Members that came later stand only where there is something: rows recorded before them are the same still.
+        .members([
+            ("id", .string(id)), ("version", .int(version)), ("email", .string(email)), ("name", .string(name)),
+            ("status", .string(status.rawValue)), ("invited_by", JSON(invitedBy)), ("created_at", JSON(createdAt)),
+            ("updated_at", JSON(updatedAt)), ("invited_at", invitedAt.map { JSON($0) }),
+            ("reset_by", resetBy.map { JSON($0) }), ("reset_at", resetAt.map { JSON($0) }),
+        ])
     }
 }

@@ -26,7 +26,8 @@ public enum StaffConsole {
             AnyEntityType(RoleSeparation.self), AnyEntityType(StaffFlag.self), AnyEntityType(Recovery.self),
         ],
         pages: [
-            StaffPages.list, StaffPages.view, StaffSessions.page, StaffFlagPages.list, AccessPage.page, MyPage.page,
+            StaffPages.list, StaffPages.view, StaffSessions.page, StaffFlagPages.list, StaffReportPage.page,
+            StaffMovePage.page, AccessPage.page, MyPage.page,
         ],
         uniqueRules: [
             "staff_email": FieldError(pointer: "/input/email", detail: "Somebody with this e-mail exists already.")
@@ -35,7 +36,8 @@ public enum StaffConsole {
             "staff.invite/roles": roles, "staff.grant_role/role": roles, "staff.revoke_role/role": roles,
             "staff.change_roles/grant": roles, "staff.change_roles/revoke": roles,
         ],
-        specimens: [.init("Staff", Staff.Status.allCases.map { StaffPages.status($0, dense: false) })])
+        specimens: [.init("Staff", Staff.Status.allCases.map { StaffPages.status($0, dense: false) })],
+        risks: PermissionCatalog.risks)
 
     private static let roles: @Sendable (any Reader) throws -> [Field.Choice] = { _ in
         Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) }

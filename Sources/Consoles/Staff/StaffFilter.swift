@@ -10,12 +10,15 @@ struct StaffFilter: Sendable {
         case noFactor = "no_factor"
         /// An exception of theirs waits for its review.
         case flagged
+        /// They are here and have not signed in for so many days.
+        case dormant
 
         var title: String {
             switch self {
             case .expiring: "A role ends within 7 days"
             case .noFactor: "Without a factor"
             case .flagged: "Exception to review"
+            case .dormant: "Not signed in for long"
             }
         }
     }
@@ -27,8 +30,12 @@ struct StaffFilter: Sendable {
     var role: String?
     var status: Staff.Status?
     var show: Show?
+    /// How long somebody who is dormant has not signed in.
+    var days: Int64 = shippedDays
+    static let shippedDays: Int64 = 60
+    static let daysRange: ClosedRange<Int64> = 1...730
 
-    static let parameters = ["email", "role", "status", "show"]
+    static let parameters = ["email", "role", "status", "show", "days"]
 
     static let declared: [Read.Parameter] = [
         .init("email", "Only the person with this address."),
@@ -38,8 +45,14 @@ struct StaffFilter: Sendable {
             schema: ["type": "string", "enum": .array(Staff.Status.allCases.map { .string($0.rawValue) })]),
         .init(
             "show",
-            "Only people with a role that ends within 7 days, without a factor, or with an exception to review.",
+            "Only people with a role that ends within 7 days, without a factor, with an exception to review, or who have not signed in for long.",
             schema: ["type": "string", "enum": .array(Show.allCases.map { .string($0.rawValue) })]),
+        .init(
+            "days", "With show=dormant: for how many days they have not signed in.",
+            schema: [
+                "type": "integer", "minimum": .int(daysRange.lowerBound), "maximum": .int(daysRange.upperBound),
+                "default": .int(shippedDays),
+            ]),
     ]
 
     init(_ query: [String: [String]]) throws(OperationError) {
@@ -57,6 +70,18 @@ struct StaffFilter: Sendable {
         role = given("role").map { String($0.prefix(60)) }
         status = word("status", Staff.Status.self)
         show = word("show", Show.self)
+        if let text = given("days") {
+            if let value = Int64(text), Self.daysRange.contains(value) {
+                days = value
+            } else {
+                errors.append(
+                    FieldError(
+                        pointer: "?days",
+                        detail:
+                            "days must be a whole number from \(Self.daysRange.lowerBound) to \(Self.daysRange.upperBound)."
+                    ))
+            }
+        }
         guard errors.isEmpty else { throw .invalid(errors) }
     }
 
@@ -66,6 +91,7 @@ struct StaffFilter: Sendable {
         out["role"] = role
         out["status"] = status?.rawValue
         out["show"] = show?.rawValue
+        if show == .dormant, days != Self.shippedDays { out["days"] = String(days) }
         return out
     }
 

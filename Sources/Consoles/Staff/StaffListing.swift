@@ -64,6 +64,10 @@ struct StaffDetail {
     let lastSeen: Instant?
     let flags: [StaffFlag]
     let recovery: Recovery?
+    /// Roles that a provider asks for and that wait.
+    let pending: [PendingGrant]
+    /// A break-glass of theirs that is open, or not reviewed yet.
+    let emergency: BreakGlassEntry?
     /// Names of those who granted, invited, reset or reviewed, by id.
     let names: [String: String]
 
@@ -79,7 +83,7 @@ struct StaffDetail {
         let staff = try find(id, from: reader)
         let rows = try reader.query([
             Grant.of([id]), Factor.active(of: id), SignInQueries.lastSeen([id]), StaffFlag.of(id),
-            Recovery.pending(of: id),
+            Recovery.pending(of: id), PendingGrant.undecided(of: id), BreakGlassQueries.named(of: id),
         ])
         let now = reader.now
         // In force first, then the newest.
@@ -87,13 +91,17 @@ struct StaffDetail {
             ($0.isLive(at: now) ? 0 : 1, $1.grantedAt, $0.role) < ($1.isLive(at: now) ? 0 : 1, $0.grantedAt, $1.role)
         }
         let flags = try rows[3].map(StaffFlag.init)
+        let granters = grants.map(\.grantedBy) + grants.compactMap(\.tokenHolder)
         let people =
-            grants.map(\.grantedBy) + [staff.invitedBy, staff.resetBy].compactMap { $0 }
+            granters + [staff.invitedBy, staff.resetBy].compactMap { $0 }
             + flags.flatMap(StaffFlagListing.people)
         return StaffDetail(
             staff: staff, grants: grants, factors: try rows[1].map(Factor.init),
             lastSeen: try rows[2].first?.optionalInstant("seen"), flags: flags,
-            recovery: try rows[4].first.map(Recovery.init), names: try names(people, from: reader))
+            recovery: try rows[4].first.map(Recovery.init),
+            pending: try rows[5].map(PendingGrant.init).filter { $0.state == .pending },
+            emergency: try rows[6].first.map(BreakGlassEntry.init),
+            names: try names(people, from: reader))
     }
 
     /// Names of staff, by id.
@@ -108,7 +116,12 @@ struct StaffDetail {
     }
 
     /// What a person or a part of Postern is called.
-    func name(_ id: String) -> String { names[id] ?? id }
+    func name(_ id: String) -> String {
+        names[id] ?? ([ScimDoor.person, ClaimedRoles.person].contains(id) ? "the identity provider" : id)
+    }
+
+    /// What keeps everything else of theirs locked until somebody has reviewed it.
+    var lock: BreakGlass? { emergency.flatMap { $0.session.isSolo ? $0.session : nil } }
 
     func json(at now: Instant) -> JSON {
         guard case .object(var members) = staff.document else { return .null }
@@ -119,7 +132,15 @@ struct StaffDetail {
                 ["kind": .string($0.kind.rawValue), "label": .string($0.label), "created_at": JSON($0.createdAt)]
             })
         members["flags"] = .array(flags.map(\.document))
+        members["pending_grants"] = .array(pending.map(\.document))
         members["recovery"] = recovery?.document ?? .null
+        members["lock"] =
+            lock.map { session in
+                JSON.members([
+                    ("breakglass_id", .string(session.id)), ("ends_at", JSON(session.endsAt)),
+                    ("review_due_at", JSON(session.reviewDueAt)),
+                ])
+            } ?? .null
         members["last_seen_at"] = JSON(lastSeen)
         return .object(members)
     }

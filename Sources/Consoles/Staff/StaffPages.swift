@@ -20,7 +20,10 @@ enum StaffPages {
                     })
         }
         let filter = listing.filter
-        let exceptions = UI.linkButton("Exceptions", href: "/staff-flags")
+        let exceptions =
+            UI.linkButton("Report", href: "/staff-report")
+            + UI.linkButton("Grants that wait", href: "/pending-grants")
+            + UI.linkButton("Exceptions", href: "/staff-flags")
         let columns: [Column<StaffListing.Person>] = [
             Column("Name", isRowHeader: true) { person in
                 el("a", .href("/staff/\(person.staff.id)")) { UI.person(person.staff.name) }
@@ -116,10 +119,14 @@ enum StaffPages {
             ? try SessionListing.newest(shownSessions + 1, of: staff.id, from: reader) : nil
         let history = seesLog ? try ActivityPage.newest(10, of: .staff(staff.id), from: reader) : nil
         let isSelf = staff.id == call.caller.person
+        let accounts = try ServiceAccountPages.panel(of: staff, for: call.caller, from: reader)
+        let sources = try PendingGrantListing.sources(detail.pending, from: reader)
+        let looked = try reviews(of: staff, call.caller, from: reader)
         let body =
             UI.crumbs([("Staff", "/staff")], here: staff.name)
             + UI.title(staff.name) {
                 status(staff.status, dense: false)
+                if detail.lock != nil { UI.chip("Locked", .warn, .tri) }
                 UI.id(staff.id, copy: "id of \(staff.name)")
             }
             + UI.keyFacts([
@@ -135,15 +142,29 @@ enum StaffPages {
                     "."
                 }
                 : UI.actionBar(
-                    staff, path: "/staff/\(staff.id)", catalog: call.catalog, caller: call.caller, now: now,
+                    staff, path: "/staff/\(staff.id)",
+                    catalog: detail.pending.isEmpty
+                        ? call.catalog.without(AcceptGrant.spec.name, DismissGrant.spec.name) : call.catalog,
+                    caller: call.caller, now: now,
                     waiting: try ApprovalList.waiting(on: staff.id, for: call.caller, from: reader)))
-            + notices(detail, call.caller, now: now)
             + UI.stack {
-                UI.panel("Roles", id: "p-roles", hint: "what they may do is the sum of these") {
+                notices(detail, call.caller, now: now)
+                UI.panel(
+                    "Roles", id: "p-roles", hint: "what they may do is the sum of these",
+                    actions: isSelf || staff.status == .deactivated
+                        || !call.caller.permissions.contains(ChangeRoles.spec.permission)
+                        ? .none : UI.linkButton("Other work…", href: "/staff/\(staff.id)/move", size: .small)
+                ) {
                     if detail.grants.isEmpty {
                         UI.empty("No roles", "This person can sign in and see their own page, nothing else.")
                     } else {
                         grants(detail, canRevoke: !isSelf && call.caller.permissions.contains("staff.grant_role"), now)
+                    }
+                }
+                if !detail.pending.isEmpty {
+                    UI.panel("Grants that wait", id: "p-pending", hint: "the identity provider asks for these") {
+                        PendingGrantPages.table(
+                            detail.pending, detail.names, sources, caller: call.caller, now: now, showsPerson: false)
                     }
                 }
                 if !detail.flags.isEmpty {
@@ -162,6 +183,8 @@ enum StaffPages {
                         }
                     }
                 }
+                accounts
+                looked
                 if let sessions {
                     UI.panel(
                         "Sessions", id: "p-sessions",
@@ -204,7 +227,10 @@ enum StaffPages {
                 case .revoked: UI.state("Revoked", .plain, .x)
                 }
             },
-            Column("Granted by", priority: 2) { UI.muted(detail.name($0.grantedBy)) },
+            Column("Granted by", priority: 2) { grant in
+                UI.muted(detail.name(grant.grantedBy))
+                    + (grant.tokenHolder.map { UI.sub("through a token of \(detail.name($0))") } ?? .none)
+            },
             Column("Granted", .number, priority: 3) { UI.time($0.grantedAt, now: now) },
             Column("Until", .number) { grant in
                 let end = grant.state(at: now) == .revoked ? grant.revokedAt : grant.expiresAt
@@ -225,6 +251,28 @@ enum StaffPages {
         return UI.table(caption: "Grants of \(staff.name)", columns: columns, rows: detail.grants, density: .plain)
     }
 
+    /// When their roles were looked at last, and what came of it.
+    private static func reviews(of staff: Staff, _ caller: Caller, from reader: any Reader) throws -> Node {
+        guard caller.permissions.contains("access_review.view") else { return .none }
+        let items = try reader.query(AccessReviewQueries.items(about: staff.id, limit: 5)).map {
+            try AccessReviewItem($0)
+        }
+        guard !items.isEmpty else { return .none }
+        let now = reader.now
+        return UI.panel("Access reviews", id: "p-reviews", hint: "the newest first") {
+            UI.table(
+                caption: "Reviews of \(staff.name)",
+                columns: [
+                    Column("Role", isRowHeader: true) { item in
+                        el("a", .href("/access-reviews/\(item.reviewID)")) { item.role }
+                    }, Column("Decision") { AccessReviewPages.state($0.state) },
+                    Column("When", .number) { item in
+                        item.decidedAt.map { UI.time($0, now: now) } ?? UI.hint("not yet")
+                    },
+                ], rows: items, density: .plain)
+        }
+    }
+
     /// What whoever looks should know first.
     private static func notices(_ detail: StaffDetail, _ caller: Caller, now: Instant) -> Node {
         let staff = detail.staff
@@ -233,12 +281,16 @@ enum StaffPages {
             out = out + UI.banner(.plain, "\(staff.name) has left.", "The account holds no role and can’t sign in.")
         }
         if let recovery = detail.recovery { out = out + RecoveryBanner.node(recovery, caller, now: now) }
+        if let entry = detail.emergency { out = out + BreakGlassNotice.ofColleague(entry, caller, now: now) }
         if let at = staff.resetAt, now - at < Standing.quarantine {
             let who = staff.resetBy.map(detail.name) ?? "somebody"
+            let what =
+                at == staff.createdAt
+                ? "\(staff.name) came through a token of \(who)" : "The factors of \(staff.name) were reset by \(who)"
             out =
                 out
                 + UI.banner(
-                    .info, "The factors of \(staff.name) were reset by \(who) \(TimeText.relative(at, now: now)).",
+                    .info, "\(what) \(TimeText.relative(at, now: now)).",
                     "Until \((at + Standing.quarantine).minuteText) this account signs nothing that \(who) asks for.")
         }
         return out
@@ -259,6 +311,7 @@ enum StaffPages {
 
     static func factorFact(_ factor: Factor, now: Instant) -> Node {
         let since = Node("set ") + UI.time(factor.createdAt, now: now)
+        if factor.kind == .oidc { return Node("linked ") + UI.time(factor.createdAt, now: now) }
         guard factor.kind == .recovery else { return since }
         return Node("\(factor.recoveryDigests.count) of \(RecoveryCode.count) left, ") + since
     }

@@ -2,8 +2,8 @@ import Kernel
 
 /// People by what is to be seen of them.
 enum StaffQueries {
-    /// A page in id order. What is looked for about each person is found by `grants_staff`, `factors_staff` and
-    /// `staff_flags_staff`.
+    /// A page in id order. What is looked for about each person is found by `grants_staff`, `factors_staff`, `sessions_started`
+    /// and `staff_flags_staff`.
     static func page(_ filter: StaffFilter, after: String, at now: Instant, limit: Int) -> Statement {
         var values: [Value] = [.text(after), .int(Int64(limit))]
         func bound(_ value: Value) -> String {
@@ -33,6 +33,13 @@ enum StaffQueries {
                 """
                 NOT EXISTS (SELECT 1 FROM factors f WHERE f.staff_id = s.id AND f.kind <> 'password' \
                 AND f.status = 'active')
+                """)
+        case .dormant:
+            let since = bound(Value(now - .days(filter.days)))
+            conditions.append(
+                """
+                s.status = 'active' AND s.created_at <= \(since) AND NOT EXISTS (SELECT 1 FROM sessions x \
+                WHERE x.staff_id = s.id AND x.created_at > \(bound(Value(now - .days(filter.days)))))
                 """)
         case .flagged:
             conditions.append(
@@ -66,6 +73,47 @@ enum StaffQueries {
             WHERE n.type = 'staff' AND n.id = $1 \(before == nil ? "" : "AND (e.at, e.id) < ($3, $4) ")\
             ORDER BY e.at DESC, e.id DESC LIMIT $2
             """, values)
+    }
+
+    /// `actor_id` of whoever ended an account that is deactivated: the first who did since it was last reactivated, as deleting
+    /// somebody who is gone already ends nothing. One that was made inactive was ended by whoever made it. A preview, which is an
+    /// access of the same name, does neither. Through `events_target`; a CASE, so that the person is what narrows.
+    static func whoEnded(_ staff: String) -> Statement {
+        Statement(
+            """
+            SELECT e.actor_id FROM events e
+            WHERE e.target_id = $1 AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied'
+                    AND e.action IN ('staff.deactivate', 'staff.deprovision', 'staff.provision') THEN 1 ELSE 0 END = 1
+                AND NOT EXISTS (
+                    SELECT 1 FROM events r WHERE r.target_id = $1 AND (r.at, r.id) > (e.at, e.id)
+                        AND CASE WHEN r.class = 'mutation' AND r.outcome = 'applied' AND r.action = 'staff.reactivate'
+                            THEN 1 ELSE 0 END = 1)
+            ORDER BY CASE WHEN e.action = 'staff.provision' THEN 1 ELSE 0 END, e.at, e.id LIMIT 1
+            """, [.text(staff)])
+    }
+
+    /// What `ResetTouch` reads, from the 72 hours before people's factors were reset last: whatever was earlier counts no more.
+    /// Through `events_target`; a CASE, and the people first, so that they and the time are what narrows.
+    /// - Parameter condition: of whom where it is not these themselves, by `s.id`; its values are the people.
+    static func earlierResets(of people: [String], where condition: String? = nil) -> Statement {
+        Statement(
+            """
+            SELECT e.target_id, e.at, e.action, e.actor_id, e.leaf FROM staff s CROSS JOIN events e
+            WHERE \(condition ?? "s.id IN (\(placeholders(people.count)))") AND e.target_id = s.id
+                AND e.at < s.reset_at AND e.at > s.reset_at - \(Standing.quarantine.microseconds)
+                AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied'
+                    AND e.action IN ('staff.reset_factors', 'staff.reactivate', 'staff.provision') THEN 1 ELSE 0 END = 1
+            """, people.map(Value.text))
+    }
+
+    /// What `ResetTouch` reads, of everybody since a time. Through `events_action`.
+    static func resets(since: Instant) -> Statement {
+        Statement(
+            """
+            SELECT e.target_id, e.at, e.action, e.actor_id, e.leaf FROM events e
+            WHERE e.action IN ('staff.reset_factors', 'staff.reactivate', 'staff.provision') AND e.at > $1
+                AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied' THEN 1 ELSE 0 END = 1
+            """, [Value(since)])
     }
 }
 

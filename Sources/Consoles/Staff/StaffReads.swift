@@ -40,6 +40,11 @@ enum StaffReads {
         "session.list", summary: "Your own sessions, the newest first.", path: "/sessions", permission: nil,
         parameters: [.limit, .cursor], schema: sessionSchema(own: true), isList: true
     ) { call, reader in
+        // An account has none, and its owner's are not its business.
+        guard !call.caller.isAccount else {
+            throw OperationError.forbidden(
+                permission: "session.view", detail: "Service accounts and assistants have no sessions.")
+        }
         let listing = try SessionListing.load(of: call.caller.person, call, from: reader)
         return .list(
             listing.items.map { $0.json(current: call.caller.authentication?.session) }, next: listing.next)
@@ -95,6 +100,14 @@ enum StaffReads {
             "roles": ["type": "array", "items": ["type": "string"]],
             "last_seen_at": ["type": ["string", "null"], "format": "date-time"],
             "created_at": ["type": "string", "format": "date-time"],
+            // Of one person: until its review, everything but what it gives is locked.
+            "lock": [
+                "type": ["object", "null"],
+                "properties": [
+                    "breakglass_id": ["type": "string"], "ends_at": ["type": "string", "format": "date-time"],
+                    "review_due_at": ["type": ["string", "null"], "format": "date-time"],
+                ],
+            ],
         ],
     ]
 }

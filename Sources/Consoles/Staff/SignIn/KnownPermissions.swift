@@ -27,7 +27,7 @@ final class KnownPermissions: Sendable {
                 state = State(mark: mark, lists: read)
             }
             if let known = state.unions[roles] { return known }
-            let permissions = Permissions(try StaffSignIn.union(roles.sorted().compactMap { state.lists[$0] }))
+            let permissions = try StaffSignIn.union(state.lists.filter { roles.contains($0.key) })
             if state.unions.count >= Self.limit { state.unions = [:] }
             state.unions[roles] = permissions
             return permissions

@@ -11,6 +11,26 @@ enum PasskeyQueries {
             """, [.text(Base64.encodeURL(credential))])
     }
 
+    /// Whether an authenticator's id was ever taken, also by a passkey that was removed since.
+    static func isTaken(_ credential: [UInt8]) -> Statement {
+        Statement("SELECT 1 FROM factors WHERE credential = $1", [.text(Base64.encodeURL(credential))])
+    }
+
+    /// Who of these people has a passkey. Through `factors_staff`.
+    static func holders(among staff: [String]) -> Statement {
+        Statement(
+            """
+            SELECT DISTINCT staff_id FROM factors
+            WHERE staff_id IN (\(placeholders(staff.count))) AND kind = 'webauthn' AND status = 'active'
+            """, staff.map(Value.text))
+    }
+
+    /// The event that registered a passkey: the first that names its row.
+    static func registration(of factor: String) -> Statement {
+        Statement(
+            "SELECT min(event_id) AS id FROM event_entity WHERE type = 'factor' AND id = $1", [.text(factor)])
+    }
+
     /// A person's own factor by its id.
     static func own(_ id: String, of staff: String, _ dialect: Dialect) -> Statement {
         Statement(

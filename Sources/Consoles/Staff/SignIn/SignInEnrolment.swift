@@ -7,11 +7,15 @@ extension StaffSignIn {
     public func enrolmentOffer(token: String) async throws(OperationError) -> EnrolmentOffer {
         let hash = Enrolment.hash(token)
         let person = try await invited(hash).person
+        return offer(person, context: Self.offerContext(hash))
+    }
+
+    private func offer(_ person: (id: String, email: String, name: String), context: String) -> EnrolmentOffer {
         let secret = SecureRandom.bytes(TOTP.secretLength)
         return EnrolmentOffer(
             staffID: person.id, email: person.email, name: person.name, totpSecret: Base32.encode(secret),
             totpURI: TOTP.uri(secret: secret, issuer: settings.issuer, account: person.email),
-            sealedSecret: masterKey.seal(secret, context: Self.offerContext(hash)))
+            sealedSecret: masterKey.seal(secret, context: context))
     }
 
     public func enrol(
@@ -32,12 +36,7 @@ extension StaffSignIn {
         }
         let step = TOTP.matchingStep(code, secret: secret, at: now)
         if step == nil {
-            errors.append(
-                FieldError(
-                    pointer: "/code",
-                    detail:
-                        "That code does not fit. Check that the app has scanned this picture and that the phone's clock is right."
-                ))
+            errors.append(Self.wrongCode)
         }
         guard errors.isEmpty, let step else { throw .invalid(errors) }
 
@@ -84,7 +83,8 @@ extension StaffSignIn {
         // Whoever was signed in with the factors before is not any more.
         try tx.execute(SignInQueries.endOthers(than: opened.info.id, of: after.id, at: now))
         let event = record(
-            "enrolment.completed", of: opened.info, with: [.password, kind], from: source, changes: changes, tx)
+            "enrolment.completed", of: opened.info, with: [.password, kind], from: source, changes: changes,
+            facts: factor.registered, tx)
         // Whoever was active before had factors, which a reset may have ended already.
         if before.status == .active { notify(.factorsReplaced, after.id, of: event, tx) }
         return opened
@@ -107,7 +107,75 @@ extension StaffSignIn {
 
     private static func offerContext(_ tokenHash: [UInt8]) -> String { "enrolment:\(tokenHash.hex)" }
 
+    private static let wrongCode = FieldError(
+        pointer: "/code",
+        detail:
+            "That code does not fit. Check that the app has scanned this picture and that the phone's clock is right.")
+
     // MARK: - A person's own factors
+
+    public func authenticatorOffer(
+        _ session: SessionInfo, by caller: Caller
+    ) async throws(OperationError) -> EnrolmentOffer {
+        try demandFreshFactor(caller)
+        return offer((session.staffID, session.email, session.name), context: Self.authenticatorContext(session))
+    }
+
+    private static func authenticatorContext(_ session: SessionInfo) -> String { "authenticator:\(session.id)" }
+
+    public func setAuthenticator(
+        _ sealedSecret: String, code: String, of session: SessionInfo, by caller: Caller
+    ) async throws(OperationError) {
+        try demandFreshFactor(caller)
+        let source = Self.source(of: caller)
+        guard let secret = masterKey.open(sealedSecret, context: Self.authenticatorContext(session)) else {
+            throw .invalid([
+                FieldError(
+                    pointer: "/code", detail: "This form is not the one that was shown. Start again on your page.")
+            ])
+        }
+        try await write { tx in
+            try demandLive(session, tx)
+            try demandOwnFactor(caller, tx)
+            guard let step = TOTP.matchingStep(code, secret: secret, at: tx.now) else {
+                throw OperationError.invalid([Self.wrongCode])
+            }
+            let old = try Self.authenticators(of: session, tx)
+            let created = factor(.totp, "Authenticator app", of: session.staffID, sealing: secret, at: tx.now)
+            // The code that proved the app works can't be used again.
+            tx.enqueue(SignInQueries.useStep(factor: created.id, step: step, at: tx.now))
+            let event = record(
+                "factor.set_authenticator", of: session, from: source,
+                changes: old.map(Self.revoked) + [.create(created)], class: .mutation, tx)
+            notify(.authenticatorSet, session.staffID, of: event, tx)
+        }
+    }
+
+    public func removeAuthenticator(of session: SessionInfo, by caller: Caller) async throws(OperationError) {
+        try demandFreshFactor(caller)
+        let source = Self.source(of: caller)
+        try await write { tx in
+            try demandLive(session, tx)
+            try demandOwnFactor(caller, tx)
+            let old = try Self.authenticators(of: session, tx)
+            guard !old.isEmpty else {
+                throw OperationError.conflict("You have no authenticator app: it was removed already.", legal: nil)
+            }
+            guard try tx.query(Factor.active(of: session.staffID)).contains(where: { try Factor($0).kind == .webauthn })
+            else {
+                throw OperationError.conflict(
+                    "The authenticator app is your only factor. Add a passkey first.", legal: nil)
+            }
+            let event = record(
+                "factor.remove_authenticator", of: session, from: source, changes: old.map(Self.revoked),
+                class: .mutation, tx)
+            notify(.authenticatorRemoved, session.staffID, of: event, tx)
+        }
+    }
+
+    private static func authenticators(of session: SessionInfo, _ tx: any Writer) throws -> [Factor] {
+        try tx.query(Factor.active(of: session.staffID)).map(Factor.init).filter { $0.kind == .totp }
+    }
 
     public func renewRecoveryCodes(
         _ session: SessionInfo, by caller: Caller
@@ -118,6 +186,7 @@ extension StaffSignIn {
         try await write { tx in
             let now = tx.now
             try demandLive(session, tx)
+            try demandOwnFactor(caller, tx)
             let old = try tx.first(Factor.active(.recovery, of: session.staffID, lock: true, tx.dialect))
             let changes: [Change] =
                 (try old.map { [Self.revoked(try Factor($0))] } ?? [])
@@ -144,6 +213,24 @@ extension StaffSignIn {
         }
     }
 
+    /// What is enough, used last, to give or take a factor.
+    static func ownFactors(hasPasskey: Bool) -> [FactorKind] {
+        hasPasskey ? [.webauthn, .recovery] : [.webauthn, .recovery, .totp]
+    }
+
+    /// Who has a passkey signs with it alone, so nothing weaker gives or takes one: else a code that was asked for on the telephone
+    /// would be as good as a passkey. A provider's word is nobody's own factor.
+    func demandOwnFactor(_ caller: Caller, _ tx: any Writer) throws {
+        let hasPasskey = try tx.query(Factor.active(of: caller.person)).contains { try Factor($0).kind == .webauthn }
+        if let last = caller.authentication?.factors.last, Self.ownFactors(hasPasskey: hasPasskey).contains(last) {
+            return
+        }
+        throw OperationError.conflict(
+            hasPasskey
+                ? "You have a passkey, so this takes it: use your passkey again, then come back. Lost it? Sign in with a recovery code."
+                : "This takes a factor of your own: use your authenticator again, then come back.", legal: nil)
+    }
+
     public func changePassword(
         _ session: SessionInfo, by caller: Caller, old: String, new: String
     ) async throws(OperationError) {
@@ -164,7 +251,7 @@ extension StaffSignIn {
             let row = try tx.first(Factor.active(.password, of: session.staffID, lock: false, tx.dialect))
             return (try row.map(Factor.init), nil, attempts)
         }
-        if let wait { throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000))) }
+        if let wait { throw .wait(wait) }
         guard let current, let encoded = masterKey.open(current.secret, context: current.sealContext) else {
             throw .internalError("staff \(session.staffID) is signed in and has no readable password")
         }

@@ -18,20 +18,24 @@ enum SignInQueries {
     // MARK: Challenges
 
     static func insertChallenge(
-        tokenHash: [UInt8], staff: String?, origin: String, client: Client, at now: Instant, expires: Instant
+        tokenHash: [UInt8], staff: String?, origin: String, client: Client, provider: String? = nil, at now: Instant,
+        expires: Instant
     ) -> Statement {
         Statement(
             """
-            INSERT INTO challenges (token_hash, staff_id, source, client, created_at, expires_at, attempts)
-            VALUES ($1, $2, $3, $4, $5, $6, 0)
+            INSERT INTO challenges (token_hash, staff_id, source, client, created_at, expires_at, attempts, provider)
+            VALUES ($1, $2, $3, $4, $5, $6, 0, $7)
             """,
-            [.bytes(tokenHash), Value(staff), .text(origin), .text(client.rawValue), Value(now), Value(expires)])
+            [
+                .bytes(tokenHash), Value(staff), .text(origin), .text(client.rawValue), Value(now), Value(expires),
+                Value(provider),
+            ])
     }
 
     static func challenge(tokenHash: [UInt8], lock: Bool, _ dialect: Dialect) -> Statement {
         Statement(
             """
-            SELECT staff_id, source, expires_at, attempts FROM challenges WHERE token_hash = $1\
+            SELECT staff_id, source, created_at, expires_at, attempts, provider FROM challenges WHERE token_hash = $1\
             \(lock ? dialect.forUpdate : "")
             """, [.bytes(tokenHash)])
     }
@@ -87,32 +91,36 @@ enum SignInQueries {
     }
 
     static func insertSession(
-        id: String, tokenHash: [UInt8], staff: String, source: Source, factors: [FactorKind], userAgentHash: [UInt8],
-        at now: Instant, expires: Instant
+        id: String, tokenHash: [UInt8], staff: String, source: Source, factors: [FactorKind], mfaAt: Instant,
+        userAgentHash: [UInt8], at now: Instant, expires: Instant
     ) -> Statement {
         Statement(
             """
             INSERT INTO sessions (id, token_hash, realm, staff_id, client, factors, mfa_at, user_agent_hash, user_agent,
                 ip, created_at, last_seen_at, expires_at)
-            VALUES ($1, $2, 'staff', $3, $4, $5, $6, $7, $8, $9, $6, $6, $10)
+            VALUES ($1, $2, 'staff', $3, $4, $5, $11, $7, $8, $9, $6, $6, $10)
             """,
             [
                 .text(id), .bytes(tokenHash), .text(staff), .text(source.client.rawValue),
                 Value(JSON.array(factors.map { .string($0.rawValue) })), Value(now), .bytes(userAgentHash),
-                .text(String(source.userAgent.prefix(400))), .text(source.ip), Value(expires),
+                .text(String(source.userAgent.prefix(400))), .text(source.ip), Value(expires), Value(mfaAt),
             ])
     }
 
     /// The session with its person: a row for each grant that was not taken back, or one without any, each with the mark of the
-    /// policy. Whether a grant has run out is for the reader to see, who learns the time with it.
+    /// policy, and with the break-glass of the person that is not reviewed, of which there is one at most. Whether a grant has run
+    /// out is for the reader to see, who learns the time with it.
     static func session(tokenHash: [UInt8]) -> Statement {
         Statement(
             """
             SELECT s.id, s.staff_id, s.factors, s.mfa_at, s.user_agent_hash, s.ip, s.created_at, s.last_seen_at,
                 s.expires_at, s.ended_at, p.email, p.name, p.status, g.role_id, g.expires_at AS grant_expires_at,
+                b.id AS breakglass_id, b.tenant_id AS breakglass_tenant, b.state AS breakglass_state,
+                b.ends_at AS breakglass_ends_at, b.solo AS breakglass_solo,
                 (SELECT mark FROM policy_state WHERE id = 1) AS mark, \(limitColumns)
             FROM sessions s JOIN staff p ON p.id = s.staff_id
             LEFT JOIN grants g ON g.staff_id = s.staff_id AND g.revoked_at IS NULL
+            LEFT JOIN breakglass_sessions b ON b.person = s.staff_id AND b.state <> 'reviewed'
             WHERE s.token_hash = $1 AND s.realm = 'staff'
             """, [.bytes(tokenHash)])
     }

@@ -28,8 +28,12 @@ extension StaffSignIn {
     }
 
     /// Starts a session; the token leaves this process once.
-    func open(_ staff: Staff, _ factors: [FactorKind], from source: Source, _ tx: any Writer) throws -> NewSession {
+    /// - Parameter mfaAt: when the second factor was used, where that was not just now.
+    func open(
+        _ staff: Staff, _ factors: [FactorKind], mfaAt: Instant? = nil, from source: Source, _ tx: any Writer
+    ) throws -> NewSession {
         let now = tx.now
+        let mfaAt = min(mfaAt ?? now, now)
         let token = "pst_" + Base64.encodeURL(SecureRandom.bytes(32))
         let hash = Self.hash(token)
         let id = Identifier.mint("ses", at: now)
@@ -37,12 +41,12 @@ extension StaffSignIn {
         let expires = now + limits.length
         tx.enqueue(
             SignInQueries.insertSession(
-                id: id, tokenHash: hash, staff: staff.id, source: source, factors: factors,
+                id: id, tokenHash: hash, staff: staff.id, source: source, factors: factors, mfaAt: mfaAt,
                 userAgentHash: Self.hash(source.userAgent), at: now, expires: expires))
         return NewSession(
             token: token,
             info: SessionInfo(
-                id: id, staffID: staff.id, email: staff.email, name: staff.name, mfaAt: now, createdAt: now,
+                id: id, staffID: staff.id, email: staff.email, name: staff.name, mfaAt: mfaAt, createdAt: now,
                 expiresAt: expires, lastSeenAt: now, csrfToken: csrfToken(hash), limits: limits))
     }
 
@@ -141,7 +145,7 @@ extension StaffSignIn {
     /// An `authn` event of a person, with the governed rows it changes. Answers its id.
     @discardableResult func record(
         _ action: String, _ outcome: EventOutcome = .applied, of session: SessionInfo, with factors: [FactorKind] = [],
-        from source: Source, changes: [Change] = [], facts: [String: JSON] = [:],
+        from source: Source, changes: [Change] = [], facts: [String: JSON] = [:], details: JSON? = nil,
         class eventClass: EventClass = .authn, _ tx: any Writer
     ) -> String {
         let staff = session.staffID
@@ -151,13 +155,15 @@ extension StaffSignIn {
         draft.requestID = source.requestID
         draft.authentication = Authentication(
             session: session.id, factors: factors,
-            mfaAt: factors.contains { $0 != .password } ? tx.now : session.mfaAt, readAt: tx.now)
+            // The provider says by itself when it asked for one.
+            mfaAt: factors.contains { ![.password, .oidc].contains($0) } ? tx.now : session.mfaAt, readAt: tx.now)
         draft.facts = facts
         draft.changes = changes.map(EventDraft.ChangeRecord.init)
         // Whoever changes a governed row is remembered as long as any other change.
         if !changes.isEmpty { draft.retention = .standard(for: .mutation) }
         draft.sealed["actor_ip"] = .init(.string(source.ip), subjects: [staff])
         draft.sealed["user_agent"] = .init(.string(String(source.userAgent.prefix(400))), subjects: [staff])
+        if let details { draft.sealed["details"] = .init(details, subjects: [staff]) }
         tx.enqueue(records.insert(SealedEvent(draft)))
         for change in changes {
             tx.enqueue(change.before.map { change.after.update(expecting: $0.version) } ?? change.after.insert())
@@ -166,11 +172,15 @@ extension StaffSignIn {
     }
 
     /// Queues a notice to the person, with what it tells of.
-    func notify(_ notice: MailNotice, _ staff: String, of event: String, _ tx: any Writer) {
+    /// - Parameter isNewNetwork: it also tells that they were never there before.
+    func notify(
+        _ notice: MailNotice, _ staff: String, of event: String, isNewNetwork: Bool = false, _ tx: any Writer
+    ) {
         guard settings.sendsMail else { return }
         tx.enqueue(
             records.enqueue(
-                notice.effect(to: staff), id: Identifier.mint("out", at: tx.now), event: event, operationID: "",
+                notice.effect(to: staff, isNewNetwork: isNewNetwork), id: Identifier.mint("out", at: tx.now),
+                event: event, operationID: "",
                 tenantVersion: nil, at: tx.now))
     }
 
@@ -273,7 +283,8 @@ extension StaffSignIn {
         }
         for (prefix, forget) in [
             ("account", Throttle.account.forget), ("pair", Throttle.pair.forget), ("source", Throttle.source.forget),
-            ("stepup", Throttle.stepUp.forget),
+            ("stepup", Throttle.stepUp.forget), ("device", Throttle.stepUp.forget),
+            ("runtime", Throttle.source.forget), ("service", Throttle.source.forget), ("scim", Throttle.source.forget),
         ] {
             var cursor: String?
             while true {
@@ -293,6 +304,8 @@ extension StaffSignIn {
         try await write { tx in
             tx.enqueue(SignInQueries.deleteChallenges(expiredBefore: tx.now - .hours(1)))
             tx.enqueue(PasskeyQueries.deleteAnswers(expiredBefore: tx.now - .hours(1)))
+            for statement in ProviderQueries.forget(expiredBefore: tx.now - .hours(1)) { tx.enqueue(statement) }
+            tx.enqueue(DeviceQueries.forget(expiredBefore: tx.now - .hours(1)))
         }
     }
 }

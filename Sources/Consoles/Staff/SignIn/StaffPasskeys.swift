@@ -11,7 +11,7 @@ extension StaffSignIn: Passkeys {
         }
     }
 
-    private func site() throws(OperationError) -> PasskeySite {
+    func site() throws(OperationError) -> PasskeySite {
         switch settings.site {
         case .success(let site): return site
         case .failure(let unfit): throw .conflict(unfit.description, legal: nil)
@@ -72,7 +72,7 @@ extension StaffSignIn: Passkeys {
     }
 
     /// Takes the question an answer is to, once.
-    private func take(
+    func take(
         _ clientData: [UInt8], _ purpose: PasskeyNonce.Purpose, for bearer: String, _ tx: any Writer
     ) throws {
         let challenge = try PasskeyClientData(clientData).challenge
@@ -152,7 +152,7 @@ extension StaffSignIn: Passkeys {
         }
     }
 
-    private static func reading<T>(_ body: () throws(PasskeyRefusal) -> T) throws(OperationError) -> T {
+    static func reading<T>(_ body: () throws(PasskeyRefusal) -> T) throws(OperationError) -> T {
         do throws(PasskeyRefusal) { return try body() } catch { throw invalid(error) }
     }
 
@@ -164,6 +164,7 @@ extension StaffSignIn: Passkeys {
 
     public func signIn(_ answer: JSON, visitor: String, from source: Source) async throws(OperationError) -> NewSession
     {
+        try demandOtherWays()
         let site = try site()
         let assertion = try Self.reading { () throws(PasskeyRefusal) in try PasskeyAssertion(answer) }
         // Of the account nothing is counted: nobody can lock it by failing here. Of the source it is.
@@ -204,7 +205,7 @@ extension StaffSignIn: Passkeys {
         }
         switch result {
         case .opened(let session): return session
-        case .wait(let span): throw .tooManyRequests(retryAfter: Span(microseconds: max(span.microseconds, 1_000_000)))
+        case .wait(let span): throw .wait(span)
         }
     }
 
@@ -271,7 +272,7 @@ extension StaffSignIn: Passkeys {
         switch result {
         case .renewed(let used): return used
         case .ended: throw .unauthenticated
-        case .wait(let span): throw .tooManyRequests(retryAfter: Span(microseconds: max(span.microseconds, 1_000_000)))
+        case .wait(let span): throw .wait(span)
         }
     }
 
@@ -323,6 +324,12 @@ extension StaffSignIn: Passkeys {
             assertion: assertion)
     }
 
+    public func registration(of factor: String) async throws(OperationError) -> String? {
+        try await read { reader in
+            try reader.first(PasskeyQueries.registration(of: factor))?.optionalString("id")
+        }
+    }
+
     // MARK: - A person's own passkeys
 
     public func creationOptions(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> JSON {
@@ -346,6 +353,7 @@ extension StaffSignIn: Passkeys {
             try Self.caught {
                 // Two at once meet here, so that both can't be the last one allowed.
                 try demandLive(session, tx)
+                try demandOwnFactor(caller, tx)
                 try take(registration.clientData, .create, for: session.id, tx)
                 guard try Self.passkeys(of: session.staffID, tx).count < Self.most else {
                     throw OperationError.conflict(
@@ -354,7 +362,7 @@ extension StaffSignIn: Passkeys {
                 let created = try self.passkey(registration, label, of: session.staffID, at: site, tx)
                 let event = record(
                     "passkey.add", of: session, with: [.webauthn], from: source, changes: [.create(created)],
-                    class: .mutation, tx)
+                    facts: created.registered, class: .mutation, tx)
                 notify(.passkeyAdded, session.staffID, of: event, tx)
             }
         }
@@ -365,7 +373,7 @@ extension StaffSignIn: Passkeys {
         _ registration: PasskeyRegistration, _ label: String, of staff: String, at site: PasskeySite, _ tx: any Writer
     ) throws -> Factor {
         let (credential, counter) = try PasskeyCeremony.register(registration, at: site, with: cryptography)
-        guard try tx.first(PasskeyQueries.passkey(credential: credential.id)) == nil else {
+        guard try tx.first(PasskeyQueries.isTaken(credential.id)) == nil else {
             throw PasskeyRefusal.alreadyRegistered
         }
         let factor = Factor(
@@ -399,6 +407,7 @@ extension StaffSignIn: Passkeys {
         try await write { tx in
             // Two at once can't both take the last but one.
             try demandLive(session, tx)
+            try demandOwnFactor(caller, tx)
             let before = try Self.own(id, of: session, tx)
             let others = try tx.query(Factor.active(of: session.staffID)).map(Factor.init).filter {
                 $0.id != before.id && [.webauthn, .totp].contains($0.kind)
@@ -478,6 +487,12 @@ extension Factor {
         guard kind == .webauthn, let id = credential.flatMap(Base64.decodeURL), let json = try? JSON(parsing: secret)
         else { throw StoreError.shape(column: "credential") }
         return try PasskeyCredential(id: id, json)
+    }
+
+    /// What its registration says in clear: whose key it is stays provable when the person is erased. Nothing for other factors.
+    var registered: [String: JSON] {
+        guard let passkey = try? passkey() else { return [:] }
+        return ["factor": .string(id), "key_sha256": .string(sha256(passkey.key.cose).hex)]
     }
 
     /// As browsers are told of it.

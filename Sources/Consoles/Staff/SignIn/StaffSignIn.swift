@@ -20,6 +20,10 @@ public struct StaffSignIn: SignIn {
             PasskeySite(id: "localhost", origin: "http://localhost:8080"))
         /// Whether mail is sent: then people hear of what was done to their account.
         public var sendsMail = false
+        /// Who vouches for staff elsewhere; `nil` where nobody does.
+        public var provider: StaffProvider?
+        /// How long a command line waits between two questions whether it was let in.
+        public var deviceInterval: Span = .seconds(5)
         public init() {}
     }
 
@@ -59,6 +63,7 @@ public struct StaffSignIn: SignIn {
     public func begin(
         email: String, password: String, from source: Source
     ) async throws(OperationError) -> (challenge: String, factors: [FactorKind]) {
+        try demandOtherWays()
         // Folded as the address was when the person was invited.
         let address = email.precomposedStringWithCanonicalMapping.trimmingCharacters(in: .whitespacesAndNewlines)
             .lowercased()
@@ -99,7 +104,7 @@ public struct StaffSignIn: SignIn {
             return found
         }
         if let wait = found.wait {
-            throw .tooManyRequests(retryAfter: Span(microseconds: max(wait.microseconds, 1_000_000)))
+            throw .wait(wait)
         }
 
         let folded = PasswordRules.normalise(password)
@@ -165,17 +170,17 @@ public struct StaffSignIn: SignIn {
     }
 
     /// How the second factor was shown.
-    private struct Second {
+    struct Second {
         let kind: FactorKind
         let changes: [Change]
     }
 
-    private func finish(
+    func finish(
         _ challenge: String, from source: Source,
         check: @escaping @Sendable (Staff?, any Writer) throws -> Second?
     ) async throws(OperationError) -> NewSession {
         let hash = Self.hash(challenge)
-        let session: NewSession? = try await write { tx in
+        let result: Result<(opened: NewSession, roles: Set<String>?), OperationError> = try await write { tx in
             let now = tx.now
             let peek = try tx.first(SignInQueries.challenge(tokenHash: hash, lock: false, tx.dialect))
             let (account, tried) = Throttle.Origin.read(try peek?.string("source") ?? "-|-")
@@ -188,35 +193,53 @@ public struct StaffSignIn: SignIn {
             }
             let staffID = try row?.optionalString("staff_id")
             let staff = try tx.first(Staff.select([staffID ?? ""], lock: true, tx.dialect)).map(Staff.init)
+            let vouched = try row.flatMap { try voucher(in: $0, of: hash) }
+            // Whoever comes from the provider is known: a wait tells nothing of a password, and no code is used up by it.
+            if vouched != nil, let row, let staff, let wait = try pause(for: row, asking, of: staff, from: source, tx) {
+                fold(.throttled, 1, asking, staff.id, tx)
+                return .failure(.wait(wait))
+            }
             tx.enqueue(SignInQueries.countAttempt(tokenHash: hash))
 
+            let isReadable = try vouched != nil || row?.optionalString("provider") == nil
             let second = try check(staff, tx)
-            if isOpen == true, let staff, staff.status == .active, let second {
+            if isOpen == true, isReadable, let staff, staff.status == .active, let second {
+                if let vouched, let refusal = try linkRefusal(vouched, staff, tx) {
+                    tx.enqueue(SignInQueries.deleteChallenge(tokenHash: hash))
+                    recordRefusal(refusal.word, of: staff.id, from: source, tx)
+                    return .failure(.conflict(refusal.sentence, legal: nil))
+                }
+                let first: FactorKind = vouched == nil ? .password : .oidc
                 let isFromNewNetwork = try isNewNetwork(source.ip, of: staff.id, tx)
-                let opened = try open(staff, [.password, second.kind], from: source, tx)
+                let opened = try open(staff, [first, second.kind], from: source, tx)
                 tx.enqueue(SignInQueries.deleteChallenge(tokenHash: hash))
                 tx.enqueue(SignInQueries.forgetThrottle(asking.rungs[0].key))
+                // The first step was counted.
                 for rung in asking.rungs.dropFirst() { tx.enqueue(SignInQueries.forgiveThrottle(rung.key)) }
                 if second.kind == .recovery {
                     let event = record(
                         "recovery_code.used", of: opened.info, with: [.recovery], from: source, changes: second.changes,
                         tx)
-                    notify(.recoveryUsed, staff.id, of: event, tx)
+                    // One mail of one sign-in: this one says both.
+                    notify(.recoveryUsed, staff.id, of: event, isNewNetwork: isFromNewNetwork, tx)
                 }
+                if let vouched { try arrive(opened, by: vouched, from: source, tx) }
                 let event = record(
-                    "signin.succeeded", of: opened.info, with: [.password, second.kind], from: source, tx)
-                if isFromNewNetwork { notify(.newNetwork, staff.id, of: event, tx) }
-                return opened
+                    "signin.succeeded", of: opened.info, with: [first, second.kind], from: source,
+                    facts: vouched == nil ? [:] : Self.byProvider, tx)
+                if isFromNewNetwork, second.kind != .recovery { notify(.newNetwork, staff.id, of: event, tx) }
+                return .success((opened, vouched?.roles))
             }
             // A used code stays used even when the challenge was not worth anything.
             try count(asking, at: now, tx)
             // A wrong pair was counted by the first step already.
             let isCounted = isOpen == true && staffID == nil
             fold(.failed, isCounted ? 0 : 1, asking, tried, tx)
-            return nil
+            return .failure(.unauthenticated)
         }
-        guard let session else { throw .unauthenticated }
-        return session
+        let (opened, roles) = try result.get()
+        try await settle(roles, of: opened, from: source)
+        return opened
     }
 
     // MARK: - Step-up
@@ -252,7 +275,7 @@ public struct StaffSignIn: SignIn {
         switch answer {
         case .renewed: return
         case .ended: throw .unauthenticated
-        case .wait(let span): throw .tooManyRequests(retryAfter: Span(microseconds: max(span.microseconds, 1_000_000)))
+        case .wait(let span): throw .wait(span)
         case .wrong:
             throw .invalid([
                 FieldError(
@@ -301,6 +324,18 @@ public struct StaffSignIn: SignIn {
     public func authenticate(
         token: String, from source: Source
     ) async throws(OperationError) -> (Caller, SessionInfo) {
+        try await look(token, from: source, isUse: true)
+    }
+
+    public func recognise(
+        token: String, from source: Source
+    ) async throws(OperationError) -> (Caller, SessionInfo) {
+        try await look(token, from: source, isUse: false)
+    }
+
+    private func look(
+        _ token: String, from source: Source, isUse: Bool
+    ) async throws(OperationError) -> (Caller, SessionInfo) {
         guard token.hasPrefix("pst_"), token.utf8.count == 47 else { throw .unauthenticated }
         let hash = Self.hash(token)
         let session = SignInQueries.session(tokenHash: hash)
@@ -314,7 +349,7 @@ public struct StaffSignIn: SignIn {
             guard case .known(let found) = try knownSession(both, hash, source) else { throw .unauthenticated }
             known = found
         }
-        if known.isDue {
+        if isUse, known.isDue {
             // A missed touch only makes the session idle earlier, so a busy or full database does not fail the request.
             try? await write { tx in tx.enqueue(SignInQueries.touch(session: known.info.id, at: tx.now)) }
         }
@@ -326,7 +361,8 @@ public struct StaffSignIn: SignIn {
                 authentication: Authentication(
                     session: info.id, factors: known.factors, mfaAt: info.mfaAt, readAt: known.readAt,
                     stepUpAge: info.limits.stepUpAge),
-                client: source.client, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID), info
+                client: source.client, ip: source.ip, userAgent: source.userAgent, requestID: source.requestID,
+                emergency: known.emergency), info
         )
     }
 
@@ -337,6 +373,7 @@ public struct StaffSignIn: SignIn {
         let permissions: Permissions
         let isDue: Bool
         let readAt: Instant
+        let emergency: Emergency?
     }
 
     private enum Looked {
@@ -372,6 +409,8 @@ public struct StaffSignIn: SignIn {
             guard let permissions = try knownPermissions.union(roles, at: mark, reading: read) else {
                 return .unknownPolicy
             }
+            let emergency = try Emergency(inSession: row, of: permissions, at: now)
+            let left = SoloLock.apply(emergency, to: roles, permissions)
             let factors = try row.json("factors").array?.compactMap { $0.string.flatMap(FactorKind.init) } ?? []
             return .known(
                 Known(
@@ -380,40 +419,28 @@ public struct StaffSignIn: SignIn {
                         name: try row.string("name"), mfaAt: try row.instant("mfa_at"),
                         createdAt: created, expiresAt: expires, lastSeenAt: seen, csrfToken: csrfToken(hash),
                         limits: limits),
-                    factors: factors, roles: roles, permissions: permissions, isDue: now - seen >= .minutes(1),
-                    readAt: now))
+                    factors: factors, roles: left.roles, permissions: left.permissions,
+                    isDue: now - seen >= .minutes(1), readAt: now, emergency: emergency))
         }
     }
 
-    /// A permission held once without a limit has none; otherwise the highest ceiling per currency counts, and a currency
-    /// that some grant does not name falls under that grant's strictest.
-    static func union(_ lists: [String]) throws -> [String: [Limit]?] {
-        var granted: [String: [Limit]?] = [:]
-        for line in lists.flatMap({ $0.split(separator: "\n") }) {
-            let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-            let code = String(parts[0])
-            guard parts.count == 2 else {
-                granted.updateValue(nil, forKey: code)
-                continue
-            }
-            guard let json = try? JSON(parsing: String(parts[1])), let limits = RolePermission.limits(json) else {
-                throw StoreError.shape(column: "limits")
-            }
-            switch granted[code] {
-            case .none: granted.updateValue(limits, forKey: code)
-            case .some(.none): continue
-            case .some(.some(let other)): granted.updateValue(union(other, limits), forKey: code)
+    /// What these roles give together.
+    /// - Parameter lists: by role, as `SignInQueries.permissions` answers them.
+    static func union(_ lists: [String: String]) throws -> Permissions {
+        var held: [(permission: String, limits: [Limit]?)] = []
+        for (role, list) in lists.sorted(by: { $0.key < $1.key }) {
+            for line in list.split(separator: "\n") {
+                let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+                let code = String(parts[0])
+                var limits: [Limit]?
+                if parts.count == 2 {
+                    guard let json = try? JSON(parsing: String(parts[1])), let read = RolePermission.limits(json)
+                    else { throw StoreError.shape(column: "limits") }
+                    limits = read
+                }
+                held.append((code, Seeds.effective(limits, of: role, on: code)))
             }
         }
-        return granted
-    }
-
-    static func union(_ a: [Limit], _ b: [Limit]) -> [Limit] {
-        func ceiling(_ limits: [Limit], _ currency: String) -> Int64 {
-            limits.first { $0.currency == currency }?.amount ?? limits.map(\.amount).min() ?? 0
-        }
-        return Set((a + b).map(\.currency)).sorted().map { currency in
-            Limit(currency: currency, amount: max(ceiling(a, currency), ceiling(b, currency)))
-        }
+        return Permissions(union: held)
     }
 }
