@@ -5,10 +5,14 @@ import Kernel
 public enum Consoles {
     public static let all = all(InstallationFacts())
 
+    /// Names and titles of everything declared, for what is read without a catalog at hand.
+    static let declared = Catalog(all)
+
     /// With what the program that serves them says of itself.
     public static func all(_ installation: InstallationFacts) -> [Console] {
         [
             HomeConsole.console,
+            InboxConsole.console,
             ApprovalsConsole.console,
             TenantsConsole.console,
             SegmentsConsole.console,
@@ -18,9 +22,15 @@ public enum Consoles {
             AuditLogConsole.console,
             StaffConsole.console,
             PolicyConsole.console,
+            BreakGlassConsole.console,
+            ServiceAccountsConsole.console,
+            ProvisioningConsole.console,
+            AccessReviewConsole.console,
             RuntimeTokensConsole.console,
             IntegrityConsole.console,
+            SlackConsole.console,
             SettingsConsole.console(installation),
+            ClockConsole.console,
         ]
     }
 }

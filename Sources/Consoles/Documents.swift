@@ -6,14 +6,14 @@ public enum Documents {
     /// By the name of their command.
     public static let all: [String: @Sendable (Catalog) -> String] = [
         "backoffice-app": backofficeApp, "roles-and-permissions": rolesAndPermissions,
-        "audit-log-spec": auditLogSpec,
+        "audit-log-spec": auditLogSpec, "privileged-access": privilegedAccess,
     ]
 
-    private static func head(_ title: String, _ command: String) -> String {
+    static func head(_ title: String, _ command: String) -> String {
         "# \(title)\n\nMade by `postern docs \(command)` from the declarations; a check fails when it is stale.\n"
     }
 
-    private static func table(_ columns: [String], _ rows: [[String]]) -> String {
+    static func table(_ columns: [String], _ rows: [[String]]) -> String {
         func line(_ cells: [String]) -> String {
             "| " + cells.map { $0.replacing("|", with: "\\|").replacing("\n", with: " ") }.joined(separator: " | ")
                 + " |"
@@ -22,7 +22,7 @@ public enum Documents {
             + "\n"
     }
 
-    private static func code(_ text: String) -> String { "`\(text)`" }
+    static func code(_ text: String) -> String { "`\(text)`" }
 
     // MARK: The application
 
@@ -58,13 +58,14 @@ public enum Documents {
 
     private static func describe(_ operation: AnyOperation) -> String {
         let spec = operation.spec
+        let plural = operation.targetPlural.replacing("_", with: "-")
         var lines = ["### \(code(spec.name)): \(spec.title)", "", spec.summary, ""]
         if spec.systemOnly {
             lines.append("- Postern itself runs it; it is offered to nobody.")
         } else if operation.creates {
-            lines.append("- \(code("POST /api/v1/\(operation.targetPlural)"))")
+            lines.append("- \(code("POST /api/v1/\(plural)"))")
         } else {
-            lines.append("- \(code("POST /api/v1/\(operation.targetPlural)/{id}/\(spec.verbPath)"))")
+            lines.append("- \(code("POST /api/v1/\(plural)/{id}/\(spec.verbPath)"))")
         }
         lines.append(
             "- Permission \(code(spec.permission)), risk \(spec.risk.rawValue)\(spec.risk >= .high ? ", a factor used within 5 minutes" : "")"
@@ -111,7 +112,7 @@ public enum Documents {
         let everywhere = Seeds.roles.map(\.id).filter { $0 != "super_admin" }
         var holders: [String: [String]] = [:]
         for held in Seeds.permissions where everywhere.contains(held.role) {
-            let limits = (held.limits ?? []).map { " up to \(Money.text($0))" }.joined()
+            let limits = (held.limits ?? []).map { " up to \($0.words)" }.joined()
             holders[held.permission, default: []].append(code(held.role) + limits)
         }
         var area = ""
@@ -144,15 +145,8 @@ public enum Documents {
         return text
     }
 
-    private static func hours(_ span: Span) -> String {
+    static func hours(_ span: Span) -> String {
         span.seconds % 3600 == 0 ? "\(span.seconds / 3600) h" : "\(span.seconds / 60) min"
-    }
-
-    private enum Money {
-        static func text(_ limit: Limit) -> String {
-            let (whole, rest) = limit.amount.quotientAndRemainder(dividingBy: 100)
-            return "\(whole).\(rest < 10 ? "0" : "")\(rest) \(limit.currency)"
-        }
     }
 
     // MARK: The log
@@ -178,7 +172,7 @@ public enum Documents {
             | `reason_code`, `policy_version`, `request_id`, `operation_id`, `approval_id` | as they were |
             | `linked` | an earlier event this one belongs to |
             | `retention_class` | below |
-            | `facts` | unsealed codes and counts, an allow-list for each action |
+            | `facts` | unsealed codes and counts, an allow-list for each action; `breakglass` in each that happened within one, `erases_target` where what is sealed about the target goes with it |
             | `changes` | `type`, `id` and commitments to the documents `before` and `after` |
             | `sealed` | commitments to `justification`, `actor_ip`, `user_agent`, `ticket`, `details` |
 

@@ -60,7 +60,9 @@ public enum AcceptDrift: Operation {
             // What was wanted is so now, or is no longer wanted.
             after.settle(field, as: drift.theirs)
             effects = [.change(field.doneName, field, before, to: drift.theirs)]
-        case .tier: after.tier = drift.theirs
+        case .tier:
+            after.tier = drift.theirs
+            effects = [.webhook("tier_changed", after)]
         case .owner:
             guard let membership = call.facts.membership, membership.status == .joined else {
                 throw .conflict(
@@ -68,6 +70,7 @@ public enum AcceptDrift: Operation {
                 )
             }
             after.ownerID = drift.theirs
+            effects = [.webhook("ownership_transferred", after)]
             var owner = membership
             owner.role = .owner
             if owner.document != membership.document { members.append(.update(membership, to: owner)) }
@@ -104,12 +107,13 @@ public enum AcceptDrift: Operation {
     private static func statusSentence(_ drift: Drift, _ tenant: Tenant) -> String {
         let way =
             switch drift.theirs {
-            case "suspended": "Suspend tenant"
-            case "archived": "Archive tenant"
-            case "active": "Restore tenant"
-            default: "an operation on the tenant"
+            case "suspended": "use Suspend tenant"
+            case "archived": "use Archive tenant"
+            case "active": "use Restore tenant"
+            case "expired", "cancelled": "let your product report that its trial or subscription has ended"
+            default: "use an operation on the tenant"
             }
         return
-            "A state has reasons and consequences of its own, so it isn't taken over here. \(tenant.name) is \(tenant.status.rawValue); use \(way), or keep ours."
+            "A state has reasons and consequences of its own, so it isn't taken over here. \(tenant.name) is \(tenant.status.rawValue); \(way), or keep ours."
     }
 }

@@ -28,7 +28,7 @@ public struct Drift: Entity {
         case accepted
         /// Ours stays, until the product's value changes.
         case dismissed
-        /// The difference vanished by itself.
+        /// The difference vanished: the product came round, or it was changed here.
         case resolved
     }
 
@@ -125,6 +125,17 @@ public struct Drift: Entity {
             after.settledBy = nil
         }
         return .update(before, to: after)
+    }
+
+    /// What becomes of it when the tenant is as the product says, or was deleted for good; `nil` when it is not, or nothing
+    /// stands any more.
+    func agreed(with tenant: Tenant, by person: String, at now: Instant) -> Drift? {
+        guard state == .open || state == .dismissed else { return nil }
+        if tenant.status == .deleted { return settled(.resolved, by: person, at: now) }
+        guard field.value(of: tenant) == theirs else { return nil }
+        var after = settled(.resolved, by: person, at: now)
+        after.ours = theirs
+        return after
     }
 
     func settled(_ state: State, by person: String, at now: Instant) -> Drift {

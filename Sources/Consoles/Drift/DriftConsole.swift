@@ -22,7 +22,8 @@ public enum DriftConsole {
         uniqueRules: [
             "drifts_pair": FieldError(
                 pointer: "/input/tenant", detail: "This difference was recorded a moment ago; try again.")
-        ])
+        ],
+        followers: [DriftFollower.follower])
 
     private static let open = DriftQueries.openCount(upTo: 100)
 

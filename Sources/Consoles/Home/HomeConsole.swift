@@ -11,8 +11,21 @@ public enum HomeConsole {
         let model = try HomeModel.load(call, from: reader)
         let notices =
             try RecoveryBanner.node(for: call.caller, from: reader) + ResetBanner.node(for: call.caller, from: reader)
+            + ClockNotice.home(for: call.caller, from: reader) + noRole(call.caller)
+            + BreakGlassNotice.home(for: call.caller, from: reader)
         return PageAnswer(
             title: "Home", body: HomeView.body(model, call: call, notices: notices), disclosure: model.disclosure)
+    }
+
+    /// For somebody who was invited without a role, or lost all of them.
+    private static func noRole(_ caller: Caller) -> Node {
+        guard caller.actor.kind == .staff, caller.emergency == nil, caller.permissions.granted.isEmpty else {
+            return .none
+        }
+        return UI.banner(
+            .info, "You hold no role.",
+            "Your own account is yours to look after. What else you may do comes with a role that a colleague grants you.",
+            action: UI.linkButton("My security", href: "/me"))
     }
 
     /// `/absent?on=tenant`: operations the person's roles never allow.
@@ -39,6 +52,12 @@ struct HomeModel: Sendable {
     let checkpoint: (size: Int64, at: Instant)?
     /// Exceptions of staff that wait for their review; `nil` when the person may not review them.
     let exceptions: Int64?
+    /// Roles that an identity provider asks for and that wait; `nil` when the person may not accept them.
+    let pendingGrants: Int64?
+    /// Controls that do not hold; `nil` when the person may not see them.
+    var compliance: Int64?
+    /// Access reviews in which something waits for the person.
+    var reviews: [AccessReviewOwed] = []
     /// The newest denials; `nil` when the person may not see the log.
     let denials: [EventRow]?
 
@@ -61,6 +80,12 @@ struct HomeModel: Sendable {
         let exceptions =
             caller.permissions.contains(ClearStaffFlag.spec.permission)
             ? try reader.first(StaffFlag.countOpen)?.int("count") : nil
+        let pendingGrants =
+            caller.permissions.contains(AcceptGrant.spec.permission)
+            ? try reader.first(PendingGrant.countWaiting)?.int("count") : nil
+        let compliance =
+            caller.permissions.contains("compliance.view")
+            ? try reader.first(AccessReviewQueries.countExceptions)?.int("count") : nil
         let denials =
             caller.permissions.contains("audit.view")
             ? try EventRow.name(
@@ -73,7 +98,8 @@ struct HomeModel: Sendable {
             perHour: perHour, denied: try counts[1].first?.int("count") ?? 0,
             undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
             checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) },
-            exceptions: exceptions, denials: denials)
+            exceptions: exceptions, pendingGrants: pendingGrants, compliance: compliance,
+            reviews: try AccessReviewOwed.load(caller, from: reader), denials: denials)
     }
 
     /// Only the denials are a look into the log.
@@ -93,6 +119,10 @@ enum HomeView {
         let waiting = model.fillable.count
         let headline =
             switch waiting {
+            case 0 where !model.reviews.isEmpty:
+                model.reviews.map(\.count) == [1]
+                    ? "1 grant waits for your decision"
+                    : "\(model.reviews.reduce(0) { $0 + $1.count }) grants wait for your decision"
             case 0: "Nothing waits for you"
             case 1: "1 request waits for a signature you could give"
             default: "\(waiting) requests wait for a signature you could give"
@@ -112,6 +142,7 @@ enum HomeView {
                             }
                         }
                     }
+                    reviews(model)
                     UI.panel("Your requests", id: "h-own") {
                         if model.own.isEmpty {
                             UI.empty(
@@ -129,6 +160,27 @@ enum HomeView {
                     activity(model, call: call)
                 }
             }
+    }
+
+    private static func reviews(_ model: HomeModel) -> Node {
+        guard !model.reviews.isEmpty else { return .none }
+        return UI.panel(
+            "Reviews you owe", id: "h-reviews", hint: "soonest due first",
+            actions: el("a", .class("small"), .href("/access-reviews")) { "All reviews" }
+        ) {
+            UI.table(
+                caption: "Access reviews that wait for you",
+                columns: [
+                    Column("Review", .wide, isRowHeader: true) { one in
+                        el("a", .href("/access-reviews/\(one.review.id)?state=open&reviewer=me")) {
+                            "Access of \(one.review.roles.joined(separator: ", "))"
+                        }
+                    },
+                    Column("To decide", .number) { one in Node(one.count == 1 ? "1 grant" : "\(one.count) grants") },
+                    Column("State") { AccessReviewPages.state($0.review, now: model.now, dense: true) },
+                    Column("Due", .number) { UI.time($0.review.dueAt, now: model.now) },
+                ], rows: model.reviews)
+        }
     }
 
     private static func denials(_ model: HomeModel, call: PageCall) -> Node {
@@ -166,10 +218,19 @@ enum HomeView {
                     model.unsequenced, "Events outside the log",
                     model.unsequenced == 0
                         ? "Every event is in the log" : "Recorded, waiting to be taken into the log", warnsAbove: 100)
+                if let grants = model.pendingGrants, grants > 0 {
+                    line(
+                        grants, "Grants to accept", "Roles the identity provider asks for", href: "/pending-grants")
+                }
                 if let exceptions = model.exceptions, exceptions > 0 {
                     line(
                         exceptions, "Exceptions to review", "Staff with roles that are not held together",
                         href: "/staff-flags")
+                }
+                if let compliance = model.compliance, compliance > 0 {
+                    line(
+                        compliance, "Compliance exceptions", "Controls that do not hold at the moment",
+                        href: "/compliance-exceptions")
                 }
             }
         }

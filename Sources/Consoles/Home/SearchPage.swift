@@ -100,6 +100,18 @@ enum SearchPage {
             guard permissions.contains("staff.view"), try Staff.load(id, from: reader) != nil else { return nil }
             return "/staff/\(id)"
         }
+        if Identifier.isValid(id, prefix: BreakGlass.idPrefix) {
+            guard permissions.contains(BreakGlassReads.permission), try BreakGlass.load(id, from: reader) != nil else {
+                return nil
+            }
+            return "/breakglass-sessions/\(id)"
+        }
+        if Identifier.isValid(id, prefix: AccessReview.idPrefix) {
+            guard permissions.contains("access_review.view"), try AccessReview.load(id, from: reader) != nil else {
+                return nil
+            }
+            return "/access-reviews/\(id)"
+        }
         return nil
     }
 

@@ -51,6 +51,12 @@ public struct Discrepancy: Entity, Hashable {
     public var tenantID: String? { rowType == "tenant" ? rowID : nil }
     /// Ids only.
     public var subjects: [String] { [] }
+    /// Rows about customers; of every other kind some decide who may do what, and whoever wrote one by hand would keep it alone.
+    /// Of a tenant its manager does: `RowComparison.changesManager`.
+    private static let powerless: Set<String> = [
+        Tenant.type, User.type, Membership.type, Segment.type, Drift.type, Delivery.type,
+    ]
+    var mayGrantPower: Bool { !Self.powerless.contains(rowType) }
     public var displayName: String { "\(rowType.replacing("_", with: " ")) \(rowID)" }
 
     public var document: JSON {

@@ -53,6 +53,15 @@ public enum DiscrepancyQueries {
         Statement("SELECT \(Discrepancy.columns) FROM discrepancies WHERE state = 'open' LIMIT \(limit)")
     }
 
+    /// Those found since then, at most `limit`.
+    static func open(since: Instant, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT id FROM discrepancies
+            WHERE state = 'open' AND urgency = \(Discrepancy.State.open.urgency) AND found_at >= $1 LIMIT \(limit)
+            """, [Value(since)])
+    }
+
     static func open(_ type: String, _ id: String) -> Statement {
         Statement(
             "SELECT \(Discrepancy.columns) FROM discrepancies WHERE row_type = $1 AND row_id = $2 AND state = 'open'",
@@ -73,8 +82,8 @@ public enum DiscrepancyQueries {
             """, [.text(type), .text(id)])
     }
 
-    static func erased(_ event: String, _ member: String) -> Statement {
-        Statement(
-            "SELECT erased_by FROM sealed_erasure WHERE event_id = $1 AND member = $2", [.text(event), .text(member)])
+    /// `member`: what was erased of an event.
+    static func erased(_ event: String) -> Statement {
+        Statement("SELECT member FROM sealed_erasure WHERE event_id = $1", [.text(event)])
     }
 }

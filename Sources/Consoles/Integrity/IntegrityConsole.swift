@@ -3,6 +3,7 @@ import Kernel
 
 /// Governed rows that are not what the log says, and how each case is settled.
 public enum IntegrityConsole {
+    static let permission = "integrity.view"
     public static let console = Console(
         "Integrity",
         menu: [

@@ -2,25 +2,14 @@ import Kernel
 
 /// A governed row beside what the newest event about it says.
 public struct RowComparison: Sendable {
-    enum Logged: Sendable {
-        /// No event names it.
-        case nothing
-        /// Its document, which is the one the event commits to.
-        case document(JSON)
-        /// Only a digest of its document: it came in a batch.
-        case digest(String)
-        /// What the event said was erased.
-        case erased
-        /// The event itself is not what the tree holds, or its value is not what it commits to.
-        case untrusted
-    }
-
     let type: AnyEntityType
     let stored: StoredRow?
-    let logged: Logged
-    /// The event and the pointer to it.
+    /// The event, and whether the pointer names another one; `nil` when no event names the row.
     let event: String?
     let pointsElsewhere: Bool
+    /// `nil` when the event is not what the tree holds.
+    private let facts: EventFacts?
+    private let said: EventFacts.Said
 
     /// The kinds of rows that are known here; those of the kernel's own are not among them.
     static func type(_ name: String) -> AnyEntityType? {
@@ -30,59 +19,48 @@ public struct RowComparison: Sendable {
     static func look(at id: String, of type: AnyEntityType, from reader: any Reader) throws -> RowComparison {
         let stored = try type.stored(id, reader)
         guard let row = try reader.first(DiscrepancyQueries.newestEvent(type.type, id)) else {
-            return RowComparison(type: type, stored: stored, logged: .nothing, event: nil, pointsElsewhere: false)
+            return RowComparison(
+                type: type, stored: stored, event: nil, pointsElsewhere: false, facts: nil, said: .nothing)
         }
         let event = try row.string("event_id")
+        let erased = try reader.query(DiscrepancyQueries.erased(event)).map { try $0.string("member") }
+        let leaf = try row.bytes("leaf")
+        let isOfTree = try row.optionalBytes("hash").map { $0 == sha256([0] + leaf) } ?? true
+        let sealed = try row.optionalString("members")
+        let facts = isOfTree ? EventFacts(leaf: leaf, sealed: sealed, erased: Set(erased)) : nil
         return RowComparison(
-            type: type, stored: stored, logged: try logged(row, event, type.type, id, reader), event: event,
-            pointsElsewhere: try row.optionalString("head") != event)
-    }
-
-    private static func logged(
-        _ row: Row, _ event: String, _ type: String, _ id: String, _ reader: any Reader
-    ) throws -> Logged {
-        let bytes = try row.bytes("leaf")
-        if let hash = try row.optionalBytes("hash"), hash != sha256([0] + bytes) { return .untrusted }
-        guard let leaf = try? JSON(parsing: bytes) else { return .untrusted }
-        let members = try row.optionalString("members").flatMap { try? JSON(parsing: $0) }
-        func value(_ name: String, _ commitment: JSON?) throws -> Logged {
-            guard let member = members?[name], let value = member["value"],
-                let salt = member["salt"]?.string.flatMap(Base64.decode)
-            else {
-                return try reader.first(DiscrepancyQueries.erased(event, name)) == nil ? .untrusted : .erased
-            }
-            let computed = Base64.encode(SealedMember.commitment(salt: salt, value: value))
-            return computed == commitment?.string ? .document(value) : .untrusted
-        }
-        let changes = leaf["changes"]?.array ?? []
-        if let position = changes.lastIndex(where: { $0["type"]?.string == type && $0["id"]?.string == id }) {
-            return try value("changes.\(position).after", changes[position]["after"])
-        }
-        switch try value("details", leaf["sealed"]?["details"]) {
-        case .document(let details):
-            let mine = details["rows"]?.array?.first { $0["type"]?.string == type && $0["id"]?.string == id }
-            return (mine?["sha256"]?.string).map(Logged.digest) ?? .untrusted
-        case let other: return other
-        }
+            type: type, stored: stored, event: event, pointsElsewhere: try row.optionalString("head") != event,
+            facts: facts, said: facts?.said(of: type.type, id) ?? .nothing)
     }
 
     /// Whether there is nothing left to settle.
     var agrees: Bool {
         guard !pointsElsewhere else { return false }
-        guard let stored else {
-            if case .nothing = logged { return true }
-            return false
-        }
-        guard let entity = stored.entity, stored.edited.isEmpty else { return false }
-        switch logged {
-        case .document(let document): return entity.document == document
-        case .digest(let digest): return sha256(entity.document.canonical).hex == digest
-        case .erased: return true
-        case .nothing, .untrusted: return false
+        guard let stored else { return event == nil }
+        guard let entity = stored.entity, stored.edited.isEmpty, let facts, said != .nothing else { return false }
+        switch facts.judge(type.type, entity.id, entity.document) {
+        case .same, .erased: return true
+        case .edited, .deleted, .notNamed: return false
         }
     }
 
-    var loggedDocument: JSON? { if case .document(let document) = logged { document } else { nil } }
+    /// The staff whom the row is about, as it stands or as it was. They neither keep it nor sign for that: a row written by hand
+    /// may be what they would sign with.
+    var people: [String] {
+        let rows = [stored?.entity, loggedEntity].compactMap(\.self)
+        let named = rows.flatMap { row -> [String] in
+            let others = [(row as? ApprovalSignature)?.person, (row as? Tenant)?.csmID].compactMap(\.self)
+            return row.subjects + ((row as? ApprovalRequest)?.askers ?? []) + others
+        }
+        return Set(named.filter { $0.hasPrefix("\(Staff.idPrefix)_") }).sorted()
+    }
+
+    func concerns(_ person: String) -> Bool { people.contains(person) }
+
+    /// Whether it names another manager of a tenant than the log does: that is who signs for it.
+    var changesManager: Bool { (stored?.entity as? Tenant)?.csmID != (loggedEntity as? Tenant)?.csmID }
+
+    var loggedDocument: JSON? { if case .document(let document) = said { document } else { nil } }
     var loggedEntity: (any Entity)? { loggedDocument.flatMap { type.restored($0, stored?.row) } }
 
     /// The version a settled row gets: above both.
@@ -115,12 +93,12 @@ public struct RowComparison: Sendable {
 
     /// Why it can't be put back; `nil` when it can.
     var whyNotRestored: String? {
-        switch logged {
-        case .nothing:
+        switch said {
+        case .nothing where event == nil:
             "no event ever named the row, so there is nothing to put back: adopt it, then end it by its own operation"
+        case .nothing: "the event about it is not what the log holds; run postern verify"
         case .digest: "it came in a batch, of which the log keeps only a digest"
         case .erased: "what the log knew of it was erased"
-        case .untrusted: "the event about it is not what the log holds; run postern verify"
         case .document where stored.map({ $0.entity == nil }) ?? false:
             "the row can't be read as it stands; correct it by hand"
         case .document where loggedEntity == nil:

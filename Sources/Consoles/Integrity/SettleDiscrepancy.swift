@@ -41,14 +41,23 @@ public enum AdoptDiscrepancy: Operation {
         _ input: NoInput, _ target: Discrepancy?, from reader: any Reader
     ) throws -> RowComparison? { try comparison(target, from: reader) }
 
+    public static func measures(_ call: Call<Self>) -> Measures {
+        Measures(["grants_power": .bool(call.before.mayGrantPower || call.facts?.changesManager == true)])
+    }
+
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Discrepancy> {
         let row = try differing(call.before, call.facts)
+        // Whoever wrote themselves a role does not say that it is right.
+        guard !row.concerns(call.person) else {
+            throw .conflict("This row is about you, so somebody else has to say whether it stays.")
+        }
         guard let change = row.adoption else {
             throw .conflict("The row can't be kept: \(row.whyNotAdopted ?? "it can't be read").")
         }
         return Plan(
             call.before.settled(.adopted, at: call.now), also: [change],
             facts: ["row_type": .string(call.before.rowType), "row_id": .string(call.before.rowID)],
+            barred: row.people,
             consequence: "\(call.before.displayName) stays as it is, and the log says so from now on.")
     }
 

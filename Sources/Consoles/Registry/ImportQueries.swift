@@ -7,13 +7,14 @@ enum ImportQueries {
     static let runColumns = """
         id, digest, state, bytes_total, bytes_done, line, staged, rejected, problems, applied, created, updated, unchanged
         """
+    private static let selectedRun = "SELECT \(runColumns), updated_at FROM import_runs"
 
     static func run(digest: String) -> Statement {
-        Statement("SELECT \(runColumns) FROM import_runs WHERE digest = $1", [.text(digest)])
+        Statement("\(selectedRun) WHERE digest = $1", [.text(digest)])
     }
 
     static func run(id: String) -> Statement {
-        Statement("SELECT \(runColumns) FROM import_runs WHERE id = $1", [.text(id)])
+        Statement("\(selectedRun) WHERE id = $1", [.text(id)])
     }
 
     static func begin(_ id: String, digest: String, bytes: Int64, at now: Instant) -> Statement {
@@ -92,8 +93,8 @@ enum ImportQueries {
             ], expectedRows: 1)
     }
 
-    /// Takes rows back that can't be applied.
-    static func unstage(_ run: String, rows: [Int64], problems: Int, at now: Instant) -> [Statement] {
+    /// Takes rows back that can't be applied. When the last batch was applied stays as it is.
+    static func unstage(_ run: String, rows: [Int64], problems: Int) -> [Statement] {
         stride(from: 0, to: rows.count, by: 500).map { start in
             let part = rows[start..<min(start + 500, rows.count)]
             return Statement(
@@ -102,10 +103,9 @@ enum ImportQueries {
         } + [
             Statement(
                 """
-                UPDATE import_runs SET staged = staged - $2, rejected = rejected + $2, problems = problems + $3,
-                    updated_at = $4
+                UPDATE import_runs SET staged = staged - $2, rejected = rejected + $2, problems = problems + $3
                 WHERE id = $1
-                """, [.text(run), .int(Int64(rows.count)), .int(Int64(problems)), Value(now)], expectedRows: 1)
+                """, [.text(run), .int(Int64(rows.count)), .int(Int64(problems))], expectedRows: 1)
         ]
     }
 
@@ -114,6 +114,45 @@ enum ImportQueries {
         Statement(
             "SELECT seq, line, content FROM import_rows WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT \(limit)",
             [.text(run), .int(seq)])
+    }
+
+    /// The last staged rows up to one, the last first.
+    static func rows(of run: String, through seq: Int64, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT seq, line, content FROM import_rows WHERE run_id = $1 AND seq > 0 AND seq <= $2
+            ORDER BY seq DESC LIMIT \(limit)
+            """, [.text(run), .int(seq)])
+    }
+
+    /// Rows that the last batch took before their turn.
+    static func rowsAhead(of run: String) -> Statement {
+        Statement(
+            "SELECT seq, line, content FROM import_rows WHERE run_id = $1 AND seq < 0 ORDER BY seq", [.text(run)])
+    }
+
+    /// Staged rows of these customers, behind one. `externalIDs` MUST NOT be empty.
+    static func rows(of run: String, naming externalIDs: [String], after seq: Int64) -> Statement {
+        Statement(
+            """
+            SELECT seq, line, content FROM import_rows
+            WHERE run_id = $1 AND seq > $2 AND external_id IN (\(placeholders(externalIDs.count, from: 3))) ORDER BY seq
+            """, [.text(run), .int(seq)] + externalIDs.map(Value.text))
+    }
+
+    /// Takes out of the file what was applied before its turn. It stays aside until the next batch is in: what its words lead to
+    /// comes after the batch.
+    static func appliedAhead(_ run: String, _ externalIDs: [String], after seq: Int64) -> Statement {
+        Statement(
+            """
+            UPDATE import_rows SET seq = -seq
+            WHERE run_id = $1 AND seq > $2 AND external_id IN (\(placeholders(externalIDs.count, from: 3)))
+            """, [.text(run), .int(seq)] + externalIDs.map(Value.text))
+    }
+
+    /// Forgets what the batch before took ahead.
+    static func forgetAhead(_ run: String) -> Statement {
+        Statement("DELETE FROM import_rows WHERE run_id = $1 AND seq < 0", [.text(run)])
     }
 
     /// A batch is in; never counted twice.
@@ -149,12 +188,14 @@ enum ImportQueries {
 
     // MARK: Forgetting
 
-    /// Removes up to 5,000 staged rows; answers a row for each.
+    /// Removes up to 5,000 staged rows; answers a row for each. A stretch of them: whatever the planner
+    /// knows of a table that was just filled, it has one way to do this.
     static func forgetRows(_ run: String) -> Statement {
         Statement(
             """
-            DELETE FROM import_rows WHERE run_id = $1 AND seq IN (
-                SELECT seq FROM import_rows WHERE run_id = $1 ORDER BY seq LIMIT 5000)
+            DELETE FROM import_rows WHERE run_id = $1 AND seq <= (
+                SELECT max(seq) FROM (
+                    SELECT seq FROM import_rows WHERE run_id = $1 ORDER BY seq LIMIT 5000) AS first)
             RETURNING seq
             """, [.text(run)])
     }
@@ -162,8 +203,10 @@ enum ImportQueries {
     static func forgetProblems(_ run: String) -> Statement {
         Statement(
             """
-            DELETE FROM import_problems WHERE run_id = $1 AND (line, number) IN (
-                SELECT line, number FROM import_problems WHERE run_id = $1 ORDER BY line, number LIMIT 5000)
+            DELETE FROM import_problems WHERE run_id = $1 AND (line, number) <= (
+                SELECT line, number FROM (
+                    SELECT line, number FROM import_problems WHERE run_id = $1 ORDER BY line, number LIMIT 5000) AS first
+                ORDER BY line DESC, number DESC LIMIT 1)
             RETURNING line
             """, [.text(run)])
     }

@@ -13,6 +13,7 @@ public enum ImportRegistryBatch: Operation {
         @Param("Rows", help: "The customers, at most 1,000.") public var rows: RegistryRows
         @Param("Run", help: "The import it belongs to, whose progress is written with it.") public var run: String?
         @Param("Through", help: "The last staged row of the batch.") public var through: Int64?
+        @Param("Ahead", help: "Rows from further down the file are among them.") public var ahead = false
         public init() {}
     }
 
@@ -25,9 +26,14 @@ public enum ImportRegistryBatch: Operation {
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
-        var plan = try call.batchPlan(call.input.rows.rows.map(RegistryRecord.tenant), call.facts)
+        var plan = try call.batchPlan(call.input.rows.rows.map(RegistryRecord.tenant), call.facts, isImport: true)
         if let run = call.input.run, let through = call.input.through {
             plan.plan.alsoWrite.append(ImportQueries.applied(run, through: through, plan.batch.counts, at: call.now))
+            plan.plan.alsoWrite.append(ImportQueries.forgetAhead(run))
+            if call.input.ahead {
+                plan.plan.alsoWrite.append(
+                    ImportQueries.appliedAhead(run, call.input.rows.rows.map(\.externalID), after: through))
+            }
         }
         return plan.plan
     }

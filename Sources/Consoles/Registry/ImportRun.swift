@@ -29,9 +29,9 @@ public struct ImportRun: Sendable {
         }
     }
 
-    /// What validation found. No customer is changed by it.
+    /// What validation found, or what the import came to. No customer is changed by it.
     public struct Report: Sendable {
-        /// `imp_…`
+        /// `ipr_…`
         public let run: String
         /// SHA-256 of the file and of how it is read, hexadecimal.
         public let digest: String
@@ -97,8 +97,13 @@ public struct ImportRun: Sendable {
     static let mostShown = 200
     /// Members weigh like rows, so that a batch stays a short transaction whatever its customers' size.
     static let mostPeople = 5_000
+    /// Rows that a batch may take from further down, where slugs pass from one customer to another.
+    static let mostAhead = 500
     /// How long a run that nobody continues is kept.
     static let kept = Span.days(7)
+
+    /// Of its batches and of what follows from them. What it does is told of once, when it has ended.
+    static let actor = Actor.system("import")
 
     let pipeline: Pipeline
     let source: Source
@@ -119,7 +124,7 @@ public struct ImportRun: Sendable {
         self.caller =
             caller
             ?? Caller(
-                actor: .system("import"), person: "import", displayName: "Import", client: .cli,
+                actor: Self.actor, person: "import", displayName: "Import", client: .cli,
                 requestID: Identifier.mint("req", at: Clock.system.now))
     }
 
@@ -164,7 +169,7 @@ public struct ImportRun: Sendable {
             if found.state != "applied" { return found }
             try await forget(found.id, andRun: true)
         }
-        let id = Identifier.mint("imp", at: Clock.system.now)
+        let id = Identifier.mint("ipr", at: Clock.system.now)
         do {
             try await database.write { tx in
                 tx.enqueue(ImportQueries.begin(id, digest: digest, bytes: bytes, at: tx.now))
@@ -194,6 +199,8 @@ public struct ImportRun: Sendable {
         let rejected: Int
         let problems: Int
         let applied: Int64
+        /// When its last batch was applied, or its rows were read.
+        let updatedAt: Instant
         let counts: RegistryBatch.Counts
         var done: Int { counts.created + counts.updated + counts.unchanged }
 
@@ -207,6 +214,7 @@ public struct ImportRun: Sendable {
             rejected = Int(try row.int("rejected"))
             problems = Int(try row.int("problems"))
             applied = try row.int("applied")
+            updatedAt = try row.instant("updated_at")
             counts = RegistryBatch.Counts(
                 created: Int(try row.int("created")), updated: Int(try row.int("updated")),
                 unchanged: Int(try row.int("unchanged")))
@@ -333,7 +341,11 @@ public struct ImportRun: Sendable {
     /// One batch of staged rows, rehearsed.
     private struct Rehearsed: Sendable {
         var rows: [(seq: Int64, line: Int, row: RegistryRow)] = []
+        /// Rows from further down whose slugs pass to those of the batch. They are applied with it, and looked at again where they
+        /// stand.
+        var ahead: [RegistryRow] = []
         var wrong: [(seq: Int64, line: Int, row: RegistryRow, problem: RegistrySource.Problem)] = []
+        /// Of the batch's own rows.
         var counts = RegistryBatch.Counts()
         var drifted = 0
         var changes = 0
@@ -348,7 +360,7 @@ public struct ImportRun: Sendable {
         let end = try await self.state(state.id)
         while true {
             try stopIfAsked(end)
-            let batch = try await rehearse(state.id, after: after)
+            let batch = try await rehearse(state.id, after: after, applied: state.applied)
             guard let through = batch.through else { return check }
             if !batch.wrong.isEmpty { try await reject(batch.wrong, of: state.id) }
             check.counts = check.counts + batch.counts
@@ -359,42 +371,81 @@ public struct ImportRun: Sendable {
         }
     }
 
-    private func rehearse(_ run: String, after seq: Int64) async throws -> Rehearsed {
+    /// - Parameters:
+    ///   - seq: the row behind which the batch begins.
+    ///   - applied: the row up to which everything is in.
+    private func rehearse(_ run: String, after seq: Int64, applied: Int64) async throws -> Rehearsed {
         try await database.read { reader in
-            var found: [(seq: Int64, line: Int, row: RegistryRow)] = []
+            var found: [StagedRow] = []
             var people = 0
             for row in try reader.query(ImportQueries.rows(of: run, after: seq, limit: RegistryRows.most)) {
-                guard let content = try? RegistryRow(try row.json("content")) else {
-                    throw StoreError.shape(column: "content")
-                }
-                people += content.members.count + 1
-                found.append((try row.int("seq"), Int(try row.int("line")), content))
+                let staged = try Self.staged(row)
+                people += staged.row.members.count + 1
+                found.append(staged)
                 if people >= Self.mostPeople { break }
+            }
+            var (ahead, isCut) = try Self.ahead(of: found, run, applied, reader)
+            if found.count + ahead.count > RegistryRows.most {
+                found.removeLast(max(found.count - Self.mostAhead, 0))
+                (ahead, isCut) = try Self.ahead(of: found, run, applied, reader)
             }
             var batch = Rehearsed()
             batch.through = found.last?.seq
             guard !found.isEmpty else { return batch }
             let (outcome, problems) = try RegistryBatch.rehearse(
-                found.map { .tenant($0.row) }, for: "import", in: reader)
+                (found + ahead).map { .tenant($0.row) }, for: "import", isImport: true, in: reader)
             let wrong = Dictionary(problems.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
             for (index, row) in found.enumerated() {
                 if let problem = wrong[index] {
+                    let advice =
+                        isCut && problem.column == "slug"
+                        ? " More than \(Self.mostAhead) customers hand their slugs on one after the other: import the file again for the rest."
+                        : ""
                     batch.wrong.append(
                         (
                             row.seq, row.line, row.row,
                             RegistrySource.Problem(
                                 line: row.line, column: problem.column,
-                                sentence: "Line \(row.line), column \(problem.column): \(problem.sentence)")
+                                sentence: "Line \(row.line), column \(problem.column): \(problem.sentence)\(advice)")
                         ))
                 } else {
                     batch.rows.append(row)
+                    guard let taken = outcome.outcomes[index] else { continue }
+                    batch.counts.count(taken.result)
+                    batch.drifted += taken.drift.count
                 }
             }
-            batch.counts = outcome.counts
-            batch.drifted = outcome.drifted
+            batch.ahead = ahead.enumerated().filter { wrong[found.count + $0.offset] == nil }.map(\.element.row)
             batch.changes = outcome.changes.count
             return batch
         }
+    }
+
+    private typealias StagedRow = (seq: Int64, line: Int, row: RegistryRow)
+
+    private static func staged(_ row: Row) throws -> StagedRow {
+        guard let content = try? RegistryRow(try row.json("content")) else { throw StoreError.shape(column: "content") }
+        return (try row.int("seq"), Int(try row.int("line")), content)
+    }
+
+    /// Rows outside of the batch of customers whose slugs it takes, and of those whose slugs these take: they are only right
+    /// together. A file may swap the slugs of its first and its last row.
+    private static func ahead(
+        of found: [StagedRow], _ run: String, _ applied: Int64, _ reader: any Reader
+    ) throws -> (rows: [StagedRow], isCut: Bool) {
+        var known = Set(found.map(\.row.externalID))
+        var wanted = found.map(\.row.slug)
+        var ahead: [StagedRow] = []
+        while !wanted.isEmpty {
+            let holders = try reader.query(TenantQueries.holders(of: wanted)).map { try $0.string("external_id") }
+                .filter { known.insert($0).inserted }
+            guard !holders.isEmpty else { break }
+            let rows = try reader.query(ImportQueries.rows(of: run, naming: holders, after: applied)).map(staged)
+            if ahead.count + rows.count > mostAhead { return (ahead, true) }
+            ahead += rows
+            wanted = rows.map(\.row.slug)
+        }
+        return (ahead, false)
     }
 
     private func reject(
@@ -405,7 +456,7 @@ public struct ImportRun: Sendable {
                 ImportQueries.reject(
                     rows.map { .init(line: $0.line, problems: [$0.problem], text: $0.row.json.canonicalText) }, of: run)
             )
-            tx.enqueue(ImportQueries.unstage(run, rows: rows.map(\.seq), problems: rows.count, at: tx.now))
+            tx.enqueue(ImportQueries.unstage(run, rows: rows.map(\.seq), problems: rows.count))
         }
     }
 
@@ -417,11 +468,25 @@ public struct ImportRun: Sendable {
     public func apply(
         _ report: Report, strict: Bool = false, progress: @Sendable (Progress) -> Void = { _ in }
     ) async throws -> Progress {
+        let end = try await apply(report, strict: strict, rejectedTo: nil, progress: progress)
+        return Progress(done: end.done, total: end.rows, unchanged: end.unchanged)
+    }
+
+    /// Applies a validated file, and says what it came to: a row that was sound when the file was checked may have become
+    /// wrong since.
+    /// - Parameters:
+    ///   - strict: applies nothing when a row was rejected before.
+    ///   - path: where what was rejected is listed anew, before it is forgotten, when it has become more.
+    public func apply(
+        _ report: Report, strict: Bool, rejectedTo path: String?, progress: @Sendable (Progress) -> Void
+    ) async throws -> Report {
         guard report.isApplicable, !strict || report.rejected == 0 else { throw Failure.notApplicable(report) }
         var state = try await state(report.run)
+        // Stopped between a batch and what follows from it, it is made up for.
+        try await follow(try await applied(state), state)
         while true {
             try stopIfAsked(state)
-            let batch = try await rehearse(report.run, after: state.applied)
+            let batch = try await rehearse(report.run, after: state.applied, applied: state.applied)
             guard let through = batch.through else { break }
             // What was sound when the file was checked, and is no more.
             if !batch.wrong.isEmpty { try await reject(batch.wrong, of: report.run) }
@@ -432,8 +497,9 @@ public struct ImportRun: Sendable {
                         OperationRequest(
                             operation: ImportRegistryBatch.spec.name,
                             input: [
-                                "rows": RegistryRows(batch.rows.map(\.row)).json, "run": .string(report.run),
-                                "through": .int(through),
+                                "rows": RegistryRows(batch.rows.map(\.row) + batch.ahead).json,
+                                "run": .string(report.run), "through": .int(through),
+                                "ahead": .bool(!batch.ahead.isEmpty),
                             ],
                             idempotencyKey: "\(report.run)-\(through)"),
                         by: caller)
@@ -444,16 +510,47 @@ public struct ImportRun: Sendable {
                 do {
                     try await database.write { tx in
                         tx.enqueue(ImportQueries.applied(report.run, through: through, batch.counts, at: tx.now))
+                        tx.enqueue(ImportQueries.forgetAhead(report.run))
                     }
                 } catch StoreError.rowCount {
                     throw Failure.busy
                 }
             }
             state = try await self.state(report.run)
+            try await follow(batch.rows.map(\.row) + batch.ahead, state)
             progress(Self.progress(state))
         }
+        let end = Report(
+            run: state.id, digest: report.digest, rows: state.staged, created: state.counts.created,
+            updated: state.counts.updated, unchanged: state.counts.unchanged, drifted: report.drifted,
+            rejected: state.rejected,
+            problems: try await problems(of: state.id, after: (0, -1), limit: Self.mostShown).map(\.problem),
+            problemCount: state.problems, done: state.done)
+        // Should it fail, the same command comes here again: nothing is forgotten yet.
+        if let path, end.rejected > report.rejected { try await writeRejected(end, to: path) }
         try await finish(state, report.digest)
-        return Self.progress(state)
+        return end
+    }
+
+    /// What the words of these rows mean for customers that were here before.
+    private func follow(_ rows: [RegistryRow], _ state: RunState) async throws {
+        do throws(OperationError) {
+            try await RegistrySignals.follow(
+                rows.map(RegistryRecord.tenant), told: state.updatedAt, by: caller, through: pipeline)
+        } catch {
+            throw Failure.refused(error, Self.progress(state))
+        }
+    }
+
+    /// The rows of the last batch that is in, with those it took ahead.
+    private func applied(_ state: RunState) async throws -> [RegistryRow] {
+        guard state.applied > 0 else { return [] }
+        return try await database.read { reader in
+            try reader.query([
+                ImportQueries.rows(of: state.id, through: state.applied, limit: RegistryRows.most),
+                ImportQueries.rowsAhead(of: state.id),
+            ]).joined().map { try Self.staged($0).row }
+        }
     }
 
     private func finish(_ state: RunState, _ digest: String) async throws {

@@ -33,24 +33,46 @@ struct RegistryBatch {
     }
 
     private var facts: RegistryFacts
+    private var handovers: SlugHandovers
     private let now: Instant
     private let person: String
+    private let actor: Actor
     private let event: String
+    private let isImport: Bool
     private let id: (_ prefix: String, _ slot: Int) -> String
     private var slot = 0
     private var seen: [String: Int] = [:]
     /// Rows changed more than once in a batch appear once: where their change stands, by id.
     private var places: [String: Int] = [:]
 
+    /// - Parameters:
+    ///   - records: all that will be added, so that one may take what another gives up.
+    ///   - actor: who tells it, where that is not a part of the system.
+    ///   - isImport: how setting a new tenant up ended is where it begins; otherwise it is reported next, and told.
     init(
-        _ facts: RegistryFacts, now: Instant, person: String, event: String,
-        id: @escaping (_ prefix: String, _ slot: Int) -> String
+        _ facts: RegistryFacts, _ records: [RegistryRecord] = [], now: Instant, person: String, actor: Actor? = nil,
+        event: String, isImport: Bool = false, id: @escaping (_ prefix: String, _ slot: Int) -> String
     ) {
+        self.isImport = isImport
         self.facts = facts
+        handovers = SlugHandovers(records, facts)
         self.now = now
         self.person = person
+        self.actor = actor ?? .system(person)
         self.event = event
         self.id = id
+    }
+
+    /// Written before the changes: frees slugs that pass from one customer to another, however the changes are ordered.
+    var freeing: [Statement] {
+        let tenants = changes.compactMap { change in
+            (change.after as? Tenant).map { (before: change.before as? Tenant, after: $0) }
+        }
+        let taken = Set(tenants.map(\.after.slug))
+        let ids = tenants.compactMap { tenant in
+            tenant.before.flatMap { $0.slug != tenant.after.slug && taken.contains($0.slug) ? $0.id : nil }
+        }
+        return ids.isEmpty ? [] : [TenantQueries.freeSlugs(of: ids.sorted())]
     }
 
     /// Adds a record. After a problem the batch may be used further: the record left no trace.
@@ -64,16 +86,19 @@ struct RegistryBatch {
 
     mutating func add(_ row: RegistryRow, at index: Int) throws(Problem) {
         try once("tenant \(row.externalID)", "external_id", at: index)
-        if let holder = facts.slugs[row.slug], holder.externalID != row.externalID {
-            throw Problem(
-                index: index, column: "slug",
-                sentence: "\"\(row.slug)\" is taken by \"\(holder.name)\" (external id \(holder.externalID)).")
-        }
         let before = facts.tenants[row.externalID]
         if before?.status == .deleted {
             throw Problem(
                 index: index, column: "external_id",
                 sentence: "belongs to a customer that was deleted for good; it can't be registered again.")
+        }
+        if let holder = facts.slugs[row.slug], holder.externalID != row.externalID, !handovers.take(row.slug) {
+            let isStuck = handovers.stuck.contains(holder.externalID)
+            throw Problem(
+                index: index, column: "slug",
+                sentence:
+                    "\"\(row.slug)\" is taken by \"\(holder.name)\" (external id \(holder.externalID))\(isStuck ? ", whose own row can't be taken" : "")."
+            )
         }
         let countBefore = changeCount
         // The people first: a new tenant names its owner.
@@ -85,6 +110,10 @@ struct RegistryBatch {
             join(member, user, tenant, isOwner: user.id == owner && tenant.ownerID == owner)
         }
         facts.tenants[row.externalID] = tenant
+        if let before, before.slug != row.slug, facts.slugs[before.slug]?.externalID == row.externalID {
+            facts.slugs[before.slug] = nil
+            handovers.leave(before.slug)
+        }
         facts.slugs[row.slug] = (row.externalID, row.name)
         let result: Result = before == nil ? .created : changeCount > countBefore ? .updated : .unchanged
         note(result, tenant.id, index, drift: before == nil ? [] : drift(row, tenant, owner: owner))
@@ -112,16 +141,17 @@ struct RegistryBatch {
 
     private mutating func place(_ row: RegistryRow, before: Tenant?, owner: String?) -> Tenant {
         guard let before else {
+            var status = row.status ?? (row.onboarding == nil ? .active : .pending)
+            if isImport, status == .pending, let onboarding = row.onboarding { status = onboarding.status }
             let tenant = Tenant(
-                id: nextID("ten"), externalID: row.externalID, slug: row.slug, name: row.name,
-                status: row.status ?? (row.onboarding == nil ? .active : .pending),
+                id: nextID("ten"), externalID: row.externalID, slug: row.slug, name: row.name, status: status,
                 plan: row.plan ?? RegistryRow.standardPlan, tier: row.tier ?? RegistryRow.standardTier,
                 region: row.region ?? RegistryRow.standardRegion, ownerID: owner, metadata: row.metadata ?? [:],
                 createdAt: row.createdAt ?? now, now: now, lastActivityAt: row.lastActivityAt)
             put(.create(tenant))
             history.append(
                 TenantQueries.history(
-                    tenant: tenant.id, event: event, from: nil, to: tenant.status, person: person, reasonCode: nil,
+                    tenant: tenant.id, event: event, from: nil, to: tenant.status, actor: actor, reasonCode: nil,
                     at: now))
             return tenant
         }

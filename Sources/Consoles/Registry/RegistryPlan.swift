@@ -7,6 +7,14 @@ extension RegistryBatch {
         var updated = 0
         var unchanged = 0
 
+        mutating func count(_ result: Result) {
+            switch result {
+            case .created: created += 1
+            case .updated: updated += 1
+            case .unchanged: unchanged += 1
+            }
+        }
+
         static func + (a: Counts, b: Counts) -> Counts {
             Counts(created: a.created + b.created, updated: a.updated + b.updated, unchanged: a.unchanged + b.unchanged)
         }
@@ -15,11 +23,12 @@ extension RegistryBatch {
     var counts: Counts { Counts(created: created, updated: updated, unchanged: unchanged) }
 
     /// Everything the records come to, and what can't be taken; nothing is written.
-    static func rehearse(_ records: [RegistryRecord], for person: String, in reader: any Reader) throws -> (
-        batch: RegistryBatch, problems: [Problem]
-    ) {
+    static func rehearse(
+        _ records: [RegistryRecord], for person: String, isImport: Bool = false, in reader: any Reader
+    ) throws -> (batch: RegistryBatch, problems: [Problem]) {
         let facts = try RegistryFacts.gather(records, from: reader)
-        var batch = RegistryBatch(facts, now: reader.now, person: person, event: "", id: { "\($0)_\($1)" })
+        var batch = RegistryBatch(
+            facts, records, now: reader.now, person: person, event: "", isImport: isImport, id: { "\($0)_\($1)" })
         var problems: [Problem] = []
         for (index, record) in records.enumerated() {
             do throws(Problem) {
@@ -33,15 +42,19 @@ extension RegistryBatch {
 }
 
 extension Call {
-    private func batch(_ facts: RegistryFacts) -> RegistryBatch {
-        RegistryBatch(facts, now: now, person: person, event: eventID, id: { fresh.id($0, slot: $1) })
+    private func batch(
+        _ records: [RegistryRecord], _ facts: RegistryFacts, isImport: Bool = false
+    ) -> RegistryBatch {
+        RegistryBatch(
+            facts, records, now: now, person: person, actor: actor, event: eventID, isImport: isImport,
+            id: { fresh.id($0, slot: $1) })
     }
 
     /// A batch recorded by the digests of its rows.
     func batchPlan(
-        _ records: [RegistryRecord], _ facts: RegistryFacts
+        _ records: [RegistryRecord], _ facts: RegistryFacts, isImport: Bool = false
     ) throws(Refusal) -> (plan: Plan<Op.Target>, batch: RegistryBatch) {
-        var batch = batch(facts)
+        var batch = batch(records, facts, isImport: isImport)
         for (index, record) in records.enumerated() {
             do throws(RegistryBatch.Problem) {
                 try batch.add(record, at: index)
@@ -55,7 +68,10 @@ extension Call {
         }
         return (
             Plan(
-                nil, also: batch.changes, alsoWrite: batch.history, facts: counted(batch), recordsDigests: true,
+                nil, also: batch.changes, firstWrite: batch.freeing, alsoWrite: batch.history,
+                // An import tells of itself once, when it has ended.
+                effects: isImport ? [] : batch.changes.compactMap(\.notice), facts: counted(batch),
+                recordsDigests: true,
                 consequence:
                     "\(Grouped.digits(batch.created)) records are new and \(Grouped.digits(batch.updated)) changed; \(Grouped.digits(batch.unchanged)) are as they were."
             ), batch
@@ -66,7 +82,7 @@ extension Call {
     func recordPlan(
         _ record: RegistryRecord, field: String, _ facts: RegistryFacts
     ) throws(Refusal) -> Plan<Op.Target> {
-        var batch = batch(facts)
+        var batch = batch([record], facts)
         do throws(RegistryBatch.Problem) {
             try batch.add(record, at: 0)
         } catch {
@@ -79,19 +95,9 @@ extension Call {
         }
         // The event is about what was put, not about what came along.
         let changes = batch.changes.filter { $0.id == outcome.id } + batch.changes.filter { $0.id != outcome.id }
-        var effects: [Effect] = []
-        if let tenant = changes.first?.after as? Tenant {
-            let before = changes.first?.before as? Tenant
-            if before == nil {
-                effects.append(.webhook("created", tenant))
-            } else if before?.name != tenant.name || before?.slug != tenant.slug || before?.metadata != tenant.metadata
-            {
-                effects.append(.webhook("updated", tenant))
-            }
-        }
         let name = changes.first?.after.displayName ?? ""
         return Plan(
-            nil, also: changes, alsoWrite: batch.history, effects: effects, facts: counted(batch),
+            nil, also: changes, alsoWrite: batch.history, effects: changes.compactMap(\.notice), facts: counted(batch),
             consequence: "\(name) is \(outcome.result == .created ? "registered" : "as the product says").")
     }
 
@@ -103,5 +109,15 @@ extension Call {
         if batch.opened > 0 { facts["drift_opened"] = .int(Int64(batch.opened)) }
         if batch.closed > 0 { facts["drift_closed"] = .int(Int64(batch.closed)) }
         return facts
+    }
+}
+
+extension Change {
+    /// What webhooks hear of a tenant that was put; `nil` where nothing that they hear of changed.
+    fileprivate var notice: Effect? {
+        guard let tenant = after as? Tenant else { return nil }
+        guard let before = before as? Tenant else { return .webhook("created", tenant) }
+        return before.name != tenant.name || before.slug != tenant.slug || before.metadata != tenant.metadata
+            ? .webhook("updated", tenant) : nil
     }
 }

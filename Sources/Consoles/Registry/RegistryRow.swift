@@ -54,7 +54,11 @@ public struct RegistryRow: Sendable, Hashable {
     /// How setting the tenant up ended at the product.
     public var onboarding: Onboarding?
 
-    public enum Onboarding: String, Sendable, CaseIterable { case ready, failed }
+    public enum Onboarding: String, Sendable, CaseIterable {
+        case ready, failed
+        /// The status of a tenant whose setting up ended so.
+        var status: TenantStatus { self == .ready ? .ready : .failed }
+    }
 
     public init(
         externalID: String, name: String, slug: String, metadata: [String: String]? = nil, ownerEmail: String? = nil,

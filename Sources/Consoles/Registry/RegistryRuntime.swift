@@ -3,7 +3,7 @@ import Kernel
 /// How the product tells of its customers and users (docs/connecting-your-saas.md).
 ///
 /// Putting the same again changes nothing and writes no event, so what is put is looked at first; between the look and
-/// the write another word may come, and then both are taken again.
+/// the write another word may come, and then both are taken again. What came with a key before gets its answer again.
 enum RegistryRuntime {
     static let endpoints: [RuntimeEndpoint] = [
         RuntimeEndpoint(
@@ -20,8 +20,13 @@ enum RegistryRuntime {
             let id = call.path["external_id"] ?? ""
             let row: RegistryRow = try record(call.body, naming: ("external_id", id)) { TenantRecord.read(&$0) }
             let input = JSON.members([("tenant", row.json), ("version", call.ifMatch.map(JSON.int))])
-            let put = try await put(.tenant(row), PutTenant.spec.name, input, call)
-            await RegistrySignals.follow([.tenant(row)], by: call.caller, through: call.pipeline)
+            var put = try await put(.tenant(row), PutTenant.spec.name, input, call)
+            if let waiting = put.waiting { return waiting }
+            try await RegistrySignals.follow(
+                [.tenant(row)], told: put.storedAt, by: call.caller, through: call.pipeline)
+            // What followed was in the answer too.
+            let isSeen = row.lastActivityAt != nil || row.members.contains { $0.lastLoginAt != nil }
+            if row.onboarding != nil || isSeen { put.after = nil }
             return try await RegistryRuntime.tenant(call, put)
         },
         RuntimeEndpoint(
@@ -39,7 +44,9 @@ enum RegistryRuntime {
             let user: RegistryUser = try record(call.body, naming: ("external_id", id)) { RegistryUser(&$0) }
             let input = JSON.members([("user", user.json), ("version", call.ifMatch.map(JSON.int))])
             let put = try await put(.user(user), PutUser.spec.name, input, call)
-            await RegistrySignals.follow([.user(user)], by: call.caller, through: call.pipeline)
+            if let waiting = put.waiting { return waiting }
+            try await RegistrySignals.follow(
+                [.user(user)], told: put.storedAt, by: call.caller, through: call.pipeline)
             return try await RegistryRuntime.user(call, put)
         },
         RuntimeEndpoint(
@@ -49,6 +56,7 @@ enum RegistryRuntime {
         ) { call throws(OperationError) in
             let member = try member(call, call.body)
             let put = try await put(.member(member), PutMember.spec.name, ["member": member.json], call)
+            if let waiting = put.waiting { return waiting }
             return RuntimeAnswer(
                 .object([
                     "outcome": .string(put.result.rawValue), "tenant": .string(member.tenant),
@@ -63,7 +71,7 @@ enum RegistryRuntime {
             member.status = .revoked
             let input: JSON = ["member": ["tenant": .string(member.tenant), "user": .string(member.user)]]
             let put = try await put(.member(member), RemoveMember.spec.name, input, call)
-            return RuntimeAnswer(.nothing, isReplayed: put.isReplayed)
+            return put.waiting ?? RuntimeAnswer(.nothing, isReplayed: put.isReplayed)
         },
         RuntimeEndpoint(
             .post, "/batches", name: "putBatch",
@@ -120,7 +128,39 @@ enum RegistryRuntime {
         var result: RegistryBatch.Result
         var drift: [Drift.Field]
         var event: String?
+        /// What a repeated request left behind the first time.
+        var after: JSON?
+        /// It waits for people: nothing was put.
+        var pending: PendingApproval?
         var isReplayed = false
+        /// When the product was answered this the first time.
+        var storedAt: Instant?
+
+        init(result: RegistryBatch.Result, drift: [Drift.Field]) {
+            self.result = result
+            self.drift = drift
+        }
+
+        /// What it was told then stands with the outcome.
+        init(_ outcome: Outcome) {
+            result = outcome.answer?["outcome"]?.string.flatMap(RegistryBatch.Result.init) ?? .unchanged
+            drift = outcome.answer?["drift"]?.array?.compactMap { $0.string.flatMap(Drift.Field.init) } ?? []
+            isReplayed = outcome.replayed
+            storedAt = outcome.storedAt
+            switch outcome.result {
+            case .pending(let waiting): pending = waiting
+            case .applied(let applied):
+                event = applied.eventID.isEmpty ? nil : applied.eventID
+                after = outcome.replayed ? applied.after : nil
+            }
+        }
+
+        /// What is answered instead of what was put.
+        var waiting: RuntimeAnswer? { pending.map { RuntimeAnswer(.pending($0), isReplayed: isReplayed) } }
+
+        var answer: JSON {
+            ["outcome": .string(result.rawValue), "drift": .array(drift.map { .string($0.rawValue) })]
+        }
     }
 
     /// What a record would come to, or why it can't be taken.
@@ -134,56 +174,42 @@ enum RegistryRuntime {
     private static func put(
         _ record: RegistryRecord, _ operation: String, _ input: JSON, _ call: RuntimeCall
     ) async throws(OperationError) -> Put {
+        var request = OperationRequest(operation: operation, input: input, idempotencyKey: call.idempotencyKey)
+        if let before = try await call.pipeline.outcome(of: request, by: call.caller) { return Put(before) }
         var tried = 0
         while true {
             tried += 1
-            let (look, isKnown) = try await look(record, call)
-            switch look {
-            case .problem(let problem):
-                if !isKnown { throw refusal(problem) }
-            case .outcome(let result, let drift, 0) where !isKnown:
-                return Put(result: result, drift: drift, event: nil)
-            case .outcome: break
-            }
-            let request = OperationRequest(
-                operation: operation, input: input, idempotencyKey: call.idempotencyKey)
-            do throws(OperationError) {
-                let outcome = try await call.pipeline.run(request, by: call.caller)
-                var put = Put(result: .unchanged, drift: [], event: nil, isReplayed: outcome.replayed)
-                if case .outcome(let result, let drift, _) = look {
-                    put.result = result
-                    put.drift = drift
+            switch try await look(record, call) {
+            case .problem(let problem): throw refusal(problem)
+            case .outcome(let result, let drift, let changes):
+                let put = Put(result: result, drift: drift)
+                request.answer = put.answer
+                if changes == 0 {
+                    // A twin of this request that came before it has its answer.
+                    let known = try await call.pipeline.keepUnchanged(request, by: call.caller)
+                    return known.map(Put.init) ?? put
                 }
-                if case .applied(let applied) = outcome.result { put.event = applied.eventID }
-                return put
+            }
+            do throws(OperationError) {
+                return Put(try await call.pipeline.run(request, by: call.caller))
             } catch {
                 // Somebody told of the same meanwhile; what it comes to now is looked at again.
                 switch error {
                 case .conflict, .invalid:
-                    guard tried < tries, !isKnown else { throw error }
+                    guard tried < tries else { throw error }
                 default: throw error
                 }
             }
         }
     }
 
-    private static func look(
-        _ record: RegistryRecord, _ call: RuntimeCall
-    ) async throws(OperationError) -> (look: Look, isKeyKnown: Bool) {
-        try await reading(call) { reader in
-            let known = try call.idempotencyKey.flatMap { key in
-                try reader.first(call.pipeline.records.idempotency(person: call.caller.person, key: key))
-            }
+    private static func look(_ record: RegistryRecord, _ call: RuntimeCall) async throws(OperationError) -> Look {
+        try await reading(call) { reader -> Look in
             let (batch, problems) = try RegistryBatch.rehearse([record], for: call.caller.person, in: reader)
-            if let problem = problems.first { return (.problem(problem), known != nil) }
-            if call.ifMatch != nil, known == nil {
-                try VersionCheck.check(call.ifMatch, try version(of: record, in: reader))
-            }
+            if let problem = problems.first { return .problem(problem) }
+            if call.ifMatch != nil { try VersionCheck.check(call.ifMatch, try version(of: record, in: reader)) }
             let outcome = batch.outcomes[0]
-            return (
-                .outcome(outcome?.result ?? .unchanged, drift: outcome?.drift ?? [], changes: batch.changes.count),
-                known != nil
-            )
+            return .outcome(outcome?.result ?? .unchanged, drift: outcome?.drift ?? [], changes: batch.changes.count)
         }
     }
 
@@ -201,11 +227,7 @@ enum RegistryRuntime {
         if problem.isMissing {
             return .notFound("The \(problem.column) in the address \(problem.sentence)")
         }
-        return .invalid([
-            FieldError(
-                pointer: "/\(problem.column)",
-                detail: "\(problem.column.replacing("_", with: " ")) \(problem.sentence)")
-        ])
+        return .invalid([fieldError(problem)])
     }
 
     private static func reading<T: Sendable>(
@@ -219,6 +241,9 @@ enum RegistryRuntime {
 
     private static func tenant(_ call: RuntimeCall, _ put: Put? = nil) async throws(OperationError) -> RuntimeAnswer {
         let id = call.path["external_id"] ?? ""
+        if let put, let after = put.after, let version = after["version"]?.int, after["slug"] != nil {
+            return answer(put, "tenant", after, version: version)
+        }
         let tenant: Tenant = try await call.pipeline.read("tenant.view", by: call.caller) { reader in
             guard let row = try reader.first(TenantQueries.tenants(by: .externalID, [id])) else {
                 throw OperationError.notFound("There is no tenant with the external id \"\(id.prefix(128))\".")
@@ -234,15 +259,23 @@ enum RegistryRuntime {
             )
         }
         guard let put else { return RuntimeAnswer(.object(tenant.document), version: tenant.version) }
+        return answer(put, "tenant", tenant.document, version: tenant.version)
+    }
+
+    private static func answer(_ put: Put, _ name: String, _ document: JSON, version: Int64) -> RuntimeAnswer {
+        var members: [String: JSON] = [
+            "outcome": .string(put.result.rawValue), name: document, "event_id": JSON(put.event),
+        ]
+        if name == "tenant" { members["drift"] = .array(put.drift.map { .string($0.rawValue) }) }
         return RuntimeAnswer(
-            .object([
-                "outcome": .string(put.result.rawValue), "tenant": tenant.document, "event_id": JSON(put.event),
-                "drift": .array(put.drift.map { .string($0.rawValue) }),
-            ]), isCreated: put.result == .created, version: tenant.version, isReplayed: put.isReplayed)
+            .object(.object(members)), isCreated: put.result == .created, version: version, isReplayed: put.isReplayed)
     }
 
     private static func user(_ call: RuntimeCall, _ put: Put? = nil) async throws(OperationError) -> RuntimeAnswer {
         let id = call.path["external_id"] ?? ""
+        if let put, let after = put.after, let version = after["version"]?.int, after["email"] != nil {
+            return answer(put, "user", after, version: version)
+        }
         let user: User = try await call.pipeline.read("user.view", by: call.caller) { reader in
             guard let row = try reader.first(UserQueries.users(by: .externalID, [id])) else {
                 throw OperationError.notFound("There is no user with the external id \"\(id.prefix(128))\".")
@@ -251,10 +284,7 @@ enum RegistryRuntime {
             return (user, put == nil ? UserReads.disclosure(of: user) : nil)
         }
         guard let put else { return RuntimeAnswer(.object(user.document), version: user.version) }
-        return RuntimeAnswer(
-            .object([
-                "outcome": .string(put.result.rawValue), "user": user.document, "event_id": JSON(put.event),
-            ]), isCreated: put.result == .created, version: user.version, isReplayed: put.isReplayed)
+        return answer(put, "user", user.document, version: user.version)
     }
 
     // MARK: Batches
@@ -288,52 +318,115 @@ enum RegistryRuntime {
                 )
             ])
         }
+        // The key stands for the lines as they came, not for those among them that can be taken now.
+        var request = OperationRequest(operation: PutBatch.spec.name, idempotencyKey: call.idempotencyKey)
+        request.sent = ["lines": .string(sha256(Array(call.lines.joined(separator: [0x0A]))).hex)]
+        if let before = try await call.pipeline.outcome(of: request, by: call.caller) {
+            return try await repeated(before, answers, sound, call)
+        }
         var tried = 0
         while true {
             tried += 1
             let records = sound
-            let (outcomes, problems, changes, isKnown) = try await reading(call) { reader in
-                let known = try call.idempotencyKey.flatMap { key in
-                    try reader.first(call.pipeline.records.idempotency(person: call.caller.person, key: key))
-                }
+            let (outcomes, problems, changes) = try await reading(call) { reader in
                 let (batch, problems) = try RegistryBatch.rehearse(
                     records.map(\.record), for: call.caller.person, in: reader)
-                return (batch.outcomes, problems, batch.changes.count, known != nil)
+                return (batch.outcomes, problems, batch.changes.count)
             }
             let wrong = Dictionary(problems.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
             var taken: [RegistryRecord] = []
             for (index, item) in records.enumerated() {
                 if let problem = wrong[index] {
-                    answers[item.place] = rejection(
-                        item.place, item.record.externalID,
-                        [
-                            FieldError(
-                                pointer: "/\(problem.column)",
-                                detail: "\(problem.column.replacing("_", with: " ")) \(problem.sentence)")
-                        ])
+                    answers[item.place] = rejection(item.place, item.record.externalID, [fieldError(problem)])
                 } else {
                     taken.append(item.record)
                     answers[item.place] = answer(item.place, item.record, outcomes[index])
                 }
             }
-            guard changes > 0 || isKnown, !taken.isEmpty else { return RuntimeAnswer(.lines(answers)) }
+            request.input = ["records": RegistryRecords(taken).json]
+            request.answer = .array(answers.map(kept))
+            guard changes > 0, !taken.isEmpty else {
+                try await RegistrySignals.follow(taken, by: call.caller, through: call.pipeline)
+                if let known = try await call.pipeline.keepUnchanged(request, by: call.caller) {
+                    return try await repeated(known, answers, sound, call)
+                }
+                return RuntimeAnswer(.lines(answers))
+            }
+            let outcome: Outcome
             do throws(OperationError) {
-                let outcome = try await call.pipeline.run(
-                    OperationRequest(
-                        operation: PutBatch.spec.name, input: ["records": RegistryRecords(taken).json],
-                        idempotencyKey: call.idempotencyKey), by: call.caller)
-                await RegistrySignals.follow(taken, by: call.caller, through: call.pipeline)
-                // Ids are given when it is carried out; those of a look beforehand are nobody's.
-                try await fill(&answers, records.filter { item in taken.contains(item.record) }, call)
-                return RuntimeAnswer(.lines(answers), isReplayed: outcome.replayed)
+                outcome = try await call.pipeline.run(request, by: call.caller)
             } catch {
                 switch error {
                 case .conflict, .invalid:
-                    guard tried < tries, !isKnown else { throw error }
+                    guard tried < tries else { throw error }
+                    continue
                 default: throw error
                 }
             }
+            if case .pending(let pending) = outcome.result {
+                return RuntimeAnswer(.pending(pending), isReplayed: outcome.replayed)
+            }
+            if outcome.replayed { return try await repeated(outcome, answers, sound, call) }
+            try await RegistrySignals.follow(taken, by: call.caller, through: call.pipeline)
+            // Ids are given when it is carried out; those of a look beforehand are nobody's.
+            try await fill(&answers, records.filter { item in taken.contains(item.record) }, call)
+            return RuntimeAnswer(.lines(answers))
         }
+    }
+
+    /// What is kept of the answer to a line: what became of it, and nothing of what it says.
+    private static func kept(_ answer: JSON) -> JSON {
+        let errors = answer["errors"]?.array?.map { error -> JSON in ["pointer": error["pointer"] ?? ""] }
+        return JSON.members([
+            ("outcome", answer["outcome"]), ("drift", answer["drift"]), ("errors", errors.map(JSON.array)),
+        ])
+    }
+
+    /// What the same lines were answered before. Ids, and why a line was rejected, are found once more.
+    private static func repeated(
+        _ outcome: Outcome, _ answers: [JSON], _ sound: [(place: Int, record: RegistryRecord)], _ call: RuntimeCall
+    ) async throws(OperationError) -> RuntimeAnswer {
+        if case .pending(let pending) = outcome.result { return RuntimeAnswer(.pending(pending), isReplayed: true) }
+        guard let told = outcome.answer?.array, told.count == answers.count else {
+            throw .internalError("a batch that was kept without its answers")
+        }
+        let problems = try await reading(call) { reader in
+            try RegistryBatch.rehearse(sound.map(\.record), for: call.caller.person, in: reader).problems
+        }
+        let wrong = Dictionary(problems.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+        var answers = answers
+        var taken: [(place: Int, record: RegistryRecord)] = []
+        for (index, item) in sound.enumerated() {
+            let line = told[item.place]
+            if let errors = line["errors"]?.array {
+                let now = wrong[index].map(fieldError)
+                answers[item.place] = rejection(
+                    item.place, item.record.externalID,
+                    errors.map { error in
+                        let pointer = error["pointer"]?.string ?? ""
+                        return now.flatMap { $0.pointer == pointer ? $0 : nil }
+                            ?? FieldError(
+                                pointer: pointer,
+                                detail: "It could not be taken when it was sent. Send it again with another key.")
+                    })
+            } else {
+                taken.append(item)
+                answers[item.place] = JSON.members([
+                    ("row", .int(Int64(item.place + 1))), ("outcome", line["outcome"]),
+                    ("external_id", .string(item.record.externalID)), ("drift", line["drift"]),
+                ])
+            }
+        }
+        try await RegistrySignals.follow(
+            taken.map(\.record), told: outcome.storedAt, by: call.caller, through: call.pipeline)
+        try await fill(&answers, taken, call)
+        return RuntimeAnswer(.lines(answers), isReplayed: true)
+    }
+
+    private static func fieldError(_ problem: RegistryBatch.Problem) -> FieldError {
+        FieldError(
+            pointer: "/\(problem.column)",
+            detail: "\(problem.column.replacing("_", with: " ")) \(problem.sentence)")
     }
 
     private static func read(_ line: [UInt8]) -> (RegistryRecord?, [FieldError]) {

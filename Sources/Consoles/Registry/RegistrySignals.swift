@@ -4,6 +4,7 @@ import Kernel
 /// system; here stands only which word leads to which.
 enum RegistrySignals {
     /// The operation that follows; `nil` when the state has nothing to do with it.
+    /// - Parameter isSeen: somebody was, since the tenant is in this state.
     static func operation(status: TenantStatus, onboarding: RegistryRow.Onboarding?, isSeen: Bool) -> String? {
         switch (status, onboarding) {
         case (.pending, .ready?): "tenant.mark_ready"
@@ -15,33 +16,42 @@ enum RegistrySignals {
 
     /// Runs what follows from these records, as far as the catalogue has it. A refusal is recorded and changes nothing of
     /// what was put.
-    static func follow(_ records: [RegistryRecord], by caller: Caller, through pipeline: Pipeline) async {
-        var words: [String: (onboarding: RegistryRow.Onboarding?, isSeen: Bool)] = [:]
+    /// - Parameter told: when they were, where they are only repeated: a tenant whose set-up was begun anew since waits for
+    ///   another word.
+    /// - Throws: what kept it from being run. The records are in; it is made up for when they are put once more.
+    static func follow(
+        _ records: [RegistryRecord], told: Instant? = nil, by caller: Caller, through pipeline: Pipeline
+    ) async throws(OperationError) {
+        var words: [String: (onboarding: RegistryRow.Onboarding?, seenAt: Instant?)] = [:]
         var people: [String] = []
         for record in records {
             switch record {
             case .tenant(let row):
-                let isSeen = row.lastActivityAt != nil || row.members.contains { $0.lastLoginAt != nil }
-                if row.onboarding != nil || isSeen { words[row.externalID] = (row.onboarding, isSeen) }
+                let times = [row.lastActivityAt] + row.members.map(\.lastLoginAt)
+                let seenAt = times.compactMap { $0 }.max()
+                if row.onboarding != nil || seenAt != nil { words[row.externalID] = (row.onboarding, seenAt) }
             case .user(let user): if user.lastLoginAt != nil { people.append(user.externalID) }
             case .member: continue
             }
         }
         guard !words.isEmpty || !people.isEmpty else { return }
-        let told = words
+        let said = words
         let seen = people
-        let due: [(operation: String, tenant: String)]? = try? await pipeline.database.read { reader in
-            var due: [(String, String)] = []
-            if !told.isEmpty {
-                for row in try reader.query(TenantQueries.tenants(by: .externalID, told.keys.sorted())) {
-                    let tenant = try Tenant(row)
-                    guard let word = told[tenant.externalID],
-                        let name = operation(
-                            status: tenant.status, onboarding: word.onboarding, isSeen: word.isSeen)
+        let due: [(operation: String, tenant: String)] = try await pipeline.read(nil, by: caller) { reader in
+            var due: [(operation: String, tenant: String)] = []
+            if !said.isEmpty {
+                for row in try reader.query(RegistryQueries.unused(among: said.keys.sorted())) {
+                    let since = try row.instant("status_since")
+                    guard let word = said[try row.string("external_id")],
+                        let status = TenantStatus(rawValue: try row.string("status"))
                     else { continue }
-                    due.append((name, tenant.id))
-                    // Set up and seen in one word.
-                    if name == "tenant.mark_ready", word.isSeen { due.append(("tenant.activate", tenant.id)) }
+                    let isMeant = told.map { since <= $0 } ?? true
+                    guard
+                        let name = operation(
+                            status: status, onboarding: isMeant ? word.onboarding : nil,
+                            isSeen: word.seenAt.map { $0 >= since } ?? false)
+                    else { continue }
+                    due.append((name, try row.string("id")))
                 }
             }
             if !seen.isEmpty {
@@ -49,13 +59,30 @@ enum RegistrySignals {
                     due.append(("tenant.activate", try row.string("id")))
                 }
             }
-            return due
+            return (due, nil)
         }
-        let system = Caller(
-            actor: .system("registry"), person: "registry", displayName: "Registry", client: .worker,
-            requestID: caller.requestID)
-        for (name, tenant) in due ?? [] where pipeline.catalog[name] != nil {
-            _ = try? await pipeline.run(OperationRequest(operation: name, target: tenant), by: system)
+        let registry = caller.registry
+        for (name, tenant) in due where pipeline.catalog[name] != nil {
+            do throws(OperationError) {
+                _ = try await pipeline.run(OperationRequest(operation: name, target: tenant), by: registry)
+            } catch {
+                switch error {
+                // The state moved meanwhile.
+                case .conflict, .locked: continue
+                default: throw error
+                }
+            }
         }
+    }
+}
+
+extension Caller {
+    /// Postern itself, which does what the word of this caller means: no right of a token's leads there. The event names the
+    /// token among its facts and holds where the word came from; keys stay the token's own. An import stays itself.
+    var registry: Caller {
+        guard actor != ImportRun.actor else { return self }
+        return Caller(
+            actor: .system("registry"), person: person, displayName: "Registry", client: client, ip: ip,
+            userAgent: userAgent, requestID: requestID, mandate: mandate)
     }
 }

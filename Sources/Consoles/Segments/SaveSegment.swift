@@ -15,6 +15,9 @@ public enum SaveSegment: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? { input.name }
+    public static let declaresConcerns = true
+
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Segment> {
         let segment = Segment(
             id: call.fresh.id("seg"), ownerID: call.person, name: call.input.name, view: call.input.filter,

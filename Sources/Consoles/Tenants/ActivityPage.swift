@@ -177,6 +177,7 @@ struct ActivityPage {
         "tenant.restore": "restored", "tenant.archive": "archived", "tenant.hard_delete": "deleted for good",
         "tenant.retry_onboarding": "set up again", "tenant.transfer_ownership": "gave another owner to",
         "tenant.set_note": "wrote the note on", "tenant.change_tier": "changed the tier of",
+        "tenant.set_csm": "named the manager of",
         "tenant.change_plan": "asked for another plan of", "tenant.change_region": "asked to move",
         "tenant.confirm_change": "confirmed a change of", "tenant.fail_change": "could not change",
         "tenant.retry_change": "retried a change of", "tenant.revert_change": "gave up a change of",

@@ -17,6 +17,10 @@ public enum ArchiveTenant: Operation {
         try .count(target, in: reader)
     }
 
+    public static func foresees(_ input: NoInput, _ target: String?) -> [Statement] {
+        DriftFollower.foreseen(of: target)
+    }
+
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {

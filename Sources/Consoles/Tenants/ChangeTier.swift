@@ -13,6 +13,10 @@ public enum ChangeTier: Operation {
         public init() {}
     }
 
+    public static func foresees(_ input: Input, _ target: String?) -> [Statement] {
+        DriftFollower.foreseen(of: target)
+    }
+
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {

@@ -24,6 +24,9 @@ public enum CreateTenant: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? { input.name }
+    public static let declaresConcerns = true
+
     public static func gather(_ input: Input, _ target: Tenant?, from reader: any Reader) throws -> TenantNames {
         try .look(slug: input.slug, externalID: input.externalID, in: reader)
     }
@@ -49,7 +52,7 @@ extension Call {
     /// The status history line of this call.
     func history(of after: Tenant, from: TenantStatus?) -> Statement {
         TenantQueries.history(
-            tenant: after.id, event: eventID, from: from, to: after.status, person: person, reasonCode: reasonCode,
+            tenant: after.id, event: eventID, from: from, to: after.status, actor: actor, reasonCode: reasonCode,
             at: now)
     }
 }

@@ -6,7 +6,8 @@ public enum HardDeleteTenant: Operation {
     public typealias Target = Tenant
     public static let spec = OperationSpec(
         "tenant.hard_delete", "Delete for good",
-        summary: "Erases the tenant's name, slug and metadata and revokes every membership. This can't be undone.",
+        summary:
+            "Erases the tenant's name, slug and metadata, also from the audit log, and revokes every membership. This can't be undone.",
         permission: "tenant.hard_delete", risk: .critical,
         reasonCodes: [
             ReasonCode("gdpr_erasure_request", "The customer asked for erasure"),
@@ -17,6 +18,8 @@ public enum HardDeleteTenant: Operation {
     public struct Facts: Sendable {
         public let members: [Membership]
         public let isMore: Bool
+        /// A legal hold stands, whatever status the tenant came through since.
+        public var isHeld = false
     }
 
     /// More memberships than this are revoked in the product first: one transaction stays short.
@@ -27,7 +30,9 @@ public enum HardDeleteTenant: Operation {
     public static func gather(_ input: NoInput, _ target: Tenant?, from reader: any Reader) throws -> Facts {
         guard let target else { return Facts(members: [], isMore: false) }
         let rows = try reader.query(MembershipQueries.live(of: target.id, limit: mostMembers + 1))
-        return Facts(members: try rows.prefix(mostMembers).map(Membership.init), isMore: rows.count > mostMembers)
+        return Facts(
+            members: try rows.prefix(mostMembers).map(Membership.init), isMore: rows.count > mostMembers,
+            isHeld: try LegalHold.load(on: target.id, from: reader).stands)
     }
 
     public static func measures(_ call: Call<Self>) -> Measures {
@@ -41,6 +46,11 @@ public enum HardDeleteTenant: Operation {
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
         let before = call.before
         let status = try TenantTransitions.destination(of: before, by: spec.name, reasonCode: call.reasonCode)
+        guard !call.facts.isHeld else {
+            throw .locked(
+                "A legal hold stands: this tenant was suspended for one, and it was not lifted since. "
+                    + "That takes Restore tenant with the reason code legal_hold_lifted, out of a suspension.")
+        }
         guard let eligible = before.deletionEligibleAt, call.now >= eligible else {
             throw .conflict(
                 tooEarly(before), legal: TenantTransitions.legal(from: .archived).filter { $0.contains("restore") })
@@ -65,13 +75,21 @@ public enum HardDeleteTenant: Operation {
             after.revokedAt = call.now
             return Change.update(membership, to: after)
         }
+        let isLarge = revoked.count > mostRecordedChanges
+        let memberships =
+            "\(Grouped.digits(revoked.count)) \(revoked.count == 1 ? "membership" : "memberships") revoked."
+        // The digests of rows stand in the details: without a name these are nobody's data, and stay for verification.
+        let details: (value: JSON, subjects: [String])? =
+            isLarge
+            ? (value: ["consequence": .string("A tenant is erased for good and \(memberships)")], subjects: []) : nil
         return Plan(
             after, also: revoked, alsoWrite: [call.history(of: after, from: before.status)],
             effects: [.webhook("deleted", after)], facts: ["memberships_revoked": .int(Int64(revoked.count))],
-            recordsDigests: revoked.count > mostRecordedChanges,
-            consequence:
-                "\(before.name) is erased for good and \(Grouped.digits(revoked.count)) \(revoked.count == 1 ? "membership" : "memberships") revoked."
-        )
+            details: details, recordsDigests: isLarge, erasesTarget: true,
+            consequence: """
+                \(before.name) is erased for good and \(memberships) Its external id stays, here and in the log, so that what \
+                your product still says about it is refused.
+                """)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -27,13 +27,35 @@ enum LifecycleQueries {
             """, [Value(time), .int(Int64(limit))])
     }
 
-    /// Those that may be deleted, that nobody suspended before, and whose deletion nobody was asked for since `asked`.
+    /// `reason_code`: whether a legal hold was the last said of one on a tenant, or its end. A suspension is forgotten when the
+    /// tenant is cancelled, its hold is not. `suspended_for`: what it was suspended for last, whatever it came through since.
+    static func hold(on tenant: String) -> Statement {
+        Statement(
+            """
+            SELECT \(hold("$1")) AS reason_code, \
+            (SELECT s.reason_code FROM tenant_status_history s WHERE s.tenant_id = $1 AND s.to_status = 'suspended' \
+            AND COALESCE(s.from_status, '') <> 'archived' ORDER BY s.at DESC, s.seq DESC LIMIT 1) AS suspended_for
+            """, [.text(tenant)])
+    }
+
+    /// The last is the one that was written last: a clock may have been ahead. The sum keeps a database from walking the whole
+    /// history backwards to find it.
+    private static func hold(_ tenant: String) -> String {
+        """
+        (SELECT h.reason_code FROM tenant_status_history h WHERE h.seq = (\
+        SELECT MAX(l.seq + 0) FROM tenant_status_history l WHERE l.tenant_id = \(tenant) \
+        AND l.reason_code IN ('legal_hold', 'legal_hold_lifted')))
+        """
+    }
+
+    /// Those that may be deleted, that nobody suspended before, on which no legal hold stands, and whose deletion nobody was
+    /// asked for since `asked`.
     static func deletable(at now: Instant, asked: Instant, limit: Int) -> Statement {
         Statement(
             """
             SELECT t.id AS id FROM tenants t \
             WHERE t.deletion_eligible_at IS NOT NULL AND t.deletion_eligible_at <= $1 AND (t.status || '') = 'archived' \
-            AND (t.resumes_to IS NULL OR t.resumes_to <> 'suspended') \
+            AND (t.resumes_to IS NULL OR t.resumes_to <> 'suspended') AND COALESCE(\(hold("t.id")), '') <> 'legal_hold' \
             AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.target_id = t.id \
             AND a.operation = 'tenant.hard_delete' AND a.created_at > $2) \
             ORDER BY t.deletion_eligible_at, t.id LIMIT $3

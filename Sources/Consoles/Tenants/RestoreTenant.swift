@@ -10,22 +10,37 @@ public enum RestoreTenant: Operation {
         reasonCodes: [
             ReasonCode("payment_recovered", "Suspended: the invoices are paid"),
             ReasonCode("investigation_closed", "Suspended: the investigation is closed"),
-            ReasonCode("legal_hold_lifted", "Suspended: the legal hold is lifted"),
+            ReasonCode(LegalHold.lifted, "Suspended: the legal hold is lifted"),
             ReasonCode("converted", "Expired: they subscribed"),
             ReasonCode("customer_un_cancel", "Cancelled: they changed their mind"),
             ReasonCode("csm_save", "Cancelled: their manager won them back"),
             ReasonCode("customer_return", "Archived: they came back"),
         ])
 
+    public static func gather(_ input: NoInput, _ target: Tenant?, from reader: any Reader) throws -> LegalHold {
+        guard let target else { return LegalHold() }
+        return try .load(on: target.id, from: reader)
+    }
+
+    public static func foresees(_ input: NoInput, _ target: String?) -> [Statement] {
+        DriftFollower.foreseen(of: target) + (target.map { [LifecycleQueries.hold(on: $0)] } ?? [])
+    }
+
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
         let status = try TenantTransitions.destination(of: call.before, by: spec.name, reasonCode: call.reasonCode)
+        let isLifted = call.reasonCode == LegalHold.lifted
+        // Anything else would let the customer in and leave the hold standing where nobody sees it.
+        if call.before.status == .suspended, call.facts.suspends, !isLifted {
+            throw .locked("A legal hold stands: choose \(LegalHold.lifted).")
+        }
         let after = call.before.moved(to: status, at: call.now)
-        let consequence =
+        var consequence =
             status == .suspended
             ? "\(after.name) is suspended again, as it was before it was archived; restore it once more to let its members in."
             : "\(after.name) is \(status.rawValue) again."
+        if call.facts.stands, !isLifted { consequence += " The legal hold on it stands as before." }
         return Plan(
             after, alsoWrite: [call.history(of: after, from: call.before.status)],
             effects: [.webhook("restored", after)],
@@ -45,7 +60,7 @@ public enum RestoreTenant: Operation {
         }
         switch done.reasonCode {
         case "payment_recovered": return .run("tenant.suspend", reasonCode: "non_payment")
-        case "legal_hold_lifted": return .run("tenant.suspend", reasonCode: "legal_hold")
+        case LegalHold.lifted: return .run("tenant.suspend", reasonCode: "legal_hold")
         default: return .run("tenant.suspend", reasonCode: "support_investigation")
         }
     }

@@ -17,7 +17,9 @@ enum StatusReport {
         let after = call.before.moved(to: status, at: call.now)
         return Plan(
             after, alsoWrite: [call.history(of: after, from: call.before.status)],
-            effects: effects.map { .webhook($0, after) }, details: details, consequence: consequence(after))
+            // An import is told of once, by its end.
+            effects: call.actor == ImportRun.actor ? [] : effects.map { .webhook($0, after) }, details: details,
+            consequence: consequence(after))
     }
 
     /// A report is a fact from outside: another one follows it, none takes it back.

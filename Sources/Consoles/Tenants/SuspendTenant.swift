@@ -19,7 +19,7 @@ public enum SuspendTenant: Operation {
     }
 
     public static func foresees(_ input: NoInput, _ target: String?) -> [Statement] {
-        target.map { [MemberCount.statement($0)] } ?? []
+        DriftFollower.foreseen(of: target) + (target.map { [MemberCount.statement($0)] } ?? [])
     }
 
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }

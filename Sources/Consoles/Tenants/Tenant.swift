@@ -102,7 +102,9 @@ public struct Tenant: Entity {
     /// The name as it is sorted and searched.
     public var nameKey: String { NameKey.fold(name) }
     public var tenantID: String? { id }
-    public var subjects: [String] { [id] + (ownerID.map { [$0] } ?? []) }
+    /// A tombstone is nobody's data: it stays comparable when what was known of the customer is erased.
+    public var subjects: [String] { status == .deleted ? [] : [id] + (ownerID.map { [$0] } ?? []) }
+    public var isErased: Bool { status == .deleted }
     public var displayName: String { name }
     public var metadataJSON: JSON { .object(metadata.mapValues(JSON.string)) }
 

@@ -67,6 +67,7 @@ public struct TenantListing: Sendable {
     public struct Item: Sendable {
         public let id: String
         public let version: Int64
+        public let externalID: String
         public let slug: String
         public let name: String
         public let status: TenantStatus
@@ -80,6 +81,7 @@ public struct TenantListing: Sendable {
         init(_ row: Row) throws {
             id = try row.string("id")
             version = try row.int("version")
+            externalID = try row.string("external_id")
             slug = try row.string("slug")
             name = try row.string("name")
             nameKey = try row.string("name_key")
@@ -96,10 +98,10 @@ public struct TenantListing: Sendable {
 
         public var json: JSON {
             .object([
-                "id": .string(id), "version": .int(version), "slug": .string(slug), "name": .string(name),
-                "status": .string(status.rawValue), "plan": .string(plan), "tier": .string(tier),
-                "region": .string(region), "created_at": .string(createdAt.rfc3339),
-                "last_activity_at": .string(lastActivityAt.rfc3339),
+                "id": .string(id), "version": .int(version), "external_id": .string(externalID),
+                "slug": .string(slug), "name": .string(name), "status": .string(status.rawValue),
+                "plan": .string(plan), "tier": .string(tier), "region": .string(region),
+                "created_at": .string(createdAt.rfc3339), "last_activity_at": .string(lastActivityAt.rfc3339),
             ])
         }
 

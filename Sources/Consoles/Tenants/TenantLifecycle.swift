@@ -126,6 +126,9 @@ public actor TenantLifecycle {
         } catch OperationError.conflict {
             done.skipped += 1
             return 0
+        } catch OperationError.locked {
+            done.skipped += 1
+            return 0
         }
     }
 }

@@ -18,7 +18,7 @@ enum TenantListQueries {
     static let reach = 20_000
 
     private static let columns = """
-        id, version, slug, name, name_key, status, plan, tier, region, created_at, last_activity_at
+        id, version, external_id, slug, name, name_key, status, plan, tier, region, created_at, last_activity_at
         """
 
     /// - Parameters:

@@ -18,6 +18,7 @@ struct TenantNotices {
     /// Of the changes that are under way.
     let asked: [TenantField: Author]
     let receivers: Receivers?
+    let hold: LegalHold
 
     static func load(_ tenant: Tenant, catalog: Catalog, from reader: any Reader) throws -> TenantNotices {
         let explained: Set<TenantStatus> = [.suspended, .failed, .archived, .cancelled, .expired]
@@ -53,28 +54,36 @@ struct TenantNotices {
         return TenantNotices(
             tenant: tenant, noted: tenant.noteEventID.flatMap { authors[$0] }, moved: moved,
             asked: tenant.desired.compactMapValues { authors[$0.event] },
-            receivers: tenant.desired.isEmpty ? nil : try .gather(from: reader))
+            receivers: tenant.desired.isEmpty ? nil : try .gather(from: reader),
+            hold: try .load(on: tenant.id, from: reader))
     }
 
     private static func name(_ actor: String, _ names: [String: String]) -> String {
-        names[actor] ?? (actor.hasPrefix("stf_") ? actor : "Postern (\(actor))")
+        names[actor] ?? (["stf_", "sva_", "rtk_"].contains(actor.prefix(4)) ? actor : "Postern (\(actor))")
     }
 
     // MARK: On the page
 
     /// Over the buttons.
     func note(_ now: Instant) -> Node {
-        guard let note = tenant.note else { return .none }
-        return UI.banner(.warn) {
-            el("p") { el("b") { "Handle with care" } }
-            for line in note.split(separator: "\n") { el("p") { String(line) } }
-            if let noted {
-                el("p", .class("small muted")) {
-                    "\(noted.name), "
-                    UI.time(noted.at, now: now)
+        let held =
+            hold.stands
+            ? UI.banner(
+                .warn, "A legal hold stands.",
+                "It isn’t deleted for good until somebody restores it out of a suspension with the reason code \(LegalHold.lifted)."
+            ) : .none
+        guard let note = tenant.note else { return held }
+        return held
+            + UI.banner(.warn) {
+                el("p") { el("b") { "Handle with care" } }
+                for line in note.split(separator: "\n") { el("p") { String(line) } }
+                if let noted {
+                    el("p", .class("small muted")) {
+                        "\(noted.name), "
+                        UI.time(noted.at, now: now)
+                    }
                 }
             }
-        }
     }
 
     /// Where the tenant stands, and what is under way.

@@ -62,7 +62,9 @@ enum TenantPage {
             + notices.note(now)
             + UI.actionBar(
                 tenant, path: path, catalog: call.catalog, caller: call.caller, now: now,
-                waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader))
+                waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader),
+                locked: notices.hold.unavailable,
+                more: BreakGlassNotice.door(to: tenant.slug, for: call.caller))
             + UI.tabs(
                 label: tenant.name,
                 [.init("Overview", href: path, isCurrent: tab == .overview)]
@@ -79,7 +81,9 @@ enum TenantPage {
 
     /// What nearly every page of a tenant asks about it.
     private static func foreseen(_ id: String, _ tab: Tab, people: Bool) -> [Statement] {
-        var statements = [TenantQueries.csm(of: id), ApprovalListQueries.live(on: id)]
+        var statements = [
+            TenantQueries.csm(of: id), LifecycleQueries.hold(on: id), ApprovalListQueries.live(on: id),
+        ]
         if people { statements += [TenantQueries.owner(of: id), MemberCount.statement(id)] }
         if tab == .overview {
             statements += [
@@ -226,13 +230,14 @@ enum TenantPage {
             let to =
                 seesLog
                 ? el("a", .class("what"), .href("/audit/\(line.event)")) { line.to } : el("b") { line.to }
+            let why = [line.reasonCode.map { reasons[$0] ?? $0 }, page.justifications?[line.event]].compactMap { $0 }
             return TimelineEntry(
                 at: line.at, personName: name,
-                sentence: el("b") { name ?? "System" }
+                sentence: el("b") { name ?? DocumentDiff.label(line.actorKind) }
                     + (line.from.map { from in
                         Node(" moved it from \(from) to ") + to
                     } ?? Node(" registered it as ") + to),
-                detail: line.reasonCode.map { reasons[$0] ?? $0 })
+                detail: why.isEmpty ? nil : why.joined(separator: ": "))
         }
         return UI.panel("Status history", id: "t-history", hint: "the latest first") {
             UI.panelBody { UI.timeline(entries, now: reader.now) }

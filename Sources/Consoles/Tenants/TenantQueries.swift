@@ -26,6 +26,20 @@ enum TenantQueries {
             "SELECT \(Tenant.columns) FROM tenants WHERE \(column.rawValue) IN (\(placeholders(values.count)))",
             values.map(Value.text))
     }
+    /// `external_id`: who has one of these slugs. `slugs` MUST NOT be empty.
+    static func holders(of slugs: [String]) -> Statement {
+        Statement(
+            "SELECT external_id FROM tenants WHERE slug IN (\(placeholders(slugs.count)))", slugs.map(Value.text))
+    }
+
+    /// Frees the slugs of tenants that get another one later in the same transaction. What stands there meanwhile is nobody's
+    /// slug. `ids` MUST NOT be empty.
+    static func freeSlugs(of ids: [String]) -> Statement {
+        Statement(
+            "UPDATE tenants SET slug = '~' || id WHERE id IN (\(placeholders(ids.count)))", ids.map(Value.text),
+            expectedRows: ids.count)
+    }
+
     /// The tenants that have `text` as their id or external id, or `slug`.
     static func tenants(exactly text: String, slug: String) -> Statement {
         Statement(
@@ -49,7 +63,7 @@ enum TenantQueries {
 
     /// One line of the status history, written with the change it records.
     static func history(
-        tenant: String, event: String, from: TenantStatus?, to: TenantStatus, person: String, reasonCode: String?,
+        tenant: String, event: String, from: TenantStatus?, to: TenantStatus, actor: Actor, reasonCode: String?,
         at: Instant
     ) -> Statement {
         Statement(
@@ -59,9 +73,7 @@ enum TenantQueries {
             """,
             [
                 .text(tenant), .text(event), Value(from?.rawValue), .text(to.rawValue),
-                .text(person.hasPrefix("stf_") ? "staff" : person.hasPrefix("rtk_") ? "runtime" : "system"),
-                .text(person), Value(reasonCode),
-                .int(at.microseconds),
+                .text(actor.kind.rawValue), .text(actor.id), Value(reasonCode), .int(at.microseconds),
             ])
     }
 
@@ -118,6 +130,31 @@ enum TenantQueries {
             "SELECT id, name FROM staff WHERE id = (SELECT t.csm_id FROM tenants t WHERE t.id = $1)", [.text(tenant)])
     }
 
+    /// `csm_id` of a tenant, and `set_by`: who named them since then. Through `events_target`; a CASE, so that the tenant and the
+    /// time are what narrows.
+    static func manager(of tenant: String, since: Instant) -> Statement {
+        Statement(
+            """
+            SELECT t.csm_id, (
+                SELECT e.actor_id FROM events e
+                WHERE e.target_id = t.id AND e.at > $2 AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied'
+                    AND e.action = 'tenant.set_csm' THEN 1 ELSE 0 END = 1
+                ORDER BY e.at DESC, e.id DESC LIMIT 1) AS set_by
+            FROM tenants t WHERE t.id = $1
+            """, [.text(tenant), Value(since)])
+    }
+
+    /// Those who could look after one, by name.
+    static func managers(at now: Instant, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT DISTINCT s.id, s.name FROM grants g JOIN staff s ON s.id = g.staff_id
+            WHERE g.role_id IN (SELECT role_id FROM role_permissions WHERE permission = $2 AND revoked = 0)
+                AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $1) AND s.status = 'active'
+            ORDER BY s.name, s.id LIMIT \(limit)
+            """, [Value(now), .text(Demand.managerPermission)])
+    }
+
     /// What the endpoints of webhooks that are in use ask for.
     static let subscribedEvents = Statement(
         "SELECT events FROM webhooks WHERE status = 'active' ORDER BY id LIMIT \(Webhook.most)")
@@ -131,6 +168,13 @@ enum TenantQueries {
     /// The sealed members of an event, for a page that quotes one.
     static func sealedMembers(of event: String) -> Statement {
         Statement("SELECT members FROM sealed WHERE event_id = $1", [.text(event)])
+    }
+
+    /// `event_id` and `members`: what some events sealed. `events` MUST NOT be empty.
+    static func sealedMembers(of events: [String]) -> Statement {
+        Statement(
+            "SELECT event_id, members FROM sealed WHERE event_id IN (\(placeholders(events.count)))",
+            events.map(Value.text))
     }
 
     /// Names of staff, for showing who did something.

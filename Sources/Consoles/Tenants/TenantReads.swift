@@ -24,7 +24,8 @@ enum TenantReads {
     static let export = ListExport(
         permission: "tenant.export",
         columns: [
-            "id", "slug", "name", "status", "plan", "tier", "region", "created_at", "last_activity_at", "version",
+            "id", "external_id", "slug", "name", "status", "plan", "tier", "region", "created_at",
+            "last_activity_at", "version",
         ].map(CSV.Column.member)
     ) { call, _ in
         var query = TenantFilter.Kind.allCases.reduce(into: [String: JSON]()) { query, kind in
@@ -44,15 +45,26 @@ enum TenantReads {
     }
 
     static let view = Read(
-        "tenant.view", summary: "One tenant.", path: "/tenants/{id}", permission: "tenant.view", schema: Tenant.schema,
+        "tenant.view", summary: "One tenant.", path: "/tenants/{id}", permission: "tenant.view", schema: viewSchema,
         hasVersion: true
     ) { call, reader in
         let tenant = try find(call, in: reader)
+        var members = tenant.document.object ?? [:]
+        // Its history says it, not its row; left out where none stands.
+        if try LegalHold.load(on: tenant.id, from: reader).stands { members["legal_hold"] = .bool(true) }
         return ReadAnswer(
-            tenant.document, version: tenant.version,
+            .object(members), version: tenant.version,
             disclosure: Disclosure(
                 "tenant.view", target: ("tenant", tenant.id), tenant: tenant.id, count: 1, ids: [tenant.id]))
     }
+
+    private static let viewSchema: JSON = {
+        var schema = Tenant.schema.object ?? [:]
+        var properties = schema["properties"]?.object ?? [:]
+        properties["legal_hold"] = ["type": "boolean", "description": "True while a legal hold stands."]
+        schema["properties"] = .object(properties)
+        return .object(schema)
+    }()
 
     static let users = Read(
         "tenant.users", summary: "The members of a tenant.", path: "/tenants/{id}/users", permission: "user.view",
@@ -70,7 +82,7 @@ enum TenantReads {
         let tenant = try find(call, in: reader)
         let page = try StatusHistory.load(tenant.id, call, from: reader)
         return .list(
-            page.lines.map(\.json), next: page.next,
+            page.json, next: page.next,
             disclosure: Disclosure(
                 "tenant.history", target: ("tenant", tenant.id), tenant: tenant.id, count: page.lines.count,
                 ids: page.lines.map(\.event)))
@@ -93,10 +105,11 @@ enum TenantReads {
         path: "/search", permission: "tenant.view",
         parameters: [.init("q", "What to look for.", schema: ["type": "string", "minLength": 1, "maxLength": 200])],
         schema: [
-            "type": "object", "required": ["type", "id", "name", "status", "matched"],
+            "type": "object", "required": ["type", "id", "external_id", "name", "status", "matched"],
             "properties": [
                 "type": ["type": "string", "enum": ["tenant", "user"]], "id": ["type": "string"],
-                "name": ["type": "string"], "slug": ["type": "string"], "email": ["type": "string"],
+                "external_id": ["type": "string"], "name": ["type": "string"], "slug": ["type": "string"],
+                "email": ["type": "string"],
                 "status": ["type": "string"], "matched": ["type": "string"],
             ],
         ], isList: true
@@ -123,11 +136,12 @@ enum TenantReads {
     private static let itemSchema: JSON = [
         "type": "object",
         "required": [
-            "id", "version", "slug", "name", "status", "plan", "tier", "region", "created_at", "last_activity_at",
+            "id", "version", "external_id", "slug", "name", "status", "plan", "tier", "region", "created_at",
+            "last_activity_at",
         ],
         "properties": [
-            "id": ["type": "string"], "version": ["type": "integer"], "slug": ["type": "string"],
-            "name": ["type": "string"],
+            "id": ["type": "string"], "version": ["type": "integer"], "external_id": ["type": "string"],
+            "slug": ["type": "string"], "name": ["type": "string"],
             "status": ["type": "string", "enum": .array(TenantStatus.allCases.map { .string($0.rawValue) })],
             "plan": ["type": "string"], "tier": ["type": "string"], "region": ["type": "string"],
             "created_at": ["type": "string", "format": "date-time"],
@@ -220,6 +234,9 @@ struct StatusHistory {
         let at: Instant
         let seq: Int64
 
+        /// Whether somebody may have said why in words of their own.
+        var isExplained: Bool { reasonCode != nil || ["staff", "service", "assistant"].contains(actorKind) }
+
         init(_ row: Row) throws {
             event = try row.string("event_id")
             from = try row.optionalString("from_status")
@@ -230,18 +247,23 @@ struct StatusHistory {
             at = try row.instant("at")
             seq = try row.int("seq")
         }
-
-        var json: JSON {
-            .object([
-                "event_id": .string(event), "from": JSON(from), "to": .string(to),
-                "actor": ["type": .string(actorKind), "id": .string(actor)], "reason_code": JSON(reasonCode),
-                "at": .string(at.rfc3339),
-            ])
-        }
     }
 
     let lines: [Line]
+    /// What was said of why, by event; `nil` for who may not see the log, where it is sealed.
+    let justifications: [String: String]?
     let next: String?
+
+    var json: [JSON] {
+        lines.map { line in
+            JSON.members([
+                ("event_id", .string(line.event)), ("from", JSON(line.from)), ("to", .string(line.to)),
+                ("actor", ["type": .string(line.actorKind), "id": .string(line.actor)]),
+                ("reason_code", JSON(line.reasonCode)),
+                ("justification", justifications.map { JSON($0[line.event]) }), ("at", .string(line.at.rfc3339)),
+            ])
+        }
+    }
 
     static func load(_ tenant: String, _ call: ReadCall, from reader: any Reader) throws -> StatusHistory {
         let limit = try call.limit()
@@ -258,8 +280,19 @@ struct StatusHistory {
         let lines = try rows.prefix(limit).map(Line.init)
         return StatusHistory(
             lines: lines,
+            justifications: call.caller.maySeeLog ? try justifications(of: lines, from: reader) : nil,
             next: rows.count > limit
                 ? lines.last.map { call.cursors.encode(scope: scope, [.int($0.at.microseconds), .int($0.seq)]) } : nil)
+    }
+
+    private static func justifications(of lines: [Line], from reader: any Reader) throws -> [String: String] {
+        let events = Set(lines.filter(\.isExplained).map(\.event)).sorted()
+        guard !events.isEmpty else { return [:] }
+        var texts: [String: String] = [:]
+        for row in try reader.query(TenantQueries.sealedMembers(of: events)) {
+            texts[try row.string("event_id")] = try row.json("members")["justification"]?["value"]?.string
+        }
+        return texts
     }
 
     static let schema: JSON = [
@@ -267,12 +300,16 @@ struct StatusHistory {
         "properties": [
             "event_id": ["type": "string"], "from": ["type": ["string", "null"]], "to": ["type": "string"],
             "actor": ["type": "object", "properties": ["type": ["type": "string"], "id": ["type": "string"]]],
-            "reason_code": ["type": ["string", "null"]], "at": ["type": "string", "format": "date-time"],
+            "reason_code": ["type": ["string", "null"]], "justification": ["type": ["string", "null"]],
+            "at": ["type": "string", "format": "date-time"],
         ],
     ]
 }
 
 extension Caller {
+    /// Whether what events sealed may be shown.
+    var maySeeLog: Bool { isSystem || permissions.contains("audit.view") }
+
     /// Whether names and e-mails of the customers' people may be shown.
     var maySeeUsers: Bool { isSystem || permissions.contains("user.view") }
 }

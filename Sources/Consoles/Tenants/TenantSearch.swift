@@ -14,6 +14,7 @@ public struct TenantSearch: Sendable {
         }
         public let kind: Kind
         public let id: String
+        public let externalID: String
         /// The tenant's or the person's name; the e-mail of somebody without a name.
         public let title: String
         /// The slug or the e-mail.
@@ -25,9 +26,9 @@ public struct TenantSearch: Sendable {
 
         public var json: JSON {
             .object([
-                "type": .string(kind.rawValue), "id": .string(id), "name": .string(title),
-                (kind == .tenant ? "slug" : "email"): .string(handle), "status": .string(status),
-                "matched": .string(matched),
+                "type": .string(kind.rawValue), "id": .string(id), "external_id": .string(externalID),
+                "name": .string(title), (kind == .tenant ? "slug" : "email"): .string(handle),
+                "status": .string(status), "matched": .string(matched),
             ])
         }
     }
@@ -85,8 +86,9 @@ public struct TenantSearch: Sendable {
                 for row in try reader.query(members) {
                     hits.add(
                         Hit(
-                            kind: .tenant, id: try row.string("id"), title: try row.string("name"),
-                            handle: try row.string("slug"), status: try row.string("status"),
+                            kind: .tenant, id: try row.string("id"), externalID: try row.string("external_id"),
+                            title: try row.string("name"), handle: try row.string("slug"),
+                            status: try row.string("status"),
                             matched: "its member \(user.email)"))
                 }
             }
@@ -124,13 +126,13 @@ public struct TenantSearch: Sendable {
 extension TenantSearch.Hit {
     init(_ tenant: Tenant, _ matched: String) {
         self.init(
-            kind: .tenant, id: tenant.id, title: tenant.name, handle: tenant.slug, status: tenant.status.rawValue,
-            matched: matched)
+            kind: .tenant, id: tenant.id, externalID: tenant.externalID, title: tenant.name, handle: tenant.slug,
+            status: tenant.status.rawValue, matched: matched)
     }
     init(_ user: User, _ matched: String) {
         self.init(
-            kind: .user, id: user.id, title: user.displayName, handle: user.email, status: user.status.rawValue,
-            matched: matched)
+            kind: .user, id: user.id, externalID: user.externalID, title: user.displayName, handle: user.email,
+            status: user.status.rawValue, matched: matched)
     }
 }
 

@@ -13,7 +13,8 @@ public enum TenantsConsole {
             AnyOperation(CreateTenant.self), AnyOperation(UpdateTenant.self), AnyOperation(SuspendTenant.self),
             AnyOperation(RestoreTenant.self), AnyOperation(RetryOnboarding.self),
             AnyOperation(ArchiveTenant.self), AnyOperation(HardDeleteTenant.self),
-            AnyOperation(TransferOwnership.self), AnyOperation(SetTenantNote.self), AnyOperation(ChangeTier.self),
+            AnyOperation(TransferOwnership.self), AnyOperation(SetTenantNote.self), AnyOperation(SetTenantCSM.self),
+            AnyOperation(ChangeTier.self),
             AnyOperation(ChangePlan.self), AnyOperation(ChangeRegion.self), AnyOperation(ConfirmChange.self),
             AnyOperation(FailChange.self), AnyOperation(RetryChange.self), AnyOperation(RevertChange.self),
             AnyOperation(MarkReady.self), AnyOperation(MarkFailed.self), AnyOperation(ActivateTenant.self),
@@ -37,7 +38,7 @@ public enum TenantsConsole {
                 pointer: "/input/external_id", detail: "External id belongs to another user already."),
             "memberships_pair": FieldError(
                 pointer: "/input/user_id", detail: "User is a member of this tenant already."),
-        ], runtime: TenantRuntime.endpoints,
+        ], choices: ["tenant.set_csm/csm": SetTenantCSM.colleagues], runtime: TenantRuntime.endpoints,
         specimens: [
             .init("Tenants", TenantStatus.allCases.map(\.chip)), .init("Users", UserStatus.allCases.map(\.chip)),
         ])

@@ -58,7 +58,7 @@ enum MembershipQueries {
         """
         SELECT m.role AS role, m.status AS membership_status, m.invited_at AS invited_at, \
         m.joined_at AS joined_at, m.revoked_at AS revoked_at, t.id AS id, \
-        t.name AS name, t.slug AS slug, t.status AS status, t.plan AS plan \
+        t.external_id AS external_id, t.name AS name, t.slug AS slug, t.status AS status, t.plan AS plan \
         FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = \(user) \
         ORDER BY m.tenant_id LIMIT $2
         """
