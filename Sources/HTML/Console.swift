@@ -48,28 +48,46 @@ public struct Console: Sendable {
     public let uniqueRules: [String: FieldError]
     /// Choices only known at run time, by operation and field: `staff.invite/roles`.
     public let choices: [String: @Sendable (any Reader) throws -> [Field.Choice]]
+    /// What a form about one of its things decides on, by type.
+    public let subjects: [String: @Sendable (any Entity, PageCall, any Reader) throws -> FormSubject?]
     /// The search box of the frame for somebody with these permissions; `nil` for who may not search.
     public let search: (@Sendable (Permissions, Catalog) -> SearchBox?)?
     /// What products may ask of the runtime listener.
     public let runtime: [RuntimeEndpoint]
+    /// What leaves as a package of evidence.
+    public let evidence: [EvidenceSource]
+    /// What follows from changes of other consoles' rows.
+    public let followers: [Follower]
     /// Its own marks, for the styleguide: the states of its things.
     public let specimens: [Styleguide.Specimen]
+    /// The risk of each permission.
+    public let risks: [String: Risk]
     /// Reads the filters of the audit log as people type them.
     public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
+    /// What stands above every page for this person, asked for each: cheap. What it reads is foreseen by the menu.
+    public let notice: (@Sendable (Caller, any Reader) throws -> Node)?
 
     public init(
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
         entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:],
         choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:],
+        subjects: [String: @Sendable (any Entity, PageCall, any Reader) throws -> FormSubject?] = [:],
         search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil, runtime: [RuntimeEndpoint] = [],
-        specimens: [Styleguide.Specimen] = [],
-        eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil
+        evidence: [EvidenceSource] = [], followers: [Follower] = [], specimens: [Styleguide.Specimen] = [],
+        risks: [String: Risk] = [:],
+        eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil,
+        notice: (@Sendable (Caller, any Reader) throws -> Node)? = nil
     ) {
+        self.evidence = evidence
+        self.followers = followers
+        self.notice = notice
         self.specimens = specimens
+        self.risks = risks
         self.eventFilter = eventFilter
         self.runtime = runtime
         self.search = search
         self.choices = choices
+        self.subjects = subjects
         self.name = name
         self.menu = menu
         self.operations = operations
@@ -87,7 +105,9 @@ extension Catalog {
             operations: consoles.flatMap(\.operations), reads: consoles.flatMap(\.reads),
             entities: consoles.flatMap(\.entities),
             uniqueRules: consoles.reduce(into: [:]) { $0.merge($1.uniqueRules) { first, _ in first } },
-            eventFilter: consoles.lazy.compactMap(\.eventFilter).first)
+            eventFilter: consoles.lazy.compactMap(\.eventFilter).first, evidence: consoles.flatMap(\.evidence),
+            followers: consoles.flatMap(\.followers),
+            risks: consoles.reduce(into: [:]) { $0.merge($1.risks) { first, _ in first } })
     }
 }
 
@@ -106,12 +126,15 @@ public struct PageCall: Sendable {
     public let isFactorFresh: Bool
     /// Why passkeys can't be used at the console's address; `nil` when they can.
     public let passkeyHindrance: String?
+    /// Who vouches for staff elsewhere, by the name people know; `nil` where nobody does.
+    public let provider: String?
 
     public init(
         path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, catalog: Catalog,
         csrf: String = "", errors: [FieldError] = [], isFactorFresh: Bool = true,
-        passkeyHindrance: String? = nil
+        passkeyHindrance: String? = nil, provider: String? = nil
     ) {
+        self.provider = provider
         self.passkeyHindrance = passkeyHindrance
         self.isFactorFresh = isFactorFresh
         self.errors = errors
@@ -142,6 +165,18 @@ public struct PageAnswer: Sendable {
         self.title = title
         self.body = body
         self.disclosure = disclosure
+    }
+}
+
+/// What a form decides on, as it stands above the fields.
+public struct FormSubject: Sendable {
+    /// That it was shown.
+    public let disclosure: Disclosure
+    /// Written with the page.
+    public let body: @Sendable () -> Node
+    public init(disclosure: Disclosure, body: @escaping @Sendable () -> Node) {
+        self.disclosure = disclosure
+        self.body = body
     }
 }
 

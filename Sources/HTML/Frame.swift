@@ -6,17 +6,20 @@ public struct AssetURLs: Sendable {
     /// ES modules, loaded after the page is parsed.
     public let modules: [String]
     public let favicon: String
-    public init(stylesheets: [String], modules: [String], favicon: String) {
+    /// What all tabs of a browser share: it holds the one stream.
+    public let worker: String
+    public init(stylesheets: [String], modules: [String], favicon: String, worker: String) {
         self.stylesheets = stylesheets
         self.modules = modules
         self.favicon = favicon
+        self.worker = worker
     }
 
     /// The files of this version, addressed by `url` (name → URL with fingerprint).
     public init(_ url: (String) -> String) {
         self.init(
             stylesheets: [url("tokens.css"), url("console.css")],
-            modules: [url("console.js")], favicon: url("favicon.svg"))
+            modules: [url("console.js")], favicon: url("favicon.svg"), worker: url("stream.js"))
     }
 }
 
@@ -95,12 +98,23 @@ public struct FrameModel: Sendable {
         }
     }
 
+    /// What the person has not read, and the session that hears of it.
+    public struct Inbox: Sendable {
+        public let unread: Int64
+        public let session: String
+        public init(unread: Int64, session: String) {
+            self.unread = unread
+            self.session = session
+        }
+    }
+
     public var title: String
     public var environment: ConsoleEnvironment
     /// The deployment's name, as in "Northwind Cloud".
     public var deployment: String
     public var menu: [MenuSection]
     public var person: Person
+    public var inbox: Inbox?
     /// `nil` for who may not search.
     public var search: SearchBox?
     /// What stands in the search box.
@@ -110,17 +124,21 @@ public struct FrameModel: Sendable {
     public var theme: Theme?
     /// Break-glass or write impersonation is on: bar and frame turn red.
     public var isRed: Bool
+    /// Above the page: what everybody whom it concerns has to know wherever they are.
+    public var notice: Node
 
     public init(
         title: String, environment: ConsoleEnvironment, deployment: String, menu: [MenuSection], person: Person,
-        search: SearchBox? = nil, query: String = "", now: Instant, assets: AssetURLs, theme: Theme? = nil,
-        isRed: Bool = false
+        inbox: Inbox? = nil, search: SearchBox? = nil, query: String = "", now: Instant, assets: AssetURLs,
+        theme: Theme? = nil, isRed: Bool = false, notice: Node = .none
     ) {
+        self.notice = notice
         self.title = title
         self.environment = environment
         self.deployment = deployment
         self.menu = menu
         self.person = person
+        self.inbox = inbox
         self.search = search
         self.query = query
         self.now = now
@@ -155,7 +173,10 @@ public enum Frame {
             el("div", .class("app"), .when(model.isRed, Attribute("data-frame", "red"))) {
                 topbar(model)
                 rail(model.menu)
-                el("main", .class("main"), .id("main"), Attribute("tabindex", "-1")) { body }
+                el("main", .class("main"), .id("main"), Attribute("tabindex", "-1")) {
+                    if !model.notice.isEmpty { el("div", .class("notice")) { model.notice } }
+                    body
+                }
             }
         }
     }
@@ -223,6 +244,7 @@ public enum Frame {
             env(model.environment)
             if let box = model.search { search(box, model.query) }
             el("div", .class("topbar__facts")) {
+                if let inbox = model.inbox { bell(inbox, model) }
                 el(
                     "a", .class("long"), .href("/me"),
                     .title(
@@ -268,6 +290,24 @@ public enum Frame {
             }
         }
     }
+
+    /// The inbox with its number; the script keeps it true.
+    private static func bell(_ inbox: FrameModel.Inbox, _ model: FrameModel) -> Node {
+        el(
+            "a", .class("bell"), .href("/inbox"), Attribute("data-inbox", inbox.session),
+            Attribute("data-worker", model.assets.worker), Attribute("data-csrf", model.person.csrf)
+        ) {
+            UI.icon("mail")
+            el("span", .class("vh")) { "Inbox" }
+            el("span", .class("count"), Attribute("data-unread"), .when(inbox.unread == 0, Attribute("hidden"))) {
+                el("span", Attribute("data-number")) { unread(inbox.unread) }
+                UI.hiddenText(" unread")
+            }
+        }
+    }
+
+    /// More are not counted.
+    private static func unread(_ count: Int64) -> String { count >= 100 ? "99+" : Grouped.digits(count) }
 
     private static func search(_ box: SearchBox, _ query: String) -> Node {
         el("form", .class("search"), Attribute("role", "search"), Attribute("action", "/search")) {

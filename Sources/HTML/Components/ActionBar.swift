@@ -20,8 +20,9 @@ public struct WaitingRequest: Sendable {
     /// When what happens to it.
     public func outlook(_ now: Instant) -> String {
         if let start = executesAt {
+            let when = now < start ? TimeText.relative(start, now: now) : "as soon as Postern can"
             return
-                "It was asked for and agreed to, and is carried out \(TimeText.relative(start, now: now)) unless somebody cancels the request."
+                "It was asked for and agreed to. Postern carries it out by itself \(when), unless somebody cancels the request."
         }
         return
             "It was asked for already. It runs when the others have agreed, or expires \(TimeText.relative(expiresAt, now: now))."
@@ -34,9 +35,11 @@ extension UI {
     /// - Parameters:
     ///   - path: the object's page, `/tenants/ten_…`; the forms are below it.
     ///   - waiting: operations on this object that wait for approval, with the request of each.
+    ///   - locked: operations that are off for what only other rows say.
+    ///   - more: what can be done about this object beside the operations on it.
     public static func actionBar(
         _ entity: any Entity, path: String, catalog: Catalog, caller: Caller, now: Instant,
-        waiting: [String: WaitingRequest] = [:]
+        waiting: [String: WaitingRequest] = [:], locked: [String: Unavailable] = [:], more: Node = .none
     ) -> Node {
         let type = Swift.type(of: entity).type
         let offered = catalog.operations(on: type).filter { !$0.creates && !$0.spec.systemOnly }
@@ -50,7 +53,8 @@ extension UI {
             )
         }) where operation.unavailable(entity, now)?.isMoot != true {
             if let button = offButton(
-                operation, on: entity, path: path, catalog: catalog, caller: caller, now: now, waiting: waiting)
+                operation, on: entity, path: path, catalog: catalog, caller: caller, now: now, waiting: waiting,
+                locked: locked)
             {
                 off = off + button
             } else {
@@ -65,6 +69,7 @@ extension UI {
         return el("div", .class("actions"), Attribute("role", "group"), .label("Actions")) {
             on
             off
+            more
             if held.count < offered.count {
                 el("a", .class("small absent"), .href("/absent?on=\(type)")) { "What can’t I do here?" }
             }
@@ -75,7 +80,7 @@ extension UI {
     /// - Parameter title: what stands on it, "Suspend" by default.
     public static func offButton(
         _ operation: AnyOperation, on entity: any Entity, path: String, catalog: Catalog, caller: Caller, now: Instant,
-        waiting: [String: WaitingRequest] = [:], title: String? = nil
+        waiting: [String: WaitingRequest] = [:], locked: [String: Unavailable] = [:], title: String? = nil
     ) -> Node? {
         let title = title ?? shortTitle(operation.spec)
         if let request = waiting[operation.spec.name] {
@@ -87,7 +92,7 @@ extension UI {
                             ? el("a", .href("/approvals/\(request.id)")) { "See the request" } : id(request.id)
                     })
         }
-        guard let unavailable = operation.unavailable(entity, now) else { return nil }
+        guard let unavailable = locked[operation.spec.name] ?? operation.unavailable(entity, now) else { return nil }
         var detail = el("p") { sentence(unavailable.reason) }
         if let note = unavailable.note { detail = detail + el("p") { note } }
         let lifting = unavailable.lifting.compactMap { catalog[$0] }

@@ -79,7 +79,8 @@ extension UI {
         }
     }
 
-    /// Something that can't be used now: says why on its face and, opened, who can or what to do.
+    /// Something that can't be used now: says why on its face and, opened, who can or what to do. It is told in words and not
+    /// by `aria-disabled`, which would call what opens inoperable (decision 35).
     public static func offButton(
         _ text: String, why: String, detail: Node = .none, size: ButtonSize = .normal
     ) -> Node {
@@ -87,6 +88,7 @@ extension UI {
             el("summary", .class(buttonClass(.plain, size, block: false, iconOnly: false))) {
                 icon("lock")
                 text
+                hiddenText(", can’t be used now: ")
                 el("span", .class("off__why")) { why }
             }
             el("div", .class("pop")) { detail.isEmpty ? el("p") { why } : detail }

@@ -25,9 +25,13 @@ public struct DocumentDiff: Sendable, Equatable {
         }
     }
 
-    /// Lists of objects are numbered from 1: `demands.1.rule`.
+    /// Lists of objects are numbered from 1: `demands.1.rule`; amounts of money go by their currency: `limits.USD`. What a
+    /// rule demands, and when, stays whole: it is said in one sentence.
     private static func flatten(_ json: JSON, _ path: String, into out: inout [String: JSON]) {
         switch json {
+        case .object where rule(json, path) != nil: out[path] = json
+        case .array(let elements) where isMoney(elements):
+            for element in elements { out["\(path).\(element["currency"]?.string ?? "")"] = element }
         case .object(let members) where !members.isEmpty || path.isEmpty:
             for (name, value) in members { flatten(value, path.isEmpty ? name : "\(path).\(name)", into: &out) }
         case .array(let elements) where elements.contains { !($0.object ?? [:]).isEmpty }:
@@ -36,9 +40,43 @@ public struct DocumentDiff: Sendable, Equatable {
         }
     }
 
+    /// The members of an approval rule in words; `nil` for everything else.
+    private static func rule(_ json: JSON, _ path: String) -> String? {
+        switch path {
+        case "condition": Condition(json)?.sentence
+        case "demand": Demand(json)?.sentence
+        default: nil
+        }
+    }
+
+    /// Amounts in minor units, one of each currency, perhaps with what a day may come to.
+    private static func isMoney(_ elements: [JSON]) -> Bool {
+        let currencies = elements.compactMap { money($0)?.currency }
+        return !elements.isEmpty && Set(currencies).count == elements.count
+    }
+
+    private static func money(_ json: JSON) -> Limit? {
+        guard let limit = Limit(json), json.object?.count == (limit.daily == nil ? 2 : 3) else { return nil }
+        return limit
+    }
+
+    /// Fields and types whose names in the log are not what people say.
+    private static let labels = [
+        "breakglass": "Break-glass", "condition": "Applies when", "cooldown_seconds": "Time to cool down",
+        "csm_id": "Customer success manager", "demand": "Who must agree", "first_roles": "One side",
+        "micros": "US dollars for one",
+        "owner_id": "Owner", "revoked": "Taken away", "second_roles": "Other side", "solo": "Alone",
+        "window_seconds": "Time to sign",
+    ]
+
+    private static let spelled = ["email": "e-mail", "ip": "IP", "scim": "SCIM", "url": "URL"]
+
     /// A field's path as people say it: `status_since` → "Status since", `settings.locale` → "Settings, locale".
     public static func label(_ path: String) -> String {
-        let words = path.replacing(".", with: ", ").split(separator: "_").map { $0 == "email" ? "e-mail" : String($0) }
+        if let label = labels[path] { return label }
+        // Its value says the unit.
+        let name = path.hasSuffix("_seconds") ? String(path.dropLast("_seconds".count)) : path
+        let words = name.replacing(".", with: ", ").split(separator: "_").map { spelled[String($0)] ?? String($0) }
             .joined(separator: " ")
         return words.prefix(1).uppercased() + words.dropFirst()
     }
@@ -49,6 +87,8 @@ public struct DocumentDiff: Sendable, Equatable {
         lines.filter { line in
             if line.path == "version" || line.path == "updated_at" { return false }
             guard line.before == nil, let after = line.after else { return true }
+            // A digest of a secret that nobody has seen yet tells nobody anything.
+            if line.path.hasSuffix("_sha256") { return false }
             if let text = after.string, Self.isOwnID(text) || line.path.hasSuffix("_at") { return false }
             return after != .null && after != .object([:])
         }
@@ -62,17 +102,31 @@ public struct DocumentDiff: Sendable, Equatable {
     /// Without the lines that only say that something empty got members, or lost them: those stand in lines of their own.
     private static func withoutEmpty(_ lines: [Line]) -> [Line] {
         lines.filter { line in
-            let isEmpty = [line.before, line.after].allSatisfy { $0 == nil || $0 == .object([:]) || $0 == .array([]) }
-            return !isEmpty || !lines.contains { $0.path.hasPrefix(line.path + ".") }
+            guard isEmpty(line.before), isEmpty(line.after) else { return true }
+            return !lines.contains { $0.path.hasPrefix(line.path + ".") }
+        }
+    }
+
+    private static func isEmpty(_ value: JSON?) -> Bool {
+        switch value {
+        case nil, .null?: true
+        case .object(let members)?: members.isEmpty
+        case .array(let elements)?: elements.isEmpty
+        default: false
         }
     }
 
     /// The lines a page shows.
     func shown(_ fields: UI.DiffFields) -> [Line] { Self.withoutEmpty(fields == .all ? lines : essential) }
 
-    /// A value as people say it: times without fractions, "none" for what is empty.
-    public static func spoken(_ value: JSON) -> String {
+    /// A value as people say it: times without fractions, "none" for what is empty, seconds as days, hours or minutes.
+    /// - Parameter path: the field it stands in, where that says what it counts.
+    public static func spoken(_ value: JSON, at path: String = "") -> String {
+        if let sentence = rule(value, path) { return sentence }
+        if let sum = money(value) { return sum.words }
         switch value {
+        case .int(let seconds) where path.hasSuffix("_seconds") && seconds >= 0: return span(seconds)
+        case .int(let micros) where path == "micros" && micros >= 0: return rate(micros)
         case .null: return "none"
         case .bool(let isOn): return isOn ? "yes" : "no"
         case .object(let members) where members.isEmpty: return "none"
@@ -84,6 +138,22 @@ public struct DocumentDiff: Sendable, Equatable {
             return TimeText.utc(instant)
         default: return words(value)
         }
+    }
+
+    /// Millionths as a decimal number; there is no rate of nothing.
+    private static func rate(_ micros: Int64) -> String {
+        guard micros > 0 else { return "none" }
+        let (whole, part) = micros.quotientAndRemainder(dividingBy: 1_000_000)
+        var digits = String(String(part + 1_000_000).dropFirst())
+        while digits.last == "0" { digits.removeLast() }
+        return digits.isEmpty ? "\(whole)" : "\(whole).\(digits)"
+    }
+
+    /// In the largest unit that says it exactly: `1 day`, `36 h`, `90 min`, `75 s`.
+    private static func span(_ seconds: Int64) -> String {
+        if seconds % 86_400 == 0 { return TimeText.span(.seconds(seconds)) }
+        if seconds % 3600 == 0 { return "\(seconds / 3600) h" }
+        return seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
     }
 
     /// A value as it is: text bare, lists joined by commas, everything else as JSON.
@@ -136,10 +206,12 @@ extension UI {
     ///   - captions: "Now"/"After" in a preview, "Before"/"After" in the record.
     ///   - showsCaption: false where the heading above says the same.
     ///   - rest: how to see the groups beyond the first `atOnce`; without it all are shown.
+    ///   - names: of people, by their ids: whoever is known by name is called by it.
     public static func diff(
         _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After"),
-        fields: DiffFields = .essential, showsCaption: Bool = true, rest: Node? = nil
+        fields: DiffFields = .essential, showsCaption: Bool = true, rest: Node? = nil, names: [String: String] = [:]
     ) -> Node {
+        let groups = fields == .all ? groups : changing(groups)
         let shown = rest == nil ? groups[...] : groups.prefix(atOnce)
         let table = el("table", .class("diff")) {
             el("caption", .when(!showsCaption, .class("vh"))) { caption }
@@ -150,10 +222,17 @@ extension UI {
                     el("th", Attribute("scope", "col")) { captions.after }
                 }
             }
-            for group in shown { body(group, fields) }
+            for group in shown { body(group, fields, names) }
         }
         guard let rest, groups.count > shown.count else { return table }
         return table + more(groups.count - shown.count, rest)
+    }
+
+    /// Without those of a few groups in which nothing changes that a person decides about, unless that is all there is.
+    private static func changing(_ groups: [DiffGroup]) -> [DiffGroup] {
+        guard groups.count > 1, groups.count <= atOnce else { return groups }
+        let found = groups.filter { !DocumentDiff(before: $0.before, after: $0.after).shown(.essential).isEmpty }
+        return found.isEmpty ? groups : found
     }
 
     /// "And 12 more", with the way to see them.
@@ -164,14 +243,22 @@ extension UI {
         }
     }
 
-    private static func body(_ group: DiffGroup, _ fields: DiffFields) -> Node {
+    private static func body(_ group: DiffGroup, _ fields: DiffFields, _ names: [String: String]) -> Node {
+        func value(_ tag: StaticString, _ value: JSON, at path: String) -> Node {
+            let spoken = value.string.flatMap { names[$0] } ?? DocumentDiff.spoken(value, at: path)
+            let exact = DocumentDiff.words(value)
+            return el(tag, .when(spoken != exact, .title(exact))) { spoken }
+        }
         let difference = DocumentDiff(before: group.before, after: group.after)
-        let lines = difference.shown(fields)
+        // The id of what is new stands in the heading.
+        let lines = difference.shown(fields).filter { line in
+            fields == .all || line.path != "id" || line.after?.string == nil || line.after?.string != group.id
+        }
         return el("tbody") {
             if let title = group.title {
                 el("tr", .class("group")) {
                     el("th", Attribute("scope", "rowgroup"), Attribute("colspan", "3")) {
-                        title
+                        named(title, names)
                         if let id = group.id { Node(" ") + self.id(id) }
                     }
                 }
@@ -183,20 +270,29 @@ extension UI {
                 el("tr") {
                     el("th", Attribute("scope", "row"), .title(line.path)) { DocumentDiff.label(line.path) }
                     el("td", .class("long")) {
-                        if let before = line.before { value("del", before) } else { hiddenText("absent") }
+                        if let before = line.before {
+                            value("del", before, at: line.path)
+                        } else {
+                            hiddenText("absent")
+                        }
                     }
                     el("td", .class("long")) {
-                        if let after = line.after { value("ins", after) } else { el("ins") { "removed" } }
+                        if let after = line.after {
+                            value("ins", after, at: line.path)
+                        } else {
+                            el("ins") { "removed" }
+                        }
                     }
                 }
             }
         }
     }
 
-    private static func value(_ tag: StaticString, _ value: JSON) -> Node {
-        let spoken = DocumentDiff.spoken(value)
-        let exact = DocumentDiff.words(value)
-        return el(tag, .when(spoken != exact, .title(exact))) { spoken }
+    /// A heading with the names of people in the place of their ids.
+    private static func named(_ title: String, _ names: [String: String]) -> String {
+        guard !names.isEmpty else { return title }
+        return title.split(separator: " ", omittingEmptySubsequences: false).map { names[String($0)] ?? String($0) }
+            .joined(separator: " ")
     }
 
     /// The differences of one entity.

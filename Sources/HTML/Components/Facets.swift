@@ -1,3 +1,5 @@
+import Kernel
+
 /// A group of filters on the left of a list.
 public struct Facet: Sendable {
     public struct Option: Sendable {

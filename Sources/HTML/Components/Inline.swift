@@ -49,10 +49,10 @@ extension UI {
         return out
     }
 
-    /// An address, a path or a name without spaces that may break behind its slashes, dots, colons and underscores, when it
-    /// is long enough to need it.
+    /// Text with an address, a path or a name without spaces in it, that may break behind its slashes, dots, colons and
+    /// underscores, when one of its words is long enough to need it.
     public static func breakable(_ text: String) -> Node {
-        guard text.count > 18 else { return Node(text) }
+        guard text.split(separator: " ").contains(where: { $0.count > 18 }) else { return Node(text) }
         var out = Node.none
         var piece = ""
         for character in text {
@@ -152,33 +152,6 @@ enum Initials {
     }
 }
 
-/// Numbers with thousands separated by commas: `4,812,133`.
-public enum Grouped {
-    public static func digits(_ value: Int64) -> String {
-        if (0..<1000).contains(value) { return String(value) }
-        // From the last digit on, in the room that the longest number needs.
-        let text = String(unsafeUninitializedCapacity: 26) { out in
-            var rest = value.magnitude
-            var start = 26
-            var count = 0
-            repeat {
-                if count > 0, count.isMultiple(of: 3) {
-                    start -= 1
-                    out[start] = UInt8(ascii: ",")
-                }
-                start -= 1
-                out[start] = UInt8(ascii: "0") + UInt8(rest % 10)
-                rest /= 10
-                count += 1
-            } while rest > 0
-            for index in start..<26 { out[index - start] = out[index] }
-            return 26 - start
-        }
-        return value < 0 ? "−" + text : text
-    }
-    public static func digits(_ value: Int) -> String { digits(Int64(value)) }
-}
-
 /// Sizes as text.
 public enum ByteText {
     /// `812 bytes`, `14 KB`, `3.2 GB`: in thousands, with one digit after the point below ten.
@@ -193,32 +166,5 @@ public enum ByteText {
         let tenths = (size + 50) / 100
         let name = ["KB", "MB", "GB", "TB"][unit]
         return tenths < 100 ? "\(tenths / 10).\(tenths % 10) \(name)" : "\(Grouped.digits((tenths + 5) / 10)) \(name)"
-    }
-}
-
-/// Money as text.
-public enum MoneyText {
-    private static let zeroDigits: Set<String> = [
-        "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
-    ]
-    private static let threeDigits: Set<String> = ["BHD", "JOD", "KWD", "OMR", "TND"]
-
-    /// How many digits stand behind the point (ISO 4217).
-    public static func digits(of currency: String) -> Int {
-        zeroDigits.contains(currency) ? 0 : threeDigits.contains(currency) ? 3 : 2
-    }
-
-    /// `1,840.00`; a minus sign for debts, never brackets.
-    public static func amount(minor: Int64, currency: String) -> String {
-        let digits = digits(of: currency)
-        var factor: UInt64 = 1
-        for _ in 0..<digits { factor *= 10 }
-        let magnitude = minor.magnitude
-        var text = (minor < 0 ? "−" : "") + Grouped.digits(Int64(magnitude / factor))
-        if digits > 0 {
-            let rest = String(magnitude % factor)
-            text += "." + String(repeating: "0", count: digits - rest.count) + rest
-        }
-        return text
     }
 }

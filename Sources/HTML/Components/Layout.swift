@@ -1,3 +1,5 @@
+import Kernel
+
 extension UI {
     /// A box around what stands alone. `id` names its heading for assistive technology.
     public static func panel(

@@ -80,10 +80,10 @@ extension UI {
 
     /// A table in a box of its own width. `caption` says what the rows are and how many ("Tenants, 1 to 50").
     ///
-    /// With `select`, each row starts with a tick box called `id`.
+    /// With `select`, each row starts with a tick box called `id`; a row for which it answers `nil` has none.
     public static func table<Row>(
         caption: String, columns: [Column<Row>], rows: [Row], density: TableDensity = .dense, stickyHead: Bool = false,
-        select: ((Row) -> (value: String, label: String))? = nil, isOpen: (Row) -> Bool = { _ in false }
+        select: ((Row) -> (value: String, label: String)?)? = nil, isOpen: (Row) -> Bool = { _ in false }
     ) -> Node {
         let cells = columns.map { (tag: $0.cellTag, content: $0.cell) }
         let table = el("table", .class(density.rawValue), Attribute("data-rows")) {
@@ -98,10 +98,12 @@ extension UI {
                 for row in rows {
                     el("tr", .when(isOpen(row), .class("is-open"))) {
                         if let select {
-                            let (value, label) = select(row)
                             el("td", .class("tight")) {
-                                void(
-                                    "input", .type("checkbox"), .name("id"), .value(value), .label("Select \(label)"))
+                                if let (value, label) = select(row) {
+                                    void(
+                                        "input", .type("checkbox"), .name("id"), .value(value),
+                                        .label("Select \(label)"))
+                                }
                             }
                         }
                         for cell in cells { cell.tag { cell.content(row) } }

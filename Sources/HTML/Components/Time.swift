@@ -93,15 +93,7 @@ public enum TimeText {
     }
 
     /// `17 Nov 2026, 14:32 UTC`
-    public static func utcMinute(_ instant: Instant) -> String {
-        let (date, time) = instant.civil
-        return Writing.text { text in
-            text.day(date)
-            text.put(", ")
-            text.minute(time.hour, time.minute)
-            text.put(" UTC")
-        }
-    }
+    public static func utcMinute(_ instant: Instant) -> String { instant.minuteText }
 
     /// `17 Nov 14:32`, with the year when it isn't this one.
     public static func short(_ instant: Instant, now: Instant) -> String {
@@ -127,6 +119,15 @@ public enum TimeText {
             let days = seconds / 86_400
             return days == 1 ? "1 day" : "\(days) days"
         }
+    }
+
+    /// `29:58`, `1:02:03`; never below zero.
+    public static func countdown(_ span: Span) -> String {
+        func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : String(value) }
+        let seconds = max(0, span.seconds)
+        let rest = "\(two(seconds % 60))"
+        return seconds < 3600
+            ? "\(seconds / 60):\(rest)" : "\(seconds / 3600):\(two(seconds % 3600 / 60)):\(rest)"
     }
 
     /// `11 min ago`, `in 3 h`, `15 Nov`, `3 Feb 2024`
@@ -171,6 +172,17 @@ extension UI {
         el("time", Attribute("datetime", instant.rfc3339), .title(TimeText.utc(instant))) {
             instant.day == now.day ? TimeText.clock(instant) : TimeText.short(instant, now: now)
         }
+    }
+
+    /// How long there is until a time, in seconds below an hour; a script counts on where there is one.
+    public static func countdown(to instant: Instant, now: Instant) -> Node {
+        el(
+            "time",
+            [
+                Attribute("datetime", instant.rfc3339), .title(TimeText.utc(instant)),
+                Attribute("data-left", String(max(0, (instant - now).seconds))),
+            ]
+        ) { TimeText.countdown(instant - now) }
     }
 
     /// A calendar day.

@@ -116,6 +116,9 @@ extension Styleguide {
                         "Acme Robotics is suspended.", reversibility: "Can be undone for 24 hours, by Restore tenant.")
                     UI.effects(effects, when: "at once")
                     UI.approvalNeeds([need])
+                    UI.onShift(OnShift(present: ["Ines K.", "Leon P."], able: 7, sendsMail: true))
+                    UI.onShift(OnShift(present: [], able: 7, sendsMail: true))
+                    UI.onShift(OnShift(present: [], able: 0, sendsMail: true))
                 }
             }
     }
@@ -146,6 +149,23 @@ extension Styleguide {
             + show("Waits for others") {
                 OperationViews.pending(
                     PendingResultModel(pending: pending, spec: operation.spec, target: target, now: now))
+            }
+            + show("Several at once") {
+                OperationViews.several(
+                    SeveralResult(
+                        title: operation.spec.title,
+                        lines: [
+                            .init(
+                                name: "Acme Robotics", outcome: .applied, detail: "Acme Robotics is suspended.",
+                                reference: Self.event),
+                            .init(
+                                name: "Blue Heron Clinics", outcome: .pending,
+                                detail: "It runs when the others have agreed.",
+                                reference: "apr_01JCXRRK7QHM2V8T5E0ZB6WYND"),
+                            .init(
+                                name: "Cobalt Logistics", outcome: .refused, detail: "It is suspended already.",
+                                reference: nil),
+                        ], back: "/styleguide", linksEvents: true))
             }
             + show("What an approved operation answered") {
                 OperationViews.revealed(

@@ -160,7 +160,9 @@ extension Styleguide {
 
     /// The pages without a frame.
     public enum Door: String, CaseIterable, Sendable {
-        case signin, code, recovery, enrolment, codes, stepup
+        case signin, provider, leaving, code, link, recovery, enrolment, authenticator, codes, stepup, farewell, ask,
+            device
+        case letin
 
         var title: String { rawValue.prefix(1).uppercased() + rawValue.dropFirst() }
     }
@@ -174,6 +176,29 @@ extension Styleguide {
                     SignInModel(
                         deployment: "the styleguide", email: "ines.k@acme.example",
                         error: "E-mail, password or code is wrong. Start again."))
+            case .provider:
+                SignInViews.signIn(
+                    SignInModel(
+                        deployment: "the styleguide",
+                        error:
+                            "Acme SSO can’t be reached right now (no answer in time). Sign in with your password or a passkey "
+                            + "meanwhile, or try again in a moment.", provider: "Acme SSO"))
+            case .leaving: SignInViews.leaving(to: "Acme SSO", address: "/styleguide")
+            case .link: SignInViews.code(CodeStepModel(challenge: "sample", provider: "Acme SSO", links: true))
+            case .farewell: SignInViews.signedOut(of: "Acme SSO", address: "/styleguide")
+            case .ask:
+                DeviceViews.ask(
+                    csrf: "sample", code: "BCDF-GHJX",
+                    error: "No command line waits with this code. It may have run out, or been answered already.")
+            case .letin: DeviceViews.decided(isApproved: true)
+            case .device:
+                DeviceViews.found(
+                    DeviceModel(
+                        device: WaitingDevice(
+                            code: "BCDF-GHJK", machine: "ines-laptop", client: "cli", ip: "198.51.100.20",
+                            askedAt: Instant(microseconds: 0), expiresAt: Instant(microseconds: 600_000_000),
+                            isElsewhere: true), name: "Ines K.", roles: ["support_l2"], csrf: "sample", isFresh: true,
+                        expiresAt: Instant(microseconds: 0), now: Instant(microseconds: 120_000_000)))
             case .code: SignInViews.code(CodeStepModel(challenge: "sample"))
             case .recovery: SignInViews.code(CodeStepModel(challenge: "sample", usesRecovery: true))
             case .enrolment:
@@ -185,6 +210,14 @@ extension Styleguide {
                             totpSecret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", totpURI: "otpauth://totp/Postern",
                             sealedSecret: "sample"), qrSVG: qr("otpauth://totp/Postern"),
                         errors: ["code": "The code is not the one the app shows now. Try the next."]))
+            case .authenticator:
+                SignInViews.newAuthenticator(
+                    EnrolmentModel(
+                        token: "",
+                        offer: EnrolmentOffer(
+                            staffID: "stf_1", email: "ines.k@acme.example", name: "Ines K.",
+                            totpSecret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", totpURI: "otpauth://totp/Postern",
+                            sealedSecret: "sample"), qrSVG: qr("otpauth://totp/Postern")))
             case .codes:
                 SignInViews.recoveryCodes(
                     RecoveryCodesModel(codes: (0..<10).map { "7K3F-9QX\($0)-M2WD" }, next: "/styleguide"))

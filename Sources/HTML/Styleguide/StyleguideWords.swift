@@ -41,6 +41,7 @@ extension Styleguide {
                     ("time, long ago", UI.time(now - .days(400), now: now)),
                     ("timeWithUTC", UI.timeWithUTC(now - .minutes(2), now: now)),
                     ("clock", UI.clock(now - .minutes(2), now: now)), ("day", UI.day(now.day)),
+                    ("countdown", UI.countdown(to: now + .minutes(23), now: now)),
                 ])
             }
             + show("Icons", "16 px, never alone") {

@@ -3,7 +3,7 @@ import Kernel
 /// The page of one operation: its fields at the left and, once asked for, what it would do at the right.
 ///
 /// It posts to `url` with `action=preview` or `action=confirm`, the fields `input.<name>`, `reason_code`,
-/// `justification`, `ticket`, `confirm`, `code`, `passkey` and `nonce`, and the hidden `csrf`, `author`, `idempotency_key`, `version` and, beside a
+/// `justification`, `ticket`, `not_before`, `confirm`, `code`, `passkey` and `nonce`, and the hidden `csrf`, `author`, `idempotency_key`, `version` and, beside a
 /// preview, `previewed`: `OperationFormModel.fingerprint` of what the preview looked at. A confirm whose fields have
 /// another fingerprint should be answered with a new preview.
 public struct OperationFormModel: Sendable {
@@ -69,6 +69,12 @@ public struct OperationFormModel: Sendable {
     public var isFilled = false
     /// All changes are shown, however many.
     public var showsAll = false
+    /// Who could sign and is there, where somebody has to.
+    public var shift: OnShift?
+    /// What is decided on, in full.
+    public var subject: (@Sendable () -> Node)?
+    /// Names of people whose ids may stand in a preview.
+    public var names: [String: String] = [:]
     /// The same operation on this target, asked for already and waiting.
     public var waiting: WaitingRequest?
     /// The event this takes back: what is restored is not asked again.
@@ -113,11 +119,15 @@ public struct OperationFormModel: Sendable {
         return "Ask to " + heading.prefix(1).lowercased() + heading.dropFirst()
     }
 
+    /// Whoever has a passkey approves, and asks for what is of high risk, with it and in no other way.
+    var isSignedOnly: Bool { hasPasskey && operation.spec.risk >= .high }
+
     /// The fields that decide what happens, as a digest: everything but proofs of presence (`confirm`, `code`).
     public static func fingerprint(_ values: [String: String]) -> String {
         let deciding = values.filter { name, value in
             !value.isEmpty
-                && (name.hasPrefix("input.") || ["reason_code", "justification", "ticket"].contains(name))
+                && (name.hasPrefix("input.")
+                    || ["reason_code", "justification", "ticket", "not_before"].contains(name))
         }
         return String(sha256(JSON.object(deciding.mapValues(JSON.string)).canonical).hex.prefix(32))
     }
@@ -127,7 +137,7 @@ public struct OperationFormModel: Sendable {
         let parts = pointer.split(separator: "/").map(String.init)
         switch parts.first {
         case "input" where parts.count > 1: return "input.\(parts[1])"
-        case "reason_code", "justification", "ticket", "confirm", "code": return parts[0]
+        case "reason_code", "justification", "ticket", "not_before", "confirm", "code": return parts[0]
         default: return nil
         }
     }
@@ -138,8 +148,10 @@ public struct OperationFormModel: Sendable {
         var out: [Field] = (undoes == nil ? operation.fields() : []).map { field in
             let name = "input.\(field.name)"
             let rules = field.param.rules
+            // Where there is nothing to choose from, a line takes what is typed.
+            let isLine = if case .line = field.param.control { true } else { false }
             let control: Field.Control =
-                if let offered = choices[field.name] {
+                if let offered = choices[field.name], !offered.isEmpty || !isLine {
                     if case .choices = field.param.control { .checkboxes(offered) } else { .select(offered) }
                 } else {
                     switch field.param.control {
@@ -162,7 +174,8 @@ public struct OperationFormModel: Sendable {
         if !spec.reasonCodes.isEmpty {
             out.append(
                 Field(
-                    "reason_code", label: "Reason", help: "Recorded in the log, and readable by the customer.",
+                    "reason_code", label: "Reason",
+                    help: "Recorded in the log; where it is about a customer, they can read it.",
                     .select(spec.reasonCodes.map { Field.Choice($0.code, "\($0.label) (\($0.code))") }),
                     value: values["reason_code"] ?? "", error: error("reason_code"), isRequired: true))
         }
@@ -178,6 +191,16 @@ public struct OperationFormModel: Sendable {
                 Field(
                     "ticket", label: "Ticket", help: "Its number, as in NW-4821.", .line, value: values["ticket"] ?? "",
                     error: error("ticket"), isRequired: spec.ticketRequired, autocomplete: "off"))
+        }
+        // Only what waits for others can be put off.
+        let start = values["not_before"] ?? ""
+        if preview?.approvals.isEmpty == false || !start.isEmpty {
+            out.append(
+                Field(
+                    "not_before", label: "Not before",
+                    help: "UTC, as in 2030-01-31 09:00. Left empty, it is carried out once everybody has agreed.",
+                    .line,
+                    value: start, error: error("not_before"), autocomplete: "off"))
         }
         return out
     }
@@ -227,7 +250,7 @@ public enum OperationViews {
                     UI.hiddenField("csrf", model.csrf)
                     UI.hiddenField("author", model.author)
                     UI.hiddenField("idempotency_key", model.idempotencyKey)
-                    if let version = model.preview?.version ?? model.version {
+                    if let version = model.version ?? model.preview?.version {
                         UI.hiddenField("version", String(version))
                     }
                     if model.preview != nil {
@@ -250,13 +273,19 @@ public enum OperationViews {
                             }
                         }
                     }
+                    if let subject = model.subject {
+                        el("section", .class("sheet__asked"), Attribute("aria-labelledby", "asked")) {
+                            el("h2", .id("asked")) { "What was asked for" }
+                            subject()
+                        }
+                    }
                     el("div", .class("sheet__body")) {
                         el("div", .class("sheet__form"), Attribute("role", "group"), .label("Fields")) {
                             summary(of: model)
                             let fields = model.fields
                             if fields.isEmpty { el("p", .class("muted")) { "There is nothing to fill in." } }
                             for field in fields { UI.field(field) }
-                            // First in the page, so that Enter in a field previews and never confirms.
+                            // Before the footer, so that Enter in a field previews and never confirms.
                             el("p", .class("row")) {
                                 UI.button(
                                     model.preview == nil ? "Preview" : "Preview again",
@@ -273,7 +302,9 @@ public enum OperationViews {
                             .label("Preview")
                         ) {
                             if let preview = model.preview {
-                                self.preview(preview, spec: spec, showsAll: model.showsAll)
+                                self.preview(
+                                    preview, spec: spec, showsAll: model.showsAll, shift: model.shift,
+                                    names: model.names, isDecision: model.subject != nil)
                             } else {
                                 explanation(spec)
                             }
@@ -284,9 +315,33 @@ public enum OperationViews {
             }
     }
 
+    /// What changes. Who decides on a request decides on what it asks for; the record of their signature is for whoever
+    /// checks it.
+    public static func groups(_ preview: Preview) -> [UI.DiffGroup] {
+        let changes = preview.changes.filter { $0.type != ApprovalSignature.type }
+        return changes.map { change in
+            changes.count == 1
+                ? UI.DiffGroup(title: nil, before: change.before, after: change.after)
+                : UI.DiffGroup(
+                    type: change.type, name: change.name, id: change.id, before: change.before, after: change.after)
+        }
+    }
+
+    /// Asks the form for all changes, of the preview and of what is decided on.
+    public static func showAll(_ count: Int) -> Node {
+        UI.button("Show all \(Grouped.digits(count))", size: .small, name: "action", value: "preview-all")
+    }
+
     /// What an operation would do: consequence, differences, effects, approvals, undo.
-    /// - Parameter showsAll: also what is beyond the first `UI.atOnce` changes; else a button asks for it.
-    public static func preview(_ preview: Preview, spec: OperationSpec, showsAll: Bool = false) -> Node {
+    /// - Parameters:
+    ///   - showsAll: also what is beyond the first `UI.atOnce` changes; else a button asks for it.
+    ///   - shift: who could sign and is there.
+    ///   - names: of people, by their ids.
+    ///   - isDecision: above it stands what is decided on: of the decision itself only what comes of it is said.
+    public static func preview(
+        _ preview: Preview, spec: OperationSpec, showsAll: Bool = false, shift: OnShift? = nil,
+        names: [String: String] = [:], isDecision: Bool = false
+    ) -> Node {
         var out = Node.none
         if !preview.allowed {
             out =
@@ -299,27 +354,23 @@ public enum OperationViews {
         if let consequence = preview.consequence {
             out = out + UI.consequence(consequence, reversibility: preview.allowed ? preview.reversibility : "")
         }
-        if !preview.changes.isEmpty {
+        let groups = Self.groups(preview)
+        let signature = preview.changes.first { $0.type == ApprovalSignature.type }
+        if !groups.isEmpty {
             out =
                 out
                 + el("section") {
-                    let isOne = preview.changes.count == 1
-                    UI.diff(
-                        preview.changes.map { change in
-                            isOne
-                                ? UI.DiffGroup(title: nil, before: change.before, after: change.after)
-                                : UI.DiffGroup(
-                                    type: change.type, name: change.name, id: change.id, before: change.before,
-                                    after: change.after)
-                        }, caption: "What changes", captions: ("Now", "After"),
-                        rest: showsAll
-                            ? nil
-                            : UI.button(
-                                "Show all \(Grouped.digits(preview.changes.count))", size: .small, name: "action",
-                                value: "preview-all"))
+                    if !isDecision {
+                        UI.diff(
+                            groups, caption: "What changes", captions: ("Now", "After"),
+                            rest: showsAll ? nil : showAll(groups.count), names: names)
+                    }
+                    if let statement = signature?.after?["statement"] {
+                        UI.fold("What your decision is bound to, in full") { UI.json(statement) }
+                    }
                 }
         }
-        if preview.consequence != nil {
+        if preview.consequence != nil, !isDecision {
             out =
                 out
                 + el("section") {
@@ -336,6 +387,7 @@ public enum OperationViews {
                         el("p", .class("muted")) { "Nobody else." }
                     } else {
                         UI.approvalNeeds(preview.approvals)
+                        if let shift { UI.onShift(shift) }
                     }
                 }
         }
@@ -424,7 +476,8 @@ public enum OperationViews {
     private static func footer(_ model: OperationFormModel, _ preview: Preview) -> Node {
         el("footer") {
             if preview.allowed {
-                for field in model.proofs { UI.field(field) }
+                let isSigned = model.isSignedOnly
+                for field in model.proofs where !isSigned || field.name != "code" { UI.field(field) }
                 el("p") {
                     preview.approvals.isEmpty
                         ? preview.reversibility
@@ -433,9 +486,15 @@ public enum OperationViews {
                 UI.linkButton("Cancel", href: model.cancelURL)
                 let style: UI.ButtonStyle =
                     model.operation.spec.isDestructive && preview.approvals.isEmpty ? .danger : .primary
-                UI.button(
-                    model.needsCode && model.hasPasskey ? "Confirm with the code" : model.confirmTitle,
-                    style: model.hasPasskey ? .plain : style, name: "action", value: "confirm")
+                if isSigned {
+                    el("p", .class("hint"), Attribute("data-passkey-missing")) {
+                        "You sign this with your passkey, which needs script and a browser that knows passkeys."
+                    }
+                } else {
+                    UI.button(
+                        model.confirmTitle, style: model.hasPasskey ? .plain : style, name: "action",
+                        value: "confirm")
+                }
                 if model.hasPasskey {
                     UI.passkeyButton(
                         "\(UI.shortTitle(model.operation.spec)) with passkey", style: style, name: "action",

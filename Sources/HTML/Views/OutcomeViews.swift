@@ -50,7 +50,17 @@ public struct PendingResultModel: Sendable {
     public var pending: PendingApproval
     public var spec: OperationSpec
     public var target: (name: String, path: String)?
+    /// What it is about, where that has no page; its target otherwise.
+    public var name: String?
     public var now: Instant
+
+    /// "Suspend Acme Robotics": what waits.
+    public var heading: String {
+        guard let name = name ?? target?.name else { return spec.title }
+        let verb = UI.shortTitle(spec)
+        return verb == spec.title ? "\(verb), \(name)" : "\(verb) \(name)"
+    }
+
     public init(pending: PendingApproval, spec: OperationSpec, target: (name: String, path: String)?, now: Instant) {
         self.pending = pending
         self.spec = spec
@@ -260,7 +270,8 @@ extension OperationViews {
     /// The request waits: for whom, until when.
     public static func pending(_ model: PendingResultModel) -> Node {
         let pending = model.pending
-        return UI.title("\(model.spec.title): waiting for approval") {
+        let start = pending.needs.compactMap(\.cooldown).max().map { "\(TimeText.span($0)) after" } ?? "when"
+        return UI.title("\(model.heading): waiting for approval") {
             UI.chip("Waiting", .info, .ring)
         }
             + el("div", .class("split")) {
@@ -268,8 +279,8 @@ extension OperationViews {
                     UI.banner(.info, announces: true) {
                         el("p") { el("b") { "Nothing has been changed yet." } }
                         el("p") {
-                            "It runs when the people below have agreed. If nobody does by "
-                            "\(TimeText.utc(pending.expiresAt)), it expires and nothing runs."
+                            "It runs \(start) the people below have agreed. If they do not by "
+                            "\(TimeText.utcMinute(pending.expiresAt)), it expires and nothing runs."
                         }
                     }
                     UI.panel("Who must agree", id: "p-needs") {

@@ -17,6 +17,7 @@ public enum RequestText {
         if let code = request.reasonCode { words += option("reason-code", code) }
         if let text = request.justification { words += option("justification", text) }
         if let ticket = request.ticket { words += option("ticket", ticket) }
+        if let start = request.notBefore { words += option("not-before", start.rfc3339) }
         if request.undoes == nil, let version = request.ifMatch { words += ["--if-match", String(version)] }
         return words.joined(separator: " ")
     }
@@ -54,6 +55,7 @@ public enum RequestText {
             ("input", request.undoes == nil ? .some(request.input) : .none),
             ("reason_code", request.reasonCode.map(JSON.string)),
             ("justification", request.justification.map(JSON.string)), ("ticket", request.ticket.map(JSON.string)),
+            ("not_before", request.notBefore.map { .string($0.rfc3339) }),
         ])
         var lines = [
             "curl -X POST \(quoted(origin + path))",
@@ -69,7 +71,7 @@ public enum RequestText {
     /// Options every verb of the command line has.
     public static let commonOptions: Set<String> = [
         "if-match", "dry-run", "yes", "json", "code", "idempotency-key", "server", "help", "reason-code",
-        "justification", "ticket",
+        "justification", "ticket", "not-before",
     ]
 
     /// The option of a field; one that would be called like a common option is called `input-…`.

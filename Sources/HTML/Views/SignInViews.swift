@@ -13,10 +13,16 @@ public struct SignInModel: Sendable {
     public var csrf: String?
     /// Passkeys can be used at this address.
     public var offersPasskey: Bool
+    /// Who vouches for staff elsewhere, by the name people know: its button posts `next` to `/signin/oidc/start`.
+    public var provider: String?
+    /// There is no other way in.
+    public var isProviderRequired: Bool
     public init(
         deployment: String, email: String = "", error: String? = nil, notice: String? = nil, next: String? = nil,
-        csrf: String? = nil, offersPasskey: Bool = false
+        csrf: String? = nil, offersPasskey: Bool = false, provider: String? = nil, isProviderRequired: Bool = false
     ) {
+        self.provider = provider
+        self.isProviderRequired = isProviderRequired
         self.offersPasskey = offersPasskey
         self.deployment = deployment
         self.email = email
@@ -37,10 +43,16 @@ public struct CodeStepModel: Sendable {
     public var csrf: String?
     /// Passkeys can be used at this address.
     public var offersPasskey: Bool
+    /// The identity provider came first, not a password.
+    public var provider: String?
+    /// This step ties the account there to the one here.
+    public var links: Bool
     public init(
         challenge: String, usesRecovery: Bool = false, error: String? = nil, next: String? = nil, csrf: String? = nil,
-        offersPasskey: Bool = false
+        offersPasskey: Bool = false, provider: String? = nil, links: Bool = false
     ) {
+        self.provider = provider
+        self.links = links
         self.offersPasskey = offersPasskey
         self.challenge = challenge
         self.usesRecovery = usesRecovery
@@ -116,25 +128,64 @@ public enum SignInViews {
             el("h1") { "Sign in to \(model.deployment)" }
             el("p", .class("muted")) { "Back office, for staff" }
         }
-            + notice(model.notice) + failure(model.error)
-            + form("/signin", csrf: model.csrf, next: model.next) {
-                UI.field(
-                    Field(
-                        "email", label: "Work e-mail", help: "The address your invitation came to.", .email,
-                        value: model.email, isRequired: true,
-                        autocomplete: model.offersPasskey ? "username webauthn" : "username",
-                        hasFocus: model.email.isEmpty))
-                UI.field(
-                    Field(
-                        "password", label: "Password", help: "A code from your authenticator is asked next.", .password,
-                        isRequired: true, autocomplete: "current-password", hasFocus: !model.email.isEmpty))
-                UI.button("Continue", style: .primary, size: .large, block: true)
-            }
+            + notice(model.notice) + failure(model.error) + provider(model)
+            + (model.isProviderRequired
+                ? el("p", .class("small muted")) {
+                    "Here everybody signs in through \(model.provider ?? "the identity provider"). The first time, a factor you set "
+                    "up here is asked for as well. Not invited yet? Ask whoever invites staff."
+                } : password(model))
+    }
+
+    private static func password(_ model: SignInModel) -> Node {
+        form("/signin", csrf: model.csrf, next: model.next) {
+            UI.field(
+                Field(
+                    "email", label: "Work e-mail", help: "The address your invitation came to.", .email,
+                    value: model.email, isRequired: true,
+                    autocomplete: model.offersPasskey ? "username webauthn" : "username",
+                    hasFocus: model.email.isEmpty))
+            UI.field(
+                Field(
+                    "password", label: "Password", help: "A code from your authenticator is asked next.", .password,
+                    isRequired: true, autocomplete: "current-password", hasFocus: !model.email.isEmpty))
+            UI.button("Continue", style: model.provider == nil ? .primary : .plain, size: .large, block: true)
+        }
             + passkey(model.offersPasskey, csrf: model.csrf, next: model.next, waits: true)
             + el("p", .class("small muted")) {
                 "A session lasts 8 hours, or 30 minutes without activity. Lost your authenticator? A recovery code takes its "
                 "place in the next step. Not enrolled yet, and the link has run out? Whoever invites staff can send a new one."
             }
+    }
+
+    /// The way through the identity provider, before the others.
+    private static func provider(_ model: SignInModel) -> Node {
+        guard let provider = model.provider else { return .none }
+        return form("/signin/oidc/start", csrf: model.csrf, next: model.next) {
+            UI.button("Sign in with \(provider)", style: .primary, size: .large, icon: "shield", block: true)
+        } + (model.isProviderRequired ? .none : el("p", .class("or")) { el("span") { "or" } })
+    }
+
+    /// Leaves for the identity provider by itself; the link is for browsers that don't.
+    public static func leaving(to provider: String, address: String, isLink: Bool = false) -> Node {
+        el("div") {
+            el("h1") { "On to \(provider)" }
+            el("p", .class("muted")) {
+                isLink
+                    ? "Sign in there with the account that is to sign you in here. You come back by yourself."
+                    : "You prove there who you are and come back by yourself."
+            }
+        } + UI.linkButton("Continue to \(provider)", href: address, style: .primary, size: .large, block: true)
+    }
+
+    /// Signed out here, and not at the identity provider yet.
+    public static func signedOut(of provider: String, address: String) -> Node {
+        el("div") {
+            el("h1") { "You are signed out here" }
+            el("p", .class("muted")) { "\(provider) may still keep you signed in, here and for other applications." }
+        }
+            + el("p") { "At a machine that others use too, sign out there as well." }
+            + UI.linkButton("Sign out of \(provider) too", href: address, style: .primary, size: .large, block: true)
+            + UI.linkButton("Back to the sign-in", href: "/signin", style: .quiet, block: true)
     }
 
     public static func code(_ model: CodeStepModel) -> Node {
@@ -152,23 +203,43 @@ public enum SignInViews {
             el("p", .class("muted")) { "Second of two steps" }
         }
             + failure(model.error)
+            + (model.provider.map { vouched(by: $0, links: model.links) } ?? .none)
             + form("/signin/code", csrf: model.csrf, next: model.next) {
-                UI.hiddenField("challenge", model.challenge)
+                after(model)
                 UI.field(field)
                 UI.button("Sign in", style: .primary, size: .large, block: true)
             }
-            + passkey(model.offersPasskey, csrf: model.csrf, next: model.next)
+            + passkey(
+                model.offersPasskey, csrf: model.csrf, next: model.next, after: model.provider == nil ? nil : model)
             // Its own form, so that the other way is one press away and no script is needed.
             + el("form", Attribute("method", "post"), Attribute("action", "/signin/code")) {
                 if let csrf = model.csrf { UI.hiddenField("csrf", csrf) }
                 if let next = model.next { UI.hiddenField("next", next) }
-                UI.hiddenField("challenge", model.challenge)
+                after(model)
                 UI.hiddenField("switch", model.usesRecovery ? "totp" : "recovery")
                 UI.button(
                     model.usesRecovery ? "Use the authenticator instead" : "Use a recovery code instead", style: .quiet,
                     block: true)
             }
-            + UI.linkButton("Start again with another e-mail", href: "/signin", style: .quiet, block: true)
+            + UI.linkButton(
+                model.provider == nil ? "Start again with another e-mail" : "Start again", href: "/signin",
+                style: .quiet,
+                block: true)
+    }
+
+    /// What came before this step.
+    private static func after(_ model: CodeStepModel) -> Node {
+        UI.hiddenField("challenge", model.challenge)
+            + (model.provider == nil ? .none : UI.hiddenField("after", model.links ? "link" : "oidc"))
+    }
+
+    private static func vouched(by provider: String, links: Bool) -> Node {
+        links
+            ? UI.banner(
+                .info, "\(provider) knows you. Show once that this is you here, too.",
+                "A factor you set up in this back office ties both accounts together. From then on \(provider) signs you in."
+            )
+            : UI.banner(.info, "\(provider) knows you, but did not ask for a second factor. Use the one you have here.")
     }
 
     public static func enrolment(_ model: EnrolmentModel) -> Node {
@@ -230,26 +301,56 @@ public enum SignInViews {
     private static func authenticator(_ model: EnrolmentModel) -> Node {
         el("div", .class("field")) {
             el("h2") { "Add to your authenticator" }
-            el("div") {
-                Node(picture: model.qrSVG)
-            }
-            el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
-            el("p") { UI.id(grouped(model.offer.totpSecret)) }
-            UI.copyTextButton("Copy the secret", text: model.offer.totpSecret)
+            secret(model)
         }
-            + UI.field(
-                Field(
-                    "code", label: "Code the app shows now", help: "Six digits; proves that the secret arrived.",
-                    .code, error: model.errors["code"], isRequired: true, autocomplete: "one-time-code"))
+            + code(of: model)
             + UI.button("Finish and sign in", style: .primary, size: .large, block: true)
     }
 
+    private static func secret(_ model: EnrolmentModel) -> Node {
+        el("div") {
+            Node(picture: model.qrSVG)
+        }
+            + el("p", .class("hint")) { "Scan it, or type this secret into the app:" }
+            + el("p") { UI.id(grouped(model.offer.totpSecret)) }
+            + UI.copyTextButton("Copy the secret", text: model.offer.totpSecret)
+    }
+
+    private static func code(of model: EnrolmentModel, hasFocus: Bool = false) -> Node {
+        UI.field(
+            Field(
+                "code", label: "Code the app shows now", help: "Six digits; proves that the secret arrived.",
+                .code, error: model.errors["code"], isRequired: true, autocomplete: "one-time-code",
+                hasFocus: hasFocus))
+    }
+
+    /// Setting up an authenticator app later; stands inside the ordinary frame. It posts `sealed_secret`, `code` and `csrf` to
+    /// `/me/authenticator/confirm`.
+    public static func newAuthenticator(_ model: EnrolmentModel) -> Node {
+        UI.title("Add to your authenticator")
+            + form("/me/authenticator/confirm", csrf: model.csrf, next: nil) {
+                UI.hiddenField("sealed_secret", model.offer.sealedSecret)
+                el("div", .class("field")) { secret(model) }
+                code(of: model, hasFocus: true)
+                el("p", .class("hint")) { "An app you set up before stops working for this account." }
+                UI.row {
+                    UI.button("Use this app", style: .primary)
+                    UI.linkButton("Cancel", href: "/me")
+                }
+            }
+    }
+
     /// Signing in without a password.
-    private static func passkey(_ isOffered: Bool, csrf: String?, next: String?, waits: Bool = false) -> Node {
+    /// - Parameter after: where a passkey is the second step.
+    private static func passkey(
+        _ isOffered: Bool, csrf: String?, next: String?, waits: Bool = false, after step: CodeStepModel? = nil
+    ) -> Node {
         guard isOffered else { return .none }
         return form("/signin/passkey", csrf: csrf, next: next) {
+            if let step { after(step) }
             UI.passkeyButton(
-                "Sign in with a passkey", options: "/signin/passkey/options", waits: waits, size: .large, block: true)
+                step == nil ? "Sign in with a passkey" : "Use a passkey", options: "/signin/passkey/options",
+                waits: waits, size: .large, block: true)
         }
     }
 
@@ -281,7 +382,11 @@ public enum SignInViews {
             + el("div", .class("narrow stack")) {
                 el("p", .class("prose")) {
                     "What you are about to do asks for a factor used in the last \(TimeText.span(model.maxAge)). "
-                    "You stay where you were, and nothing you typed is lost."
+                    if model.next.hasPrefix("/api/") {
+                        "The file comes then; your browser’s way back leads to the page you came from."
+                    } else {
+                        "You stay where you were, and nothing you typed is lost."
+                    }
                 }
                 failure(model.error)
                 if model.hasPasskey {
@@ -289,15 +394,39 @@ public enum SignInViews {
                         UI.passkeyButton("Use your passkey", options: "/step-up/options", style: .primary)
                     }
                 }
-                form("/step-up", csrf: model.csrf, next: model.next) {
-                    UI.field(
-                        Field(
-                            "code", label: "Code from your authenticator",
-                            help: "Six digits. A code works once: if you just used it, wait for the next.", .code,
-                            isRequired: true, autocomplete: "one-time-code", hasFocus: true))
-                    UI.button("Continue", style: model.hasPasskey ? .plain : .primary)
+                if model.hasPasskey, model.next == "/me" {
+                    // Open where no passkey can be used: then a code is all there is.
+                    el(
+                        "details", .class("fold"), .when(model.error != nil, Attribute("data-stays")),
+                        Attribute("open"), Attribute("data-passkey-other")
+                    ) {
+                        el("summary") {
+                            UI.icon("right")
+                            "Use a code instead"
+                        }
+                        el("div", .class("stack")) {
+                            el("p", .class("hint")) {
+                                "It does for your password and your linked account. What changes your passkeys, your authenticator "
+                                "app or your recovery codes takes the passkey. Lost it? Sign in with a recovery code."
+                            }
+                            code(of: model)
+                        }
+                    }
+                } else {
+                    code(of: model)
                 }
             }
+    }
+
+    private static func code(of model: StepUpModel) -> Node {
+        form("/step-up", csrf: model.csrf, next: model.next) {
+            UI.field(
+                Field(
+                    "code", label: "Code from your authenticator",
+                    help: "Six digits. A code works once: if you just used it, wait for the next.", .code,
+                    isRequired: true, autocomplete: "one-time-code", hasFocus: !model.hasPasskey || model.error != nil))
+            UI.button("Continue", style: model.hasPasskey ? .plain : .primary)
+        }
     }
 
     private static func form(_ action: String, csrf: String?, next: String?, @NodeBuilder _ body: () -> Node) -> Node {

@@ -16,18 +16,23 @@ extension StaffAPI {
                 }
                 let (action, nonce, options) = try await context.question(
                     OperationRequest(operation: "approval.\(decision)", target: exchange.parameters["id"] ?? ""),
-                    by: signed.caller, signed.session)
+                    by: signed.caller, try signed.session)
                 return .json(["action": action, "nonce": .string(nonce), "publicKey": options])
             },
             signed(.get, "/approvals/{id}/evidence", cookieDownload: true) { exchange, signed in
                 let id = exchange.parameters["id"] ?? ""
                 let events = try await context.pipeline.evidence(of: id, by: signed.caller)
-                var receipts: [JSON] = []
-                for event in events {
-                    receipts.append(
-                        ApprovalEvidence.bare(try await context.log.receipt(event: event, wait: .seconds(2))))
+                let receipts = try await receipts(of: events)
+                var registrations: [String] = []
+                for factor in Set(receipts.compactMap(ApprovalEvidence.factor)).sorted() {
+                    if let event = try await context.passkeys?.registration(of: factor), !registrations.contains(event)
+                    {
+                        registrations.append(event)
+                    }
                 }
-                let bundle = ApprovalEvidence.bundle(id, key: context.log.verifierKey, receipts: receipts)
+                let bundle = ApprovalEvidence.bundle(
+                    id, key: context.log.verifierKey, receipts: receipts,
+                    registrations: try await self.receipts(of: registrations))
                 var response = Response.json(bundle)
                 response.headers[.contentDisposition] = "attachment; filename=\"\(id).evidence.json\""
                 return response
@@ -44,5 +49,13 @@ extension StaffAPI {
                 return .json(["reveal": .object(values.mapValues(JSON.string))])
             },
         ]
+    }
+
+    private func receipts(of events: [String]) async throws(OperationError) -> [JSON] {
+        var receipts: [JSON] = []
+        for event in events {
+            receipts.append(ApprovalEvidence.bare(try await context.log.receipt(event: event, wait: .seconds(2))))
+        }
+        return receipts
     }
 }

@@ -13,6 +13,9 @@ extension StaffAPI {
                 let reasonCode = body.text("reason_code")
                 let justification = body.text("justification")
                 let ticket = body.text("ticket")
+                let notBefore = body.time("not_before")
+                let sent = body.object("intent")
+                let intent: JSON? = sent == .object([:]) ? nil : sent
                 try body.finish()
                 let id = exchange.parameters["id"] ?? ""
                 let caller = try await asking(signed, exchange)
@@ -23,10 +26,18 @@ extension StaffAPI {
                 request.reasonCode = reasonCode ?? request.reasonCode
                 request.justification = justification ?? request.justification
                 request.ticket = ticket ?? request.ticket
+                request.notBefore = notBefore
                 guard let operation = context.catalog[request.operation] else {
                     throw OperationError.unknownOperation(request.operation)
                 }
-                return try await answer(request, operation, exchange, caller)
+                guard intent == nil || Pipeline.signs(operation.spec) else {
+                    throw Problem.invalid([
+                        FieldError(
+                            pointer: "/intent",
+                            detail: "intent is for what is of high risk, and this is undone by \(request.operation).")
+                    ])
+                }
+                return try await answer(request, operation, intent: intent, exchange, signed, caller)
             },
             signed(.get, "/audit-events/{id}/receipt", cookieDownload: true) { exchange, signed in
                 let id = exchange.parameters["id"] ?? ""

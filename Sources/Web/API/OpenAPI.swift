@@ -16,6 +16,7 @@ public enum OpenAPI {
         for operation in catalog.operations where !operation.spec.systemOnly {
             paths[operation.apiPath, default: [:]]["post"] = path(operation)
         }
+        for source in catalog.evidence { paths[source.path, default: [:]]["get"] = path(source) }
         for (path, method, entry) in fixed(catalog) { paths[path, default: [:]][method] = entry }
         // Every answer says what is left of the limit it was counted by.
         paths = paths.mapValues { $0.mapValues(limited) }
@@ -37,7 +38,8 @@ public enum OpenAPI {
                 "securitySchemes": [
                     "session": [
                         "type": "http", "scheme": "bearer",
-                        "description": "The token of POST /sessions/totp or /sessions/recovery.",
+                        "description":
+                            "The token of POST /sessions/totp or /sessions/recovery, or that of a service account or an assistant.",
                     ]
                 ],
                 "schemas": schemas, "responses": responses, "headers": headers,
@@ -126,31 +128,35 @@ public enum OpenAPI {
             ),
         ]
         if Pipeline.signs(spec) {
-            let bytes: JSON = ["type": "string", "description": "Bytes as base 64 of the URL alphabet."]
-            properties["intent"] = [
-                "type": "object", "additionalProperties": false, "required": ["nonce", "passkey"],
-                "description": .string(
-                    "The action as a passkey signed it: the nonce that the same request with ?intent=true answered, and what the "
-                        + "browser made of its publicKey. Without it a factor used shortly before will do, and the record says "
-                        + "so."),
-                "properties": [
-                    "nonce": ["type": "string"],
-                    "passkey": [
-                        "type": "object", "additionalProperties": false,
-                        "required": ["id", "client_data", "authenticator_data", "signature"],
-                        "properties": [
-                            "id": bytes, "client_data": bytes, "authenticator_data": bytes, "signature": bytes,
-                            "user_handle": bytes,
-                        ],
-                    ],
-                ],
-            ]
+            properties["intent"] = signedIntent
         }
         return .members([
             ("type", "object"), ("additionalProperties", false), ("properties", .object(properties)),
             ("required", required.isEmpty ? nil : .array(required)),
         ])
     }
+
+    static let signedIntent: JSON = {
+        let bytes: JSON = ["type": "string", "description": "Bytes as base 64 of the URL alphabet."]
+        return [
+            "type": "object", "additionalProperties": false, "required": ["nonce", "passkey"],
+            "description": .string(
+                "The action as a passkey signed it: the nonce that the same request with ?intent=true answered, and what the "
+                    + "browser made of its publicKey. Without it a factor used shortly before will do, and the record says "
+                    + "so."),
+            "properties": [
+                "nonce": ["type": "string"],
+                "passkey": [
+                    "type": "object", "additionalProperties": false,
+                    "required": ["id", "client_data", "authenticator_data", "signature"],
+                    "properties": [
+                        "id": bytes, "client_data": bytes, "authenticator_data": bytes, "signature": bytes,
+                        "user_handle": bytes,
+                    ],
+                ],
+            ],
+        ]
+    }()
 
     static let longestJustification = JSON.int(Int64(OperationRequest.longestJustification))
     static let longestTicket = JSON.int(Int64(OperationRequest.longestTicket))
@@ -300,6 +306,24 @@ public enum OpenAPI {
             ("parameters", .array(read.exportParameters.map(parameter))), ("responses", .object(answers)),
             ("x-permission", .string(export.permission)),
         ])
+    }
+
+    static func path(_ source: EvidenceSource) -> JSON {
+        var answers: [String: JSON] = [
+            "200": [
+                "description":
+                    "A POSIX archive: manifest.json with digests, rows.json, and the log's receipt of each event. Check it with postern verify evidence.",
+                "content": [
+                    "application/x-tar": ["schema": ["type": "string", "contentMediaType": "application/x-tar"]]
+                ],
+            ]
+        ]
+        for status in ["401", "403", "404", "422", "429", "500", "503"] { answers[status] = problem }
+        return [
+            "operationId": .string(source.name), "summary": .string("Evidence. \(source.summary)"),
+            "tags": [.string(String(source.name.prefix { $0 != "." }))], "parameters": [idParameter("id", prefix: nil)],
+            "responses": .object(answers), "x-permission": .string(source.permission),
+        ]
     }
 
     static func parameter(_ parameter: Read.Parameter) -> JSON {

@@ -135,8 +135,16 @@ extension OpenAPI {
             ],
         ],
         "Me": [
-            "type": "object", "required": ["staff", "permissions", "session"],
+            "type": "object", "required": ["permissions"],
+            "description": "A person with their session, or an account with its owner.",
             "properties": [
+                "account": [
+                    "type": "object", "required": ["id", "kind", "name", "owner", "expires_at"],
+                    "properties": [
+                        "id": ["type": "string"], "kind": ["type": "string", "enum": ["service", "assistant"]],
+                        "name": ["type": "string"], "owner": ["type": "string"], "expires_at": time,
+                    ],
+                ],
                 "staff": ["$ref": "#/components/schemas/Staff"],
                 "permissions": ["type": "array", "items": ["type": "string"]],
                 "session": [
@@ -241,7 +249,8 @@ extension OpenAPI {
                 "/sessions", "post",
                 [
                     "operationId": "session.begin", "summary": "Begin to sign in", "tags": ["session"], "security": [],
-                    "description": "The answer is the same for a wrong e-mail or password: the second step then fails.",
+                    "description":
+                        "The answer is the same for a wrong e-mail or password: the second step then fails. 409 where people sign in through an identity provider alone.",
                     "requestBody": body(["email": text, "password": text]),
                     "responses": answers(
                         "200", "Go on with a second factor.",
@@ -251,7 +260,7 @@ extension OpenAPI {
                                 "challenge": ["type": "string"],
                                 "factors": ["type": "array", "items": ["type": "string"]],
                             ],
-                        ], signInProblems),
+                        ], signInProblems + ["409"]),
                 ]
             ),
             (
@@ -271,18 +280,61 @@ extension OpenAPI {
                 ]
             ),
             (
+                "/sessions/device", "post",
+                [
+                    "operationId": "session.device", "summary": "Ask to be let in by a browser", "tags": ["session"],
+                    "security": [],
+                    "description":
+                        "For a command line: show the person user_code and verification_uri, then ask with device_code (RFC 8628).",
+                    "requestBody": body([
+                        "machine": [
+                            "type": "string", "minLength": 1, "maxLength": 60,
+                            "description": "What the machine is called.",
+                        ]
+                    ]),
+                    "responses": answers(
+                        "201", "Somebody may let it in now.",
+                        [
+                            "type": "object",
+                            "required": [
+                                "device_code", "user_code", "verification_uri", "verification_uri_complete",
+                                "expires_in", "expires_at", "interval",
+                            ],
+                            "properties": [
+                                "device_code": ["type": "string"], "user_code": ["type": "string"],
+                                "verification_uri": ["type": "string"],
+                                "verification_uri_complete": ["type": "string"], "expires_in": ["type": "integer"],
+                                "expires_at": ["type": "string", "format": "date-time"],
+                                "interval": ["type": "integer", "description": "Seconds between two questions."],
+                            ],
+                        ], signInProblems),
+                ]
+            ),
+            (
+                "/sessions/device/token", "post",
+                [
+                    "operationId": "session.device_token", "summary": "Ask whether one was let in", "tags": ["session"],
+                    "security": [],
+                    "description":
+                        "400 says by its type what to do: authorization-pending and slow-down ask to wait for Retry-After seconds; access-denied and expired-token are the end.",
+                    "requestBody": body(["device_code": text]),
+                    "responses": answers("201", "Signed in.", ["$ref": "#/components/schemas/Session"], signInProblems),
+                ]
+            ),
+            (
                 "/sessions/step-up", "post",
                 [
                     "operationId": "session.step_up", "summary": "Use the second factor again", "tags": ["session"],
                     "requestBody": body(["code": text]),
-                    "responses": answers("204", "The session's factor is fresh.", nil, signInProblems),
+                    "responses": answers(
+                        "204", "The session's factor is fresh.", nil, (signInProblems + ["403"]).sorted()),
                 ]
             ),
             (
                 "/sessions/current", "delete",
                 [
                     "operationId": "session.end", "summary": "Sign out", "tags": ["session"],
-                    "responses": answers("204", "The session is over.", nil, ["401", "429", "500", "503"]),
+                    "responses": answers("204", "The session is over.", nil, ["401", "403", "429", "500", "503"]),
                 ]
             ),
             (
@@ -307,6 +359,32 @@ extension OpenAPI {
                                 "next_cursor": ["type": "null"],
                             ],
                         ], ["401", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/inbox/{id}/read", "post",
+                [
+                    "operationId": "inbox.read", "summary": "Mark a notice as read", "tags": ["inbox"],
+                    "parameters": [
+                        [
+                            "name": "id", "in": "path", "required": true, "schema": ["type": "string"],
+                            "description": "The notice.",
+                        ]
+                    ],
+                    "responses": answers(
+                        "204", "It is read.", nil, ["400", "401", "404", "413", "415", "422", "429", "500", "503"]),
+                ]
+            ),
+            (
+                "/inbox/read", "post",
+                [
+                    "operationId": "inbox.read_all", "summary": "Mark as read what was there at a time",
+                    "tags": ["inbox"],
+                    "requestBody": body(["until": ["type": "string", "format": "date-time"]]),
+                    "responses": answers(
+                        "200", "How many were unread.",
+                        ["type": "object", "required": ["read"], "properties": ["read": ["type": "integer"]]],
+                        ["400", "401", "413", "415", "422", "429", "500", "503"]),
                 ]
             ),
             (
@@ -386,6 +464,7 @@ extension OpenAPI {
                     "parameters": [
                         eventID, ["$ref": "#/components/parameters/IdempotencyKey"],
                         ["$ref": "#/components/parameters/IfMatch"], ["$ref": "#/components/parameters/DryRun"],
+                        ["$ref": "#/components/parameters/Intent"],
                     ],
                     "requestBody": [
                         "required": false,
@@ -397,6 +476,8 @@ extension OpenAPI {
                                         "reason_code": ["type": "string"],
                                         "justification": ["type": "string", "maxLength": longestJustification],
                                         "ticket": ["type": "string", "maxLength": longestTicket],
+                                        "not_before": ["type": "string", "format": "date-time"],
+                                        "intent": signedIntent,
                                     ],
                                 ]
                             ]
@@ -404,7 +485,7 @@ extension OpenAPI {
                     ],
                     "responses": [
                         "200": [
-                            "description": "Taken back, or the preview of it.",
+                            "description": "Taken back, the preview of it, or what is to be signed to do it.",
                             "headers": [
                                 "ETag": header("ETag"), "Idempotency-Replayed": header("IdempotencyReplayed"),
                             ],
@@ -414,6 +495,7 @@ extension OpenAPI {
                                         "oneOf": [
                                             ["$ref": "#/components/schemas/Applied"],
                                             ["$ref": "#/components/schemas/Preview"],
+                                            ["$ref": "#/components/schemas/Intent"],
                                         ]
                                     ]
                                 ]

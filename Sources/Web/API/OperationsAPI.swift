@@ -24,21 +24,9 @@ extension StaffAPI {
         for operation in context.catalog.operations where !operation.spec.systemOnly {
             routes.append(
                 signed(.post, operation.apiPath) { exchange, signed in
-                    var (request, intent) = try await operationRequest(operation, exchange)
-                    var caller = try await asking(signed, exchange)
-                    if Pipeline.signs(operation.spec), exchange.query == ["intent": ["true"]] {
-                        let (action, nonce, options) = try await context.question(request, by: caller, signed.session)
-                        return .json(["action": action, "nonce": .string(nonce), "publicKey": options])
-                    }
-                    if let intent {
-                        try context.signIns.spend(exchange.client.source)
-                        try await context.sign(
-                            &request, nonce: intent["nonce"]?.string ?? "", with: intent["passkey"] ?? .null,
-                            by: caller, signed.session, from: exchange.apiSource)
-                        // The factor is fresh from here on.
-                        caller = try await authenticate(exchange, cookieDownload: false).caller
-                    }
-                    return try await answer(request, operation, exchange, caller)
+                    let (request, intent) = try await operationRequest(operation, exchange)
+                    let caller = try await asking(signed, exchange)
+                    return try await answer(request, operation, intent: intent, exchange, signed, caller)
                 })
         }
         return routes
@@ -46,7 +34,8 @@ extension StaffAPI {
 
     private static func describe(_ operation: AnyOperation, for caller: Caller) -> JSON {
         let spec = operation.spec
-        let allowed = caller.permissions.contains(spec.permission)
+        let isBeyond = caller.isAccount && spec.risk >= .high
+        let allowed = !isBeyond && caller.permissions.contains(spec.permission)
         return .members([
             ("name", .string(spec.name)), ("title", .string(spec.title)), ("summary", .string(spec.summary)),
             ("target", .string(operation.targetType)), ("method", "POST"),
@@ -61,7 +50,14 @@ extension StaffAPI {
             ("allowed", .bool(allowed)),
             (
                 "why_not",
-                allowed ? nil : .string("None of your grants carries the permission \(spec.permission).")
+                allowed
+                    ? nil
+                    : .string(
+                        isBeyond
+                            ? "Service accounts and assistants do nothing of high or critical risk."
+                            : caller.isAccount
+                                ? "\(spec.permission) is none of this account's scopes, or its owner does not hold it."
+                                : "None of your grants carries the permission \(spec.permission).")
             ),
         ])
     }
@@ -87,6 +83,27 @@ extension StaffAPI {
         // The pipeline finds these too, but only once the members around them are right.
         try body.finish { operation.errors(in: request) }
         return (request, intent == .object([:]) ? nil : intent)
+    }
+
+    /// Answers what a passkey is to sign of a request, or runs or previews it.
+    /// - Parameter intent: what a passkey signed of it, as it was sent.
+    func answer(
+        _ request: OperationRequest, _ operation: AnyOperation, intent: JSON?, _ exchange: Exchange, _ signed: Signed,
+        _ caller: Caller
+    ) async throws -> Response {
+        if Pipeline.signs(operation.spec), exchange.query == ["intent": ["true"]] {
+            let (action, nonce, options) = try await context.question(request, by: caller, try signed.session)
+            return .json(["action": action, "nonce": .string(nonce), "publicKey": options])
+        }
+        guard let intent else { return try await answer(request, operation, exchange, caller) }
+        var proven = request
+        try context.signIns.spend(exchange.client.source)
+        try await context.sign(
+            &proven, nonce: intent["nonce"]?.string ?? "", with: intent["passkey"] ?? .null, by: caller,
+            try signed.session, from: exchange.apiSource)
+        // The factor is fresh from here on.
+        return try await answer(
+            proven, operation, exchange, try await authenticate(exchange, cookieDownload: false).caller)
     }
 
     /// Runs or previews a request and answers in the shapes of the API.

@@ -15,23 +15,42 @@ struct StaffAPI: Sendable {
     }
 
     func routes() -> [Route] {
-        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + approvalRoutes() + exportRoutes() + [
-            Route(.get, "/api/v1/openapi.json", .api) { exchange in
-                try await context.requests.limiting(exchange.client.source) {
-                    Response(
-                        status: .ok, headers: [.contentType: "application/json", .cacheControl: "public, max-age=300"],
-                        body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))
+        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + approvalRoutes() + exportRoutes()
+            + inboxRoutes() + evidenceRoutes() + [
+                Route(.get, "/api/v1/openapi.json", .api) { exchange in
+                    try await context.requests.limiting(exchange.client.source) {
+                        Response(
+                            status: .ok,
+                            headers: [.contentType: "application/json", .cacheControl: "public, max-age=300"],
+                            body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))
+                    }
                 }
-            }
-        ]
+            ]
     }
 
     /// Who sends a request.
     struct Signed: Sendable {
+        enum Means: Sendable {
+            case session(SessionInfo)
+            case account(AccountCaller)
+        }
         let caller: Caller
-        let session: SessionInfo
+        let means: Means
         let token: String
         fileprivate let since = ContinuousClock.now
+
+        /// A person's session. What belongs to one is nothing for an account.
+        var session: SessionInfo {
+            get throws(Problem) {
+                guard case .session(let session) = means else {
+                    throw Problem(
+                        .permissionMissing,
+                        "This takes a person's session. Service accounts and assistants have none, and use no second factor."
+                    )
+                }
+                return session
+            }
+        }
     }
 
     /// Who asks, once all of a request is there: a body may take its time, in which a session ends or a role is taken away.
@@ -57,7 +76,28 @@ struct StaffAPI: Sendable {
                 context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
                 throw problem
             }
-            return try await context.requests.limiting(signed.session.id) { try await handler(exchange, signed) }
+            switch signed.means {
+            case .session(let session):
+                return try await context.requests.limiting(session.id) {
+                    try await Self.answer(exchange, signed, handler)
+                }
+            case .account:
+                return try await context.accounts.limiting(signed.caller.actor.id) {
+                    try await handler(exchange, signed)
+                }
+            }
+        }
+    }
+
+    /// Where a link of a page asks for an old factor, it leads to where that is used, and from there to the file.
+    private static func answer(
+        _ exchange: Exchange, _ signed: Signed, _ handler: SignedHandler
+    ) async throws -> Response {
+        do {
+            return try await handler(exchange, signed)
+        } catch OperationError.stepUpRequired where exchange.headers[.authorization] == nil {
+            let query = exchange.query.isEmpty ? "" : "?" + URLText.query(exchange.query)
+            return .seeOther("/step-up?next=\(URLText.encode(exchange.path + query))")
         }
     }
 
@@ -80,11 +120,19 @@ struct StaffAPI: Sendable {
         } else {
             throw Problem.unauthenticated("Sign in first: POST /api/v1/sessions, then send Authorization: Bearer.")
         }
+        if exchange.headers[.authorization] != nil, let door = context.accountDoor, door.knows(token: token) {
+            guard let account = try await context.authenticate(token, at: door, exchange) else {
+                throw Problem.unauthenticated(
+                    "This account's token is unknown, replaced, revoked or expired, or its owner is not active.",
+                    error: "invalid_token")
+            }
+            return Signed(caller: account.caller, means: .account(account), token: token)
+        }
         guard let (caller, session) = try await context.authenticate(token, exchange, exchange.apiSource) else {
             throw Problem.unauthenticated(
                 "This session is unknown, over or ended; sign in again.", error: "invalid_token")
         }
-        return Signed(caller: caller, session: session, token: token)
+        return Signed(caller: caller, means: .session(session), token: token)
     }
 
     // MARK: Reads

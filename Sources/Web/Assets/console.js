@@ -208,6 +208,24 @@ function startTimes() {
   if (moving.length > 0) setInterval(refresh, 15000);
 }
 
+// What runs out is counted down from what the server said was left, whatever this machine's clock says.
+function startCountdowns() {
+  const clocks = [...document.querySelectorAll("time[data-left]")].map((time) => ({ time, left: Number(time.dataset.left) }));
+  if (clocks.length === 0) return;
+  const start = performance.now();
+  const two = (value) => String(value).padStart(2, "0");
+  const timer = setInterval(() => {
+    const passed = Math.floor((performance.now() - start) / 1000);
+    for (const { time, left } of clocks) {
+      const rest = Math.max(0, left - passed);
+      const minutes = Math.floor(rest / 60);
+      time.textContent = minutes < 60 ? `${minutes}:${two(rest % 60)}`
+        : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(rest % 60)}`;
+    }
+    if (clocks.every(({ left }) => left <= passed)) clearInterval(timer);
+  }, 1000);
+}
+
 // A receipt is checked here, with nothing but the log's public key: signature, path to the signed root, sealed values.
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 const base64Of = (bytes) => btoa(String.fromCharCode(...bytes));
@@ -482,11 +500,76 @@ function startPasskeys() {
   }
 }
 
+// What one has not read, kept true while the page is open. All tabs share one stream; a browser without shared workers asks now
+// and then.
+function startInbox() {
+  const bell = document.querySelector("[data-inbox]");
+  if (!bell) return;
+  const mine = bell.dataset.inbox;
+  const badge = bell.querySelector("[data-unread]");
+  const number = bell.querySelector("[data-number]");
+  const link = document.querySelector(".rail a[href='/inbox']");
+  let known = badge.hidden ? 0 : parseInt(number.textContent, 10);
+
+  const show = (count) => {
+    const text = count >= 100 ? "99+" : String(count);
+    number.textContent = text;
+    badge.hidden = count === 0;
+    let due = link?.querySelector(".count");
+    if (link && !due && count > 0) {
+      due = document.createElement("span");
+      due.className = "count count--due";
+      link.append(due);
+    }
+    if (due) {
+      due.hidden = count === 0;
+      const words = document.createElement("span");
+      words.className = "vh";
+      words.textContent = " waiting for you";
+      due.replaceChildren(text, words);
+    }
+    if (count > known) {
+      say("Something new is in your inbox");
+      for (const banner of document.querySelectorAll("[data-inbox-new]")) banner.hidden = false;
+    }
+    known = count;
+  };
+  const take = (data) => {
+    if (data.ended === mine) say("Your session has ended. Sign in again to go on.");
+    else if (data.session === mine) show(data.unread);
+  };
+
+  // Opening what a notice tells of is reading it.
+  for (const opened of document.querySelectorAll("a[data-read]")) {
+    opened.addEventListener("click", () => {
+      navigator.sendBeacon(opened.dataset.read, new URLSearchParams({ csrf: bell.dataset.csrf }));
+    });
+  }
+
+  if (globalThis.SharedWorker) {
+    const worker = new SharedWorker(bell.dataset.worker, "inbox");
+    worker.port.onmessage = ({ data }) => take(data);
+    const hello = () => worker.port.postMessage({ hello: mine });
+    hello();
+    addEventListener("pagehide", () => worker.port.postMessage({ bye: true }));
+    addEventListener("pageshow", (event) => { if (event.persisted) hello(); });
+    return;
+  }
+  const timer = setInterval(async () => {
+    if (document.visibilityState !== "visible") return;
+    const answer = await fetch("/events/now").catch(() => null);
+    if (answer?.status === 401) { clearInterval(timer); take({ ended: mine }); }
+    if (answer?.ok) take(await answer.json());
+  }, 30000);
+}
+
 startCopying();
+startInbox();
 startProofs();
 startTheme();
 startMenus();
 startTimes();
+startCountdowns();
 startCounters();
 guardForms();
 showPasswords();

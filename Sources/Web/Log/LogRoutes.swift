@@ -39,7 +39,11 @@ struct LogRoutes: Sendable {
                             "audit.entries", query: ["tile": .int(index)], count: width ?? 256, ids: ["tile:\(index)"])
                     )
                 }
-                return try tile(try await context.log.entries(index: index, width: width), isPublic: false)
+                switch try await context.log.entries(index: index, width: width) {
+                case .leaves(let bytes)?: return try tile(bytes, isPublic: false)
+                case .pruned(let bundle)?: throw Problem(bundle)
+                case nil: throw Self.noSuchTile
+                }
             },
             Route(.get, "/log/tile/{level}/{path...}", .api) { exchange in
                 try await context.requests.limiting(exchange.client.source) {
@@ -62,5 +66,28 @@ struct LogRoutes: Sendable {
                 .contentType: "application/octet-stream",
                 .cacheControl: isPublic ? "public, max-age=31536000, immutable" : "private, no-store",
             ], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}
+
+extension Problem {
+    /// A bundle that retention has made holes in.
+    init(_ bundle: PrunedBundle) {
+        self.init(
+            .archived,
+            "Leaves of this bundle are in the archive: their retention has ended. Their hashes stay in the tiles, and every bundle from entry \(bundle.minimumIndex) on is whole."
+        )
+        more = [
+            ("minimum_index", .int(bundle.minimumIndex)),
+            (
+                "archived",
+                .array(
+                    bundle.archived.map { run in
+                        [
+                            "first": .int(run.entries.lowerBound), "last": .int(run.entries.upperBound),
+                            "pruned_by": .string(run.by),
+                        ]
+                    })
+            ),
+        ]
     }
 }

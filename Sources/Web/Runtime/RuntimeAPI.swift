@@ -106,6 +106,10 @@ struct RuntimeAPI: Sendable {
             response = Response(
                 status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"],
                 body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+        case .pending(let pending):
+            response = .json(pending.json, status: .accepted)
+            response.headers[.location] =
+                "\(context.pipeline.settings.consoleURL)/approvals/\(URLText.encode(pending.approvalID))"
         case .nothing: response = .noContent()
         }
         if let version = answer.version { response.headers[.eTag] = ETag.text(version) }

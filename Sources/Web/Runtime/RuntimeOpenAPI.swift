@@ -28,7 +28,9 @@ public enum RuntimeOpenAPI {
                         "description": "A runtime token (prt_…) with the scope of the request's tag.",
                     ]
                 ],
-                "schemas": .object(["Problem": OpenAPI.schemas["Problem"] ?? .object([:])]),
+                "schemas": .object(
+                    Dictionary(
+                        uniqueKeysWithValues: ["Problem", "Pending"].map { ($0, OpenAPI.schemas[$0] ?? .object([:])) })),
                 "responses": OpenAPI.responses, "headers": OpenAPI.headers,
                 "parameters": [
                     "IdempotencyKey": [
@@ -64,6 +66,7 @@ public enum RuntimeOpenAPI {
         var answers: [String: JSON] = [:]
         for status in statuses(endpoint) { answers[status] = OpenAPI.problem }
         for (status, sentence) in successes(endpoint) { answers[status] = answer(endpoint, sentence) }
+        if endpoint.mayWait { answers["202"] = pending }
         return .members([
             ("operationId", .string(endpoint.name)), ("summary", .string(endpoint.summary)),
             ("tags", [.string(endpoint.scope.rawValue)]),
@@ -71,6 +74,15 @@ public enum RuntimeOpenAPI {
             ("responses", .object(answers)),
         ])
     }
+
+    /// Where staff have made a rule for what the product does.
+    private static let pending: JSON = [
+        "description": "Waits for people; Location names the request in the console.",
+        "headers": [
+            "Location": OpenAPI.header("Location"), "Idempotency-Replayed": OpenAPI.header("IdempotencyReplayed"),
+        ],
+        "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Pending"]]],
+    ]
 
     private static func names(_ path: String) -> [String] {
         path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
@@ -80,7 +92,12 @@ public enum RuntimeOpenAPI {
         switch endpoint.verb {
         case .get: [("200", "What is here.")]
         case .put: [("200", "It was here; the outcome says whether it changed."), ("201", "It is new.")]
-        case .post: [("200", "One line for each line of the request.")]
+        case .post:
+            if case .lines = endpoint.body {
+                [("200", "One line for each line of the request.")]
+            } else {
+                [("200", "What is here now.")]
+            }
         case .delete: [("204", "It is not there any more.")]
         }
     }

@@ -13,6 +13,8 @@ struct FormSeal: Sendable {
         case form
         /// The secret of an enrolment that is not finished.
         case enrolment
+        /// The same of an authenticator app that is set up later.
+        case authenticator
     }
 
     init(key: [UInt8], clock: Clock) {

@@ -14,10 +14,13 @@ public final class Stopping: Sendable {
 public struct Health: Sendable {
     public struct Check: Sendable {
         let name: String
+        /// Whether nothing is to be sent here while it complains.
+        let isVital: Bool
         let run: @Sendable () async -> String?
         /// - Parameter run: `nil` when all is well, else one sentence that says what is wrong and what to do.
-        public init(_ name: String, run: @escaping @Sendable () async -> String?) {
+        public init(_ name: String, isVital: Bool = true, run: @escaping @Sendable () async -> String?) {
             self.name = name
+            self.isVital = isVital
             self.run = run
         }
 
@@ -73,13 +76,13 @@ public struct Health: Sendable {
                 }
                 var results: [String: JSON] = [:]
                 var isReady = true
-                await withTaskGroup(of: (String, String?).self) { group in
+                await withTaskGroup(of: (Check, String?).self) { group in
                     for check in checks {
-                        group.addTask { (check.name, await check.complaint(within: Self.patience)) }
+                        group.addTask { (check, await check.complaint(within: Self.patience)) }
                     }
-                    for await (name, complaint) in group {
-                        results[name] = complaint.map(JSON.string) ?? "ok"
-                        if complaint != nil { isReady = false }
+                    for await (check, complaint) in group {
+                        results[check.name] = complaint.map(JSON.string) ?? "ok"
+                        if complaint != nil, check.isVital { isReady = false }
                     }
                 }
                 return .json(

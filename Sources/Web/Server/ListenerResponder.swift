@@ -47,11 +47,14 @@ struct ListenerResponder: HTTPResponder {
         var failed: Exchange
         do {
             failed = exchange([:], [:])
-            if listener == .staff, !configuration.staffNetworks.isEmpty,
+            if listener == .staff, !configuration.staffNetworks.isEmpty, !configuration.openPaths.contains(path),
                 !(IPAddress(client.ip).map { address in configuration.staffNetworks.contains { $0.contains(address) } }
                     ?? false)
             {
-                throw Problem(.networkRefused, "The staff console does not answer to \(client.ip).")
+                throw Problem(
+                    .networkRefused,
+                    "The staff console does not answer to \(client.ip). Use the company’s network or VPN, or ask whoever runs the server to list this address in staff_networks."
+                )
             }
             guard let query = URLText.fields(queryText), let segments = Self.segments(path) else {
                 throw Problem(.badRequest, "The address holds a percent escape that is not valid UTF-8 text.")

@@ -85,14 +85,14 @@ public final class Metrics: Sendable {
         let outcome: String
     }
 
-    private let gauges: [Gauge]
+    private let gauges: Mutex<[Gauge]>
     private let families: @Sendable () async -> [Family]
     private let operations = Mutex<[OperationKey: Int]>([:])
     private let routes = Mutex<[(listener: ListenerName, template: String, method: String, tally: RouteTally)]>([])
 
     /// - Parameter families: read with every scrape.
     public init(gauges: [Gauge] = [], families: @escaping @Sendable () async -> [Family] = { [] }) {
-        self.gauges = gauges
+        self.gauges = Mutex(gauges)
         self.families = families
     }
 
@@ -103,6 +103,14 @@ public final class Metrics: Sendable {
     func register(_ table: RouteTable, on listener: ListenerName) {
         routes.withLock { routes in
             for route in table.routes { routes.append((listener, route.template, route.method.rawValue, route.tally)) }
+        }
+    }
+
+    /// A value of what is made later than this.
+    func register(_ gauge: Gauge) {
+        gauges.withLock { gauges in
+            gauges.removeAll { $0.name == gauge.name }
+            gauges.append(gauge)
         }
     }
 
@@ -148,7 +156,7 @@ public final class Metrics: Sendable {
         }) {
             out += "postern_operations_total{operation=\"\(key.name)\",outcome=\"\(key.outcome)\"} \(count)\n"
         }
-        for gauge in gauges {
+        for gauge in gauges.withLock({ $0 }) {
             guard let value = await gauge.read() else { continue }
             out += Family(gauge.name, help: gauge.help, value).text
         }

@@ -28,6 +28,8 @@ struct Problem: Error, Sendable {
     /// Seconds.
     var retryAfter: Int64?
     var limit: String?
+    /// Members of this kind alone.
+    var more: [(String, JSON)] = []
     var headers: HTTPFields = [:]
     /// For the log only.
     var defect: String?
@@ -41,7 +43,7 @@ struct Problem: Error, Sendable {
 
     /// `application/problem+json` for a request.
     func json(instance: String) -> JSON {
-        .members([
+        let members: [(String, JSON?)] = [
             ("type", .string("/problems/\(kind.slug)")), ("title", .string(kind.title)),
             ("status", .int(Int64(kind.status))), ("detail", .string(detail)), ("instance", .string(instance)),
             (
@@ -52,7 +54,8 @@ struct Problem: Error, Sendable {
             ("required_permission", requiredPermission.map(JSON.string)),
             ("legal_transitions", legalTransitions.map { .array($0.map(JSON.string)) }),
             ("limit", limit.map(JSON.string)), ("retry_after", retryAfter.map(JSON.int)),
-        ])
+        ]
+        return .members(members + more.map { (name, value) -> (String, JSON?) in (name, value) })
     }
 
     func response(instance: String) -> Response {
@@ -90,11 +93,31 @@ extension Problem.Kind {
             + "unknown, revoked or expired. Staff who may manage runtime tokens create one in the console or by postern "
             + "runtime-token create."
     )
+    static let slackRefused = Self(
+        "slack-refused", 401, "Not from Slack",
+        "Requests from Slack carry X-Slack-Request-Timestamp and X-Slack-Signature, made with the app's signing secret over "
+            + "the bytes of the body. This one's is missing, wrong, more than five minutes old, or was used before."
+    )
     static let scopeMissing = Self(
         "scope-missing", 403, "The token lacks a scope",
         "A runtime token may be used only for the scopes it was made with; required_permission names the one that is "
             + "missing."
     )
+    static let authorizationPending = Self(
+        "authorization-pending", 400, "Nobody has answered yet",
+        "The command line waits for somebody to compare its code in a browser (RFC 8628). Ask again after Retry-After "
+            + "seconds."
+    )
+    static let slowDown = Self(
+        "slow-down", 400, "Asked too soon",
+        "The command line asked before its interval was over. The interval is longer from now on; wait for Retry-After "
+            + "seconds.")
+    static let deviceDenied = Self(
+        "access-denied", 400, "Turned away",
+        "Somebody compared the code and said no, or the session in which they said yes has ended since.")
+    static let deviceExpired = Self(
+        "expired-token", 400, "The code ran out",
+        "A code is good for ten minutes and for one sign-in. Begin again with POST /api/v1/sessions/device.")
     static let stepUpRequired = Self(
         "step-up-required", 401, "Use your second factor again",
         "This operation needs a second factor used a short time ago (RFC 9470). Send a current code with POST "
@@ -128,6 +151,13 @@ extension Problem.Kind {
         "idempotency-key-running", 409, "Still running",
         "A request with the same Idempotency-Key has not finished yet. Repeat it after Retry-After seconds to "
             + "get its answer."
+    )
+    static let archived = Self(
+        "archived", 410, "In the archive",
+        "What this address held has outlived its retention and is in the archive, whose files the events named in pruned_by "
+            + "name. archived lists the entries that left; their hashes stay in the tiles, so every proof still holds. The bundles "
+            + "from minimum_index on are whole (C2SP tlog-tiles, Pruning). What is left below it comes one by one as receipts, or with "
+            + "an export of the log."
     )
     static let versionChanged = Self(
         "version-changed", 412, "Changed since you read it",
@@ -167,10 +197,11 @@ extension Problem.Kind {
     )
 
     static let all: [Self] = [
-        malformedJSON, badRequest, keyMissing, keyMalformed, signInRequired, tokenRequired, scopeMissing,
-        stepUpRequired, permissionMissing,
+        malformedJSON, badRequest, keyMissing, keyMalformed, signInRequired, tokenRequired, slackRefused, scopeMissing,
+        authorizationPending, slowDown, deviceDenied, deviceExpired, stepUpRequired, permissionMissing,
         limitExceeded,
-        networkRefused, formRefused, notFound, methodNotAllowed, conflict, keyRunning, versionChanged, tooLarge,
+        networkRefused, formRefused, notFound, methodNotAllowed, conflict, keyRunning, archived, versionChanged,
+        tooLarge,
         unsupportedMediaType, invalidFields, keyReused, locked, versionRequired, tooManyRequests, internalError,
         unavailable,
     ]

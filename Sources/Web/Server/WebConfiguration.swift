@@ -68,24 +68,32 @@ public struct WebConfiguration: Sendable {
     public var staffURL: String
     /// How many requests one session, or one source before sign-in, may make in a minute; 0 = no limit.
     public var requestsPerMinute: Int
+    /// How many requests one service account or assistant may make in a minute; 0 = no limit.
+    public var accountRequestsPerMinute: Int
     /// How many sign-in attempts one source may make in a minute; 0 = no limit.
     public var signInsPerMinute: Int
     /// How many tokens of no session one source may show in a minute; 0 = no limit.
     public var strangersPerMinute: Int
     /// How many connections each listener holds at once; further ones wait in the system's queue.
     public var connectionsPerListener: Int
+    /// How many browsers hear live at once; further ones ask now and then. Each is a connection.
+    public var streams: Int
     /// How long a request may take to arrive, from its head to the end of its body.
     public var requestTime: Span
     /// How long requests in hand may take to end once the server stops.
     public var stopTime: Span
 
+    /// Paths of the staff listener that are open beyond `staffNetworks`: what is asked there is signed.
+    public var openPaths: Set<String> = []
+
     public init(
         environment: Environment = .production, deployment: String = "Postern",
         addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
         trustedProxies: [NetworkRange] = [], staffNetworks: [NetworkRange] = [],
-        staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000, signInsPerMinute: Int = 120,
-        strangersPerMinute: Int = 600, connectionsPerListener: Int = 1024, requestTime: Span = .seconds(30),
-        stopTime: Span = .milliseconds(1500)
+        staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000,
+        accountRequestsPerMinute: Int = 1200, signInsPerMinute: Int = 120,
+        strangersPerMinute: Int = 600, connectionsPerListener: Int = 1024, streams: Int = 512,
+        requestTime: Span = .seconds(30), stopTime: Span = .milliseconds(1500)
     ) {
         self.environment = environment
         self.deployment = deployment
@@ -97,9 +105,11 @@ public struct WebConfiguration: Sendable {
         self.staffNetworks = staffNetworks
         self.staffURL = staffURL
         self.requestsPerMinute = requestsPerMinute
+        self.accountRequestsPerMinute = accountRequestsPerMinute
         self.signInsPerMinute = signInsPerMinute
         self.strangersPerMinute = strangersPerMinute
         self.connectionsPerListener = connectionsPerListener
+        self.streams = streams
         self.requestTime = requestTime
         self.stopTime = stopTime
     }

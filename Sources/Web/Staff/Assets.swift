@@ -29,6 +29,7 @@ struct Assets: Sendable {
             "tokens.css": File(PackageResources.tokens_css, "text/css; charset=utf-8"),
             "console.css": File(PackageResources.console_css, "text/css; charset=utf-8"),
             "console.js": File(PackageResources.console_js, "text/javascript; charset=utf-8"),
+            "stream.js": File(PackageResources.stream_js, "text/javascript; charset=utf-8"),
             "favicon.svg": File(PackageResources.favicon_svg, "image/svg+xml"),
             "icons.svg": File(PackageResources.icons_svg, "image/svg+xml"),
         ]

@@ -7,13 +7,7 @@ extension StaffConsole {
     /// What is posted about oneself and one's session.
     func meFormRoutes() -> [FormRoute] {
         [
-            FormRoute("/signout") { posted in
-                try await context.signIn.end(posted.signed.session, from: posted.exchange.source(.console))
-                var response = Response.seeOther("/signin?out=1")
-                response.headers[values: .setCookie].append(
-                    cookie(context.configuration.sessionCookie, "", lasting: .seconds(0)))
-                return response
-            },
+            FormRoute("/signout") { posted in try await signOut(posted) },
             FormRoute("/step-up") { posted in
                 let next = Self.localPath(posted.text("next")) ?? "/"
                 do throws(OperationError) {
@@ -95,8 +89,61 @@ extension StaffConsole {
                         "Recovery codes", SignInViews.recoveryCodes(RecoveryCodesModel(codes: codes, next: "/me")),
                         posted.signed, menuPath: "/me")
                 } catch {
+                    switch error {
+                    case .stepUpRequired: return .seeOther("/step-up?next=/me")
+                    case .conflict(let detail, _):
+                        return try await showAgain(
+                            "/me", posted, errors: [FieldError(pointer: "/authenticator", detail: detail)],
+                            status: Problem(error).status)
+                    default: throw error
+                    }
+                }
+            },
+            FormRoute("/me/authenticator") { posted in
+                do throws(OperationError) {
+                    let offer = try await context.signIn.authenticatorOffer(
+                        posted.signed.session, by: posted.signed.caller)
+                    return newAuthenticator(sealed(offer, for: .authenticator), posted)
+                } catch {
                     guard case .stepUpRequired = error else { throw error }
                     return .seeOther("/step-up?next=/me")
+                }
+            },
+            FormRoute("/me/authenticator/confirm") { posted in
+                guard let kept = context.forms.open(posted.text("sealed_secret"), for: .authenticator),
+                    let inner = kept["sealed"]?.string
+                else {
+                    let error = FieldError(
+                        pointer: "/authenticator", detail: "The page was too old. Set the app up anew.")
+                    return try await showAgain("/me", posted, errors: [error], status: .unprocessableContent)
+                }
+                do throws(OperationError) {
+                    try context.signIns.spend(posted.exchange.client.source)
+                    try await context.signIn.setAuthenticator(
+                        inner, code: posted.text("code"), of: posted.signed.session, by: posted.signed.caller)
+                    return .seeOther("/me?done=authenticator")
+                } catch {
+                    let sentence: String
+                    switch error {
+                    case .invalid(let errors): sentence = errors.map(\.detail).joined(separator: " ")
+                    case .tooManyRequests: sentence = Problem(error).detail
+                    case .conflict(let detail, _): sentence = detail
+                    case .stepUpRequired: return .seeOther("/step-up?next=/me")
+                    default: throw error
+                    }
+                    let session = posted.signed.session
+                    let offer = EnrolmentOffer(
+                        staffID: session.staffID, email: session.email, name: session.name,
+                        totpSecret: kept["secret"]?.string ?? "", totpURI: kept["uri"]?.string ?? "",
+                        sealedSecret: posted.text("sealed_secret"))
+                    return newAuthenticator(offer, posted, error: sentence, status: Problem(error).status)
+                }
+            },
+            FormRoute("/me/authenticator/remove") { posted in
+                try await aboutMe(posted, done: "authenticator-removed", field: "authenticator") {
+                    () throws(OperationError) in
+                    try await context.signIn.removeAuthenticator(
+                        of: posted.signed.session, by: posted.signed.caller)
                 }
             },
             FormRoute("/me/sessions/end-others") { posted in
@@ -122,18 +169,41 @@ extension StaffConsole {
         }
     }
 
+    private func newAuthenticator(
+        _ offer: EnrolmentOffer, _ posted: PostedForm, error: String? = nil, status: HTTPResponse.Status = .ok
+    ) -> Response {
+        let model = EnrolmentModel(
+            token: "", offer: offer, qrSVG: context.qrSVG(offer.totpURI), errors: error.map { ["code": $0] } ?? [:],
+            csrf: posted.signed.session.csrfToken)
+        return framed(
+            "Authenticator app", SignInViews.newAuthenticator(model), posted.signed, menuPath: "/me", status: status)
+    }
+
     /// Does something about one's own factors and shows the page again, with what is wrong in the form.
     private func aboutMe(
-        _ posted: PostedForm, done: String, _ body: () async throws(OperationError) -> Void
+        _ posted: PostedForm, done: String, field: String = "passkey", _ body: () async throws(OperationError) -> Void
     ) async throws -> Response {
-        do throws(OperationError) {
+        try await aboutMe(posted, at: "/\(field)") { () throws(OperationError) in
             try await body()
             return .seeOther("/me?done=\(done)")
+        }
+    }
+
+    /// The same, with an answer of its own.
+    /// - Parameter place: the part of the page where a refusal is said.
+    func aboutMe(
+        _ posted: PostedForm, at place: String, _ body: () async throws(OperationError) -> Response
+    ) async throws -> Response {
+        do throws(OperationError) {
+            return try await body()
         } catch {
             let errors: [FieldError]
             switch error {
             case .invalid(let found): errors = found
-            case .conflict(let detail, _): errors = [FieldError(pointer: "/passkey", detail: detail)]
+            case .conflict(let detail, _): errors = [FieldError(pointer: place, detail: detail)]
+            // The provider is away, not the database.
+            case .unavailable(let detail) where place == "/provider":
+                errors = [FieldError(pointer: place, detail: detail)]
             case .stepUpRequired: return .seeOther("/step-up?next=/me")
             default: throw error
             }

@@ -8,6 +8,10 @@ struct OperationSheet: Sendable {
     let operation: AnyOperation
     /// `nil` for an operation that makes its target.
     let entity: (any Entity)?
+    /// What people call it.
+    var name: String?
+    /// What is decided on, where it is a request.
+    var subject: FormSubject?
     /// Where the form is and posts.
     let url: String
     /// The event this takes back, with the request that does it.
@@ -33,7 +37,8 @@ extension StaffConsole {
             signedPage("/done/{key}") { exchange, signed in
                 let outcome = try await context.pipeline.outcome(
                     ofKey: exchange.parameters["key"] ?? "", by: signed.caller)
-                return result(outcome, replayed: false, signed)
+                let subject = try await asked(outcome, signed)
+                return result(outcome, replayed: false, about: subject, signed)
             },
             signedPage("/absent") { exchange, signed in
                 let type = exchange.first("on")
@@ -94,7 +99,8 @@ extension StaffConsole {
                     let id = posted.parameters["id"]
                     let url = id.map { operation.pageTemplate.replacing("{id}", with: URLText.encode($0)) }
                     let sheet = try await self.sheet(
-                        operation, id, url: url ?? operation.pageTemplate, posted.signed)
+                        operation, id, url: url ?? operation.pageTemplate,
+                        showsAll: posted.text("action") == Self.showingAll, posted.signed)
                     return try await act(posted, sheet)
                 })
         }
@@ -111,7 +117,8 @@ extension StaffConsole {
     // MARK: What the form is about
 
     private func sheet(
-        _ operation: AnyOperation, _ id: String?, url: String, undoing: OperationRequest? = nil, _ signed: Signed
+        _ operation: AnyOperation, _ id: String?, url: String, undoing: OperationRequest? = nil,
+        showsAll: Bool = false, _ signed: Signed
     ) async throws -> OperationSheet {
         let permission = operation.spec.permission
         let offered = choices(of: operation)
@@ -124,25 +131,69 @@ extension StaffConsole {
                 waiting: nil, hasPasskey: await hasPasskey(for: operation, signed))
         }
         let records = context.pipeline.records
-        let (entity, choices, waiting) = try await context.pipeline.read(permission, by: signed.caller) { reader in
+        let catalog = context.catalog
+        let describe = context.consoles.lazy.compactMap { $0.subjects[type.type] }.first
+        let call = PageCall(
+            path: ["id": id], query: showsAll ? ["all": ["1"]] : [:], caller: signed.caller,
+            cursors: context.cursors, catalog: catalog, csrf: signed.session.csrfToken)
+        let (entity, name, subject, choices, waiting) = try await context.pipeline.read(
+            permission, by: signed.caller
+        ) { reader in
             guard let entity = try type.load(id, false, reader) else {
                 throw OperationError.notFound("There is no \(type.type) \(id.prefix(60)).")
             }
+            // Every role may decide on requests, and each on few of them: whom the others are about is not theirs to see.
+            try (entity as? ApprovalRequest)?.checkOpen(to: signed.caller)
             let shown = Disclosure(
                 "\(type.type).view", target: (type: type.type, id: entity.id), tenant: entity.tenantID, count: 1,
                 ids: [entity.id])
             let twin = try reader.first(records.liveApproval(operation: operation.spec.name, target: entity.id))
                 .map(ApprovalRequest.init)
             let waiting = twin.flatMap { WaitingRequest($0, for: signed.caller, at: reader.now) }
-            return ((entity, try offered.mapValues { try $0(reader) }, waiting), shown)
+            let name = try Self.name(of: entity, catalog, records, from: reader)
+            let subject = try describe?(entity, call, reader)
+            return (
+                (entity, name, subject, try offered.mapValues { try $0(reader) }, waiting),
+                subject?.disclosure ?? shown
+            )
         }
         return OperationSheet(
-            operation: operation, entity: entity, url: url, undoing: undoing, signed: signed, choices: choices,
-            waiting: waiting, hasPasskey: await hasPasskey(for: operation, signed))
+            operation: operation, entity: entity, name: name, subject: subject, url: url, undoing: undoing,
+            signed: signed, choices: choices, waiting: waiting, hasPasskey: await hasPasskey(for: operation, signed))
+    }
+
+    /// A request is called after what was asked for, and about what.
+    private static func name(
+        of entity: any Entity, _ catalog: Catalog, _ records: any Records, from reader: any Reader
+    ) throws -> String {
+        guard let request = entity as? ApprovalRequest, let operation = catalog[request.operation] else {
+            return entity.displayName
+        }
+        let subject = try subject(of: request, catalog, records, from: reader)
+        return subject.map { "\(operation.spec.title): \($0)" } ?? operation.spec.title
+    }
+
+    /// What a request is about: its target, or what is not there yet as its fields call it.
+    private static func subject(
+        of request: ApprovalRequest, _ catalog: Catalog, _ records: any Records, from reader: any Reader
+    ) throws -> String? {
+        if request.targetID == nil {
+            let members = try reader.first(records.sealedMembers(event: request.eventID))?.json("members")
+            if let asked = members?["details"]?["value"]?["input"],
+                let concerns = catalog[request.operation]?.concerns(asked)
+            {
+                return concerns
+            }
+        }
+        // What would be made for a tenant is called after the tenant.
+        let type = request.targetID == nil ? "tenant" : request.targetType
+        return try (request.targetID ?? request.aboutTenant).flatMap { id in
+            try type.flatMap(catalog.entity)?.displayNames([id], reader)[id] ?? id
+        }
     }
 
     /// Asked only where one would be used.
-    private func hasPasskey(for operation: AnyOperation, _ signed: Signed) async -> Bool {
+    func hasPasskey(for operation: AnyOperation, _ signed: Signed) async -> Bool {
         guard Pipeline.signs(operation.spec) else { return false }
         return await context.hasPasskey(signed.session)
     }
@@ -170,7 +221,7 @@ extension StaffConsole {
         let plural = sheet.operation.pluralPath
         let document = entity.document
         return OperationFormModel.Target(
-            id: entity.id, name: entity.displayName, path: page(of: plural, entity.id),
+            id: entity.id, name: sheet.name ?? entity.displayName, path: page(of: plural, entity.id),
             listTitle: listTitle(plural), listPath: hasPage("/\(plural)") ? "/\(plural)" : "/",
             marks: document["status"]?.string.map { UI.tag(DocumentDiff.label($0)) } ?? .none,
             confirmText: document["slug"]?.string ?? document["email"]?.string ?? entity.displayName)
@@ -200,10 +251,15 @@ extension StaffConsole {
         var isTyped = true
         /// All changes of the preview are asked for, however many.
         var showsAll = false
+        /// Of the form that was sent.
+        var version: Int64?
     }
 
+    /// The button that asks for all changes.
+    private static let showingAll = "preview-all"
+
     private static func isFormField(_ name: String) -> Bool {
-        name.hasPrefix("input.") || name == "reason_code" || name == "justification" || name == "ticket"
+        name.hasPrefix("input.") || ["reason_code", "justification", "ticket", "not_before"].contains(name)
     }
 
     private func draft(_ posted: PostedForm, _ sheet: OperationSheet) -> Draft {
@@ -235,15 +291,22 @@ extension StaffConsole {
             }
         }
         func given(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+        let notBefore = given("not_before").flatMap(Instant.init(typed:))
+        if notBefore == nil, given("not_before") != nil {
+            errors.append(
+                FieldError(
+                    pointer: "/not_before", detail: "Not before must be a time in UTC, such as 2030-01-31 09:00."))
+        }
         var request = OperationRequest(
             operation: operation.spec.name, target: sheet.entity?.id, input: .object(members),
             reasonCode: given("reason_code"), justification: given("justification"), ticket: given("ticket"),
-            undoes: sheet.undoing?.undoes)
+            undoes: sheet.undoing?.undoes, notBefore: notBefore)
         let named = Set(errors.map(\.pointer))
         errors += operation.errors(in: request).filter { error in !named.contains(error.pointer) }
         if let key = posted.values["idempotency_key"], Self.isKey(key) { request.idempotencyKey = key }
         return Draft(
-            request: request, values: values, errors: errors, showsAll: posted.text("action") == "preview-all")
+            request: request, values: values, errors: errors, showsAll: posted.text("action") == Self.showingAll,
+            version: Int64(posted.text("version")))
     }
 
     /// A key minted by `mintKey`: what a browser sends back, and nothing else, may become one.
@@ -337,8 +400,8 @@ extension StaffConsole {
                 throw OperationError.unauthenticated
             }
             sheet = OperationSheet(
-                operation: sheet.operation, entity: sheet.entity, url: sheet.url, undoing: sheet.undoing,
-                signed: signed,
+                operation: sheet.operation, entity: sheet.entity, name: sheet.name, subject: sheet.subject,
+                url: sheet.url, undoing: sheet.undoing, signed: signed,
                 choices: sheet.choices, waiting: sheet.waiting, hasPasskey: sheet.hasPasskey)
         }
         return try await confirm(draft, sheet, key: key, version: Int64(posted.text("version")))
@@ -430,7 +493,7 @@ extension StaffConsole {
         }
     }
 
-    private static func codeSentence(_ error: OperationError) -> String? {
+    static func codeSentence(_ error: OperationError) -> String? {
         switch error {
         case .unauthenticated: "The code did not fit or was used before. Wait for the next one."
         case .invalid(let errors): errors.map(\.detail).joined(separator: " ")
@@ -482,15 +545,51 @@ extension StaffConsole {
         }
         // A conflict that the preview explains is not said twice.
         if let known = preview?.reasons, let text = refusal, known.contains(text) { refusal = nil }
+        // Who decides on a request reads it above the form: what is posted is the version that stands there, which the preview,
+        // looked at after it, may have left behind.
+        let version = sheet.subject == nil ? preview?.version : sheet.entity?.version
+        var notice = notice
+        if notice == nil, sheet.subject != nil, let sent = draft.version, sent != version {
+            notice = "Somebody changed it since you opened this form. It stands here as it is now: look, then confirm."
+        }
         return render(
             sheet, values: draft.values, errors: shownErrors, refusal: refusal, notice: notice, preview: preview,
-            version: preview?.version, asksCode: asksCode, draft: draft, key: key, status: status)
+            shift: await shift(preview, sheet), names: await names(preview, draft, sheet), version: version,
+            asksCode: asksCode, draft: draft, key: key, status: status)
+    }
+
+    /// Who could sign what would have to be signed. One who can't be looked up is no reason to show no preview.
+    private func shift(_ preview: Preview?, _ sheet: OperationSheet) async -> OnShift? {
+        guard let preview, preview.allowed, !preview.approvals.isEmpty, let inboxes = context.inboxes else {
+            return nil
+        }
+        return try? await inboxes.onShift(for: preview.approvals, askedBy: sheet.signed.caller.person)
+    }
+
+    /// People whose ids the preview shows, by name. Those who can't be looked up stand by their ids.
+    private func names(_ preview: Preview?, _ draft: Draft, _ sheet: OperationSheet) async -> [String: String] {
+        let groups = preview.map(OperationViews.groups) ?? []
+        let catalog = context.catalog
+        let ids = PeopleNames.ids(in: draft.showsAll ? groups[...] : groups.prefix(UI.atOnce), catalog)
+        guard !ids.isEmpty else { return [:] }
+        let caller = sheet.signed.caller
+        let tenant = sheet.entity?.tenantID
+        let found = try? await context.pipeline.read(nil, by: caller) {
+            reader -> ([String: String], Disclosure?) in
+            let people = try PeopleNames(of: ids, about: tenant, catalog, for: caller, from: reader)
+            guard !people.users.isEmpty else { return (people.names, nil) }
+            return (
+                people.names, Disclosure("user.list", tenant: tenant, count: people.users.count, ids: people.users)
+            )
+        }
+        return found ?? [:]
     }
 
     private func render(
         _ sheet: OperationSheet, values: [String: String], errors: [FieldError] = [], refusal: String? = nil,
-        notice: String? = nil, preview: Preview? = nil, version: Int64? = nil,
-        asksCode: Bool = false, draft: Draft? = nil, key: String, status: HTTPResponse.Status = .ok
+        notice: String? = nil, preview: Preview? = nil, shift: OnShift? = nil, names: [String: String] = [:],
+        version: Int64? = nil, asksCode: Bool = false, draft: Draft? = nil, key: String,
+        status: HTTPResponse.Status = .ok
     ) -> Response {
         let operation = sheet.operation
         let age = context.clock.now - sheet.signed.session.mfaAt
@@ -507,6 +606,7 @@ extension StaffConsole {
         model.listTitle = listTitle(plural)
         model.hasPasskey = hasPasskey
         model.author = context.forms.author(sheet.signed.session.staffID)
+        model.names = names.merging([sheet.signed.session.staffID: sheet.signed.session.name]) { _, own in own }
         if let undone = sheet.undoing?.undoes {
             model.cancelURL = "/audit/\(undone)"
             model.undoes = undone
@@ -514,9 +614,11 @@ extension StaffConsole {
         model.isFilled = draft?.isTyped ?? false
         model.showsAll = draft?.showsAll ?? false
         model.waiting = sheet.waiting
-        if var request = draft?.request, let preview {
+        model.subject = sheet.subject?.body
+        model.shift = shift
+        if var request = draft?.request, preview != nil {
             // What is typed into a terminal is what was previewed here: this version, by this key.
-            request.ifMatch = preview.version
+            request.ifMatch = model.version
             request.idempotencyKey = key
             model.cli = RequestText.cli(request, operation: operation)
             let path =
@@ -532,7 +634,28 @@ extension StaffConsole {
 
     // MARK: Results
 
-    private func result(_ outcome: Outcome, replayed: Bool, _ signed: Signed) -> Response {
+    /// What a request is about, with the id of its target.
+    private struct Subject: Sendable {
+        let name: String
+        let target: String?
+    }
+
+    /// What a request that waits is about, for who may look at it.
+    private func asked(_ outcome: Outcome, _ signed: Signed) async throws(OperationError) -> Subject? {
+        guard case .pending(let pending) = outcome.result else { return nil }
+        let catalog = context.catalog
+        let records = context.pipeline.records
+        return try await context.pipeline.read(nil, by: signed.caller) { reader -> (Subject?, Disclosure?) in
+            guard let request = try ApprovalRequest.load(pending.approvalID, from: reader),
+                request.isOpen(to: signed.caller),
+                let name = try Self.subject(of: request, catalog, records, from: reader)
+            else { return (nil, nil) }
+            return (Subject(name: name, target: request.targetID), nil)
+        }
+    }
+
+    private func result(_ outcome: Outcome, replayed: Bool, about subject: Subject? = nil, _ signed: Signed) -> Response
+    {
         switch outcome.result {
         case .applied(let applied):
             guard let operation = context.catalog[applied.operation] else {
@@ -550,10 +673,14 @@ extension StaffConsole {
             guard let operation = context.catalog[pending.operation] else {
                 return .seeOther("/approvals/\(pending.approvalID)")
             }
-            let model = PendingResultModel(
+            var model = PendingResultModel(
                 pending: pending, spec: operation.spec, target: nil, now: context.clock.now)
+            model.name = subject?.name
+            if let subject, let id = subject.target, hasPage("/\(operation.pluralPath)/{id}") {
+                model.target = (name: subject.name, path: page(of: operation.pluralPath, id))
+            }
             return framed(
-                "\(operation.spec.title): waiting", OperationViews.pending(model), signed,
+                "\(model.heading): waiting", OperationViews.pending(model), signed,
                 menuPath: "/\(operation.pluralPath)")
         }
     }

@@ -32,7 +32,10 @@ struct FormRoute: Sendable {
 }
 
 extension StaffConsole {
-    func formRoutes() -> [FormRoute] { operationFormRoutes() + meFormRoutes() + approvalFormRoutes() }
+    func formRoutes() -> [FormRoute] {
+        operationFormRoutes() + meFormRoutes() + providerFormRoutes() + deviceFormRoutes() + approvalFormRoutes()
+            + inboxFormRoutes() + slackFormRoutes() + [severalForm]
+    }
 
     /// The guards of every form, in this order: it comes from this console's own pages; a session stands behind it; its
     /// token belongs to that session. What was typed survives the end of the session.

@@ -48,6 +48,13 @@ extension StaffConsole {
 
     // MARK: The token of forms without a session
 
+    /// The answer with the cookie that forms without a session need, where the browser lacks it.
+    func withFormCookie(_ response: Response, _ exchange: Exchange) -> Response {
+        var response = response
+        if let setCookie = formToken(exchange).setCookie { response.headers[values: .setCookie].append(setCookie) }
+        return response
+    }
+
     /// Double submit: a random cookie, and in the form what only this server can derive from it.
     private func formToken(_ exchange: Exchange) -> (token: String, setCookie: String?) {
         let name = context.configuration.formCookie
@@ -56,7 +63,7 @@ extension StaffConsole {
         return (context.forms.token(for: value), cookie(name, value, lasting: nil))
     }
 
-    private func carriesToken(_ exchange: Exchange, _ values: [String: String]) -> Bool {
+    func carriesToken(_ exchange: Exchange, _ values: [String: String]) -> Bool {
         guard let value = exchange.cookie(context.configuration.formCookie) else { return false }
         return constantTimeEqual(Array(context.forms.token(for: value).utf8), Array((values["csrf"] ?? "").utf8))
     }
@@ -70,23 +77,27 @@ extension StaffConsole {
         let (token, setCookie) = formToken(exchange)
         let model = SignInModel(
             deployment: context.configuration.deployment, email: email, error: error, notice: notice, next: next,
-            csrf: token, offersPasskey: context.offersPasskeys)
+            csrf: token, offersPasskey: context.offersPasskeys, provider: context.provider?.provider,
+            isProviderRequired: context.provider?.isProviderRequired ?? false)
         var response = door("Sign in", SignInViews.signIn(model), exchange, status: status)
         if let setCookie { response.headers[values: .setCookie].append(setCookie) }
         return response
     }
 
-    private func codePage(
-        _ exchange: Exchange, challenge: String, usesRecovery: Bool = false, error: String? = nil, next: String?,
+    /// - Parameter after: what came before: `nil` for a password, `oidc` or `link` for the identity provider.
+    func codePage(
+        _ exchange: Exchange, challenge: String, usesRecovery: Bool = false, after: String? = nil, error: String? = nil,
+        next: String?,
         status: HTTPResponse.Status = .ok
     ) -> Response {
         let model = CodeStepModel(
             challenge: challenge, usesRecovery: usesRecovery, error: error, next: next, csrf: formToken(exchange).token,
-            offersPasskey: context.offersPasskeys)
+            offersPasskey: context.offersPasskeys, provider: after == nil ? nil : context.provider?.provider,
+            links: after == "link")
         return door("Enter your code", SignInViews.code(model), exchange, status: status)
     }
 
-    private static let cookieMissing =
+    static let cookieMissing =
         "The form was too old, or your browser keeps no cookies for this site. Try again; if it happens again, "
         + "allow cookies."
 
@@ -117,8 +128,9 @@ extension StaffConsole {
         guard carriesToken(exchange, values), let challenge = values["challenge"], !challenge.isEmpty else {
             return signInPage(exchange, error: Self.cookieMissing, next: next, status: .forbidden)
         }
+        let after = values["after"]
         if let other = values["switch"] {
-            return codePage(exchange, challenge: challenge, usesRecovery: other == "recovery", next: next)
+            return codePage(exchange, challenge: challenge, usesRecovery: other == "recovery", after: after, next: next)
         }
         let recovery = values["recovery"]
         do throws(OperationError) {
@@ -135,19 +147,24 @@ extension StaffConsole {
             if case .unauthenticated = error {
                 // One sentence for every cause: it must not tell whether the password was right.
                 return codePage(
-                    exchange, challenge: challenge, usesRecovery: recovery != nil,
-                    error:
-                        "That did not work: the e-mail, the password or the code is wrong, or the code was used "
-                        + "before. Wait for the next code, or start again.",
+                    exchange, challenge: challenge, usesRecovery: recovery != nil, after: after,
+                    error: after == nil
+                        ? "That did not work: the e-mail, the password or the code is wrong, or the code was used "
+                            + "before. Wait for the next code, or start again." : Self.wrongFactor,
                     next: next, status: .unauthorized)
             }
             guard let sentence = Self.sentence(error) else { throw error }
             return marked(
                 codePage(
-                    exchange, challenge: challenge, usesRecovery: recovery != nil, error: sentence, next: next,
-                    status: Problem(error).status), error)
+                    exchange, challenge: challenge, usesRecovery: recovery != nil, after: after, error: sentence,
+                    next: next, status: Problem(error).status), error)
         }
     }
+
+    /// After the identity provider: who it is, is known.
+    private static let wrongFactor =
+        "That did not work: the factor is not yours, the code is wrong or was used before, or this step took too long. "
+        + "Wait for the next code, or start again."
 
     private func finishWithPasskey(_ exchange: Exchange) async throws -> Response {
         try checkOrigin(exchange)
@@ -156,12 +173,24 @@ extension StaffConsole {
         guard carriesToken(exchange, values), let visitor = exchange.cookie(context.configuration.formCookie) else {
             return signInPage(exchange, error: Self.cookieMissing, next: next, status: .forbidden)
         }
+        let challenge = values["challenge"] ?? ""
         do throws(OperationError) {
             try context.signIns.spend(exchange.client.source)
-            let session = try await passkeys().signIn(
-                Self.passkeyAnswer(values), visitor: visitor, from: exchange.source(.console))
+            let source = exchange.source(.console)
+            let session =
+                if let provider = context.provider, !challenge.isEmpty {
+                    try await provider.finish(
+                        challenge: challenge, passkey: Self.passkeyAnswer(values), visitor: visitor, from: source)
+                } else {
+                    try await passkeys().signIn(Self.passkeyAnswer(values), visitor: visitor, from: source)
+                }
             return try await welcome(session, next: next, exchange)
         } catch {
+            if case .unauthenticated = error, !challenge.isEmpty {
+                return codePage(
+                    exchange, challenge: challenge, after: values["after"], error: Self.wrongFactor, next: next,
+                    status: .unauthorized)
+            }
             guard let sentence = Self.sentence(error) else { throw error }
             return marked(signInPage(exchange, error: sentence, next: next, status: Problem(error).status), error)
         }
@@ -205,7 +234,7 @@ extension StaffConsole {
     }
 
     /// A new session's first answer: where the person wanted to go, or the form that was kept.
-    private func welcome(_ session: NewSession, next: String?, _ exchange: Exchange) async throws(OperationError)
+    func welcome(_ session: NewSession, next: String?, _ exchange: Exchange) async throws(OperationError)
         -> Response
     {
         var response = Response.seeOther(next ?? "/")
@@ -224,7 +253,7 @@ extension StaffConsole {
         return response
     }
 
-    private func marked(_ response: Response, _ error: OperationError) -> Response {
+    func marked(_ response: Response, _ error: OperationError) -> Response {
         guard let retryAfter = Problem(error).retryAfter else { return response }
         var response = response
         response.headers[.retryAfter] = String(retryAfter)
@@ -232,7 +261,7 @@ extension StaffConsole {
     }
 
     /// What a form says of an error the person can do something about.
-    private static func sentence(_ error: OperationError) -> String? {
+    static func sentence(_ error: OperationError) -> String? {
         switch error {
         case .invalid(let errors): errors.map(\.detail).joined(separator: " ")
         case .tooManyRequests, .forbidden, .conflict, .unauthenticated: Problem(error).detail
@@ -244,13 +273,13 @@ extension StaffConsole {
 
     /// The offer with everything needed to draw the page again, so that a mistyped code does not cost the person the
     /// secret that is already in the authenticator.
-    private func sealed(_ offer: EnrolmentOffer) -> EnrolmentOffer {
+    func sealed(_ offer: EnrolmentOffer, for purpose: FormSeal.Purpose = .enrolment) -> EnrolmentOffer {
         let kept: JSON = [
             "sealed": .string(offer.sealedSecret), "secret": .string(offer.totpSecret), "uri": .string(offer.totpURI),
         ]
         return EnrolmentOffer(
             staffID: offer.staffID, email: offer.email, name: offer.name, totpSecret: offer.totpSecret,
-            totpURI: offer.totpURI, sealedSecret: context.forms.seal(kept, for: .enrolment, lasting: .hours(2)))
+            totpURI: offer.totpURI, sealedSecret: context.forms.seal(kept, for: purpose, lasting: .hours(2)))
     }
 
     private func enrolmentPage(

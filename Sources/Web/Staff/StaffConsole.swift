@@ -17,7 +17,8 @@ struct StaffConsole: Sendable {
     }
 
     func routes() -> [Route] {
-        assets.routes() + pageRoutes() + doorRoutes() + operationPageRoutes() + styleguideRoutes()
+        assets.routes() + pageRoutes() + doorRoutes() + providerRoutes() + deviceRoutes() + operationPageRoutes()
+            + styleguideRoutes() + streamRoutes() + slackRoutes()
             + formRoutes().map { form in
                 Route(.post, form.template, .page) { exchange in try await post(form, exchange) }
             }
@@ -32,8 +33,16 @@ struct StaffConsole: Sendable {
         let token: String
         /// The colours this browser asked for.
         let theme: Theme?
-        /// What waits for this person, by the menu's paths; `nil` when the page counts it in its own transaction.
-        var due: [String: Int64]?
+        /// What stands around the page; `nil` when the page reads it in its own transaction.
+        var around: Around?
+    }
+
+    /// What every page says of the moment, whatever it is about.
+    struct Around: Sendable {
+        /// What waits for this person, by the menu's paths.
+        var due: [String: Int64] = [:]
+        /// What stands above the page.
+        var notice = Node.none
     }
 
     /// `nil` without a session, or with one that is over.
@@ -49,21 +58,24 @@ struct StaffConsole: Sendable {
         }
         return Signed(
             caller: caller, session: session, token: token, theme: Self.theme(exchange),
-            due: counts ? await due(caller) : nil)
+            around: counts ? await around(caller) : nil)
     }
 
-    /// The counts of the menu. A count that can't be had is no reason to refuse what was done.
-    private func due(_ caller: Caller) async -> [String: Int64] {
+    /// The counts of the menu, and the notices. What can't be had is no reason to refuse what was done.
+    private func around(_ caller: Caller) async -> Around {
         (try? await context.pipeline.read(nil, by: caller) { reader in
             reader.foresee(counted(caller).flatMap { $0.foresees(caller) })
-            return (try due(caller, reader), nil)
-        }) ?? [:]
+            return (try around(caller, reader), nil)
+        }) ?? Around()
     }
 
-    private func due(_ caller: Caller, _ reader: any Reader) throws -> [String: Int64] {
-        var counts: [String: Int64] = [:]
-        for item in counted(caller) { counts[item.path] = try item.due?(caller, reader) }
-        return counts
+    private func around(_ caller: Caller, _ reader: any Reader) throws -> Around {
+        var around = Around()
+        for item in counted(caller) { around.due[item.path] = try item.due?(caller, reader) }
+        for console in context.consoles {
+            if let notice = try console.notice?(caller, reader) { around.notice = around.notice + notice }
+        }
+        return around
     }
 
     /// The menu's items with a count that this person sees.
@@ -95,7 +107,7 @@ struct StaffConsole: Sendable {
         }
     }
 
-    private func show(
+    func show(
         _ page: Page, _ exchange: Exchange, _ signed: Signed, errors: [FieldError] = [],
         status: HTTPResponse.Status = .ok
     ) async throws -> Response {
@@ -103,15 +115,18 @@ struct StaffConsole: Sendable {
             path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors,
             catalog: context.catalog, csrf: signed.session.csrfToken, errors: errors,
             isFactorFresh: signed.caller.authentication?.isFresh ?? false,
-            passkeyHindrance: context.passkeys.map(\.hindrance) ?? "Passkeys are not offered here.")
+            passkeyHindrance: context.passkeys.map(\.hindrance) ?? "Passkeys are not offered here.",
+            provider: context.provider?.provider)
         // The menu's counts come along: a transaction of their own would cost every page as much as itself.
-        let (answer, due) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
-            if signed.due == nil { reader.foresee(self.counted(signed.caller).flatMap { $0.foresees(signed.caller) }) }
+        let (answer, around) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
+            if signed.around == nil {
+                reader.foresee(self.counted(signed.caller).flatMap { $0.foresees(signed.caller) })
+            }
             let answer = try page.render(call, reader)
-            return ((answer, try signed.due ?? self.due(signed.caller, reader)), answer.disclosure)
+            return ((answer, try signed.around ?? self.around(signed.caller, reader)), answer.disclosure)
         }
         var signed = signed
-        signed.due = due
+        signed.around = around
         if let redirect = answer.redirect { return .seeOther(redirect) }
         return framed(
             answer.title, answer.body, signed, menuPath: page.menuPath, query: exchange.first("q") ?? "",
@@ -147,11 +162,14 @@ struct StaffConsole: Sendable {
             title: title, environment: environment, deployment: context.configuration.deployment,
             menu: FrameModel.menu(
                 of: context.consoles, permissions: signed.caller.permissions, current: menuPath,
-                due: signed.due ?? [:]),
-            person: FrameModel.Person(signed.session, roles: signed.caller.roles),
+                due: signed.around?.due ?? [:]),
+            person: FrameModel.Person(
+                signed.session, roles: signed.caller.emergency?.isSolo == true ? ["locked"] : signed.caller.roles),
+            inbox: (signed.around?.due["/inbox"]).map { FrameModel.Inbox(unread: $0, session: signed.session.id) },
             search: searchBoxes.box(signed.caller.permissions),
             query: query, now: context.clock.now,
-            assets: assets.urls, theme: signed.theme)
+            assets: assets.urls, theme: signed.theme, isRed: signed.caller.emergency?.isOpen ?? false,
+            notice: signed.around?.notice ?? .none)
     }
 
     /// A page without a session: sign-in, enrolment.
@@ -177,8 +195,8 @@ struct StaffConsole: Sendable {
             headers: [
                 .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
                 .contentSecurityPolicy:
-                    "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action "
-                    + "'self'",
+                    "default-src 'self'; connect-src 'self'; worker-src 'self'; object-src 'none'; "
+                    + "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
                 .referrerPolicy: "same-origin", .crossOriginOpenerPolicy: "same-origin",
             ], body: .init(byteBuffer: node.withBytes { ByteBuffer(bytes: $0) }))
     }
@@ -209,7 +227,7 @@ extension Problem {
         switch kind {
         case .signInRequired: "Sign in again; you come back to where you were."
         case .permissionMissing:
-            "Somebody who may grant roles can change that. \"What can’t I do?\" lists what your roles lack."
+            "Somebody who may grant roles can change that. “What can’t I do?” lists what your roles lack."
         case .notFound: "Check the address, or search for it by name, id or e-mail."
         case .conflict, .versionChanged: "Open it again and look at what changed before you repeat this."
         case .formRefused: "Open the page again and send the form from there."

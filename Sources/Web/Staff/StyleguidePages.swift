@@ -46,6 +46,6 @@ extension StaffConsole {
     private func themed(_ signed: Signed, _ theme: Theme?) -> Signed {
         guard let theme else { return signed }
         return Signed(
-            caller: signed.caller, session: signed.session, token: signed.token, theme: theme, due: signed.due)
+            caller: signed.caller, session: signed.session, token: signed.token, theme: theme, around: signed.around)
     }
 }
