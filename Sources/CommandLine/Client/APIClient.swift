@@ -43,10 +43,16 @@ struct APIClient: Sendable {
     /// The answer as it is, after a step-up where the server asked for one.
     func send(_ request: APIRequest) async throws(CommandFailure) -> APIResponse {
         let response = try await attempt(request)
-        guard Problem.isStepUp(response), let code = try stepUpCode(for: response) else { return response }
+        guard try await stepUp(after: response) else { return response }
+        return try await attempt(request)
+    }
+
+    /// Uses the factor where the server asked for it; false where it did not, or nobody is there to give a code.
+    private func stepUp(after response: APIResponse) async throws(CommandFailure) -> Bool {
+        guard Problem.isStepUp(response), let code = try stepUpCode(for: response) else { return false }
         let answer = try await attempt(APIRequest("POST", "/api/v1/sessions/step-up", body: ["code": .string(code)]))
         guard (200..<300).contains(answer.status) else { throw Problem.failure(answer) }
-        return try await attempt(request)
+        return true
     }
 
     /// The JSON of a successful answer.
@@ -62,7 +68,8 @@ struct APIClient: Sendable {
 
     func stream(_ path: String, to sink: @Sendable ([UInt8]) throws -> Void) async throws(CommandFailure) {
         let request = signed(APIRequest("GET", path))
-        let response = try await transport.stream(request, to: sink)
+        var response = try await transport.stream(request, to: sink)
+        if try await stepUp(after: response) { response = try await transport.stream(request, to: sink) }
         guard response.status == 200 else { throw Problem.failure(response) }
     }
 

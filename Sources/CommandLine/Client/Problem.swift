@@ -24,7 +24,7 @@ enum Problem {
         if let seconds = problem["retry_after"]?.int { lines.append("Try again in \(seconds) s.") }
         if response.status == 401 {
             if isStepUp(response) {
-                lines.append("Give a fresh code with --code.")
+                lines.append("Give a fresh code with --code, or sign in anew with: postern login")
             } else {
                 lines.append("Sign in with: postern login")
             }

@@ -4,35 +4,43 @@ import Kernel
 struct TargetLookup: Sendable {
     let client: APIClient
 
-    /// - Throws: `.notFound` when nothing matches, `.usage` when several do, naming them.
+    /// - Throws: `.notFound` when nothing is called exactly this, offering what was found; `.usage` when several are, naming
+    ///   them.
     func id(of text: String, prefix: String, type: String) async throws(CommandFailure) -> String {
         guard !Identifier.isValid(text, prefix: prefix) else { return text }
         if type == "staff", text.contains("@") { return try await colleague(text) }
         guard ["tenant", "user"].contains(type) else { return text }
         let answer = try await client.get("/api/v1/search", [("q", text)])
-        let found = (answer["items"]?.array ?? []).filter { $0["type"]?.string == type || $0["type"] == nil }
-        // Something is done to what is found: a name that is only about the same is offered, never taken.
-        if let near = found.first, near["matched"]?.string == "similar name" {
-            throw CommandFailure(
-                .notFound,
-                "There is no \(type) \"\(text.printable)\". Did you mean \((near["slug"] ?? .null).shown.printable)?")
-        }
+        let found = (answer["items"]?.array ?? []).filter { $0["type"]?.string == type }
+        // Something is done to what is named: whatever begins like this, is about the same, or belongs to it is offered, and
+        // never taken.
+        let folded = text.lowercased()
         let exact = found.filter { item in
-            ["id", "slug", "external_id", "email"].contains { item[$0]?.string == text }
+            item["id"]?.string == text || item["external_id"]?.string == text
+                || ["slug", "email"].contains { item[$0]?.string == folded }
         }
-        let candidates = exact.isEmpty ? found : exact
-        guard let first = candidates.first, let id = first["id"]?.string else {
-            throw CommandFailure(.notFound, "There is no \(type) \"\(text.printable)\".")
+        guard let first = exact.first, let id = first["id"]?.string else {
+            throw CommandFailure(.notFound, "There is no \(type) \"\(text.printable)\"." + Self.offer(found))
         }
-        guard candidates.count == 1 else {
-            let names = candidates.prefix(5).map {
-                "- \(($0["id"] ?? .null).shown)  \(($0["name"] ?? .null).shown)".printable
-            }
+        guard exact.count == 1 else {
             throw CommandFailure(
-                .usage, "\"\(text.printable)\" could be several; say which by its id:\n" + names.joined(separator: "\n")
-            )
+                .usage, "\"\(text.printable)\" could be several; say which by its id:\n" + Self.list(exact))
         }
         return id
+    }
+
+    private static func offer(_ found: [JSON]) -> String {
+        guard let only = found.first else { return "" }
+        guard found.count == 1 else { return " Did you mean one of these?\n" + list(found) }
+        return " Did you mean \((only["slug"] ?? only["email"] ?? only["id"] ?? .null).shown.printable)?"
+    }
+
+    private static func list(_ found: [JSON]) -> String {
+        let lines = found.prefix(5).map { item in
+            let names = [item["id"], item["slug"] ?? item["email"], item["name"]].map { ($0 ?? .null).shown }
+            return "- \(names.joined(separator: "  "))".printable
+        }
+        return lines.joined(separator: "\n")
     }
 
     /// One of the staff by their whole address.

@@ -96,13 +96,27 @@ public struct Configuration: Sendable {
             ("smtp_url", "mail_from", "mail needs a sender"),
             ("smtp_user", "smtp_password", "signing in needs both"),
             ("smtp_password", "smtp_user", "signing in needs both"),
+            ("oidc_issuer", "oidc_client_id", "the provider must know who asks"),
+            ("oidc_issuer", "oidc_client_secret", "the provider must believe who asks"),
+            ("oidc_client_id", "oidc_issuer", "it belongs to a provider"),
+            ("oidc_client_secret", "oidc_issuer", "it belongs to a provider"),
+            ("oidc_name", "oidc_issuer", "there is nothing to name"),
+            ("oidc_acr", "oidc_issuer", "nobody is asked"),
+            ("oidc_domains", "oidc_issuer", "nobody signs in through a provider"),
+            ("oidc_ca_file", "oidc_issuer", "nobody is asked"),
+            ("oidc_roles_claim", "oidc_issuer", "nobody signs in through a provider"),
+            ("oidc_roles_claim", "oidc_roles", "no value of it stands for a role"),
+            ("oidc_roles", "oidc_roles_claim", "it is not known where the values stand"),
         ] where entries[one] != nil && entries[other] == nil {
             problems.append("\(one) is set but \(other) is not; \(what).")
         }
         if entries["slack_webhook_url"] != nil, entries["slack_token"] != nil {
             problems.append("slack_webhook_url and slack_token are both set; keep one.")
         }
-        for key in ["slack_webhook_url", "slack_api"] {
+        if entries["oidc_required"]?.text == "true", entries["oidc_issuer"] == nil {
+            problems.append("oidc_required is true but oidc_issuer is not set; nobody could sign in.")
+        }
+        for key in ["slack_webhook_url", "slack_api", "oidc_issuer"] {
             guard let text = entries[key]?.text, !text.hasPrefix("https://"), let host = URL(string: text)?.host(),
                 !["127.0.0.1", "::1", "localhost"].contains(host)
             else { continue }
@@ -155,6 +169,7 @@ public struct Configuration: Sendable {
     public func list(_ key: String) -> [String] {
         (text(key) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
     }
+    public func pairs(_ key: String) -> [(key: String, value: String)] { text(key).flatMap { Self.pairs($0) } ?? [] }
     /// Without a trailing slash.
     public func url(_ key: String) -> String? {
         text(key).map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
@@ -185,8 +200,27 @@ public struct Configuration: Sendable {
         case .mailbox:
             text.wholeMatch(of: /[^\p{Cc}<>]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+/) != nil
         case .days: Int(text).map { (1...36_500).contains($0) } ?? false
+        case .words:
+            text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy {
+                let word = $0.trimmingCharacters(in: .whitespaces)
+                return !word.isEmpty && word.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+            }
+        case .pairs: pairs(text) != nil
         case .choice(let words): words.contains(text)
         }
+    }
+
+    /// What stands before the last `=` of each, and behind it; `nil` when one is no pair.
+    static func pairs(_ text: String) -> [(key: String, value: String)]? {
+        var pairs: [(key: String, value: String)] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let sign = part.lastIndex(of: "=") else { return nil }
+            let key = part[..<sign].trimmingCharacters(in: .whitespaces)
+            let value = part[part.index(after: sign)...].trimmingCharacters(in: .whitespaces)
+            guard !key.isEmpty, !value.isEmpty, !value.contains(where: \.isWhitespace) else { return nil }
+            pairs.append((key, value))
+        }
+        return pairs
     }
 
     private static func isMailServer(_ text: String) -> Bool {
@@ -241,7 +275,7 @@ extension Configuration {
             if case .choice(let words) = setting.kind {
                 out += " One of \(words.map { "`\($0)`" }.joined(separator: ", "))."
             }
-            if setting.kind == .networks { out += " By commas." }
+            if [.networks, .words, .pairs].contains(setting.kind) { out += " By commas." }
             out += " |\n"
         }
         return out

@@ -1,7 +1,8 @@
 /// One thing an operator can set: by `POSTERN_…` in the environment, or by its key in the YAML file.
 public struct Setting: Sendable {
     public enum Kind: Sendable, Equatable {
-        case text, path, command, host, port, url, flag, networks, databaseURL, retention, count, smtpURL, mailbox, days
+        case text, path, command, host, port, url, flag, networks, databaseURL, retention, count, smtpURL, mailbox,
+            days, words, pairs
         case choice([String])
 
         /// What a right value looks like, after "expected".
@@ -22,6 +23,8 @@ public struct Setting: Sendable {
             case .smtpURL: "smtp://HOST:587 (STARTTLS) or smtps://HOST:465, without a user name"
             case .mailbox: "an address such as Postern <postern@example.com>"
             case .days: "a whole number of days, at least 1"
+            case .words: "words without spaces inside, by commas"
+            case .pairs: "pairs by commas, such as Support Agents=support_l1, eng-oncall=engineering_oncall"
             case .choice(let words): "one of " + words.joined(separator: ", ")
             }
         }
@@ -109,6 +112,53 @@ public struct Setting: Sendable {
         ),
         Setting("session_ip_binding", .flag, default: "true", "Ends a session that moves to another network."),
         Setting(
+            "session_ip_v4_bits", .choice(["8", "12", "16", "20", "24", "28", "32"]), default: "24",
+            "How many bits of an IPv4 address are its network to that: 32 is the address itself."),
+        Setting(
+            "session_ip_v6_bits", .choice(["32", "40", "48", "56", "64", "128"]), default: "48",
+            "The same of an IPv6 address."),
+        Setting(
+            "oidc_issuer", .url,
+            "The identity provider through which staff sign in (OpenID Connect), exactly as its tokens name it. Without it nobody does. See docs/sso.md."
+        ),
+        Setting("oidc_client_id", .text, "What the provider calls this deployment."),
+        Setting(
+            "oidc_client_secret", .text, isSecret: true,
+            "The secret with which this deployment proves it to the provider."),
+        Setting(
+            "oidc_name", .text,
+            "What people call the provider, such as `Northwind SSO`. The host of its address, if not set."),
+        Setting(
+            "oidc_amr", .words, default: "mfa",
+            "Words of the token's `amr` that say the provider asked for a second factor. Where it says none, a factor of Postern's own is asked for."
+        ),
+        Setting(
+            "oidc_acr", .words,
+            "Values of the token's `acr` that say so too, in order of preference. They are asked for with every sign-in."
+        ),
+        Setting(
+            "oidc_domains", .words,
+            "If set, only addresses of these domains sign in through the provider, such as `example.com`."),
+        Setting(
+            "oidc_required", .flag, default: "false",
+            "Takes sign-ins through the provider alone: no passwords, and passkeys only beside it. While the provider is away nobody comes in until this is off."
+        ),
+        Setting(
+            "oidc_roles_claim", .text,
+            "The claim of the token that says what somebody belongs to, such as `groups`, or `realm_access.roles` within another. Without it no role comes from the provider."
+        ),
+        Setting(
+            "oidc_roles", .pairs,
+            "The roles that values of this claim stand for, as `VALUE=role`, such as `Support Agents=support_l1`. A value may stand for several roles."
+        ),
+        Setting(
+            "oidc_ca_file", .path,
+            "PEM file of the authorities to trust for the provider, in place of the system's: for one with a certificate of your own."
+        ),
+        Setting(
+            "oidc_skew_seconds", .count, default: "60",
+            "How far apart the clocks of the provider and of this server may be."),
+        Setting(
             "webhook_allow_private", .flag, default: "false",
             "Lets webhooks reach private addresses and plain HTTP. For trying things out; it opens your network to whoever may create webhooks."
         ),
@@ -116,12 +166,21 @@ public struct Setting: Sendable {
             "deliveries_kept", .days, default: "30",
             "For how many days attempts and bodies of deliveries that ended are kept. The deliveries themselves stay."),
         Setting(
+            "inbox_kept", .days, default: "90", "For how many days people find in their inbox what they were told."),
+        Setting(
             "slack_webhook_url", .url, isSecret: true,
             "An incoming webhook of Slack: what happens is mirrored into its channel. The address is a secret."),
         Setting(
             "slack_token", .text, isSecret: true,
             "A Slack bot's token with `chat:write`, in place of an incoming webhook."),
         Setting("slack_channel", .text, "The channel the bot posts into, by its id."),
+        Setting(
+            "slack_signing_secret", .text, isSecret: true,
+            "The signing secret of your app in Slack: with it `/postern` commands are answered at `/slack/commands`."),
+        Setting(
+            "slack_names", .flag, default: "false",
+            "Lets messages about requests, and answers to commands, name colleagues and customers. Leave it off where people outside your company read the channel."
+        ),
         Setting("slack_api", .url, default: "https://slack.com/api", "Where Slack's methods are."),
         Setting(
             "smtp_url", .smtpURL,
@@ -133,6 +192,9 @@ public struct Setting: Sendable {
             "smtp_ca_file", .path, "PEM file of the authorities to trust for the mail server, in place of the system's."
         ),
         Setting("mail_from", .mailbox, "The sender of mail, such as `Postern <postern@example.com>`."),
+        Setting(
+            "ciso_email", .mailbox,
+            "Whom to tell by mail when the review of a break-glass is overdue, beside every super_admin and security."),
         Setting(
             "archive_cancelled", .flag, default: "false",
             "Archives tenants by itself once they are cancelled for 30 days. They can be restored."),
@@ -163,7 +225,14 @@ public struct Setting: Sendable {
             [
                 "staff_host", "staff_port", "auditor_host", "auditor_port", "runtime_host", "runtime_port",
                 "metrics_host", "metrics_port", "staff_url", "auditor_url", "runtime_url", "tls_certificate", "tls_key",
-                "trusted_proxies", "staff_networks", "session_ip_binding",
+                "trusted_proxies", "staff_networks", "session_ip_binding", "session_ip_v4_bits", "session_ip_v6_bits",
+            ]
+        ),
+        (
+            "Single sign-on",
+            [
+                "oidc_issuer", "oidc_client_id", "oidc_client_secret", "oidc_name", "oidc_amr", "oidc_acr",
+                "oidc_domains", "oidc_required", "oidc_roles_claim", "oidc_roles", "oidc_ca_file", "oidc_skew_seconds",
             ]
         ),
         (
@@ -174,10 +243,11 @@ public struct Setting: Sendable {
             ]
         ),
         (
-            "Deliveries, staff channel and mail",
+            "Deliveries, inboxes, staff channel and mail",
             [
-                "webhook_allow_private", "deliveries_kept", "slack_webhook_url", "slack_token", "slack_channel",
-                "slack_api", "smtp_url", "smtp_user", "smtp_password", "smtp_ca_file", "mail_from",
+                "webhook_allow_private", "deliveries_kept", "inbox_kept", "slack_webhook_url", "slack_token",
+                "slack_channel", "slack_signing_secret", "slack_names", "slack_api", "smtp_url", "smtp_user",
+                "smtp_password", "smtp_ca_file", "mail_from", "ciso_email",
             ]
         ),
         ("Automation", ["archive_cancelled", "request_deletion"]),

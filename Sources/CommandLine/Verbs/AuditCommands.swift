@@ -98,6 +98,7 @@ struct AuditCommand: AsyncParsableCommand {
         @Option(
             help: "With --format csv: write the proofs of the same events to this file.", completion: .file())
         var proofs: String?
+        @OptionGroup var factor: FactorOption
         @OptionGroup var server: ServerOption
 
         func validate() throws {
@@ -113,7 +114,7 @@ struct AuditCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            let client = try server.client()
+            let client = try factor.client(of: server)
             let path = "/api/v1/audit-events/export"
             guard let proofs, let out else {
                 let query = filter.query + (format == "csv" ? [("format", format)] : [])

@@ -10,7 +10,7 @@ struct CompletionScript: Sendable {
     func text(for shell: Shell) -> String {
         switch shell {
         case .bash: Self.bashHead + candidates + Self.bashTail
-        case .zsh: Self.zshHead + candidates + Self.zshTail
+        case .zsh: Self.zshHead + candidates + descriptions + Self.zshTail
         case .fish: fish
         }
     }
@@ -58,7 +58,7 @@ struct CompletionScript: Sendable {
     private static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }
 
     private static let walk = #"""
-        _postern_candidates() {
+        _postern_walk() {
           _postern_path='' _postern_option=''
           while [ $# -gt 1 ]; do
             if [ -n "$_postern_option" ]; then
@@ -76,14 +76,18 @@ struct CompletionScript: Sendable {
             fi
             shift
           done
+          _postern_last=${1-}
+        }
+        _postern_candidates() {
+          _postern_walk "$@"
           if [ -n "$_postern_option" ]; then
             for _postern_word in $(_postern_values "$_postern_path $_postern_option"); do echo "$_postern_word"; done
             return
           fi
-          case $1 in
+          case $_postern_last in
             --*=*)
-              for _postern_word in $(_postern_values "$_postern_path ${1%%=*}"); do
-                if [ "$_postern_word" = :file ]; then echo :file; else echo "${1%%=*}=$_postern_word"; fi
+              for _postern_word in $(_postern_values "$_postern_path ${_postern_last%%=*}"); do
+                if [ "$_postern_word" = :file ]; then echo :file; else echo "${_postern_last%%=*}=$_postern_word"; fi
               done ;;
             -*)
               for _postern_word in $(_postern_options "$_postern_path"); do echo "${_postern_word%=}"; done ;;
@@ -136,21 +140,50 @@ struct CompletionScript: Sendable {
 
         """
 
+    /// What each command and option is for, which zsh shows beside it.
+    private var descriptions: String {
+        var out = "typeset -gA _postern_help\n_postern_help=(\n"
+        for command in tree.commands {
+            let before = command.path.isEmpty ? "" : command.path + " "
+            for child in command.children {
+                out += "  \(Self.quoted(before + child.word)) \(Self.quoted(child.help))\n"
+            }
+            for option in command.options {
+                for name in option.names { out += "  \(Self.quoted(before + name)) \(Self.quoted(option.help))\n" }
+            }
+        }
+        return out + ")\n"
+    }
+
     private static let zshTail = #"""
         _postern() {
-          setopt localoptions shwordsplit
-          local candidates
-          local -a typed
+          local candidates word help
+          local -a typed described plain
           # Only the words up to the one that is being typed.
           typed=("${(@)words[2,$CURRENT]}")
           candidates=$(_postern_candidates "${typed[@]}")
           if [ "$candidates" = :file ]; then
+            # What is completed begins behind the sign of --out=FILE.
+            compset -P '--*='
             _files
-          else
-            compadd -- $candidates
+            return
           fi
+          _postern_walk "${typed[@]}"
+          for word in ${=candidates}; do
+            help=
+            [ -n "$_postern_option" ] || help=${_postern_help[${_postern_path:+$_postern_path }$word]-}
+            if [ -n "$help" ]; then described+=("$word:$help"); else plain+=("$word"); fi
+          done
+          (( $#described )) && _describe -t commands postern described
+          (( $#plain )) && compadd -- $plain
         }
-        if [ "${funcstack[1]}" = _postern ]; then _postern "$@"; else compdef _postern postern; fi
+        if [ "${funcstack[1]}" = _postern ]; then
+          _postern "$@"
+        elif (( $+functions[compdef] )); then
+          compdef _postern postern
+        else
+          print -ru2 "postern: run this first: autoload -Uz compinit && compinit"
+        fi
 
         """#
 
@@ -158,18 +191,39 @@ struct CompletionScript: Sendable {
 
     private var fish: String {
         let paths = tree.commands.map(\.path).filter { !$0.isEmpty }
+        let valued = tree.commands.flatMap { command in
+            command.options.filter { $0.value != nil }.flatMap(\.names).map { "\(command.path) \($0)" }
+        }
         var out = """
             # fish completion of postern. Load it with: postern completion fish | source
             set -g __postern_commands \(paths.map(Self.quoted).joined(separator: " "))
+            # Options that take the next word: it is no command, whatever it says.
+            set -g __postern_valued \(valued.map(Self.quoted).joined(separator: " "))
+            set -g __postern_line
             function __postern_at
               set -l tokens (commandline -opc)
-              set -l here
-              for token in $tokens[2..-1]
-                set -l next (string join ' ' -- $here $token)
-                contains -- $next $__postern_commands; and set -a here $token
+              set -l line (string join \\n -- $tokens | string collect)
+              # Asked for every command there is, worked out once for a line.
+              if test "$line" != "$__postern_line"
+                set -g __postern_line $line
+                set -g __postern_path ''
+                set -l option
+                for token in $tokens[2..-1]
+                  if set -q option[1]
+                    set -e option
+                    continue
+                  end
+                  switch $token
+                    case '--*=*'
+                    case '-*'
+                      contains -- "$__postern_path $token" $__postern_valued; and set option $token
+                    case '*'
+                      set -l next (string trim -- "$__postern_path $token")
+                      contains -- $next $__postern_commands; and set -g __postern_path $next
+                  end
+                end
               end
-              set -l path (string join ' ' -- $here)
-              test "$path" = "$argv[1]"
+              test "$__postern_path" = "$argv[1]"
             end
             complete -c postern -f
 

@@ -15,8 +15,9 @@ public protocol Installation: Sendable {
     /// A new enrolment link of the first person.
     /// - Parameter insteadOf: the address to correct.
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String
-    /// Asks for new factors for the last super_admin, who can't sign in; answers the link and from when on it works.
-    func recover(email: String) async throws -> (link: String, from: String)
+    /// Asks for new factors for the last super_admin, who can't sign in; answers the link, from when on it works, and whom the
+    /// servers tell, and by what.
+    func recover(email: String) async throws -> (link: String, from: String, told: [String])
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult
     /// Moves events whose retention has ended to files in a folder; `nil` only counts.
     func prune(into folder: String?) async throws -> PruneResult
@@ -39,6 +40,8 @@ public struct VerifyQuestion: Sendable {
     public var receipt: String?
     /// The evidence of a request to check without the database.
     public var evidence: JSON?
+    /// A package of evidence to check without the database.
+    public var package: [UInt8]?
     /// The log's verifier key, or a file that holds it.
     public var key: String?
     /// Continue where an interrupted run stopped.

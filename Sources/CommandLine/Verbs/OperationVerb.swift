@@ -32,6 +32,9 @@ struct OperationVerb: Sendable {
 
     static let common: [Option] = [
         Option(name: "if-match", placeholder: "version", help: "Only if it still has this version."),
+        Option(
+            name: "not-before", placeholder: "time",
+            help: "Where others must agree: carry it out then at the earliest, as in '2030-01-31 09:00' (UTC)."),
         Option(name: "dry-run", placeholder: nil, help: "Say what it would do; change nothing."),
         Option(name: "yes", placeholder: nil, help: "Don't ask to confirm."),
         Option(name: "json", placeholder: nil, help: "Answer as JSON, for scripts."),
@@ -133,7 +136,8 @@ struct OperationVerb: Sendable {
     /// What a target is found by, beside its id.
     private var otherNames: String {
         switch operation.targetType {
-        case "tenant", "user": ", slug or external id"
+        case "tenant": ", slug or external id"
+        case "user": ", external id or e-mail address"
         case "staff": " or e-mail address"
         default: ""
         }
@@ -241,13 +245,24 @@ struct OperationVerb: Sendable {
         {
             problems.append("--justification is required: at least \(least) characters that say why.")
         }
+        if let text = request.options["not-before"], Instant(typed: text) == nil {
+            problems.append("--not-before must be a time in UTC, such as '2030-01-31 09:00', or RFC 3339.")
+        }
         if operation.spec.ticketRequired, request.options["ticket"] == nil { problems.append("--ticket is required.") }
+        if isDecision, request.switches.contains("yes"), !request.switches.contains("dry-run"),
+            request.options["if-match"] == nil
+        {
+            problems.append("Say which version you read: --if-match, as approval show prints it.")
+        }
         guard problems.isEmpty else {
             let text = problems.count == 1 ? problems[0] : problems.map { "- \($0)" }.joined(separator: "\n")
             throw CommandFailure(.usage, "\(text)\nUsage: \(usage)\nHelp: postern \(noun) \(verb) --help")
         }
         return request
     }
+
+    /// Says yes or no to what somebody asked for.
+    private var isDecision: Bool { operation.targetType == ApprovalRequest.type && verb != "cancel" }
 
     private func isList(_ field: ParamField) -> Bool {
         if case .choices = field.param.control { true } else { false }
@@ -277,6 +292,14 @@ struct OperationVerb: Sendable {
                 let resource = try await client.send(APIRequest("GET", sending.path))
                 guard resource.status == 200 else { throw Problem.failure(resource) }
                 sending.ifMatch = resource.headers["etag"]
+            }
+            if isDecision, sending.isShown {
+                // Nobody decides on what they have not read, and what they read is what they decide on.
+                let resource = try await client.send(APIRequest("GET", sending.path))
+                guard resource.status == 200, let request = resource.json else { throw Problem.failure(resource) }
+                sending.about = ApprovalText.describe(
+                    request, in: Invocation.current.catalog, on: client.terminal)
+                sending.ifMatch = sending.ifMatch ?? resource.headers["etag"]
             }
             sending.path += "/\(verb)"
         }

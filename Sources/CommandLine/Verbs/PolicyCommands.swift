@@ -6,7 +6,7 @@ struct PolicyCommand: AsyncParsableCommand {
         CommandConfiguration(
             commandName: "policy", abstract: "Rules, roles, limits and rates, and the holes in them.",
             discussion: Invocation.held.map { PosternCommand.verbList(of: "policy", in: $0.catalog) } ?? "",
-            subcommands: [Lint.self, Try.self])
+            subcommands: [Lint.self, Matrix.self, Try.self])
     }
 
     struct Lint: AsyncParsableCommand {
@@ -33,6 +33,45 @@ struct PolicyCommand: AsyncParsableCommand {
                 throw CommandFailure(.drift, problems == 1 ? "There is a problem." : "There are \(problems) problems.")
             }
             if !output.json { client.terminal.write("Nobody could complete a two-person action alone.\n") }
+        }
+    }
+
+    struct Matrix: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "matrix", abstract: "Show who may do what: each permission, and the roles that hold it.")
+        @OptionGroup var output: OutputOption
+        @OptionGroup var server: ServerOption
+        func run() async throws {
+            let client = try server.client()
+            let terminal = client.terminal
+            let answer = try await client.get("/api/v1/access")
+            guard !output.json else { return terminal.print(answer.pretty()) }
+            let permissions = answer["permissions"]?.array ?? []
+            let width = permissions.compactMap { $0["code"]?.string?.count }.max() ?? 0
+            var area = ""
+            for entry in permissions {
+                let (code, risk) = ((entry["code"] ?? .null).shown, (entry["risk"] ?? .null).shown)
+                if let next = entry["area"]?.string, next != area {
+                    terminal.print((area.isEmpty ? "" : "\n") + terminal.bold(next.printable))
+                    area = next
+                }
+                let holders = (entry["held_by"]?.array ?? []).map(Self.holder).joined(separator: ", ")
+                terminal.print("  \(code.padded(to: width))  \(risk.padded(to: 8))  \(holders)".printable)
+            }
+            let separations = answer["separations"]?.array ?? []
+            guard !separations.isEmpty else { return }
+            terminal.print("\n" + terminal.bold("Not held together"))
+            for pair in separations {
+                func roles(_ name: String) -> String { (pair[name] ?? .null).shown }
+                terminal.print("  \(roles("first_roles")) with \(roles("second_roles"))".printable)
+            }
+        }
+
+        /// `finance up to 500.00 USD (2,000.00 a day)`
+        private static func holder(_ cell: JSON) -> String {
+            let limits = (cell["limits"]?.array ?? []).compactMap { Limit($0)?.words }
+            let role = (cell["role"] ?? .null).shown
+            return limits.isEmpty ? role : "\(role) up to \(limits.joined(separator: " or "))"
         }
     }
 

@@ -24,7 +24,9 @@ public struct PosternCommand: AsyncParsableCommand {
                 CommandGroup(
                     name: "Work",
                     subcommands: [
-                        TenantCommand.self, UserCommand.self, PolicyCommand.self, StaffCommand.self, AuditCommand.self,
+                        TenantCommand.self, UserCommand.self, ApprovalsCommand.self, ApprovalCommand.self,
+                        PolicyCommand.self, StaffCommand.self,
+                        BreakGlassCommand.self, AccessReviewCommand.self, AuditCommand.self, InboxCommand.self,
                         UndoCommand.self,
                         APICommand.self,
                     ]),
@@ -126,7 +128,9 @@ public struct PosternCommand: AsyncParsableCommand {
         OperationVerb.all(in: catalog).filter { $0.noun == noun }
     }
 
-    private static let staticNouns: Set<String> = ["tenant", "user", "staff", "audit", "policy"]
+    private static let staticNouns: Set<String> = [
+        "tenant", "user", "staff", "audit", "policy", "breakglass", "access-review", "approval",
+    ]
 
     static func isDerivedOnly(_ noun: String, in catalog: Catalog) -> Bool {
         !staticNouns.contains(noun) && !verbs(of: noun, in: catalog).isEmpty
@@ -202,6 +206,17 @@ struct ServerOption: ParsableArguments {
 
     func client(needsToken: Bool = true) throws(CommandFailure) -> APIClient {
         try APIClient.make(server: server, needsToken: needsToken)
+    }
+}
+
+/// Options of verbs that take data away, which asks for a factor as operations of high risk do.
+struct FactorOption: ParsableArguments {
+    @Option(help: "A fresh code, where the server asks for one.") var code: String?
+
+    func client(of server: ServerOption) throws(CommandFailure) -> APIClient {
+        var client = try server.client()
+        client.code = code
+        return client
     }
 }
 

@@ -253,7 +253,7 @@ struct VerifyCommand: AsyncParsableCommand {
         commandName: "verify", abstract: "Prove that the log and the data agree (the same as audit verify).",
         discussion:
             "Reads the configured database, or an export or receipt offline. Exit code 10 means drift was found.",
-        subcommands: [VerifyApproval.self])
+        subcommands: [VerifyApproval.self, VerifyEvidence.self])
     @OptionGroup var options: VerifyOptions
     func run() async throws { try await options.run() }
 }
@@ -327,6 +327,45 @@ struct VerifyApproval: AsyncParsableCommand {
     }
 }
 
+struct VerifyEvidence: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evidence", abstract: "Prove what a package of evidence says, without the server.",
+        discussion: """
+            Checks the digest of every file, the receipt of every event, and that each row is what the events made it, with none \
+            of them kept back. Exit code 10 means that something does not hold, and what.
+            """)
+    @Argument(help: "The package, such as rev_….evidence.tar.", completion: .file()) var file: String
+    /// --key and --json are the same for all, and stand there.
+    @ParentCommand var parent: VerifyCommand
+
+    func validate() throws {
+        if parent.options.key == nil {
+            throw ValidationError("Say which key to trust: --key KEY (it is at /log/key of the auditor listener).")
+        }
+    }
+
+    func run() async throws {
+        let invocation = Invocation.current
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw CommandFailure(.usage, "\(file) can't be read.")
+        }
+        var question = VerifyQuestion(
+            against: nil, export: nil, receipt: nil, key: parent.options.key, isResuming: false)
+        question.package = Array(data)
+        let result = try await invocation.installation.verify(question)
+        if parent.options.output.json {
+            invocation.terminal.print(result.json.pretty())
+        } else {
+            for finding in result.findings { invocation.terminal.print(finding.printable) }
+            invocation.terminal.print(result.summary)
+        }
+        guard result.isClean else {
+            let count = result.findings.count == 1 ? "1 finding" : "\(result.findings.count) findings"
+            throw CommandFailure(.drift, parent.options.output.json ? "" : "The evidence does not hold: \(count).")
+        }
+    }
+}
+
 struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup", abstract: "Write the database to a file, while the server runs.",
@@ -360,7 +399,7 @@ struct DocsCommand: AsyncParsableCommand {
         commandName: "docs", abstract: "Print documents made from the declarations.",
         subcommands: [
             SettingsReference.self, CommandsReference.self, BackofficeApp.self, RolesAndPermissions.self,
-            AuditLogSpec.self,
+            AuditLogSpec.self, PrivilegedAccess.self,
         ])
 
     /// One of those that the consoles make.
@@ -380,6 +419,13 @@ struct DocsCommand: AsyncParsableCommand {
             commandName: "roles-and-permissions",
             abstract: "docs/saas/roles-and-permissions.md: who may do what, and who co-signs.")
         func run() { DocsCommand.print("roles-and-permissions") }
+    }
+
+    struct PrivilegedAccess: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "privileged-access",
+            abstract: "docs/saas/privileged-access.md: what nobody does alone, and what proves it.")
+        func run() { DocsCommand.print("privileged-access") }
     }
 
     struct AuditLogSpec: ParsableCommand {

@@ -11,6 +11,8 @@ struct Submission: Sendable {
     let isJSON: Bool
     let confirmByTyping: Bool
     var ifMatch: String?
+    /// What a decision is about, shown before its own preview.
+    var about: String?
     let key: String
 
     /// - Parameter takesInput: false for an undo, whose fields are the inverse operation's own.
@@ -25,6 +27,10 @@ struct Submission: Sendable {
             ("reason_code", request.options["reason-code"].map(JSON.string)),
             ("justification", request.options["justification"].map(JSON.string)),
             ("ticket", request.options["ticket"].map(JSON.string)),
+            (
+                "not_before",
+                request.options["not-before"].flatMap(Instant.init(typed:)).map { .string($0.rfc3339) }
+            ),
         ])
         isDryRun = request.switches.contains("dry-run")
         isConfirmed = request.switches.contains("yes")
@@ -32,6 +38,9 @@ struct Submission: Sendable {
         ifMatch = request.options["if-match"].map { $0.hasPrefix("\"") ? $0 : "\"\($0)\"" }
         key = request.options["idempotency-key"] ?? Base64.encodeURL(SecureRandom.bytes(18))
     }
+
+    /// Whether somebody reads in words what it would do.
+    var isShown: Bool { isDryRun ? !isJSON : !isConfirmed }
 
     /// A script must say `--yes`: there is nobody to ask.
     func checkCanConfirm(_ terminal: Terminal) throws(CommandFailure) {
@@ -49,7 +58,8 @@ struct Submission: Sendable {
                 terminal.print(preview.pretty())
             } else {
                 // Beside JSON, words go to standard error.
-                (isJSON ? terminal.note : terminal.print)(Self.describe(preview, title: title, on: terminal))
+                let words = [about, Self.describe(preview, title: title, on: terminal)].compactMap(\.self)
+                (isJSON ? terminal.note : terminal.print)(words.joined(separator: "\n\n"))
             }
             guard preview["allowed"]?.bool == true else {
                 throw CommandFailure(.refused, isDryRun && !isJSON ? "" : "It can't be done now; nothing was changed.")
@@ -158,6 +168,7 @@ struct Submission: Sendable {
                 lines.append("  \(((demand["sentence"] ?? .null)).shown.printable)")
             }
             lines.append("Request  \(approval)")
+            lines.append("Look     postern approval show \(approval)")
             if let until = outcome["expires_at"]?.string { lines.append("Expires  \(until)") }
             if let event = outcome["event_id"]?.string { lines.append("Event    \(event)") }
             return lines.joined(separator: "\n")

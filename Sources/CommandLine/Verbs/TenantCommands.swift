@@ -14,11 +14,13 @@ struct PageOption: ParsableArguments {
     }
 
     /// Fetches all pages as comma-separated values.
-    func export(_ path: String, _ query: [(String, String?)], to file: String) async throws {
+    func export(
+        _ path: String, _ query: [(String, String?)], to file: String, with client: APIClient
+    ) async throws {
         guard cursor == nil, !output.json else {
             throw CommandFailure(.usage, "--csv writes all that match; leave --cursor and --json out.")
         }
-        try await Download(server.client()).save(path + APIClient.query(query), to: file == "-" ? nil : file)
+        try await Download(client).save(path + APIClient.query(query), to: file == "-" ? nil : file)
     }
 
     /// Fetches one page and shows it.
@@ -70,7 +72,9 @@ struct TenantCommand: AsyncParsableCommand {
             for (name, values) in [("status", status), ("plan", plan), ("tier", tier), ("region", region)] {
                 query += values.map { (name, $0) }
             }
-            if let csv { return try await page.export("/api/v1/tenants/export", query, to: csv) }
+            if let csv {
+                return try await page.export("/api/v1/tenants/export", query, to: csv, with: page.server.client())
+            }
             try await page.show(
                 "/api/v1/tenants", query,
                 as: TenantCommand.table, empty: "There are no such tenants.", with: page.server.client())
@@ -122,7 +126,7 @@ struct TenantCommand: AsyncParsableCommand {
                 .init("AT", member: "at"), .init("FROM", member: "from"), .init("TO", member: "to"),
                 .init("REASON", member: "reason_code"),
                 .init("BY") { ($0["actor"]?["id"] ?? $0["actor"] ?? .null).shown },
-                .init("EVENT", member: "event_id"),
+                .init("EVENT", member: "event_id"), .init("WHY", member: "justification"),
             ])
             try await page.show(
                 "/api/v1/tenants/\(APIClient.encode(id))/history", as: table, empty: "Its status never changed.",

@@ -10,6 +10,8 @@ struct UndoCommand: AsyncParsableCommand {
     @Option(help: "Why, where the inverse operation asks; its own code is used when left out.") var reasonCode: String?
     @Option(help: "Why, in your words.") var justification: String?
     @Option(help: "The ticket it belongs to.") var ticket: String?
+    @Option(help: "Where others must agree: carry it out then at the earliest, as in '2030-01-31 09:00' (UTC).")
+    var notBefore: String?
     @Flag(help: "Say what it would do; change nothing.") var dryRun = false
     @Flag(help: "Don't ask to confirm.") var yes = false
     @Option(help: "A fresh code, where the server asks for one.") var code: String?
@@ -22,6 +24,10 @@ struct UndoCommand: AsyncParsableCommand {
         request.options["reason-code"] = reasonCode
         request.options["justification"] = justification
         request.options["ticket"] = ticket
+        if let notBefore, Instant(typed: notBefore) == nil {
+            throw ValidationError("--not-before must be a time in UTC, such as '2030-01-31 09:00', or RFC 3339.")
+        }
+        request.options["not-before"] = notBefore
         request.options["idempotency-key"] = idempotencyKey
         if dryRun { request.switches.insert("dry-run") }
         if yes { request.switches.insert("yes") }

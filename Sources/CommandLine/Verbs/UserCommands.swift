@@ -16,10 +16,14 @@ struct UserCommand: AsyncParsableCommand {
         @Option(help: "Only addresses that begin like this.") var email: String?
         @Option(help: "Write all that match, as comma-separated values, to this file (- for standard output).")
         var csv: String?
+        @OptionGroup var factor: FactorOption
         @OptionGroup var page: PageOption
         func run() async throws {
             let query = status.map { ("status", $0) } + [("tenant", tenant), ("q", email)]
-            if let csv { return try await page.export("/api/v1/users/export", query, to: csv) }
+            if let csv {
+                let client = try factor.client(of: page.server)
+                return try await page.export("/api/v1/users/export", query, to: csv, with: client)
+            }
             let table = TextTable(columns: [
                 .init("ID", member: "id"), .init("NAME", member: "name"), .init("E-MAIL", member: "email"),
                 .init("STATUS", member: "status"),

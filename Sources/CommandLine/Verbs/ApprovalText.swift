@@ -1,0 +1,138 @@
+import HTML
+import Kernel
+
+/// A request as people read it before they sign it: whole, nothing cut or left out.
+enum ApprovalText {
+    /// `Suspend tenant: Acme`
+    static func title(_ request: JSON, in catalog: Catalog) -> String {
+        let operation = request["operation"]?.string ?? ""
+        let title = catalog[operation]?.spec.title ?? operation
+        // What is not there yet is called after what was asked for.
+        let about = request["concerns"] ?? request["target"]?["name"] ?? request["target"]?["id"]
+        return about.map { "\(title): \($0.shown)" } ?? title
+    }
+
+    static func describe(_ request: JSON, in catalog: Catalog, on terminal: Terminal) -> String {
+        var lines = [terminal.bold(title(request, in: catalog).printable)]
+        func section(_ title: String, _ rows: [String]) {
+            if !rows.isEmpty { lines += ["", title] + rows.map { "  \($0)" } }
+        }
+        if let sentence = request["consequence"]?.string { lines.append(sentence.printable) }
+        lines.append("")
+        lines += facts(request)
+        if request["matches_action"] != true {
+            lines += [
+                "",
+                terminal.bold("The values below are not the ones the frozen action commits to: don't rely on them."),
+            ]
+        }
+        section("Why:", prose(request["justification"]))
+        if let input = request["input"], input.object?.isEmpty == false {
+            section("Fields as sent:", members(nil, input))
+        }
+        let plan = request["plan"] ?? .null
+        if plan.isNull { section("Changes:", ["The plan was erased; only its digest is left."]) }
+        for change in plan["changes"]?.array ?? [] {
+            section(
+                "\(change["type"]?.string ?? "") \(change["id"]?.string ?? ""):".printable,
+                members(change["before"], change["after"]))
+        }
+        section("Planned to be sent:", (plan["effects"]?.array ?? []).map(effect))
+        if let measures = plan["measures"], measures.object?.isEmpty == false {
+            section("What the rules looked at:", members(nil, measures))
+        }
+        section("What is different since it was signed before:", (request["difference"]?.array ?? []).map(difference))
+        section("Who must agree:", (request["demands"]?.array ?? []).map(demand))
+        section("Signatures:", (request["signatures"]?.array ?? []).map { signature($0, of: request) })
+        section("Still needed:", prose(request["still_needed"]))
+        section("How it ended:", prose(request["ending"]))
+        let action = request["action"] ?? .null
+        section("The frozen action, in full:", rows(action.pretty()))
+        lines += [
+            "", "SHA-256 of its canonical bytes  \(sha256(action.canonical).hex)",
+            "Digest of the plan              \((request["plan_digest"] ?? .null).shown.printable)",
+        ]
+        if request["matches_action"] == true {
+            lines.append("The values above match the commitments in the frozen action.")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func facts(_ request: JSON) -> [String] {
+        func person(_ name: JSON?, _ id: JSON?) -> JSON? {
+            if let id, let name { return .object(["name": name, "id": id]) }
+            return id
+        }
+        let known: [(String, JSON?)] = [
+            ("Request", request["id"]), ("Version", request["version"]), ("Operation", request["operation"]),
+            ("State", request["state"]),
+            ("Target", person(request["target"]?["name"], request["target"]?["id"])),
+            ("Asked by", person(request["requester_name"], request["requester"])),
+            ("By program", request["account"]), ("Within emergency", request["emergency"]),
+            ("Asked", request["created_at"]), ("Expires", request["expires_at"]),
+            ("Not before", request["not_before"]), ("Carried out at", request["execute_at"]),
+            ("Reason code", request["action"]?["reason_code"]), ("Ticket", request["ticket"]),
+            ("Event", request["event_id"]), ("Ended by", request["outcome_event_id"]),
+        ]
+        let facts = known.map { ($0, ($1 ?? .null).shown.printable) }.filter { !$0.1.isEmpty }
+        let width = facts.map { $0.0.count }.max() ?? 0
+        return facts.map { "\($0.padded(to: width))  \($1)" }
+    }
+
+    private static func effect(_ effect: JSON) -> String {
+        let payload = effect["payload"] ?? .null
+        let what = "\((effect["kind"] ?? .null).shown) \((effect["name"] ?? .null).shown)"
+        return (payload.isNull ? what : "\(what)  \(payload.canonicalText)").printable
+    }
+
+    private static func difference(_ entry: JSON) -> String {
+        "\((entry["path"] ?? .null).shown): \(word(entry["was"])) → \(word(entry["now"]))".printable
+    }
+
+    private static func demand(_ need: JSON) -> String {
+        let wait = need["cooldown_seconds"]?.int.map { "; it then waits \(TimeText.span(.seconds($0)))" } ?? ""
+        return "\((need["sentence"] ?? .null).shown): \((need["summary"] ?? .null).shown)\(wait)".printable
+    }
+
+    private static func signature(_ signature: JSON, of request: JSON) -> String {
+        let who = (signature["name"] ?? signature["person"] ?? .null).shown
+        let decision = signature["decision"] == "reject" ? "rejected" : "agreed"
+        let isSigned = signature["statement"]?["intent"] != nil
+        let how = isSigned ? "signed by a passkey" : "last factor: \((signature["method"] ?? .null).shown)"
+        var text = "\(who) \(decision) at \((signature["created_at"] ?? .null).shown) (\(how))"
+        if (signature["round"]?.int ?? 0) < (request["round"]?.int ?? 0) {
+            text += ", to an earlier plan"
+        } else if let reason = signature["lapsed"]?.string {
+            text += ", and counts no more: \(reason)"
+        }
+        return text.printable
+    }
+
+    /// Every member that differs, or all of what is new.
+    private static func members(_ before: JSON?, _ after: JSON?) -> [String] {
+        let old = before?.object ?? [:]
+        let new = after?.object ?? [:]
+        let names = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted()
+        let width = names.map(\.count).max() ?? 0
+        return names.map { name in
+            let value = old.isEmpty ? word(new[name]) : "\(word(old[name])) → \(word(new[name]))"
+            return "\(name.padded(to: width))  \(value)".printable
+        }
+    }
+
+    /// A value as it is: what a signature stands for is not put in other words.
+    private static func word(_ value: JSON?) -> String {
+        switch value {
+        case nil, .null?: "(none)"
+        case .string(let text)? where !text.isEmpty && text == text.printable: text
+        case let other?: other.canonicalText
+        }
+    }
+
+    /// Text as it was written, a line a row.
+    private static func prose(_ text: JSON?) -> [String] { rows(text?.string ?? "") }
+
+    private static func rows(_ text: String) -> [String] {
+        text.split(whereSeparator: \.isNewline).map { String($0).printable }
+    }
+}
