@@ -4,7 +4,8 @@ import Logging
 import ServiceLifecycle
 
 /// Work that one of the processes sharing a database does for all of them: it makes the words of new names, counts the
-/// facets of the list of tenants, lets happen to tenants what is due, and carries out recoveries of accounts whose time has come.
+/// facets of the list of tenants, lets happen to tenants what is due, carries out recoveries of accounts whose time has come, ends
+/// emergencies, and starts access reviews, reminds of them and escalates those that are overdue.
 struct Chores: Service {
     /// How often it looks whether a name is new.
     static let interval = Duration.seconds(2)
@@ -12,6 +13,7 @@ struct Chores: Service {
     static let takeover = Duration.seconds(2)
     static let facetsEvery = Duration.seconds(25)
     static let lifecycleEvery = Duration.seconds(60)
+    static let reviewsEvery = Duration.seconds(10)
     /// Batches of words in one round, so that the other chores have their turn.
     static let wordBatches = 200
 
@@ -49,6 +51,7 @@ struct Chores: Service {
     private struct Round {
         var counted: ContinuousClock.Instant?
         var moved: ContinuousClock.Instant?
+        var reviewed: ContinuousClock.Instant?
 
         static func isDue(_ last: ContinuousClock.Instant?, _ every: Duration) -> Bool {
             last.map { ContinuousClock.now - $0 >= every } ?? true
@@ -73,6 +76,14 @@ struct Chores: Service {
         }
         if !running.clockWasSet.isTrue {
             await attempt("recovering accounts") { try await RecoveryTurn(pipeline: running.pipeline).turn() }
+        }
+        // Also while the clock is doubted: an emergency that ends too early does no harm.
+        await attempt("ending emergencies") { try await BreakGlassTurn(pipeline: running.pipeline).turn() }
+        if !running.clockWasSet.isTrue, Round.isDue(round.reviewed, Self.reviewsEvery) {
+            await attempt("looking after access reviews") {
+                try await AccessReviewTurn(pipeline: running.pipeline).turn()
+            }
+            round.reviewed = .now
         }
     }
 

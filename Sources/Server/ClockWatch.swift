@@ -1,3 +1,4 @@
+import Consoles
 import Kernel
 import Logging
 import ServiceLifecycle
@@ -5,7 +6,8 @@ import Store
 import Synchronization
 
 /// The embedded database has no clock but this machine's. When somebody sets it, that is an incident in the log, and nothing
-/// that goes by dates happens by itself any more until a person has looked and started the server again.
+/// that goes by dates happens by itself any more until a person has looked and confirmed it, also when the server starts again
+/// meanwhile.
 struct ClockWatch: Service {
     static let interval = Duration.seconds(1)
 
@@ -14,38 +16,113 @@ struct ClockWatch: Service {
 
     func run() async {
         await cancelWhenGracefulShutdown {
-            var jumps = ClockJumps()
             while !Task.isCancelled {
                 try? await Task.sleep(for: Self.interval)
-                if let jump = jumps.look() { await tell(jump) }
+                await turn()
             }
         }
     }
 
-    private func tell(_ jump: Span) async {
-        running.clockWasSet.happened()
-        logger.error(
-            "the clock was set; what goes by dates stands still until this server is started again",
-            metadata: ["seconds": "\(jump.seconds)"])
-        var draft = EventDraft(at: Clock.system.now, .incident, "clock.jumped", actor: .system("clock"))
-        draft.facts = ["seconds": .int(jump.seconds)]
-        let event = SealedEvent(draft)
-        let records = running.pipeline.records
-        while !Task.isCancelled {
-            do {
-                try await running.database.write { $0.enqueue(records.insert(event)) }
-                return running.sequencer.nudge()
-            } catch {
-                logger.warning("recording that failed and is tried again", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: Self.interval)
-            }
+    /// Tells what was noticed, else looks whether somebody has confirmed it. What fails is tried again with the next.
+    private func turn() async {
+        let clock = running.clockWasSet
+        do {
+            guard let jump = clock.untold else { return try await clock.look(in: running.database) }
+            let id = try await ClockJump.record(
+                jump, in: running.database, running.pipeline.records, sendsMail: running.channels.contains(.mail))
+            clock.told(id)
+            running.sequencer.nudge()
+            logger.error(
+                "the clock was set; what goes by dates stands still until somebody has confirmed it",
+                metadata: ["seconds": "\(jump.seconds)", "confirm": "\(id)"])
+        } catch {
+            if Task.isCancelled { return }
+            logger.warning("watching the clock failed and is tried again", metadata: ["error": "\(error)"])
         }
     }
 }
 
-/// Whether the clock was set since this process began.
+/// Whether what goes by dates is held because the clock was set: from the moment somebody could notice until a person has
+/// confirmed it. Each question compares the clocks as well: the watch looks only once a second, and what goes by dates must not
+/// come before it.
 final class ClockWasSet: Sendable {
-    private let flag = Atomic(false)
-    var isTrue: Bool { flag.load(ordering: .relaxed) }
-    func happened() { flag.store(true, ordering: .relaxed) }
+    private enum Hold {
+        /// The row that somebody has to look at.
+        case unconfirmed(String)
+        /// This process is ahead of the machine. Its time never goes back, so what it calls due is not yet.
+        case ahead(Span)
+    }
+
+    private struct State {
+        var jumps: ClockJumps?
+        /// Noticed, and not in the database yet.
+        var untold: [Span] = []
+        /// What the database said last.
+        var hold: Hold?
+
+        mutating func compare() {
+            if let jump = jumps?.look() { untold.append(jump) }
+        }
+    }
+
+    private let state: Mutex<State>
+
+    /// - Parameter isWatched: whether this machine's clock is the database's.
+    init(isWatched: Bool) { state = Mutex(State(jumps: isWatched ? ClockJumps() : nil)) }
+
+    var isTrue: Bool {
+        state.withLock { state in
+            state.compare()
+            return !state.untold.isEmpty || state.hold != nil
+        }
+    }
+
+    /// What was noticed first and is not in the database yet.
+    var untold: Span? {
+        state.withLock { state in
+            state.compare()
+            return state.untold.first
+        }
+    }
+
+    /// It is there now, and is to be confirmed.
+    func told(_ id: String) {
+        state.withLock { state in
+            state.untold.removeFirst()
+            state.hold = .unconfirmed(id)
+        }
+    }
+
+    /// Asks the database whether something is to be confirmed. Nobody else may tell of a jump meanwhile.
+    func look(in database: any Database) async throws {
+        let (open, now) = try await database.read { reader in (try ClockJump.open(from: reader)?.id, reader.now) }
+        let ahead = now - Clock.system.now
+        state.withLock { state in
+            if let open {
+                state.hold = .unconfirmed(open)
+            } else {
+                // As far as a server may be off its database.
+                state.hold = ahead > .seconds(2) ? .ahead(ahead) : nil
+            }
+        }
+    }
+
+    /// Why things are held and what to do, in a sentence; `nil` when they are not.
+    var complaint: String? {
+        state.withLock { state -> String? in
+            switch state.hold {
+            case .unconfirmed(let id)?:
+                return """
+                    The clock was set; what goes by dates is held until somebody who may has looked and confirmed it in the console, \
+                    or with: postern clock confirm \(id)
+                    """
+            case .ahead(let span)?:
+                return """
+                    The clock was set back, and this server goes by a time that is \(span.seconds) s ahead; what goes by dates is \
+                    held until it is started again.
+                    """
+            case nil: return state.untold.isEmpty ? nil : "The clock was set; what goes by dates is held."
+            }
+        }
+    }
 }

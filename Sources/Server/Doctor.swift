@@ -59,6 +59,8 @@ struct Doctor: Sendable {
         Self.files(deployment.configuration, &report)
         await database(deployment, keys, &report)
         await channels(deployment, &report)
+        Self.alerts(deployment, &report)
+        await provider(deployment, &report)
         return report
     }
 
@@ -93,11 +95,23 @@ struct Doctor: Sendable {
                 "Shares the host name \(host) with \(urls[first]). Cookies ignore ports: give each realm a name of its own."
             )
         }
+        do throws(PasskeySite.Unfit) {
+            let site = try PasskeySite(url: deployment.staffURL)
+            report.add(.ok, "passkeys", "Bound to \(site.id), usable at \(site.origin).")
+        } catch {
+            report.add(.warning, "passkeys", error.description)
+        }
         guard configuration.value("environment") != "demo" else { return }
         if configuration.url("staff_url") == nil {
             report.add(
                 .warning, "staff_url",
                 "Not set: links and sign-in assume \(deployment.staffURL).")
+        }
+        for key in ["auditor_url", "runtime_url"] where configuration.url(key) == nil {
+            report.add(
+                .warning, key,
+                "Not set, so nobody can tell here whether it shares its host name with another. Cookies ignore ports: give each realm a name of its own."
+            )
         }
         if let reason = deployment.insecureStaffURL { report.add(.problem, "staff_url", reason) }
         for listener in ["staff", "auditor", "runtime"]
@@ -176,12 +190,81 @@ struct Doctor: Sendable {
             let problem = await SlackCourier(door).problem()
             report.add(problem == nil ? .ok : .problem, "slack", problem ?? "Slack answers and knows this deployment.")
         }
+        if let secret = deployment.slackSecret {
+            let isSecret = secret.utf8.count >= 32 && secret.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+            let url = deployment.staffURL
+            if !isSecret {
+                report.add(
+                    .problem, "slack_signing_secret",
+                    "Is no signing secret: your app's page in Slack shows 32 hexadecimal digits under Basic Information."
+                )
+            } else if !url.hasPrefix("https://"), !deployment.isDemo {
+                report.add(
+                    .problem, "slack_signing_secret", "Slack reaches only https://, and staff_url is \(url).")
+            } else {
+                report.add(
+                    .ok, "slack_signing_secret",
+                    "Set in Slack: slash command /postern to \(url)/slack/commands, interactivity to \(url)/slack/interactions."
+                )
+            }
+        }
         do throws(CommandFailure) {
             guard let mail = try deployment.mail() else { return }
             let problem = await MailCourier(mail).problem()
             report.add(problem == nil ? .ok : .problem, "mail", problem ?? "The mail server answers over TLS.")
         } catch {
             report.add(.problem, "mail_from", error.message)
+        }
+    }
+
+    /// Whether anybody hears of what can't wait for them to open the console.
+    static func alerts(_ deployment: Deployment, _ report: inout Report) {
+        guard !deployment.isDemo else { return }
+        let configuration = deployment.configuration
+        let sendsMail = configuration.text("smtp_url") != nil
+        if !sendsMail, deployment.slack == nil {
+            report.add(
+                .warning, "alerts",
+                "Neither a mail server (smtp_url, mail_from) nor Slack (slack_webhook_url, or slack_token with slack_channel) is set: that somebody opened break-glass, asked for a recovery or reset factors reaches no mailbox and no channel. Set one; see docs/getting-started.md."
+            )
+        }
+        if !sendsMail, configuration.text("ciso_email") != nil {
+            report.add(.warning, "ciso_email", "Nobody is written to: smtp_url is not set.")
+        }
+    }
+
+    // MARK: Single sign-on
+
+    /// Asks the provider for what it publishes, and says what has to be registered there.
+    private func provider(_ deployment: Deployment, _ report: inout Report) async {
+        guard let settings = deployment.provider else { return }
+        let (problems, notes) = await OIDCProvider(settings).examination()
+        for problem in problems { report.add(.problem, "sso", problem) }
+        for note in notes { report.add(.ok, "sso", note) }
+        let provider = StaffProvider(client: OIDCProvider(settings), consoleURL: deployment.staffURL)
+        report.add(
+            deployment.configuration.url("staff_url") == nil ? .warning : .ok, "sso",
+            """
+            Register at \(settings.name), to the letter:
+            redirect address \(provider.redirect)
+            after signing out \(provider.farewell)
+            back-channel logout \(provider.redirect)/logout
+            """
+                + (deployment.configuration.url("staff_url") == nil
+                    ? "\nThey are made of staff_url, which is not set." : ""))
+        do throws(CommandFailure) {
+            guard let meanings = try deployment.claimMeanings(), let claim = settings.rolesClaim else { return }
+            let count = meanings.count == 1 ? "1 value of it stands" : "\(meanings.count) values of it stand"
+            let roles = Set(meanings.values.joined()).sorted().joined(separator: ", ")
+            report.add(.ok, "oidc_roles", "The claim is \(claim); \(count) for \(roles).")
+            if !deployment.configuration.flag("oidc_required") {
+                report.add(
+                    .warning, "oidc_roles",
+                    "Roles are compared when somebody signs in through \(settings.name). Whoever signs in with a password or a passkey keeps what they were given; oidc_required: true takes that way out."
+                )
+            }
+        } catch {
+            report.add(.problem, "oidc_roles", error.message)
         }
     }
 
@@ -256,6 +339,25 @@ struct Doctor: Sendable {
                 postern serve refuses it; see docs/audit-log.md.
                 """)
             break
+        }
+        if let jump = try await database.read({ try ClockJump.open(from: $0) }) {
+            report.add(
+                .warning, "clock",
+                "Was set, \(jump.words), and what goes by dates is held until somebody has confirmed it: postern clock confirm \(jump.id)"
+            )
+        }
+        if let master = keys?.master {
+            let (kept, opened) = try await database.read { try SealedSecrets.count(with: master, from: $0) }
+            if kept > 0, opened == 0 {
+                report.add(.problem, "master_key", SecretKeys.otherMaster.message)
+            } else if opened < kept {
+                report.add(
+                    .warning, "master_key",
+                    """
+                    It does not open \(kept - opened) of the newest \(kept) secrets that are sealed here: these were damaged or \
+                    edited. A password or code of them is called wrong, and a webhook sends nothing, until there is a new one.
+                    """)
+            }
         }
         if !deployment.isDemo {
             do {

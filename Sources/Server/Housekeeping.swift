@@ -36,6 +36,9 @@ struct Housekeeping: Service {
             try await Self.forgetOutcomes(in: running.database)
             try await running.database.write { tx in tx.enqueue(SQLRecords().forgetSpending(at: tx.now)) }
             try await ImportRun.forgetAbandoned(in: running.database)
+            let told = Int64(running.deployment.configuration.value("inbox_kept")) ?? 90
+            try await StaffInbox.forget(after: .days(told), in: running.database)
+            try await StaffSlack.forget(in: running.database)
             let kept = Int64(running.deployment.configuration.value("deliveries_kept")) ?? 30
             try await DeliveryPruner(database: running.database, kept: .days(kept)).run()
         } catch {

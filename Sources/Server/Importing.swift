@@ -51,30 +51,26 @@ extension ServerInstallation {
             }
         }
         terminal.endProgress()
-        var rejectedFile: String?
-        if report.rejected > 0 {
-            let path = question.rejected ?? question.file + ".rejected.csv"
-            try await run.writeRejected(report, to: path)
-            rejectedFile = path
-        }
-        func result(isApplied: Bool) -> ImportResult {
+        let path = question.rejected ?? question.file + ".rejected.csv"
+        if report.rejected > 0 { try await run.writeRejected(report, to: path) }
+        func result(_ report: ImportRun.Report, isApplied: Bool) -> ImportResult {
             ImportResult(
                 rows: report.rows, created: report.created, updated: report.updated, unchanged: report.unchanged,
-                drifted: report.drifted, rejected: report.rejected, rejectedFile: rejectedFile,
+                drifted: report.drifted, rejected: report.rejected, rejectedFile: report.rejected > 0 ? path : nil,
                 problems: report.problems.map(\.sentence), problemCount: report.problemCount, isApplied: isApplied)
         }
-        if question.isDryRun || question.isStrict && report.rejected > 0 { return result(isApplied: false) }
+        if question.isDryRun || question.isStrict && report.rejected > 0 { return result(report, isApplied: false) }
         guard report.rows > 0 else {
-            if report.rejected > 0 { return result(isApplied: false) }
+            if report.rejected > 0 { return result(report, isApplied: false) }
             throw CommandFailure(.usage, "\(question.file) holds no tenants.")
         }
         if report.done > 0 { terminal.note("Going on: \(report.done) of \(report.rows) are in.") }
         let applying = RateMeter(terminal: terminal, from: Int64(report.done))
-        try await run.apply(report, strict: question.isStrict) {
+        let end = try await run.apply(report, strict: question.isStrict, rejectedTo: path) {
             applying.show("Importing", Int64($0.done), of: Int64($0.total), "rows")
         }
         terminal.endProgress()
-        return result(isApplied: true)
+        return result(end, isApplied: true)
     }
 
     private static func failure(_ error: any Error, _ question: ImportQuestion, _ storage: Storage) -> any Error {

@@ -32,6 +32,7 @@ extension InstallationFacts {
             var report = Doctor.Report()
             Doctor.names(deployment, &report)
             Doctor.files(configuration, &report)
+            Doctor.alerts(deployment, &report)
             Doctor.clock(now, &report)
             return report.findings.filter { $0.level != .ok }
         }

@@ -97,6 +97,13 @@ struct SecretKeys: Sendable {
     static let missingOrigin = CommandFailure(
         .usage, "Set POSTERN_LOG_ORIGIN, the log's name, such as console.example.com/log. It is never changed later.")
 
+    static let otherMaster = CommandFailure(
+        .refused,
+        """
+        The master key is not this database's: it does not open what is sealed there, so no password and no code would be right. \
+        Let master_key_file or master_key_command give the key that was used so far, or restore it from your backup of the keys.
+        """)
+
     /// True when neither the setting nor a key says what the log is called.
     static func lacksOrigin(_ configuration: Configuration) throws(CommandFailure) -> Bool {
         guard configuration.text("log_origin") == nil, case .file(let path) = Place("log_key", configuration) else {

@@ -37,8 +37,8 @@ struct ServerInstallation: Installation {
         return report.isHealthy
     }
 
-    func recover(email: String) async throws -> (link: String, from: String) {
-        let running = try await Running.open(try Deployment.load(environment: environment))
+    func recover(email: String) async throws -> (link: String, from: String, told: [String]) {
+        let running = try await Running.open(try Deployment.load(environment: environment), asServers: true)
         do {
             try await running.continueLog()
             let address = email.lowercased()
@@ -52,8 +52,9 @@ struct ServerInstallation: Installation {
                 RecoverStaff.spec.name, on: person.id, by: .system("recovery"))
             // No server may be running, and what was asked for is to be provable all the same.
             try await running.sequencer.turn()
+            let told = try await running.database.read { try RecoverStaff.told($0) }
             await running.close()
-            return (applied.reveal["enrolment_link"] ?? "", (Clock.system.now + Recovery.delay).minuteText)
+            return (applied.reveal["enrolment_link"] ?? "", (Clock.system.now + Recovery.delay).minuteText, told)
         } catch {
             await running.close()
             throw error

@@ -33,9 +33,14 @@ extension Running {
                 [
                     .database(database),
                     .init("log") { [sequencer] in sequencer.health.problem },
+                    // Whoever confirms it does so here.
+                    .init("clock", isVital: false) { [clockWasSet] in clockWasSet.complaint },
                 ], stopping: stopping),
             metrics: Metrics(families: ServerMetrics(running: self).families),
-            formKey: keys.derived("forms"), passkeys: signIn, runtimeDoor: runtimeDoor, qrSVG: Self.qrCode,
+            formKey: keys.derived("forms"), passkeys: signIn, provider: signIn, devices: signIn,
+            accountDoor: accountDoor,
+            provisioningDoor: provisioningDoor, inboxes: inboxes, slack: slackDesk, runtimeDoor: runtimeDoor,
+            qrSVG: Self.qrCode,
             logger: logger,
             onListening: { _, _ in open.opened() })
         let draining = Draining(
@@ -49,7 +54,17 @@ extension Running {
             throw error
         }
         do {
+            // Before anything is done because its time has come.
+            if case .sqlite = storage { try await clockWasSet.look(in: database) }
             try await DeliveryChannels.announce(channels, in: database)
+            let changed = try await ProviderSettings.announce(
+                deployment.providerDigests(keys.derived("provider settings")), in: database, pipeline.records,
+                sendsMail: channels.contains(.mail))
+            if !changed.isEmpty {
+                logger.warning(
+                    "the settings of single sign-on are others than at the last start",
+                    metadata: ["settings": "\(changed.joined(separator: ", "))"])
+            }
         } catch {
             await close()
             throw CommandFailure(error, storage)
@@ -60,7 +75,7 @@ extension Running {
         let services: [any Service] =
             sweeping(logger) + watching(logger)
             + [
-                chores, ApprovalTurns(pipeline: pipeline, logger: logger), housekeeping,
+                chores, ApprovalTurns(running: self, logger: logger), housekeeping,
                 Doors(listeners: listeners.services()), draining,
             ]
         // What ends the group is thrown, and said below in a sentence; the libraries would say it before in theirs.
@@ -69,7 +84,7 @@ extension Running {
         var group = ServiceGroupConfiguration(
             services: services.map { service in
                 ServiceGroupConfiguration.ServiceConfiguration(
-                    service: service, successTerminationBehavior: .gracefullyShutdownGroup)
+                    service: Named(service: service), successTerminationBehavior: .gracefullyShutdownGroup)
             }, gracefulShutdownSignals: [.sigint, .sigterm], logger: quiet)
         group.maximumGracefulShutdownDuration = draining.time + .milliseconds(stopTime + 200)
         do {
@@ -109,8 +124,17 @@ extension Running {
     }
 
     /// Takes what waits into the log. One that can't be continued (a restored backup, a rewritten history) is said before
-    /// anything is written or opened.
+    /// anything is written or opened. Nor is there with another master key than this database's.
     func continueLog() async throws(CommandFailure) {
+        let opens: Bool?
+        do {
+            opens = try await database.read { [master = keys.master] reader in
+                try SealedSecrets.open(with: master, from: reader)
+            }
+        } catch {
+            throw CommandFailure(error, storage)
+        }
+        if opens == false { throw SecretKeys.otherMaster }
         do {
             try await sequencer.turn()
         } catch {
@@ -145,6 +169,14 @@ extension Running {
             staffURL: deployment.staffURL,
             stopTime: .milliseconds(stopTime))
     }
+}
+
+/// The library names a service by printing it, and printing ours would print every operation there is: half of the time to the
+/// first answer.
+private struct Named: Service, CustomStringConvertible {
+    let service: any Service
+    var description: String { "\(type(of: service))" }
+    func run() async throws { try await service.run() }
 }
 
 /// All listeners together: they close at the same time, and none waits for the requests of another.

@@ -56,7 +56,11 @@ enum Storage: Sendable, Equatable {
         case .postgres(let url):
             var settings = PostgresDatabase.Settings(url: url)
             settings.clock = clock
-            if let statementTimeout { settings.statementTimeout = statementTimeout }
+            if let statementTimeout {
+                settings.statementTimeout = statementTimeout
+                // What reads for hours also works for longer than a request may with what it has read.
+                settings.transactionIdle = statementTimeout
+            }
             return (PostgresDatabase(settings), PostgresLeadership(settings))
         }
     }

@@ -10,6 +10,9 @@ extension ServerInstallation {
         if let evidence = question.evidence {
             return try verifyEvidence(evidence, key: try verifierKey(question.key))
         }
+        if let package = question.package {
+            return try verifyPackage(package, key: try verifierKey(question.key))
+        }
         if let export = question.export {
             return try verifyExport(export, key: try verifierKey(question.key), against: question.against)
         }
@@ -187,6 +190,23 @@ extension ServerInstallation {
             findings: report.findings, summary: (report.lines + [verdict]).joined(separator: "\n"),
             json: [
                 "approval_id": .string(evidence.approvalID), "clean": .bool(report.holds),
+                "lines": .array(report.lines.map(JSON.string)), "findings": .array(report.findings.map(JSON.string)),
+            ])
+    }
+
+    private func verifyPackage(_ bytes: [UInt8], key: VerifierKey) throws(CommandFailure) -> VerifyResult {
+        let pack: EvidencePack
+        do {
+            pack = try EvidencePack(bytes)
+        } catch {
+            throw CommandFailure(.usage, error.description)
+        }
+        let report = pack.verify(log: key)
+        let verdict = report.holds ? "Everything holds." : "The evidence of \(pack.subject) does not hold."
+        return VerifyResult(
+            findings: report.findings, summary: (report.lines + [verdict]).joined(separator: "\n"),
+            json: [
+                "subject": .string(pack.subject), "clean": .bool(report.holds),
                 "lines": .array(report.lines.map(JSON.string)), "findings": .array(report.findings.map(JSON.string)),
             ])
     }

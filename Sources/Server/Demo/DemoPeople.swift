@@ -4,8 +4,7 @@ struct DemoPerson: Sendable {
     let email: String
     let roles: [String]
 
-    /// The first is created by bootstrap; the second super admin comes last, because an invitation needs a co-signature from
-    /// then on.
+    /// The first is created by bootstrap, and invites the others.
     static let all: [DemoPerson] = [
         DemoPerson("Jonas W.", "jonas.w", ["super_admin"]),
         DemoPerson("Ines K.", "ines.k", ["billing_ops"]),

@@ -13,24 +13,39 @@ struct DemoStory: Sendable {
     /// How long before its end the people join.
     let length: Span
 
+    private let sittings = Sittings()
+
     /// How long before its end the rest begins.
     static let length = Span.days(118)
+
+    init(running: Running, clock: ManualClock, end: Instant, length: Span) {
+        self.running = running
+        self.clock = clock
+        self.end = end
+        self.length = length
+    }
 
     /// - Returns: how its people sign in.
     func tell() async throws -> [DemoAccount] {
         var cast: [String: DemoAccount] = [:]
-        var accounts: [DemoAccount] = []
-        // The people, one a few minutes after the other.
-        for (index, person) in DemoPerson.all.enumerated() {
-            at(length.seconds / 86_400, hour: 9, minute: Int64(index) * 7)
-            let link =
-                index == 0
-                ? try await running.applied(
-                    "staff.bootstrap", ["email": .string(person.email), "name": .string(person.name)],
-                    by: .system("demo")
-                ).reveal["enrolment_link"]
-                : try await invite(person, by: cast[DemoPerson.all[0].email]!)
-            let account = try await enrol(person, by: link ?? "")
+        // The people, one a few minutes after the other. An invitation waits for a signature once somebody has enrolled who could
+        // give it: the first person invites all others before one of them does.
+        let joined = length.seconds / 86_400
+        let first = DemoPerson.all[0]
+        at(joined, hour: 9)
+        let opened = try await running.applied(
+            "staff.bootstrap", ["email": .string(first.email), "name": .string(first.name)], by: .system("demo"))
+        let founder = try await enrol(first, by: opened.reveal["enrolment_link"] ?? "")
+        cast[first.email] = founder
+        var accounts = [founder]
+        var links: [String: String] = [:]
+        for (index, person) in DemoPerson.all.enumerated().dropFirst() {
+            at(joined, hour: 9, minute: Int64(index) * 7)
+            links[person.email] = try await invite(person, by: founder)
+        }
+        for (index, person) in DemoPerson.all.enumerated().dropFirst() {
+            at(joined, hour: 11, minute: Int64(index) * 7)
+            let account = try await enrol(person, by: links[person.email] ?? "")
             cast[person.email] = account
             accounts.append(account)
         }
@@ -38,6 +53,7 @@ struct DemoStory: Sendable {
         let (jonas, hana) = (actor("jonas.w"), actor("hana.l"))
         let (mira, tomas) = (actor("mira.o"), actor("tomas.v"))
         let (ines, priya, keiko) = (actor("ines.k"), actor("priya.s"), actor("keiko.t"))
+        let (ruth, samir) = (actor("ruth.n"), actor("samir.b"))
 
         at(117, hour: 10)
         try await importTenants()
@@ -70,10 +86,14 @@ struct DemoStory: Sendable {
             "Three invoices unpaid, two reminders without an answer; agreed with billing.", ticket: "BIL-2231", by: mira
         )
 
+        try await emergency(on: tenant("harborview-hospital"), by: hana, with: jonas, reviewedBy: samir)
+
         at(20, hour: 9, minute: 30)
         try await run(
             "tenant.retry_onboarding", on: tenant("palisade-events"), reason: "retry",
             "Set-up failed on a full disk in us-east, which has space again.", by: hana)
+
+        try await connections(jonas: jonas, samir: samir, hana: hana)
 
         // Archived by mistake, and taken back a few minutes later.
         at(12, hour: 16, minute: 48)
@@ -94,6 +114,16 @@ struct DemoStory: Sendable {
             "segment.save", ["name": "Trials that ended", "filter": "status=expired&sort=last_activity"],
             "For the weekly look at them.", by: keiko)
         try await run("segment.share", on: view.target, ["shared": true], "The team asked for it.", by: keiko)
+
+        // A look at who may do everything; one grant is decided, the others wait.
+        at(5, hour: 9, minute: 20)
+        try await run(
+            "access_review.start", ["due_at": .string((end + .days(9)).rfc3339)],
+            "Before the audit in spring we look at this once by hand.", by: ruth)
+        at(5, hour: 15)
+        try await run(
+            "access_review_item.keep", on: try await reviewed("Hana L."), reason: "needed",
+            "Runs the platform team and is on call every third week.", by: samir)
 
         // Moving the data did not work; somebody decides whether to try again.
         at(4, hour: 14, minute: 20)
@@ -116,6 +146,8 @@ struct DemoStory: Sendable {
                     idempotencyKey: Identifier.mint("key", at: clock.clock.now))
             }
         }
+
+        try await roleFromDirectory()
 
         // Two people edit the same tenant; the second one looked at an older version.
         at(1, hour: 10, minute: 2)
@@ -149,6 +181,10 @@ struct DemoStory: Sendable {
         try await run(
             "tenant.change_plan", on: tenant("halcyon-hotels"), ["plan": "enterprise"],
             "Signed for two more hotels, the order form is in the ticket.", ticket: "BIL-2390", by: ines)
+        ago(.minutes(240))
+        try await run(
+            "access_review_plan.change", on: AccessReviewPlan.only, ["every": "month", "days_until_due": 10],
+            "Every month until the audit in spring; two weeks were longer than anybody needed.", by: ruth)
         ago(.minutes(200))
         try await run(
             "tenant.suspend", on: tenant("brightwater-pools"), reason: "support_investigation",
@@ -171,10 +207,10 @@ struct DemoStory: Sendable {
     // MARK: Time
 
     /// Moves to a time before the end; never back.
-    private func ago(_ span: Span) { clock.advance(max(end - span - clock.clock.now, .seconds(31))) }
+    func ago(_ span: Span) { clock.advance(max(end - span - clock.clock.now, .seconds(31))) }
 
     /// Moves to an hour of a day before the end; never back.
-    private func at(_ daysBefore: Int64, hour: Int64, minute: Int64 = 0) {
+    func at(_ daysBefore: Int64, hour: Int64, minute: Int64 = 0) {
         let midnight = Instant(microseconds: (end - .days(daysBefore)).microseconds / 86_400_000_000 * 86_400_000_000)
         let wanted = midnight + .hours(hour) + .minutes(minute)
         clock.advance(max(wanted - clock.clock.now, .seconds(31)))
@@ -200,14 +236,19 @@ struct DemoStory: Sendable {
         return account
     }
 
-    /// A session of its own for each deed, as on another day. The code of this half minute was perhaps used for enrolment.
+    /// A session of its own for each deed, as on another day; what follows within minutes is done in the same one. The code of this
+    /// half minute was perhaps used for enrolment.
     private func caller(_ account: DemoAccount) async throws -> Caller {
         clock.advance(.seconds(31))
         let from = source(account.email)
+        if let token = await sittings.token(of: account.email, at: clock.clock.now) {
+            return try await running.signIn.authenticate(token: token, from: from).0
+        }
         let (challenge, _) = try await running.signIn.begin(
             email: account.email, password: account.password, from: from)
         let session = try await running.signIn.finish(
             challenge: challenge, totp: account.code(at: clock.clock.now) ?? "", from: from)
+        await sittings.keep(session.token, of: account.email, at: clock.clock.now)
         return try await running.signIn.authenticate(token: session.token, from: from).0
     }
 
@@ -226,8 +267,9 @@ struct DemoStory: Sendable {
 
     // MARK: Deeds
 
+    /// - Returns: with what is applied its target; of what waits, the request.
     @discardableResult
-    private func run(
+    func run(
         _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), ifMatch: Int64? = nil,
         reason: String? = nil, _ justification: String, ticket: String? = nil, by account: DemoAccount,
         isPending: Bool = false
@@ -240,9 +282,29 @@ struct DemoStory: Sendable {
             by: caller)
         switch outcome.result {
         case .applied(let applied) where !isPending: return (applied.eventID, applied.target, applied.reveal)
-        case .pending(let pending) where isPending: return (pending.eventID, target, [:])
-        default: throw CommandFailure(.unexpected, "The demo's \(operation) did not end as its story tells.")
+        case .pending(let pending) where isPending: return (pending.eventID, pending.approvalID, [:])
+        default: throw Self.unlike(operation)
         }
+    }
+
+    /// Something that waits for a second person, who agrees a little later.
+    func run(
+        _ operation: String, _ input: JSON, reason: String? = nil, _ justification: String, ticket: String? = nil,
+        by account: DemoAccount, signedBy other: DemoAccount, after wait: Span = .seconds(0), _ words: String
+    ) async throws {
+        let asked = try await run(
+            operation, input, reason: reason, justification, ticket: ticket, by: account, isPending: true)
+        clock.advance(wait)
+        let caller = try await caller(other)
+        let outcome = try await running.pipeline.run(
+            OperationRequest(
+                operation: Decisions.approve.spec.name, target: asked.target, justification: words,
+                idempotencyKey: Identifier.mint("key", at: clock.clock.now)), by: caller)
+        guard outcome.execution?.state == .executed else { throw Self.unlike(operation) }
+    }
+
+    private static func unlike(_ operation: String) -> CommandFailure {
+        CommandFailure(.unexpected, "The demo's \(operation) did not end as its story tells.")
     }
 
     private func undo(_ event: String, _ justification: String, by account: DemoAccount) async throws {
@@ -301,7 +363,29 @@ struct DemoStory: Sendable {
         }
     }
 
-    private func version(of tenant: String) async throws -> Int64 {
+    /// What the review looks at of somebody.
+    private func reviewed(_ name: String) async throws -> String? {
+        try await running.database.read { reader in
+            try reader.query(AccessReviewItem.selectAll(after: "", limit: 100)).map { try AccessReviewItem($0) }
+                .first { $0.name == name }?.id
+        }
+    }
+
+    func version(of tenant: String) async throws -> Int64 {
         try await running.database.read { try Tenant.load(tenant, from: $0)?.version ?? 0 }
     }
+}
+
+/// The last session of everybody, for as long as its factor is fresh.
+private actor Sittings {
+    /// Shorter than the five minutes after which a factor is asked for again.
+    private static let length = Span.seconds(270)
+
+    private var kept: [String: (token: String, at: Instant)] = [:]
+
+    func token(of email: String, at now: Instant) -> String? {
+        kept[email].flatMap { now - $0.at < Self.length ? $0.token : nil }
+    }
+
+    func keep(_ token: String, of email: String, at now: Instant) { kept[email] = (token, now) }
 }
