@@ -1,4 +1,5 @@
 """What every part of the bench needs: times, CPU and memory of processes, and the report, which has a section for each part."""
+import json
 import os
 import platform
 import re
@@ -16,7 +17,7 @@ SECONDS = int(os.environ.get("SECONDS_PER_RUN", "8"))
 TICK = os.sysconf("SC_CLK_TCK")
 REPORT = postern.ROOT / "docs/benchmarks.md"
 # In the order of the report.
-SECTIONS = ("Pages, searches and lists", "Large data and the log", "One audited mutation", "Crashes")
+SECTIONS = ("Pages, searches and lists", "Large data and the log", "One audited mutation", "Approvals", "Crashes")
 
 
 def say(text):
@@ -71,6 +72,15 @@ def memory(pid):
     """Resident MiB of one process."""
     with open(f"/proc/{pid}/status") as f:
         return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1024
+
+
+def wrk(script, clients, seconds, port, **environment):
+    """What wrk counted while a script of this directory asked the server."""
+    env = os.environ | {"COMMON": str(HERE / "common.lua")} | {name: str(value) for name, value in environment.items()}
+    done = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / script),
+                           f"http://127.0.0.1:{port}"], env=env, capture_output=True, text=True, timeout=seconds + 90)
+    assert "RESULT " in done.stdout, done.stdout + done.stderr
+    return json.loads(done.stdout.split("RESULT ")[1])
 
 
 # ---- the report --------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import time
 import checker
 import postern
 import psycopg
-from machine import HERE, RUNS, SECONDS, machine, median, process_cpu, say, spread, tree_cpu, write_section
+from machine import RUNS, SECONDS, machine, median, process_cpu, say, spread, tree_cpu, write_section, wrk
 
 TENANTS = int(os.environ.get("TENANTS", "30000"))
 CLIENTS = (1, 16)
@@ -51,15 +51,11 @@ class Bench:
         for person in self.people:
             person.step_up_if_old()
         (self.home / "tokens.txt").write_text("\n".join(p.session["token"] for p in self.people) + "\n")
-        env = os.environ | {"TENANTS_FILE": str(self.home / "tenants.txt"), "TOKENS_FILE": str(self.home / "tokens.txt"),
-                            "START": str(self.position), "RUN": postern.new_key()}
         own, database = process_cpu(self.server.process.pid), tree_cpu(postmaster) if postmaster else 0
-        done = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s",
-                               str(HERE / "mutation.lua"), f"http://127.0.0.1:{self.server.staff_port}"],
-                              env=env, capture_output=True, text=True, timeout=seconds + 60)
+        result = wrk("mutation.lua", clients, seconds, self.server.staff_port, TENANTS_FILE=self.home / "tenants.txt",
+                     TOKENS_FILE=self.home / "tokens.txt", START=self.position, RUN=postern.new_key())
         own = process_cpu(self.server.process.pid) - own
         database = tree_cpu(postmaster) - database if postmaster else 0
-        result = json.loads(done.stdout.split("RESULT ")[1])
         self.position += result["sent"] // 2 + 800
         good = result["requests"] - result["wrong"]
         assert good > 0, result["example"]

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 
+import httpx
 import large
 import postern
 import psycopg
@@ -19,7 +20,8 @@ SETTINGS = {"session_preload_libraries": "auto_explain", "auto_explain.log_min_d
 CONTROL = "SELECT count(*) FROM events WHERE approval_id = 'nothing'"
 # A table with fewer rows may well be read whole.
 LARGE = 50_000
-SAMPLES = {"q": ["tenant-77", "u1.t77@mail.example.test", "u1.t7", "ba", "acct-5"], "status": ["active", "suspended"], "plan": ["free"],
+# The last of what is searched for is written wrongly, so that only the fuzzy tier finds it.
+SAMPLES = {"q": ["tenant-77", "u1.t77@mail.example.test", "u1.t7", "ba", "acct-5", "tennat-7l7"], "status": ["active", "suspended"], "plan": ["free"],
            "tier": ["enterprise"], "region": ["eu-west"], "sort": ["name", "created", "last_activity"], "limit": ["200"],
            "class": ["access", "mutation"], "action": ["tenant.update"], "outcome": ["denied"], "state": ["pending", "dead"],
            "from": ["2025-06-01T00:00:00Z"], "until": ["2024-06-01T00:00:00Z"]}
@@ -105,6 +107,7 @@ def ask_everything(ours):
     admin.post(f"tenants/{tenant}/update", json={"input": {"metadata": {"looked": "at"}}}, headers={"If-Match": shown.headers["ETag"]})
     postern.write_customers(HOME / "plans.csv", 500)
     assert ours.server.run("import", "csv", str(HOME / "plans.csv"), seconds=300).returncode == 0
+    assert httpx.get(ours.server.metrics_url + "/metrics").status_code == 200
     time.sleep(3)  # the sequencer, the outbox and housekeeping have had their turns
     return asked
 
