@@ -22,13 +22,13 @@ expect.set_options(timeout=10_000)
 class Window:
     """One browser window with a cookie jar of its own."""
 
-    def __init__(self, browser, server, viewport=DESK, scheme="light", script=True):
+    def __init__(self, browser, server, viewport=DESK, scheme="light", script=True, **more):
         self.server = server
         self.scheme = scheme
         self.script = script
         self.context = browser.new_context(base_url=server.url, viewport=viewport, color_scheme=scheme,
                                            java_script_enabled=script, reduced_motion="reduce", locale="en-GB",
-                                           timezone_id="Europe/Berlin")
+                                           timezone_id="Europe/Berlin", **more)
         self.context.set_default_timeout(15_000)
         self.page = self.context.new_page()
         self.troubles = []

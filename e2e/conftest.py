@@ -1,7 +1,10 @@
 """Servers for the tests: one on each database for the whole run."""
 import os
+import re
 import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,12 +24,30 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_xdist_make_scheduler(config, log):
+    """With several workers, the tests of a file on one database stay together, one after the other."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileAndDatabase(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            return file + ("[postgres]" if re.search(r"\[(.*-)?postgres[-\]]", test) else "[sqlite]")
+
+    return ByFileAndDatabase(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    """Each test belongs to one of the halves that bin/test runs side by side."""
-    if config.getoption("--database") == "postgres":
-        others = [item for item in items if "kind" not in item.fixturenames]
-        items[:] = [item for item in items if "kind" in item.fixturenames]
-        config.hook.pytest_deselected(items=others)
+    """With `--database`: what runs on that one. A file may say which it is for."""
+    half = config.getoption("--database")
+    if half is None:
+        return
+
+    def belongs(item):
+        return getattr(item.module, "HALF", half if "kind" in item.fixturenames else "sqlite") == half
+
+    others = [item for item in items if not belongs(item)]
+    items[:] = [item for item in items if belongs(item)]
+    config.hook.pytest_deselected(items=others)
 
 
 def pytest_generate_tests(metafunc):
@@ -87,7 +108,8 @@ def new_database(kind, request):
 def server(kind, home, request):
     """The demo, once for each database."""
     database = new_database(kind, request)
-    server = postern.Server(home / f"demo-{kind}", database)
+    # A worker may come back to a database kind that it has left.
+    server = postern.Server(Path(tempfile.mkdtemp(prefix=f"demo-{kind}-", dir=home)), database)
     try:
         yield server.start()
         seconds, status = server.stop()

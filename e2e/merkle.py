@@ -57,6 +57,34 @@ def entries(bundle):
     return out
 
 
+def monitor(fetch, key):
+    """Reads a whole log as a monitor from outside would: every bundle that is there against its hashes, the hashes against the signed
+    root. `fetch(path)` gives status, bytes and, with 410, the problem. Returns the leaves by index, and the minimum index."""
+    _, size, head = key.open(fetch("checkpoint")[1].decode())
+    hashes, leaves, minimum = [], {}, 0
+    for number in range((size + 255) // 256):
+        width = min(256, size - number * 256)
+        path = tile_path(number) + ("" if width == 256 else f".p/{width}")
+        status, tile, _ = fetch("tile/0/" + path)
+        assert status == 200 and len(tile) == width * 32, (path, status)
+        of_tile = [tile[i : i + 32] for i in range(0, len(tile), 32)]
+        status, bundle, problem = fetch("tile/entries/" + path)
+        first = number * 256
+        if status == 410:
+            # Only what ends at the minimum index, or before it, may be withheld (C2SP tlog-tiles, Pruning).
+            minimum = problem["minimum_index"]
+            assert first + width <= minimum <= size, problem
+            assert all(first <= run["first"] <= run["last"] < first + width for run in problem["archived"]), problem
+        else:
+            assert status == 200, (path, status)
+            found = entries(bundle)
+            assert [leaf_hash(leaf) for leaf in found] == of_tile, path
+            leaves |= {first + i: leaf for i, leaf in enumerate(found)}
+        hashes += of_tile
+    assert root(hashes) == head, "the tiles do not give the signed root"
+    return leaves, minimum
+
+
 class Key:
     """A note verifier key: name+hexid+base64(0x01‖key)."""
 

@@ -30,6 +30,8 @@ class Slack:
         self.messages = []  # what was taken, with its time
         self.attempts = []  # everything that was posted
         self.wrong = []     # why a message was refused
+        self.posted = []    # the `ts` of each message
+        self.changed = []   # what messages were changed to
         self.answer = answer
         lock = threading.Lock()
         peer = self
@@ -67,7 +69,7 @@ class Slack:
             return 200, {}, b'{"ok":false,"error":"invalid_auth"}'
         if path == "/api/auth.test":
             return 200, {}, b'{"ok":true}'
-        if path not in ("/api/chat.postMessage", self.HOOK):
+        if path not in ("/api/chat.postMessage", "/api/chat.update", self.HOOK):
             return 404, {}, b"no_service"
         if not message:
             return 400, {}, b"no_text"
@@ -75,12 +77,16 @@ class Slack:
         said = self.answer(len(self.attempts), message)
         if said is not None:
             return said
+        if path == "/api/chat.update":
+            assert message.pop("ts") in self.posted
+            self.changed.append(message)
         problem = self.problem(message, is_bot)
         if problem:
             self.wrong.append((problem, message))
             return (200, {}, b'{"ok":false,"error":"invalid_blocks"}') if is_bot else (400, {}, b"invalid_blocks")
         self.messages.append((time.monotonic(), message))
-        return (200, {}, b'{"ok":true,"ts":"1.1"}') if is_bot else (200, {}, b"ok")
+        self.posted.append(f"{1700000000 + len(self.messages)}.000100")
+        return (200, {}, b'{"ok":true,"ts":"%s"}' % self.posted[-1].encode()) if is_bot else (200, {}, b"ok")
 
     @staticmethod
     def problem(message, is_bot):
@@ -103,6 +109,18 @@ class Slack:
                 texts, most = block["elements"], 3000
                 if set(block) != {"type", "elements"} or not 1 <= len(texts) <= 10:
                     return "members of a context"
+            elif block["type"] == "actions":
+                buttons = block["elements"]
+                if set(block) != {"type", "elements"} or not 1 <= len(buttons) <= 25:
+                    return "members of actions"
+                if len({button["action_id"] for button in buttons}) != len(buttons):
+                    return "two actions of one name"
+                for button in buttons:
+                    if set(button) != {"type", "action_id", "url", "text"} or button["type"] != "button":
+                        return "members of a button"
+                    if button["text"]["type"] != "plain_text" or not button["url"].startswith("http"):
+                        return "a button"
+                texts, most = [button["text"] for button in buttons], 75
             else:
                 return f"a block of type {block['type']}"
             for text in texts:
@@ -114,27 +132,64 @@ class Slack:
 
     def texts(self):
         """Everything that was taken, as one text a message."""
-        return ["\n".join(t["text"] for b in m["blocks"] for t in b.get("elements", [b.get("text")]))
-                for _, m in self.messages]
+        return ["\n".join(t["text"] for b in m["blocks"] if b["type"] != "actions"
+                          for t in b.get("elements", [b.get("text")])) for _, m in self.messages]
 
     def close(self):
         self.server.shutdown()
         self.server.server_close()
 
 
+class Authority:
+    """Signs certificates of servers. `file` is what those who trust it are given."""
+
+    def __init__(self, folder, name="mail-ca"):
+        self.folder = folder
+        self.file = folder / f"{name}.pem"
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Postern tests {name}")])
+        made = self.build(self.name, self.key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(self.key, hashes.SHA256())
+        self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+    def build(self, subject, key, days=2):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return (
+            x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
+            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=9))
+            .not_valid_after(now + datetime.timedelta(days=days)))
+
+    def certify(self, context, names=("localhost", "127.0.0.1"), days=2):
+        """Gives `context` a certificate for these names; connections from now on are shown it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        numbers = [name for name in names if name[0].isdigit()]
+        made = (
+            self.build(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), key, days)
+            .add_extension(x509.SubjectAlternativeName(
+                [x509.DNSName(name) for name in names if name not in numbers]
+                + [x509.IPAddress(ipaddress.ip_address(number)) for number in numbers]), critical=False)
+            .sign(self.key, hashes.SHA256()))
+        file = self.folder / "mail-server.pem"
+        file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        context.load_cert_chain(file)
+
+
 class Mail:
-    """Takes mail over STARTTLS from who knows the password. `answer(number, address)` may answer RCPT with another reply, and
-    `data(number)` DATA."""
+    """Takes mail from who knows the password: after STARTTLS, or over TLS from the first byte (`implicit`). `answer(number, address)`
+    may answer RCPT with another reply, and `data(number)` DATA."""
 
     USER, PASSWORD = "postern", "only-for-tests: ä"
 
-    def __init__(self, folder, rcpt=lambda address: None, data=lambda number: None, tls=True):
+    def __init__(self, folder, rcpt=lambda address: None, data=lambda number: None, tls=True, implicit=False):
         self.mails = []
-        self.sessions = []
         self.tries = 0
+        self.signed_in = 0
         self.folder = folder
-        self.ca = folder / "mail-ca.pem"
-        context = self.certificate() if tls else None
+        self.scheme = "smtps" if implicit else "smtp"
+        self.authority = Authority(folder)
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.authority.certify(self.context)
         peer = self
 
         class Handler:
@@ -150,47 +205,31 @@ class Mail:
                 reply = data(peer.tries)
                 if reply:
                     return reply
-                assert session.ssl is not None and session.authenticated
+                assert session.authenticated and (implicit or session.ssl is not None)
                 peer.mails.append((envelope, email.message_from_bytes(envelope.content, policy=email.policy.default)))
                 return "250 OK"
 
         def knows(server, session, envelope, mechanism, data):
+            peer.signed_in += 1
             right = (data.login, data.password) == (self.USER.encode(), self.PASSWORD.encode())
             return AuthResult(success=right, handled=False)
 
         (self.port,) = postern.free_ports(1)
+        # What aiosmtpd requires of TLS is STARTTLS; the other kind it does not see.
+        starts = tls and not implicit
         self.controller = Controller(
-            Handler(), hostname="127.0.0.1", port=self.port, tls_context=context, require_starttls=tls,
-            authenticator=knows, auth_required=tls, auth_require_tls=tls, decode_data=False, ready_timeout=20)
+            Handler(), hostname="127.0.0.1", port=self.port, authenticator=knows, auth_required=tls, decode_data=False,
+            auth_require_tls=starts, require_starttls=starts, tls_context=self.context if starts else None,
+            ssl_context=self.context if implicit else None, ready_timeout=20)
         self.controller.start()
-
-    def certificate(self):
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Postern tests")])
-        now = datetime.datetime.now(datetime.timezone.utc)
-        made = (
-            x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
-            .add_extension(x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256()))
-        self.ca.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        private = self.folder / "mail-key.pem"
-        private.write_bytes(key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.ca, private)
-        return context
 
     def settings(self, **more):
         """The server's environment; the password in a file of its own."""
         secret = self.folder / "smtp.password"
         secret.write_text(self.PASSWORD)
         secret.chmod(0o600)
-        return {"POSTERN_SMTP_URL": f"smtp://localhost:{self.port}", "POSTERN_SMTP_USER": self.USER,
-                "POSTERN_SMTP_PASSWORD_FILE": str(secret), "POSTERN_SMTP_CA_FILE": str(self.ca),
+        return {"POSTERN_SMTP_URL": f"{self.scheme}://localhost:{self.port}", "POSTERN_SMTP_USER": self.USER,
+                "POSTERN_SMTP_PASSWORD_FILE": str(secret), "POSTERN_SMTP_CA_FILE": str(self.authority.file),
                 "POSTERN_MAIL_FROM": "Postern <postern@console.example>", **more}
 
     def to(self, address, subject=None):

@@ -1,6 +1,7 @@
 """Starts and stops real servers and real databases, and speaks to them as people would."""
 import csv
 import glob
+import itertools
 import json
 import os
 import secrets
@@ -25,22 +26,35 @@ BINARY = Path(os.environ.get("POSTERN_BINARY") or ROOT / ".build/debug/postern")
 START_SECONDS = int(os.environ.get("POSTERN_START_SECONDS", "180"))
 
 
-def free_ports(count):
-    """Ports nobody listens on at the moment, below the range that outgoing connections use."""
-    found, held = [], []
-    while len(found) < count:
-        port = 20000 + secrets.randbelow(12000)
-        s = socket.socket()
+def port_block(size=200):
+    """Ports below the range that outgoing connections use, which no other run beside this one is given: between being found
+    free and being listened on, a port is anybody's. The name that claims them ends with the process."""
+    for first in range(20000, 32000, size):
+        claim = socket.socket(socket.AF_UNIX)
         try:
-            s.bind(("127.0.0.1", port))
+            claim.bind(f"\0postern-e2e-ports-{first}")
         except OSError:
-            s.close()
+            claim.close()
             continue
-        held.append(s)
+        return claim, itertools.cycle(range(first, first + size))
+    raise AssertionError("too many runs of these tests at once")
+
+
+PORT_CLAIM, PORTS = port_block()
+
+
+def free_ports(count):
+    """Ports nobody listens on at the moment."""
+    found = []
+    for port in PORTS:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         found.append(port)
-    for s in held:
-        s.close()
-    return found
+        if len(found) == count:
+            return found
 
 
 def wait_until(condition, seconds, what):
@@ -295,6 +309,13 @@ def write_customers(path, count, first=1, members=2):
                            f"owner@c{n}.example", ";".join(f"m{m}@c{n}.example" for m in range(members))])
 
 
+def patiently(ask):
+    """The answer, once the server has time for a source that asked so often."""
+    while (answer := ask()).status_code == 429:
+        time.sleep(int(answer.headers.get("Retry-After", "1")))
+    return answer
+
+
 class Person:
     """A signed-in member of staff, over the API. Steps up by itself when asked to."""
 
@@ -305,7 +326,8 @@ class Person:
         self.stepping_up = threading.Lock()
         self.http = httpx.Client(base_url=server.url, timeout=60, headers={"User-Agent": "postern-e2e"},
                                  transport=server.transport())
-        begun = self.http.post("/api/v1/sessions", json={"email": self.email, "password": person["password"]})
+        begun = patiently(lambda: self.http.post(
+            "/api/v1/sessions", json={"email": self.email, "password": person["password"]}))
         assert begun.status_code == 200, begun.text
         done = self.http.post("/api/v1/sessions/totp", json={
             "challenge": begun.json()["challenge"], "code": server.authenticator(person).next()})
@@ -319,7 +341,12 @@ class Person:
         return self.session["staff"]["id"]
 
     def get(self, path, **more):
-        return self.http.get(path if path.startswith("/") else "/api/v1/" + path, **more)
+        path = path if path.startswith("/") else "/api/v1/" + path
+        answer = self.http.get(path, **more)
+        if asks_for_factor(answer):
+            self.step_up()
+            answer = self.http.get(path, **more)
+        return answer
 
     def step_up(self):
         with self.stepping_up:
@@ -348,7 +375,7 @@ class Person:
             headers["Idempotency-Key"] = key
         path = path if path.startswith("/") else "/api/v1/" + path
         answer = self.http.post(path, json=json, headers=headers, **more)
-        if step_up and answer.status_code == 401 and "insufficient_user_auth" in answer.headers.get("WWW-Authenticate", ""):
+        if step_up and asks_for_factor(answer):
             self.step_up()
             answer = self.http.post(path, json=json, headers=headers, **more)
         return answer
@@ -381,6 +408,10 @@ class Person:
 
     def close(self):
         self.http.close()
+
+
+def asks_for_factor(answer):
+    return answer.status_code == 401 and "insufficient_user_auth" in answer.headers.get("WWW-Authenticate", "")
 
 
 def new_key():

@@ -388,6 +388,9 @@ def test_suspend_restore_and_undo_leave_their_marks(people, sql):
     assert "Three invoices are unpaid." in text and "NW-1" in text and person.id in text
     history = person.get(f"tenants/{tenant['id']}/history").json()["items"]
     assert done["event_id"] in json.dumps(history)
+    assert history[0]["actor"]["id"] == person.id and "justification" not in history[0]
+    told = people("security").get(f"tenants/{tenant['id']}/history").json()["items"]
+    assert told[0]["justification"] == "Three invoices are unpaid."
 
     undone = person.post(f"audit-events/{done['event_id']}/undo", json={"justification": "It was a mistake."})
     assert undone.status_code == 200, undone.text

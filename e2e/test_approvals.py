@@ -1,6 +1,10 @@
 """Requests that need a second person, as those see them who ask, who may agree and who may not: over the API and in the browser."""
+import datetime
 import re
+import time
 
+import checker
+import postern
 import pytest
 from browser import PHONE, Window
 from playwright.sync_api import expect
@@ -17,10 +21,10 @@ def cast(own_server):
         person.close()
 
 
-def invite(asker, email):
+def invite(asker, email, **more):
     answer = asker.post("/api/v1/staff", json={
         "input": {"email": email, "name": "Nadia N.", "roles": ["support_l1"]},
-        "justification": "Joins support next month.", "ticket": "HR-7"})
+        "justification": "Joins support next month.", "ticket": "HR-7", **more})
     assert answer.status_code == 202, answer.text
     return answer.json()["approval_id"]
 
@@ -93,6 +97,45 @@ def test_what_is_put_off_waits_and_what_needs_nobody_is_not_put_off(cast):
     assert at_once.status_code == 422 and at_once.json()["errors"][0]["pointer"] == "/not_before"
 
 
+def test_what_is_decided_on_is_readable_in_a_narrow_window(chromium, cast):
+    server, asker, _, _ = cast
+    approval = invite(asker, "rosa.r@northwind.example")
+    with Window(chromium, server, viewport={"width": 380, "height": 800}) as window:
+        page = window.page
+        window.sign_in(server.person("super_admin", 1), path=f"/approvals/{approval}/reject")
+        asked = page.get_by_role("region", name="What was asked for")
+        expect(asked).to_contain_text("rosa.r@northwind.example")
+        above, field = asked.bounding_box(), page.get_by_label("Justification").bounding_box()
+        assert above["y"] + above["height"] <= field["y"]
+        page.get_by_text("The frozen action, in full").click()
+        expect(asked).to_contain_text('"staff.invite"')
+        window.audit("the form that rejects, in a narrow window")
+
+
+def test_a_server_that_dies_before_the_time_has_come_leaves_it_to_the_next(cast):
+    server, asker, signer, _ = cast
+    start = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=20)
+    approval = invite(asker, "sven.s@northwind.example", not_before=start.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    agreed = decide(signer, approval, "approve")
+    assert agreed.status_code == 200, agreed.text
+    assert asker.get(f"approvals/{approval}").json()["state"] == "scheduled"
+    server.kill()
+    time.sleep(max(0, (start - datetime.datetime.now(datetime.timezone.utc)).total_seconds()))
+    server.start()
+    done = postern.wait_until(
+        lambda: (found := asker.get(f"approvals/{approval}").json())["state"] != "scheduled" and found, 30, "its time")
+    assert done["state"] == "executed", done
+    # Nor does one that dies after it do it again.
+    server.kill()
+    server.start()
+    time.sleep(3)
+    with checker.Database.of(server) as database:
+        told = database.rows("SELECT id FROM events WHERE action = 'staff.invite' AND approval_id = ? AND class = 'mutation'", approval)
+        people = database.one("SELECT count(*) FROM staff WHERE email = 'sven.s@northwind.example'")
+    assert [row["id"] for row in told] == [done["outcome_event_id"]] and people == 1
+    assert server.run("verify").returncode == 0
+
+
 def test_a_request_in_the_browser(chromium, cast):
     server, asker, signer, support = cast
     approval = invite(asker, "quentin.q@northwind.example")
@@ -108,7 +151,14 @@ def test_a_request_in_the_browser(chromium, cast):
         window.audit("approval")
         window.shot("approval")
         page.get_by_role("link", name="Approve…").click()
+        # The form is where Slack's button leads, so that it shows by itself what is signed.
+        asked = page.get_by_role("region", name="What was asked for")
+        for words in ("quentin.q@northwind.example", "Joins support next month.", "What is sent",
+                      "These values match the commitments in the frozen action"):
+            expect(asked).to_contain_text(words)
+        window.audit("the form that approves")
         page.get_by_role("button", name=re.compile("^Preview")).click()
+        expect(asked).to_contain_text("quentin.q@northwind.example")
         page.get_by_role("button", name=re.compile("^Approve")).click()
         window.heading("Invite staff")
         expect(page.locator("main")).to_contain_text("Done")
@@ -128,3 +178,9 @@ def test_a_request_in_the_browser(chromium, cast):
         window.sign_in(server.person("support_l1"), path="/approvals")
         expect(window.page.locator("main")).to_contain_text("Nothing waits for you")
         window.audit("approvals of somebody who signs nothing")
+        # No form tells whom a request is about that its own page doesn't tell.
+        for path in ("", "/approve", "/reject", "/cancel"):
+            window.go(f"/approvals/{approval}{path}")
+            window.heading("You may not do this")
+            expect(window.page.locator("main")).to_contain_text("none of your roles signs it")
+            expect(window.page.locator("main")).not_to_contain_text("quentin")

@@ -61,7 +61,8 @@ def receipt(change):
 
 def test_a_receipt_holds_and_the_key_is_remembered(window, event):
     said = check(window, event)
-    assert said.startswith("Proof holds") and "6 sealed values" in said, said
+    # As many as the event has: one that closes a difference of the registry has more.
+    assert said.startswith("Proof holds") and re.search(r", [1-9]\d* sealed values,", said), said
     assert "seen for the first time" in said, said
     window.audit("a checked event")
     window.shot("event-checked")

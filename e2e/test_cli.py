@@ -1,5 +1,7 @@
 """The command line as a person and as a script use it, against a running server."""
 import json
+import os
+import pty
 import re
 import subprocess
 
@@ -150,3 +152,52 @@ def test_doctor_names_what_is_set_and_shows_no_secret(server):
     assert str(server.staff_port) in done.stdout
     for path in (server.data / "keys").glob("*"):
         assert path.read_text(errors="replace").strip() not in done.stdout
+
+
+def in_front_of_somebody(terminal, *words):
+    """How a command ends whose output is a terminal, and what stands there."""
+    ours, theirs = pty.openpty()
+    env = postern.clean_environment(XDG_CONFIG_HOME=terminal.home, HOME=terminal.home, POSTERN_URL=terminal.server.url)
+    done = subprocess.run([str(terminal.server.binary), *words], stdin=subprocess.DEVNULL, stdout=theirs,
+                          stderr=subprocess.PIPE, env=env, cwd=terminal.home, timeout=60)
+    os.write(theirs, b"\n")
+    text = os.read(ours, 1 << 16).decode()
+    os.close(theirs)
+    os.close(ours)
+    return done.returncode, text
+
+
+def test_a_request_is_read_in_full_and_its_link_is_shown_once(own_server, tmp_path):
+    server = own_server.start()
+    terminals = []
+    for number, name in enumerate(("asker", "signer")):
+        (tmp_path / name).mkdir()
+        terminals.append(Terminal(server, tmp_path / name).login(server.person("super_admin", number)))
+    asking, signing = terminals
+    asked = asking.run("staff", "invite", "--email", "nora.n@northwind.example", "--name", "Nora N.", "--roles", "support_l1",
+                       "--justification", "Joins support next month.", "--ticket", "HR-8", "--yes")
+    assert asked.returncode == 8, asked.stderr
+    approval = re.search(r"apr_\w+", asked.stdout)[0]
+
+    listed = signing.run("approvals")
+    assert approval in listed.stdout and "nora.n@northwind.example" in listed.stdout, listed.stdout + listed.stderr
+    assert approval in [item["id"] for item in asking.json("approval", "list", "--view", "mine")["items"]]
+    for words in (("approval", "show", approval), ("approval", "approve", approval, "--dry-run")):
+        shown = signing.run(*words)
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        for part in ("nora.n@northwind.example", "Joins support next month.", "support_l1", "HR-8", "Still needed:",
+                     "The frozen action, in full:", "match the commitments in the frozen action"):
+            assert part in shown.stdout, f"{part} is missing in {shown.stdout}"
+    assert signing.run("approval", "approve", approval, "--yes").returncode == 2, "nobody decides on what they have not read"
+    version = re.search(r"^Version +(\d+)$", shown.stdout, re.M)[1]
+    done = signing.run("approval", "approve", approval, "--yes", "--if-match", version)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    assert f"postern approval reveal {approval}" in asking.run("approval", "show", approval).stderr
+    assert asking.run("approval", "reveal", approval).returncode == 2, "nothing is fetched where nobody sees it"
+    assert in_front_of_somebody(signing, "approval", "reveal", approval)[0] == 5
+    status, text = in_front_of_somebody(asking, "approval", "reveal", approval)
+    assert status == 0 and "/enrol" in text, text
+    assert in_front_of_somebody(asking, "approval", "reveal", approval)[0] == 6
+    matrix = asking.run("policy", "matrix").stdout
+    assert re.search(r"tenant\.suspend +\w+ .*super_admin", matrix), matrix

@@ -311,7 +311,7 @@ def follow(window, person, hears):
     window.heading("127.0.0.1")
     assert secret not in page.content()
     window.audit("webhook")
-    window.shot("webhook")
+    webhook = window.path
     page.get_by_role("group", name="Actions").get_by_role("link", name=re.compile("^Send test")).click()
     confirm(page, "Send test")
     page.wait_for_url(re.compile("/done/key_"))
@@ -331,6 +331,9 @@ def follow(window, person, hears):
     confirm(page, "Replay")
     page.wait_for_url(re.compile("/done/key_"))
     postern.wait_until(lambda: len(hears.requests) == 3, 20, "the replay")
+    window.go(webhook)
+    window.audit("webhook with deliveries")
+    window.shot("webhook")
     window.go("/deliveries?state=dead")
     expect(main).to_contain_text("No delivery matches")
     window.go("/")

@@ -265,6 +265,28 @@ def test_two_gigabytes_are_not_held_in_memory(sqlite_server, tmp_path):
     assert peak == before or peak < 300 << 10, f"{peak} KiB"
 
 
+def test_two_customers_far_apart_in_a_file_swap_their_slugs(serving, tmp_path):
+    path = tmp_path / "customers.csv"
+
+    def bring(slugs):
+        path.write_text("external_id,name,slug\n" + "".join(
+            f"far-{n},Far {n},far-{slug}\n" for n, slug in slugs.items()))
+        done = serving.run("import", "csv", str(path), seconds=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    slugs = {n: n for n in range(1_500)}
+    bring(slugs)
+    slugs |= {0: 1_499, 1_499: 0, 7: 700, 700: 1_400, 1_400: 7}
+    bring(slugs)
+    with checker.Database.of(serving) as database:
+        held = {row["external_id"]: row["slug"] for row in database.rows(
+            "SELECT external_id, slug FROM tenants WHERE external_id LIKE 'far-%'")}
+    assert held == {f"far-{n}": f"far-{slug}" for n, slug in slugs.items()}
+    # Every row is what its last event says.
+    verified = serving.run("verify")
+    assert verified.returncode == 0, verified.stdout
+
+
 def test_a_file_that_is_not_there_is_named(server):
     done = server.run("import", "csv", "/nonexistent/customers.csv")
     assert done.returncode not in (0, 1) and "/nonexistent/customers.csv" in done.stderr

@@ -258,7 +258,7 @@ def test_deleting_for_good_waits_for_a_second_person(chromium, demo, api):
         expect(page.get_by_label(re.compile("^Type "))).to_have_attribute("aria-invalid", "true")
         page.get_by_label(re.compile("^Type ")).fill(api.tenant(tenant["id"])["slug"])
         page.get_by_role("button", name=re.compile("^Ask to ")).click()
-        window.heading("waiting for approval")
+        window.heading(re.escape(api.tenant(tenant["id"])["name"]) + ": waiting for approval")
         expect(page.locator("main")).to_contain_text("Nothing has been changed yet.")
         window.audit("waiting for approval")
         page.get_by_role("link", name="See the request").click()
@@ -312,7 +312,7 @@ def test_an_old_factor_is_asked_for_in_place(chromium, demo, api):
         # One's own password and recovery codes are not offered, and not given to who posts all the same.
         own = window.context.new_page()
         own.goto("/me")
-        expect(own.get_by_role("link", name="Use your authenticator")).to_have_count(3)
+        expect(own.get_by_role("link", name="Use your authenticator")).to_have_count(4)
         assert own.locator("input[type=password]").count() == 0
         assert own.get_by_role("button", name="Make new recovery codes").count() == 0
         csrf = own.locator("input[name=csrf]").first.input_value()

@@ -5,19 +5,59 @@ import hashlib
 import html
 import json
 import re
+import time
 
 import conftest
 import httpx
 import pytest
 import postern
+import totp
 import verify_approval
 from browser import PHONE, Window
 from passkeys import Passkey, VirtualAuthenticator, b64
 from playwright.sync_api import expect
+from test_access_reviews import start
+from test_api import write_as_owner
 
 
-def add(window, name):
+OWN = {}
+
+
+def own(server, person):
+    """A passkey of somebody's that the test holds itself. The first one is made with a code; others take this one."""
+    kept = (server.url, person["email"])
+    if kept not in OWN:
+        visitor = Visitor(server)
+        visitor.sign_in_with_code(person)
+        passkey = Passkey()
+        made = visitor.post("/me/passkeys", name="Kept", passkey=json.dumps(
+            passkey.make(visitor.ask("/me/passkeys/options")["publicKey"], server.url)))
+        assert made.status_code == 303, made.text
+        OWN[kept] = passkey
+    return OWN[kept]
+
+
+def by_hand(window):
+    """Requests in the session of a window, past its page."""
+    return Visitor(window.server, {cookie["name"]: cookie["value"] for cookie in window.context.cookies()},
+                   window.page.locator("input[name=csrf]").first.input_value(),
+                   agent=window.page.evaluate("navigator.userAgent"))
+
+
+def prove(window, passkey):
+    """Uses a passkey again in the session of a window, as a device of its owner's would."""
+    window.go("/me")
+    visitor = by_hand(window)
+    done = visitor.post("/step-up", next="/me", passkey=json.dumps(
+        passkey.use(visitor.ask("/step-up/options")["publicKey"], window.server.url)))
+    assert done.status_code == 303, done.text
+
+
+def add(window, name, to=None):
+    """`to` has one already, which the next one takes."""
     page = window.page
+    if to:
+        prove(window, own(window.server, to))
     window.go("/me")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Add a passkey").click()
@@ -60,6 +100,16 @@ def test_a_passkey_from_its_making_to_its_end(chromium, server):
         expect(row).to_contain_text("never")
         device.audit("my page with a passkey")
         window.shot("passkeys")
+
+        # The code of the sign-in gives no second one: the page asks for the passkey, and comes back.
+        panel = page.get_by_role("region", name="Passkeys")
+        expect(panel).to_contain_text("Needs your passkey first.")
+        expect(page.get_by_role("button", name="Make new recovery codes")).to_have_count(0)
+        panel.get_by_role("link", name="Use your passkey").click()
+        window.heading("Use your authenticator again")
+        expect(page.get_by_label("Code from your authenticator")).to_be_hidden()
+        page.get_by_role("button", name="Use your passkey").click()
+        window.heading("My security")
 
         # The same device says by itself that it holds one.
         page.get_by_label("Name", exact=True).fill("Again")
@@ -153,10 +203,10 @@ def test_without_script_codes_work_as_ever(chromium, server):
 class Visitor:
     """A browser's requests with a passkey made here, so that any part of an answer may be wrong."""
 
-    def __init__(self, server, cookies=None, csrf=None):
+    def __init__(self, server, cookies=None, csrf=None, agent="visitor"):
         self.server = server
         self.cookies = dict(cookies or {})
-        self.http = httpx.Client(base_url=server.url, headers={"Sec-Fetch-Site": "same-origin", "User-Agent": "visitor"},
+        self.http = httpx.Client(base_url=server.url, headers={"Sec-Fetch-Site": "same-origin", "User-Agent": agent},
                                  timeout=30)
         self.csrf = csrf or self.token("/signin")
 
@@ -208,7 +258,8 @@ def test_forged_answers_are_each_refused_in_their_own_words(server):
     def refused(text, change=lambda passkey: None, at=origin, **more):
         forged = copy.copy(passkey)
         change(forged)
-        answer = visitor.sign_in(forged.use(visitor.ask("/signin/passkey/options")["publicKey"], at, **more))
+        answer = postern.patiently(
+            lambda: visitor.sign_in(forged.use(visitor.ask("/signin/passkey/options")["publicKey"], at, **more)))
         assert answer.status_code in (401, 422) and text in html.unescape(answer.text), answer.text
 
     refused("which is not this console", at="https://evil.example")
@@ -255,7 +306,7 @@ def signed_approval(chromium, server):
         page = window.page
         window.sign_in(server.person("super_admin", 1), path=f"/approvals/{approval}")
         device = VirtualAuthenticator(window)
-        add(window, "Approver’s laptop")
+        add(window, "Approver’s laptop", to=server.person("super_admin", 1))
         window.go(f"/approvals/{approval}/approve")
         page.get_by_label("Justification").fill("Spoke to the team lead.")
         page.get_by_role("button", name=re.compile("^Preview")).click()
@@ -319,18 +370,40 @@ def test_an_approval_is_signed_and_verified_by_strangers(server, signed_approval
     path.write_text(json.dumps(missing))
     done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
     assert done.returncode == 10 and "is not in the evidence" in done.stdout
+    # Whose key it was is said by the log, or it counts for nothing.
+    assert len(bundle["registrations"]) == 1
+    for registrations in ([], bundle["receipts"][:1]):
+        unowned = bundle | {"registrations": registrations}
+        with pytest.raises(verify_approval.Bad, match="does not say that the passkey was registered"):
+            verify_approval.verify(unowned, key)
+        path.write_text(json.dumps(unowned))
+        done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
+        assert done.returncode == 10 and "does not say that the passkey was registered" in done.stdout, done.stdout
     assert server.run("verify").returncode == 0
+
+
+def test_the_verifier_knows_the_algebra():
+    """Distinct people, one leaf each: what an outsider holds signatures against."""
+    def person(*roles, permissions=()):
+        return {"as": {"roles": list(roles), "permissions": list(permissions)}}
+
+    security, admin = {"role": ["security"]}, {"role": ["super_admin"]}
+    both, either = {"all_of": [security, admin]}, {"any_of": [security, admin]}
+    two = {"n": 2, "n_of": [security, security, admin]}
+    one = person("security", "super_admin")
+    assert not verify_approval.met(both, [one]) and verify_approval.met(either, [one])
+    assert verify_approval.met(both, [one, person("security")]) and verify_approval.met(both, [person("super_admin"), one])
+    assert not verify_approval.met(two, [person("security")])
+    assert verify_approval.met(two, [person("security"), person("security")])
+    assert not verify_approval.met({"permission": "tenant.suspend"}, [one])
+    assert verify_approval.met({"permission": "tenant.suspend"}, [person(permissions=["tenant.suspend"])])
 
 
 def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
     """A passkey at the API: the question, the answer, and every answer that is to another question."""
     asker = server.sign_in(server.person("super_admin"))
     signer = server.sign_in(server.person("super_admin", 1))
-    browser = Visitor(server)
-    browser.sign_in_with_code(server.person("super_admin", 1))
-    passkey = Passkey()
-    assert browser.post("/me/passkeys", name="For the API", passkey=json.dumps(
-        passkey.make(browser.ask("/me/passkeys/options")["publicKey"], server.url))).status_code == 303
+    passkey = own(server, server.person("super_admin", 1))
 
     def ask(email):
         answer = asker.post("/api/v1/staff", json={
@@ -365,6 +438,18 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
     assert wrong.status_code == 422 and "not what would be done now" in wrong.text
     assert asker.get(f"approvals/{first}").json()["state"] == "pending"
 
+    # Who has a passkey does not agree with a code.
+    weaker = signer.post(f"/api/v1/approvals/{first}/approve", json={"justification": "Looked at it with care."})
+    assert weaker.status_code == 409 and "You have a passkey" in weaker.text, weaker.text
+    # Nor is one given or taken with a code.
+    weak = Visitor(server)
+    weak.sign_in_with_code(server.person("super_admin", 1))
+    kept = re.search(r"/me/passkeys/(fct_\w+)/remove", weak.send("GET", "/me").text).group(1)
+    for path, fields in ((f"/me/passkeys/{kept}/remove", {}), ("/me/recovery-codes", {}), ("/me/passkeys", {
+            "name": "Another", "passkey": json.dumps(Passkey().make(weak.ask("/me/passkeys/options")["publicKey"], server.url))})):
+        answer = weak.post(path, **fields)
+        assert answer.status_code == 409 and "so this takes it" in html.unescape(answer.text), (path, answer.status_code, answer.text)
+
     asked, key = intent(first), postern.new_key()
     answer = passkey.use(asked["publicKey"], server.url)
     done = decide(first, asked, key=key, answer=answer)
@@ -377,6 +462,29 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
     bundle = asker.get(f"approvals/{second}/evidence").json()
     lines = verify_approval.verify(bundle, httpx.get(server.url + "/log/key").text)
     assert any("not signed" in line for line in lines), lines
+
+    # Taking something back is signed like whatever does it.
+    tenant = asker.active_tenant(1)["id"]
+    assert asker.suspend(tenant).status_code == 200
+    path = f"/api/v1/audit-events/{asker.restore(tenant).json()['event_id']}/undo"
+    body = {"reason_code": "non_payment", "justification": "It was somebody else who paid."}
+    asked = signer.post(path + "?intent=true", json=body, key=None).json()
+    assert asked["action"]["operation"] == "tenant.suspend" and asked["action"]["undoes"] in path, asked
+    proof = {"nonce": asked["nonce"], "passkey": passkey.use(asked["publicKey"], server.url)}
+    wrong = signer.post(path, json={**body, "justification": "It was something else altogether.", "intent": proof})
+    assert wrong.status_code == 422 and "not what would be done now" in wrong.text, wrong.text
+    asked = signer.post(path + "?intent=true", json=body, key=None).json()
+    proof = {"nonce": asked["nonce"], "passkey": passkey.use(asked["publicKey"], server.url)}
+    undone = signer.post(path, json={**body, "intent": proof})
+    assert undone.status_code == 200, undone.text
+    receipt = signer.get(f"audit-events/{undone.json()['event_id']}/receipt").json()
+    _, sealed = verify_approval.event(receipt, httpx.get(server.url + "/log/key").text)
+    verify_approval.verify_intent(sealed["intent"], sealed["intent"]["action"])
+    # What takes this back is of no high risk: nothing is signed there.
+    path = f"/api/v1/audit-events/{undone.json()['event_id']}/undo"
+    refused = signer.post(path, json={"justification": "They paid after all.", "intent": proof})
+    assert refused.status_code == 422 and "/intent" in refused.text, refused.text
+    assert asker.restore(tenant).status_code == 200
     for person in (asker, signer):
         person.close()
 
@@ -389,7 +497,7 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
         page = window.page
         window.sign_in(person, path="/me")
         device = VirtualAuthenticator(window)
-        add(window, "Phone")
+        add(window, "Phone", to=person)
         device.audit("my page on a phone")
         window.go("/staff/new")
         page.locator("#f-input-email").fill("uma.u@northwind.example")
@@ -400,6 +508,8 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
         page.get_by_role("button", name="Preview", exact=True).click()
         button = page.get_by_role("button", name="with passkey")
         expect(button).to_be_visible()
+        # Who has a passkey asks with it and in no other way.
+        expect(page.get_by_role("button", name=re.compile("^Ask to |with the code"))).to_have_count(0)
         device.audit("an operation to be signed, on a phone")
 
         # The device says no: nothing is sent, and everything stays.
@@ -425,8 +535,8 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
     done = server.run("verify", "approval", "--evidence", str(path), "--key", key)
     assert done.returncode == 0 and "request by" in done.stdout, done.stdout + done.stderr
 
-    # Another person agrees, with a code; it is carried out as it was signed.
-    signer = server.sign_in(server.person("super_admin", 1))
+    # Another person agrees, with a code, having nothing better; it is carried out as it was signed.
+    signer = server.sign_in(server.person("security"))
     agreed = signer.post(f"/api/v1/approvals/{approval}/approve", json={"justification": "Yes, I know of it."})
     assert agreed.status_code == 200 and agreed.json()["execution"]["state"] == "executed", agreed.text
     lines = verify_approval.verify(watcher.get(f"approvals/{approval}/evidence").json(), key)
@@ -437,7 +547,7 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
         page = window.page
         window.sign_in(person, path="/me")
         device = VirtualAuthenticator(window)
-        add(window, "Laptop")
+        add(window, "Laptop", to=person)
         tenant = watcher.active_tenant()
         window.go(f"/tenants/{tenant['id']}/suspend")
         page.get_by_label("Reason", exact=True).select_option("abuse")
@@ -460,7 +570,7 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
 
 def test_a_passkey_can_be_the_first_factor(chromium, server):
     asker = server.sign_in(server.person("super_admin"))
-    signer = server.sign_in(server.person("super_admin", 1))
+    signer = server.sign_in(server.person("security"))
     asked = asker.post("/api/v1/staff", json={
         "input": {"email": "vera.v@northwind.example", "name": "Vera V.", "roles": ["support_l1"]},
         "justification": "Joins support next month.", "ticket": "HR-4"}).json()["approval_id"]
@@ -484,7 +594,89 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
         window.go("/me")
         page.get_by_role("button", name="Remove My first passkey").click()
         expect(page.get_by_role("alert")).to_contain_text("only factor")
+
+        # An authenticator app beside it, and the passkey could go.
+        page.get_by_role("button", name="Set up an authenticator app").click()
+        window.heading("Add to your authenticator")
+        device.audit("an authenticator app is set up")
+        window.shot("authenticator-app")
+        secret = page.locator("main .id").first.inner_text().replace(" ", "")
+        page.get_by_label("Code the app shows now").fill("000000")
+        page.get_by_role("button", name="Use this app").click()
+        expect(page.get_by_text("That code does not fit")).to_be_visible()
+        assert page.locator("main .id").first.inner_text().replace(" ", "") == secret
+        page.get_by_label("Code the app shows now").fill(totp.code(secret, int(time.time() // totp.STEP)))
+        page.get_by_role("button", name="Use this app").click()
+        expect(page.get_by_text("The authenticator app is set up.")).to_be_visible()
+        page.get_by_role("button", name="Remove the app").click()
+        expect(page.get_by_text("The authenticator app is removed.")).to_be_visible()
         sign_out_quietly(window, device)
         sign_in(window, device)
     for person in (asker, signer):
         person.close()
+
+
+# Last: whose approval it takes elsewhere has a passkey from here on.
+def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
+    ruth = server.sign_in(server.person("compliance"))
+    person = server.person("security")
+    review = start(ruth, roles=["super_admin"], reviewers=[person["email"]])
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(person)
+        device = VirtualAuthenticator(window)
+        add(window, "Reviewer’s laptop")
+
+        def tick(verb, *rows):
+            window.go(f"/access-reviews/{review}?state=open")
+            for row in rows:
+                page.locator("tbody input[type=checkbox]").nth(row).check()
+            page.get_by_role("button", name=f"{verb}…", exact=True).click()
+            window.heading(f"{verb} grant: {len(rows)}" if len(rows) > 1 else f"^{verb} grant")
+
+        # One alone has its own form, where the passkey signs it.
+        tick("Keep", 0)
+        assert re.fullmatch(r"/access-review-items/\w+/keep", window.path), window.path
+        # The code of the sign-in is not as good, however fresh it is.
+        tick("Keep", 0, 1)
+        expect(page.get_by_label("Code from your authenticator")).to_have_count(0)
+        expect(page.get_by_role("button", name="Keep grant with passkey: 2")).to_be_visible()
+        expect(page.get_by_role("button", name="Keep grant: 2")).to_have_count(0)
+        # Nor is it past the page.
+        past = by_hand(window).post(
+            "/several", operation="access_review_item.keep", action="confirm", reason_code="needed",
+            justification="Both are on the rota of this quarter.",
+            id=[one.get_attribute("value") for one in page.locator("input[name=id]").all()])
+        assert past.status_code == 401 and "several at once are confirmed with it" in past.text, past.text
+        # Once the passkey was used nothing is asked for while that is fresh.
+        window.go("/step-up?next=/me")
+        page.get_by_role("button", name="Use your passkey").click()
+        window.heading("My security")
+        tick("Keep", 0, 1)
+        expect(page.get_by_role("button", name="Keep grant: 2")).to_be_visible()
+        expect(page.get_by_role("button", name="with passkey")).to_have_count(0)
+        write_as_owner(server, "UPDATE sessions SET mfa_at = mfa_at - 600000000 WHERE ended_at IS NULL")
+        tick("Keep", 0, 1)
+        expect(page.get_by_label("Code from your authenticator")).to_have_count(0)
+        button = page.get_by_role("button", name="Keep grant with passkey: 2")
+        device.audit("several to be confirmed with a passkey")
+        window.shot("several-passkey")
+        # What is missing is said before the device is asked, and nothing typed is lost by what it refuses.
+        button.click()
+        expect(page.locator("[data-passkey-says]")).to_contain_text("ustification")
+        page.get_by_label("Reason").select_option("needed")
+        page.get_by_label("Justification").fill("Both are on the rota of this quarter.")
+        device.verify(False)
+        button.click()
+        expect(page.locator("[data-passkey-says]")).to_be_visible(timeout=30_000)
+        device.verify(True)
+        button.click()
+        window.heading("Keep grant: 2 of 2 done")
+        device.audit("several that were confirmed with a passkey")
+        device.remove()
+    kept = ruth.get(f"access-reviews/{review}/items?state=kept").json()["items"]
+    assert len(kept) == 2 and len({one["event_id"] for one in kept}) == 2
+    # The record says what proved who it was.
+    event = server.sign_in(server.person("super_admin")).get(f"audit-events/{kept[0]['event_id']}").json()
+    assert "webauthn" in json.dumps(event), event
+    ruth.close()

@@ -2,6 +2,7 @@
 import json
 import re
 import secrets
+from datetime import datetime, timezone
 
 import httpx
 import hypothesis
@@ -93,6 +94,28 @@ def test_a_thousand_records_in_one_request(product, sql):
     assert sql.one("SELECT count(*) FROM events WHERE action = 'registry.put_batch'") == events + 1
 
 
+def test_slugs_pass_from_one_tenant_to_another_in_a_batch(product, sql):
+    name = word()
+
+    def tenant(n, slug):
+        return {"type": "tenant", "external_id": f"{name}-{n}", "name": f"Tenant {n}", "slug": f"{name}-{slug}"}
+
+    def held():
+        return {row["external_id"]: row["slug"] for row in sql.rows(
+            "SELECT external_id, slug FROM tenants WHERE external_id LIKE ?", f"{name}-%")}
+
+    assert {a["outcome"] for a in product.batch([tenant(n, s) for n, s in enumerate("abcd")])} == {"created"}
+    # Two swap, one moves on, and a new one takes what it leaves.
+    answers = product.batch([tenant(0, "b"), tenant(1, "a"), tenant(9, "c"), tenant(2, "z")])
+    assert [a["outcome"] for a in answers] == ["updated", "updated", "created", "updated"], answers
+    assert held() == {f"{name}-{n}": f"{name}-{s}" for n, s in ((0, "b"), (1, "a"), (2, "z"), (3, "d"), (9, "c"))}
+    # The last of these can't move, and those who counted on it stay as well.
+    answers = product.batch([tenant(0, "a"), tenant(1, "d"), tenant(2, "y")])
+    assert [a["outcome"] for a in answers] == ["rejected", "rejected", "updated"], answers
+    assert "whose own row can't be taken" in answers[0]["errors"][0]["detail"]
+    assert held()[f"{name}-0"] == f"{name}-b" and held()[f"{name}-2"] == f"{name}-y"
+
+
 def test_tokens_are_made_used_and_revoked_by_staff(server, people):
     admin = people("super_admin")
     made = admin.operate("runtime-tokens", justification="The nightly sync needs one.",
@@ -133,7 +156,7 @@ def test_drift_is_settled_by_api_and_command(product, server, people):
 
 def test_answers_are_as_the_document_says(product, server):
     document = product.http.get("openapi.json").json()
-    assert document["openapi"].startswith("3.1") and len(document["paths"]) == 5
+    assert document["openapi"].startswith("3.1") and len(document["paths"]) == 6
     schema = schemathesis.openapi.from_dict(without_security(document))
     failures, asked = {}, 0
     for found in schema.get_all_operations():
@@ -251,8 +274,10 @@ def test_a_product_reports_onboarding_a_first_sign_in_and_changes_it_was_asked_f
     assert staff.operate(f"tenants/{id}/retry-onboarding", "retry", "The quota is raised.").status_code == 200
     assert product.put(f"tenants/{name}", body | {"onboarding": "ready"}).status_code == 200
     assert tenant()["status"] == "ready"
-    seen = body | {"last_activity_at": "2026-11-26T09:00:00.000000Z"}
-    assert product.put(f"tenants/{name}", seen).status_code == 200
+    assert product.put(f"tenants/{name}", body | {"last_activity_at": "2026-01-02T03:04:05Z"}).status_code == 200
+    assert tenant()["status"] == "ready", "that was before it was set up"
+    seen = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+    assert product.put(f"tenants/{name}", body | {"last_activity_at": seen}).status_code == 200
     assert tenant()["status"] == "active"
 
     assert report("plan", {"outcome": "confirmed"}).status_code == 409, "nobody asked for it"
@@ -268,3 +293,27 @@ def test_a_product_reports_onboarding_a_first_sign_in_and_changes_it_was_asked_f
     for field, wrong, status in (("colour", {"outcome": "confirmed"}, 404), ("plan", {"outcome": "perhaps"}, 422),
                                  ("plan", {"outcome": "failed", "value": "x"}, 422), ("plan", {"x": 1}, 422)):
         assert report(field, wrong).status_code == status, (field, wrong)
+
+
+def test_a_product_reports_the_end_of_a_trial_and_what_becomes_of_a_subscription(product, people, sql):
+    name, staff = word(), people("super_admin")
+    made = product.put(f"tenants/{name}", {"name": f"Trial {name}", "slug": f"trial-{name}"})
+    assert made.status_code == 201, made.text
+    id = made.json()["tenant"]["id"]
+
+    def report(event, status=200):
+        answer = product.http.post(f"tenants/{name}/subscription", json={"event": event})
+        assert answer.status_code == status, answer.text
+        return answer.json().get("status")
+
+    assert report("trial_ended") == "expired"
+    events = sql.one("SELECT count(*) FROM events WHERE target_id = '%s'" % id)
+    assert report("trial_ended") == "expired", "said again"
+    assert sql.one("SELECT count(*) FROM events WHERE target_id = '%s'" % id) == events
+    assert report("subscribed") == "active"
+    staff.suspend(id)
+    report("subscribed", 409)
+    assert report("cancelled") == "cancelled"
+    report("subscribed", 409)
+    report("forgotten", 422)
+    assert staff.operate(f"tenants/{id}/restore", "csm_save", "Their manager called them.").status_code == 200

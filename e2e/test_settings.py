@@ -146,7 +146,8 @@ def test_the_styleguide_shows_every_component(chromium, sqlite_server):
             for query in ("environment=production", "environment=staging", "environment=production&red=true"):
                 window.go(f"/styleguide/frame?{query}")
                 window.audit(query)
-            for step in ("signin", "code", "recovery", "enrolment", "codes", "stepup"):
+            for step in ("signin", "provider", "leaving", "code", "link", "recovery", "enrolment", "codes", "stepup", "farewell", "ask",
+                         "device", "letin"):
                 window.go(f"/styleguide/door?step={step}")
                 window.audit(f"door {step}", headings=None)
 

@@ -1,6 +1,9 @@
 """The life of an account: roles for good and for a while, leaving, sessions, new factors, recovery from the server; over the API, on
 the command line and in the browser."""
+import base64
 import datetime
+import hashlib
+import os
 import re
 
 import httpx
@@ -266,6 +269,18 @@ def test_the_last_super_admin_is_recovered_from_the_server(chromium, fresh, tmp_
     twice = fresh.run("staff", "recover", "ada@company.example")
     assert twice.returncode == 3 and "asked for already" in twice.stderr
     fresh.stop()
+    # A key that is as well-formed, and not this database's.
+    secret = os.urandom(32)
+    file = tmp_path / "other.key"
+    file.touch(mode=0o600)
+    digest = hashlib.sha256(b"postern-master:" + secret).hexdigest()
+    file.write_text(f"postern-master:{digest[:8]}:{base64.b64encode(secret).decode()}\n")
+    for words in (("staff", "recover", "ada@company.example"), ("serve",)):
+        refused = fresh.run(*words, POSTERN_MASTER_KEY_FILE=str(file))
+        assert refused.returncode == 3 and "is not this database's" in refused.stderr, refused.stderr
+    found = fresh.run("doctor", POSTERN_MASTER_KEY_FILE=str(file))
+    assert found.returncode != 0 and re.search(r"problem\s+master_key\s", found.stdout), found.stdout
+    assert not re.search(r"problem\s+master_key\s", fresh.run("doctor").stdout)
     fresh.start()
     with Window(chromium, fresh) as window:
         page = window.page

@@ -257,7 +257,12 @@ def test_the_command_line_offers_a_near_name_and_never_takes_it(demo, api, tmp_p
     assert user["email"] in table.stdout
     near = terminal.run("tenant", "suspend", "oakline-furnture", "--reason-code", "abuse", "--justification",
                         "Nobody should do this.", "--yes")
-    assert near.returncode != 0 and "Did you mean oakline-furniture?" in near.stderr, near.stderr
+    assert near.returncode == 6 and "Did you mean oakline-furniture?" in near.stderr, near.stderr
+    # Nor the only one that begins like this, nor the one a person belongs to.
+    for text in ("oakline-furnit", user["email"], user["external_id"]):
+        told = terminal.run("tenant", "suspend", text, "--reason-code", "abuse", "--justification",
+                            "Nobody should do this.", "--yes")
+        assert told.returncode == 6 and "oakline-furniture" in told.stderr.lower(), told.stderr
     assert api.tenant(by_slug(api, "oakline-furniture"))["status"] == "active"
 
 

@@ -4,6 +4,7 @@ passkeys by `cryptography`.
     python verify_approval.py EVIDENCE.json KEY
 """
 import base64
+import itertools
 import json
 import sys
 from urllib.parse import urlsplit
@@ -111,10 +112,56 @@ def verify_intent(proof, statement):
     return client["origin"]
 
 
+def fills(leaf, person):
+    if "permission" in leaf:
+        return leaf["permission"] in person["as"]["permissions"]
+    return not set(leaf["role"]).isdisjoint(person["as"]["roles"])
+
+
+def ways(demand):
+    """The lists of leaves each of which meets a demand."""
+    if "all_of" in demand:
+        found = [[]]
+        for part in demand["all_of"]:
+            found = [before + after for before in found for after in ways(part)]
+        return found
+    if "any_of" in demand:
+        return [way for part in demand["any_of"] for way in ways(part)]
+    if "n_of" in demand:
+        return [way for chosen in itertools.combinations(demand["n_of"], demand["n"]) for way in ways({"all_of": list(chosen)})]
+    return [[demand]]
+
+
+def met(demand, people):
+    """Whether every leaf of one way can be given a person of its own."""
+    return any(all(fills(leaf, person) for leaf, person in zip(way, chosen))
+               for way in ways(demand) for chosen in itertools.permutations(people, len(way)))
+
+
+def registered(bundle, key):
+    """Whose keys are, as the log says: (person, factor, SHA-256 of the key) → where in the log."""
+    owners = {}
+    for receipt in bundle["registrations"]:
+        body, _ = event(receipt, key)
+        facts = body.get("facts", {})
+        if body["action"] in ("passkey.add", "enrolment.completed") and body["outcome"] == "applied" and "key_sha256" in facts:
+            owners[body["actor"]["id"], facts["factor"], facts["key_sha256"]] = receipt["index"]
+    return owners
+
+
+def owned(proof, owners, index):
+    at = owners.get((proof["person"], proof["factor"], sha(unb64(proof["public_key"])).hex()))
+    need(at is not None and at < index, "the log does not say that the passkey was registered by them before")
+
+
 def verify(bundle, key):
     """Raises `Bad`, or answers what was proven, a line each."""
     need(bundle["version"] == 1, "the evidence is of an unknown version")
     lines = []
+    owners = registered(bundle, key)
+    index = {}
+    for receipt in bundle["receipts"]:
+        index[json.loads(unb64(receipt["leaf"]))["id"]] = receipt["index"]
     found = [event(receipt, key) for receipt in bundle["receipts"]]
     for body, _ in found:
         need(body["approval_id"] == bundle["approval_id"], "an event is about another request")
@@ -134,6 +181,9 @@ def verify(bundle, key):
              and signed.get("target") == action.get("target"), "another request was signed")
         need(signed["plan_digest"] == request["plan_digest"], "another plan was signed")
         need(signed["demands_sha256"] == sha(canonical(request["demands"])).hex(), "other rules were signed")
+        need(signed.get("not_before") == action.get("not_before") and signed.get("undoes") == action.get("undoes"),
+             "another time was signed")
+        owned(proof, owners, index[asked[0]["id"]])
         need(all(asked[0]["sealed"][name] == value for name, value in signed["sealed"].items()), "another reason was signed")
         lines.append(f"request by {proof['person']}: signed with a passkey at {verify_intent(proof, signed)}")
     for one in found:
@@ -147,12 +197,13 @@ def verify(bundle, key):
                 need("intent" in one[1], "what the passkey signed is missing")
                 need(statement["action"] == action, "a decision is about another action")
                 need(one[1]["intent"]["person"] == signature["person"], "the passkey is somebody else's")
+                owned(one[1]["intent"], owners, index[one[0]["id"]])
                 origin = verify_intent(one[1]["intent"], statement)
                 lines.append(f"{signature['decision']} by {signature['person']}: signed with a passkey at {origin}")
             else:
                 lines.append(f"{signature['decision']} by {signature['person']}: method {signature['method']}, not signed")
             if signature["decision"] == "approve":
-                agreed.append(statement)
+                agreed.append((index[one[0]["id"]], one[0]["at"], statement))
     for body, sealed in found:
         if body["action"] != request["operation"] or body["outcome"] != "applied":
             continue
@@ -160,14 +211,25 @@ def verify(bundle, key):
             need(body["target"] == action["target"], "what was done is about another target")
         need(body.get("reason_code") == action.get("reason_code"), "what was done has another reason")
         need(body["operation_id"] == action["operation_id"], "what was done is another operation")
-        need(body["actor"]["id"] == action["requester"], "what was done is done in another's name")
+        doers = (body["actor"]["id"], body.get("acting_as"), body.get("facts", {}).get("token"))
+        need(action["requester"] in doers, "what was done is done in another's name")
         closed = next((row for row in rows((body, sealed), "approval") if row["id"] == bundle["approval_id"]), None)
         need(closed and closed["state"] == "executed" and closed["outcome_event_id"] == body["id"],
              "what was done does not close the request")
         demands = sha(canonical(closed["demands"])).hex()
-        binding = [one for one in agreed if one["plan_digest"] == closed["plan_digest"]
-                   and one["round"] == closed["round"] and one["demands_sha256"] == demands]
+        # Each person once, between the request and what was done, within the time they signed for.
+        binding = list({one["person"]: one for at, time, one in agreed
+                        if one["plan_digest"] == closed["plan_digest"] and one["round"] == closed["round"]
+                        and one["demands_sha256"] == demands and index[asked[0]["id"]] < at < index[body["id"]]
+                        and time <= one["expires_at"]}.values())
         need(binding, "nobody agreed to the plan that was carried out")
+        askers = {action["requester"], action.get("holder")}
+        need(not askers & {one["person"] for one in binding}, "whoever asked is among those who agreed")
+        need(closed["demands"], "nothing was demanded")
+        for demand in closed["demands"]:
+            need(met(demand["demand"], binding), f"those who agreed are not whom {demand['rule']} demands")
+        need(not {one["person"] for one in binding} & set(action.get("barred", [])),
+             "somebody whom it is about is among those who agreed")
         lines.append(f"carried out as {body['id']}, as {len(binding)} agreed")
     return lines
 

@@ -28,6 +28,16 @@ import Testing
             by: world.caller(caller.person))
     }
 
+    /// Somebody has enrolled who has or had a factor.
+    private func enrol(_ world: World, _ person: String) async throws {
+        try await world.put([
+            .create(
+                Factor(
+                    id: "fct_\(person)", staffID: person, kind: .totp, label: "App", secret: "sealed",
+                    createdAt: world.test.clock.clock.now))
+        ])
+    }
+
     private static func invitation(_ email: String) -> JSON {
         ["email": .string(email), "name": "New", "roles": ["super_admin"]]
     }
@@ -41,12 +51,37 @@ import Testing
         // The only one there is invites without a signature.
         #expect(try await !waits(world, "staff.invite", Self.invitation("first@example.test"), by: ann))
         let bob = try await world.staff("bob", roles: ["super_admin"])
+        try await enrol(world, bob.person)
         #expect(try await waits(world, "staff.invite", Self.invitation("a@example.test"), by: ann))
         try await end(
             world, operation, bob.person, operation == "staff.revoke_role" ? ["role": "super_admin"] : [:], by: ann)
         #expect(try await waits(world, "staff.invite", Self.invitation("b@example.test"), by: ann))
         world.test.clock.advance(.days(31))
         #expect(try await !waits(world, "staff.invite", Self.invitation("c@example.test"), by: ann))
+        // Nobody is free who need not be: security could sign.
+        try await world.staff("sam", roles: ["security"])
+        #expect(try await waits(world, "staff.invite", Self.invitation("h@example.test"), by: ann))
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases, ["legal", "super_admin"])
+    func `an invitation waits once somebody is there whom the rule asks for, or a second super_admin`(
+        kind: TestDatabase.Kind, role: String
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let ann = try await world.staff("ann", roles: ["super_admin"])
+        let before = try #require(
+            try await world.test.database.read { try ApprovalRuleRow.load("staff_invite", from: $0) })
+        var after = before
+        after.rule = ApprovalRule(
+            id: before.id, operation: before.rule.operation, condition: before.rule.condition,
+            demand: .anyOf([.role(["finance_lead"]), .permission("legal_hold.apply")]), window: before.rule.window,
+            cooldown: nil, version: before.version + 1, summary: before.rule.summary)
+        try await world.put([.update(before, to: after)])
+        try await world.staff("sam", roles: ["security"])
+        #expect(try await !waits(world, "staff.invite", Self.invitation("a@example.test"), by: ann))
+        try await world.staff("lea", roles: [role])
+        #expect(try await waits(world, "staff.invite", Self.invitation("b@example.test"), by: ann))
         await world.close()
     }
 

@@ -50,6 +50,20 @@ import Testing
             return "was allowed"
         }
 
+        /// Time passes, and what nobody signed until then expires.
+        func expire(after span: Span) async throws -> Int {
+            world.test.clock.advance(span)
+            return try await world.pipeline.expireOverdue()
+        }
+
+        /// Somebody loses the role they ask and sign by, or leaves.
+        func end(_ verb: String, of person: Caller, by other: Caller) async throws {
+            let isRole = verb == "revoke_role"
+            try await world.run(
+                "staff.\(verb)", on: person.person, isRole ? ["role": "super_admin"] : [:],
+                reason: isRole ? "moved" : "left", by: fresh(other))
+        }
+
         func status() async throws -> String? {
             let tenant = tenant
             return try await world.test.database.read { try Tenant.load(tenant, from: $0)?.status.rawValue }
@@ -60,6 +74,13 @@ import Testing
     func `a signed request waits for its cooldown, and is then carried out once`(kind: TestDatabase.Kind) async throws {
         let stage = try await Stage(kind)
         let pending = try await stage.ask()
+        // Read before anybody confirms it: it says what comes next, and who does it.
+        let preview = try await stage.world.pipeline.preview(
+            OperationRequest(operation: "approval.approve", target: pending.approvalID),
+            by: stage.fresh(stage.signer))
+        #expect(
+            preview.consequence?.hasPrefix(
+                "This is the last signature it needs: Postern then carries it out by itself at ") == true)
         let outcome = try await stage.decide("approve", pending.approvalID, by: stage.signer)
         #expect(outcome.execution == nil)
         let scheduled = try await stage.world.approval(pending.approvalID)
@@ -68,13 +89,16 @@ import Testing
         #expect(try await stage.world.pipeline.executeDue() == 0)
 
         stage.world.test.clock.advance(.hours(24) + .seconds(1))
+        // Not by a clock that was set.
+        let doubted = try await stage.world.pipeline.executeDue(while: { false })
+        #expect(doubted == 0)
         let before = try await stage.world.snapshot()
         async let first = stage.world.pipeline.executeDue()
         async let second = stage.world.pipeline.executeDue()
         #expect(try await [first, second].reduce(0, +) == 1)
         #expect(try await stage.status() == "deleted")
         let events = try await stage.world.events(after: before)
-        try #require(events.map(\.action) == ["tenant.hard_delete"])
+        try #require(events.map(\.action) == ["tenant.hard_delete", "erasure.completed"])
         let leaf = events[0].leaf
         #expect(leaf["approval_id"]?.string == pending.approvalID)
         #expect(leaf["operation_id"]?.string == pending.operationID)
@@ -85,6 +109,29 @@ import Testing
         #expect(done.state == .executed && done.outcomeEventID == events[0].id)
         #expect(try await stage.world.pipeline.executeDue() == 0)
         await stage.world.close()
+    }
+
+    @Test func `what was put off is not carried out by a clock that was set`() async throws {
+        let stage = try await Stage(.sqlite)
+        let world = stage.world
+        let pending = try await world.ask(
+            "staff.invite", ["email": "new@staff.test", "name": "New", "roles": ["support_l1"]], by: stage.asker,
+            notBefore: world.test.clock.clock.now + .hours(1))
+        world.test.clock.advance(.hours(2))
+        let doubting = Pipeline(
+            database: world.test.database, records: world.pipeline.records, directory: world.pipeline.directory,
+            catalog: world.catalog, clock: world.pipeline.clock, settings: world.pipeline.settings,
+            hooks: Pipeline.Hooks(isClockTrusted: { false }))
+        let outcome = try await doubting.run(
+            OperationRequest(
+                operation: "approval.approve", target: pending.approvalID,
+                justification: "looked at it, and this is right", idempotencyKey: world.key()),
+            by: stage.fresh(stage.signer))
+        #expect(outcome.execution == nil)
+        #expect(try await world.approval(pending.approvalID).state == .scheduled)
+        #expect(try await world.pipeline.executeDue() == 1)
+        #expect(try await world.approval(pending.approvalID).state == .executed)
+        await world.close()
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
@@ -155,6 +202,10 @@ import Testing
         for verb in ["approve", "reject", "cancel"] {
             #expect(try await stage.refusal(verb, id, by: stage.signer).contains("expired at"), "\(verb)")
         }
+        // Not by a clock that was set.
+        let doubted = try await stage.world.pipeline.expireOverdue(while: { false })
+        #expect(doubted == 0)
+        #expect(try await stage.world.approval(id).state == .pending)
         #expect(try await stage.world.pipeline.expireOverdue() == 1)
         #expect(try await stage.world.approval(id).state == .expired)
         #expect(try await stage.world.pipeline.expireOverdue() == 0)
@@ -195,6 +246,123 @@ import Testing
         await stage.world.close()
     }
 
+    /// A rule about deleting tenants that comes in force while a request waits for its time.
+    private static func add(_ code: String, demanding demand: String, _ stage: Stage) async throws {
+        try await PolicyTests.change(
+            stage.world, "policy.add_rule", on: nil,
+            [
+                "code": .string(code), "operation": "tenant.hard_delete", "condition": "always",
+                "demand": .string(demand), "summary": "Deleting a tenant for good",
+            ], by: stage.asker)
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a stricter rule that comes in force meanwhile has it signed anew, by whom it demands`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let id = try await stage.ask().approvalID
+        try await stage.decide("approve", id, by: stage.signer)
+        try await Self.add("hard_delete_watched", demanding: "security", stage)
+        world.test.clock.advance(.hours(25))
+        let before = try await world.snapshot()
+        #expect(try await world.pipeline.executeDue() == 1)
+        let stale = try await world.approval(id)
+        #expect(stale.state == .stale && stale.round == 2 && stale.executeAt == nil)
+        #expect(Set(stale.needs.map(\.rule)) == ["tenant_hard_delete", "hard_delete_watched"])
+        #expect(try await stage.status() == "archived")
+        let events = try await world.events(after: before)
+        try #require(events.map(\.action) == ["approval.stale"])
+        let difference = try await world.sealed(events[0].id)["details"]?["value"]?["difference"]?.array ?? []
+        #expect(difference.contains { $0["path"]?.string?.hasPrefix("demands") == true })
+
+        // The one who signed before is not enough any more.
+        try await stage.decide("approve", id, by: stage.signer)
+        #expect(try await world.approval(id).state == .stale)
+        try await stage.decide("approve", id, by: world.caller("stf_guard"))
+        #expect(try await world.approval(id).state == .scheduled)
+        world.test.clock.advance(.hours(25))
+        #expect(try await world.pipeline.executeDue() == 1)
+        #expect(try await stage.status() == "deleted")
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a rule that comes in force meanwhile and is met has nobody sign anew`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let id = try await stage.ask().approvalID
+        try await stage.decide("approve", id, by: stage.signer)
+        try await Self.add("hard_delete_met", demanding: "super_admin or security", stage)
+        stage.world.test.clock.advance(.hours(25))
+        #expect(try await stage.world.pipeline.executeDue() == 1)
+        #expect(try await stage.world.approval(id).state == .executed)
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a signature at the moment of expiry is in time or too late, and the log says which`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        for _ in 0..<6 {
+            let id = try await stage.ask().approvalID
+            let until = try await world.approval(id).expiresAt
+            let almost = until - .seconds(1)
+            world.test.clock.advance(almost - world.test.clock.clock.now)
+            let before = try await world.snapshot()
+            async let expired = stage.expire(after: .seconds(2))
+            let answer = try await stage.refusal("approve", id, by: stage.signer)
+            let isSigned = answer == "was allowed"
+            let count = try await expired
+            #expect(count == (isSigned ? 0 : 1), "\(answer)")
+            #expect(try await world.approval(id).state == (isSigned ? .scheduled : .expired), "\(answer)")
+            let told = try await world.events(after: before).filter { $0.outcome == "applied" }.map(\.action)
+            #expect(told == [isSigned ? "approval.approve" : "approval.expired"], "\(answer)")
+            if isSigned { try await stage.decide("cancel", id, by: stage.asker) }
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases, ["revoke_role", "deactivate"])
+    func `whoever asked or signed goes at the moment it is due: it ran before, or it does not run`(
+        kind: TestDatabase.Kind, verb: String
+    ) async throws {
+        for (isAsker, isLater) in [(true, true), (true, false), (false, true), (false, false)] {
+            let stage = try await Stage(kind)
+            let world = stage.world
+            let other = try await world.staff("remaining", roles: ["super_admin"])
+            let id = try await stage.ask().approvalID
+            try await stage.decide("approve", id, by: stage.signer)
+            world.test.clock.advance(.hours(25))
+            let before = try await world.snapshot()
+            let acts: [@Sendable () async throws -> Void] = [
+                { _ = try await world.pipeline.executeDue() },
+                { try await stage.end(verb, of: isAsker ? stage.asker : stage.signer, by: other) },
+            ]
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for act in isLater ? acts : acts.reversed() { group.addTask { try await act() } }
+                try await group.waitForAll()
+            }
+            let request = try await world.approval(id)
+            let told = try await world.events(after: before).map(\.action)
+            if request.state == .executed {
+                #expect(told == ["tenant.hard_delete", "erasure.completed", "staff.\(verb)"])
+                #expect(try await stage.status() == "deleted")
+            } else {
+                // What somebody who leaves asked for is cancelled with it; else it is found out when it is to run.
+                let (state, action): (ApprovalRequest.State, [String]) =
+                    isAsker
+                    ? verb == "deactivate" ? (.cancelled, []) : (.failed, ["approval.failed"])
+                    : (.pending, ["approval.reopened"])
+                #expect(request.state == state && told == ["staff.\(verb)"] + action, "\(told)")
+                #expect(try await stage.status() == "archived")
+            }
+            await world.close()
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `fields nobody touches don't make it stale`(kind: TestDatabase.Kind) async throws {
         let stage = try await Stage(kind)
@@ -225,7 +393,8 @@ import Testing
         try await stage.world.revoke("super_admin", of: stage.signer.person)
         #expect(try await stage.world.pipeline.executeDue() == 1)
         let reopened = try await stage.world.approval(id)
-        #expect(reopened.state == .pending && reopened.round == 1 && reopened.executeAt == nil)
+        // What was signed said until when it could be: that is over.
+        #expect(reopened.state == .pending && reopened.round == 2 && reopened.executeAt == nil)
         #expect(try await stage.status() == "archived")
 
         // Another one signs; then who asked loses the permission.
@@ -309,12 +478,32 @@ import Testing
         let answer = try #require(outcome.execution)
         #expect(!answer.json.canonicalText.contains("http"))
         let pipeline = stage.world.pipeline
+        let before = try await stage.world.snapshot()
         await #expect(throws: OperationError.self) {
             _ = try await pipeline.takeReveal(of: pending.approvalID, by: stage.signer)
         }
+        #expect(try await stage.world.events(after: before).map(\.action) == ["authz.denied"])
         let shown = try await pipeline.takeReveal(of: pending.approvalID, by: stage.asker)
         #expect(shown?.values.contains { $0.contains("/enrol") } == true, "\(String(describing: shown))")
         #expect(try await pipeline.takeReveal(of: pending.approvalID, by: stage.asker) == nil)
+        await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases, ["approve", "reject", "cancel"])
+    func `a look at a decision by somebody who is not asked is a denial`(
+        kind: TestDatabase.Kind, verb: String
+    ) async throws {
+        let stage = try await Stage(kind)
+        let pending = try await stage.ask()
+        let before = try await stage.world.snapshot()
+        let request = OperationRequest(operation: "approval.\(verb)", target: pending.approvalID)
+        do {
+            _ = try await stage.world.pipeline.preview(request, by: stage.fresh(stage.other))
+            Issue.record("a stranger looked at it")
+        } catch OperationError.notAsked {}
+        let events = try await stage.world.events(after: before)
+        #expect(events.map(\.action) == ["authz.denied"])
+        #expect(events.first?.leaf["facts"]?["operation"]?.string == "approval.\(verb)")
         await stage.world.close()
     }
 
@@ -339,6 +528,72 @@ import Testing
         #expect(results.sorted() == ["late", "signed", "signed"])
         #expect(try await stage.world.approval(pending.approvalID).state == .scheduled)
         await stage.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a request is called by the name of what it is about, and says why somebody can't sign it`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let guardian = try await world.staff("guardian", roles: ["security"])
+        let pending = try await world.ask(
+            "policy.change_rule", on: "bulk_broadcast",
+            [
+                "condition": "always", "demand": "head_of_cs", "window_minutes": 720, "cooldown_minutes": 0,
+                "summary": "Writing to many customers",
+            ], by: stage.asker)
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        func text(_ caller: Caller) async throws -> String {
+            let call = PageCallFixture.make(caller, path: ["id": pending.approvalID])
+            return try await world.test.database.read { try page.render(call, $0).body.text }
+        }
+        let own = try await text(stage.asker)
+        #expect(own.contains("Change rule: Writing to many customers"))
+        #expect(own.contains("You asked for this, so somebody else must agree.") && !own.contains("Approve…"))
+        let signer = try await text(guardian)
+        #expect(signer.contains("Approve…") && !signer.contains("None of your roles"))
+        let stranger = try await text(stage.signer)
+        #expect(stranger.contains("None of your roles signs this. It needs 1 security."))
+        #expect(!stranger.contains("Approve…") && !stranger.contains("Cancel request…"))
+        try await stage.decide("reject", pending.approvalID, by: guardian)
+        #expect(try await !text(stage.signer).contains("None of your roles"))
+        // A row that can't be read takes no page with it.
+        try await world.test.tamper([DiscrepancyTestQueries.spoil(rule: "bulk_broadcast")])
+        #expect(try await text(stage.asker).contains("Change rule: bulk_broadcast"))
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a form that decides shows what is decided on, checked against what the action commits to`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let pending = try await stage.ask()
+        let subject = try #require(ApprovalsConsole.console.subjects[ApprovalRequest.type])
+        func text() async throws -> String {
+            let call = PageCallFixture.make(stage.signer, path: ["id": pending.approvalID])
+            let request = try await world.approval(pending.approvalID)
+            return try await world.test.database.read { reader in
+                try #require(try subject(request, call, reader)).body().text
+            }
+        }
+        let shown = try await text()
+        for words in [
+            "What changes", "Tenant leaving", "What is sent", "The frozen action, in full", "What exactly is signed",
+            "measures",
+            "because the test world needs it", "These values match the commitments in the frozen action",
+        ] {
+            #expect(shown.contains(words), "\(words)")
+        }
+        try await world.test.tamper([
+            DiscrepancyTestQueries.say("Tenant staying", for: "Tenant leaving", sealedBy: pending.eventID)
+        ])
+        let forged = try await text()
+        #expect(forged.contains("not the ones the frozen action commits to") && forged.contains("Tenant staying"))
+        #expect(!forged.contains("These values match"))
+        await world.close()
     }
 }
 

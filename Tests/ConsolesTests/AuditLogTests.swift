@@ -77,6 +77,40 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what is rare among what is common is found by going on, at the same cost a page`(
+        _ kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let window = EventFilter.Walk.window
+        let start = world.test.clock.clock.now
+        func look(_ number: Int, _ outcome: EventOutcome = .applied) -> EventDraft {
+            EventDraft(at: start + .seconds(Int64(number)), .access, "test.look", outcome, actor: .system("test"))
+        }
+        // The oldest and the newest match; between them lie more than one page looks at.
+        try await world.pipeline.record([look(0, .denied)])
+        for first in stride(from: 1, through: window + 100, by: 500) {
+            try await world.pipeline.record((first..<min(first + 500, window + 101)).map { look($0) })
+        }
+        try await world.pipeline.record([look(window + 101, .denied)])
+
+        let filter = ["action": "test.look", "outcome": "denied"]
+        let first = try await Self.read(world, filter)
+        #expect(first.rows.count == 1 && first.lookedTo != nil && first.newer == nil)
+        let older = try #require(first.older)
+        let second = try await Self.read(world, filter.merging(["cursor": older]) { _, new in new })
+        #expect(second.rows.count == 1 && second.lookedTo == nil && second.older == nil)
+        #expect(second.rows[0].at == start)
+        // And back, which again looks no further than it may.
+        let newer = try #require(second.newer)
+        let back = try await Self.read(world, filter.merging(["cursor": newer]) { _, new in new })
+        #expect(back.rows.isEmpty && back.lookedTo != nil)
+        let newest = try await Self.read(
+            world, filter.merging(["cursor": try #require(back.newer)]) { _, new in new })
+        #expect(newest.rows.map(\.id) == first.rows.map(\.id))
+        await world.close()
+    }
+
     @Test func `filters that can't be read are all named, and a cursor of another filter is refused`() async throws {
         try await Self.with(.sqlite) { world in
             let wrong = await #expect(throws: OperationError.self) {
@@ -119,7 +153,7 @@ import Testing
             }
             for statement in [
                 HomeQueries.changesPerHour(since: TestDatabase.start), HomeQueries.denied(since: TestDatabase.start),
-                HomeQueries.undelivered, EventQueries.linked(to: "evt_"),
+                HomeQueries.undelivered, EventQueries.linked(to: "evt_"), ApprovalListQueries.following("evt_"),
                 ApprovalListQueries.own(of: "stf_", before: nil, limit: 20),
                 ApprovalListQueries.asking(["role:a"], besides: "stf_", after: nil, now: TestDatabase.start, limit: 51),
                 ApprovalListQueries.countAsking(["role:a"], besides: "stf_", now: TestDatabase.start),
@@ -289,9 +323,16 @@ import Testing
             }
             let approval = try await Self.page(ApprovalPages.detail, world, pending.approvalID)
             #expect(approval.utf8.count < 50_000 && approval.contains("?all=1"))
+            #expect(approval.contains("and 251 changes, field by field"))
+            // Who loses a membership is called by name, for whoever may look at customers' people.
+            #expect(approval.contains("Membership member m") && !approval.contains("Membership member usr_"))
+            let viewer = world.person("viewer", permissions: ["approval.view"])
+            let unnamed = try await Self.page(ApprovalPages.detail, world, pending.approvalID, as: viewer)
+            #expect(unnamed.contains("Membership member usr_") && !unnamed.contains("@crowd.test"))
             let all = try await Self.page(
                 ApprovalPages.detail, world, pending.approvalID, query: ["all": ["1"]])
             #expect(all.components(separatedBy: "<tbody>").count > 251)
+            #expect(!all.contains("changes, field by field") && all.contains("What exactly is signed"))
 
             // Its twin can't be asked for: the control says so and leads to the request, for who may look at it.
             let tenant = try await Self.page(TenantPage.page, world, id)

@@ -284,6 +284,9 @@ import Testing
             let rotated = try await fixture.world.run("webhook.rotate", on: created.target)
             let second = try #require(rotated.reveal["signing_secret"].flatMap(WebhookSignature.secret))
             #expect(first.count == 32 && second.count == 32 && first != second)
+            await #expect(throws: OperationError.self, "the first one signs for its day") {
+                try await fixture.world.run("webhook.rotate", on: created.target)
+            }
             for age in [Span.hours(23), .hours(25)] {
                 let courier = ScriptedCourier()
                 fixture.world.test.clock.advance(age)
@@ -306,6 +309,31 @@ import Testing
                     #expect(!text.contains(Base64.encode(secret)) && !text.contains(Base64.encodeURL(secret)))
                 }
             }
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a secret that leaked stops at once, also within the day of the one before`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let webhook = try await fixture.webhook()
+            for isSecond in [false, true] {
+                // The second time two secrets sign already.
+                if isSecond { try await fixture.world.run("webhook.rotate", on: webhook) }
+                let rotated = try await fixture.world.run("webhook.rotate", on: webhook, ["end_previous": true])
+                let secret = try #require(rotated.reveal["signing_secret"].flatMap(WebhookSignature.secret))
+                let courier = ScriptedCourier()
+                try await fixture.world.tenant(isSecond ? "second" : "first")
+                try await fixture.send(by: courier)
+                let parcel = try #require(courier.parcels.first)
+                let opened = parcel.sealedSecrets.map {
+                    fixture.world.masterKey.open($0, context: parcel.sealContext)
+                }
+                #expect(opened == [secret])
+            }
+            // The careful way is open again: nothing overlaps.
+            try await fixture.world.run("webhook.rotate", on: webhook)
         }
     }
 

@@ -124,6 +124,93 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a signature nobody gave, and a request edited beside the log, are named`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await ApprovalTests.Stage(kind)
+        let world = stage.world
+        let sweep = DiscrepancySweep(store: SQLLogStore(), pipeline: world.pipeline)
+        let id = try await stage.ask().approvalID
+        #expect(try await sweep.run() == .init())
+        let stored = try await world.approval(id)
+        typealias Edit = (type: String, row: String, kind: Discrepancy.Kind, there: Statement, back: Statement)
+        func edited(_ column: String, _ value: Value, from before: Value) -> Edit {
+            (
+                ApprovalRequest.type, id, .edited, DiscrepancyTestQueries.set(column, value, approval: id),
+                DiscrepancyTestQueries.set(column, before, approval: id)
+            )
+        }
+        let edits: [Edit] = [
+            (
+                ApprovalSignature.type, "sig_forged", .unlogged,
+                DiscrepancyTestQueries.sign(id, as: stage.signer.person), DiscrepancyTestQueries.unsign
+            ), edited("state", .text("approved"), from: .text("pending")),
+            edited("action", .text("{}"), from: Value(stored.action)),
+            edited("demands", .text("[]"), from: Value(stored.demands)),
+        ]
+        for edit in edits {
+            try await world.test.tamper([edit.there])
+            #expect(try await sweep.run() == .init(opened: 1), "\(edit.there)")
+            let found = try #require(try await Self.open(world).first)
+            #expect(found.rowType == edit.type && found.rowID == edit.row && found.kind == edit.kind)
+            try await world.test.tamper([edit.back])
+            #expect(try await sweep.run() == .init(closed: 1), "\(edit.back)")
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a row that grants power is kept by two, and by nobody whom it is about`(kind: TestDatabase.Kind) async throws
+    {
+        try await Self.with(kind) { world, sweep in
+            let rogue = try await world.staff("rogue", roles: ["security"])
+            let other = try await world.staff("other", roles: ["security"])
+            try await world.test.tamper([DiscrepancyTestQueries.grant("grt_forged", to: rogue.person)])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            do {
+                _ = try await world.ask("discrepancy.adopt", on: found.id, reason: "emergency_fix", by: rogue)
+                Issue.record("somebody kept what they were given")
+            } catch OperationError.conflict(let sentence, _) {
+                #expect(sentence.contains("about you"))
+            }
+            let asked = try await world.ask("discrepancy.adopt", on: found.id, reason: "emergency_fix", by: other)
+            #expect(asked.needs.map(\.rule) == ["discrepancy_adopt"])
+            // Nor do they sign for it, least of all by what was given them.
+            let request = try await world.approval(asked.approvalID)
+            #expect(request.barred == [rogue.person])
+            let armed = try await world.caller(rogue.person)
+            do {
+                try await world.run("approval.approve", on: request.id, by: armed)
+                Issue.record("somebody signed for what they were given")
+            } catch OperationError.conflict(let sentence, _) {
+                #expect(sentence.contains("about you"))
+            }
+            let third = try await world.staff("third", roles: ["security"])
+            try await world.run("approval.approve", on: request.id, by: third)
+            #expect(try await world.approval(request.id).state == .executed)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a manager written into a tenant is kept by two, and not by them`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, sweep in
+            let named = try await world.staff("named", roles: ["security"])
+            let other = try await world.staff("other", roles: ["security"])
+            let tenant = try await Self.tenant("active", world)
+            try await world.test.tamper([DiscrepancyTestQueries.set("csm_id", named.person, tenant: tenant.id)])
+            try await sweep.run()
+            let found = try #require(try await Self.open(world).first)
+            await #expect(throws: OperationError.self) {
+                _ = try await world.ask("discrepancy.adopt", on: found.id, reason: "emergency_fix", by: named)
+            }
+            let asked = try await world.ask("discrepancy.adopt", on: found.id, reason: "emergency_fix", by: other)
+            #expect(asked.needs.map(\.rule) == ["discrepancy_adopt"])
+            #expect(try await world.approval(asked.approvalID).barred == [named.person])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `a secret that was changed can't be put back from a digest`(kind: TestDatabase.Kind) async throws {
         try await Self.with(kind) { world, sweep in
             try await world.test.tamper([DiscrepancyTestQueries.forgeWebhookSecrets])

@@ -73,7 +73,9 @@ import Testing
 
     @Test func `accepting takes the value over`() async throws {
         let drift = try await tell(["plan": "business", "tier": "gold"])
+        let told = try await world.snapshot().counts["outbox"] ?? 0
         try await world.run("drift.accept", on: drift[0].id)
+        #expect(try await world.snapshot().counts["outbox"] == told + 2, "that it changed, and of what field")
         let after = try await document()
         #expect(after.plan == "business" && after.tier == "standard")
         #expect(try await drifts()[0].state == .accepted)
@@ -82,6 +84,11 @@ import Testing
         #expect(try await world.snapshot() == before, "they agree")
         await #expect(throws: OperationError.self) { try await world.run("drift.accept", on: drift[0].id) }
         #expect(try await tell(["plan": "team"])[0].state == .open)
+        let tier = try #require(try await drifts().first { $0.field == .tier })
+        let heard = try await world.pipeline.preview(
+            OperationRequest(operation: "drift.accept", target: tier.id, justification: "They pay for it."),
+            by: world.everybody)
+        #expect(heard.effects.map(\.name) == ["tenant.tier_changed", "tenant.updated"])
         await world.close()
     }
 
@@ -113,7 +120,61 @@ import Testing
             #expect(reason.contains("Restore tenant") && legal?.contains("tenant.restore") == true)
         }
         try await world.run("tenant.restore", on: tenant, reason: "investigation_closed")
-        #expect(try await tell(["status": "active"])[0].state == .resolved)
+        #expect(try await drifts()[0].state == .resolved)
+        let before = try await world.snapshot()
+        try await tell(["status": "active"])
+        #expect(try await world.snapshot() == before, "they agree")
+        await world.close()
+    }
+
+    @Test func `it closes with the change by which staff say what the product says, and in the same event`()
+        async throws
+    {
+        let open = try await tell(["plan": "business", "status": "suspended", "tier": "gold"])
+        try await world.run("drift.dismiss", on: open[0].id, reason: "decided_here")
+        try await world.run("tenant.change_plan", on: tenant, ["plan": "business"])
+        #expect(try await drifts()[0].state == .dismissed, "it is only wanted")
+        try await world.run("tenant.confirm_change", on: tenant, ["field": "plan"])
+        #expect(try await drifts()[0].state == .resolved)
+
+        let before = try await world.snapshot()
+        let done = try await world.run("tenant.suspend", on: tenant, reason: "abuse")
+        let after = try await drifts()
+        #expect(after.map(\.state) == [.resolved, .resolved, .open])
+        #expect(after[1].ours == "suspended" && after[1].settledBy == world.everybody.person)
+        #expect(after[1].settledAt != nil && after[1].version == open[1].version + 1)
+        #expect(try await world.entities(named: done.eventID) == ["tenant \(tenant)", "drift \(open[1].id)"])
+        #expect(try await world.events(after: before).first?.leaf["facts"]?["drift_closed"] == 1)
+
+        // Changed away again, it waits for the product's next word.
+        try await world.run("tenant.restore", on: tenant, reason: "investigation_closed")
+        #expect(try await drifts()[1].state == .resolved)
+        #expect(try await tell(["status": "suspended"])[1].state == .open)
+        await world.close()
+    }
+
+    @Test func `nothing differs any more from what was deleted for good`() async throws {
+        let open = try await tell(["plan": "business"])
+        var gone = try await document()
+        gone.status = .deleted
+        let closed = try #require(open[0].agreed(with: gone, by: "stf_ann", at: noon))
+        #expect(closed.state == .resolved && closed.ours == "team" && closed.settledBy == "stf_ann")
+        #expect(closed.agreed(with: gone, by: "stf_ann", at: noon) == nil)
+        await world.close()
+    }
+
+    @Test func `a change of anything else asks nothing about differences`() async throws {
+        let recorder = StatementRecorder()
+        let other = try await World.make(.sqlite, populated: false, recorder: recorder)
+        let id = try await other.tenant("acme")
+        try await other.staff("csm", roles: ["customer_success"])
+        try await other.run("tenant.set_note", on: id, ["note": "Call before you do anything."])
+        try await other.run("tenant.set_csm", on: id, ["csm": "stf_csm"])
+        func asked() -> Bool { recorder.statements.contains { $0.text.contains("FROM drifts") } }
+        #expect(!asked())
+        try await other.run("tenant.change_tier", on: id, ["tier": "gold"])
+        #expect(asked())
+        await other.close()
         await world.close()
     }
 

@@ -31,7 +31,9 @@ import Testing
             #expect(named == changed, "\(operation.spec.name)")
             switch outcome.result {
             case .applied(let applied):
-                let expected = operation.targetType == ApprovalRequest.type ? "approval" : "mutation"
+                let expected =
+                    operation.targetType == ApprovalRequest.type
+                    ? "approval" : operation.spec.isIncident ? "incident" : "mutation"
                 #expect(events[0].eventClass == expected && events[0].outcome == "applied")
                 #expect(applied.eventID == events[0].id)
             case .pending(let pending):
@@ -124,7 +126,10 @@ import Testing
             if offer.reasonCode == nil {
                 offer.reasonCode = world.catalog[offer.operation]?.spec.reasonCodes.first?.code
             }
-            guard case .applied(let undone) = try await world.pipeline.run(offer, by: trial.caller).result else {
+            let taken = try await world.pipeline.run(offer, by: trial.caller).result
+            // Taking back what made something stricter may take a second person, as asking for it would.
+            if case .pending = taken, operation.spec.name == "access_review_plan.change" { return }
+            guard case .applied(let undone) = taken else {
                 Issue.record("the undo of \(operation.spec.name) did not apply")
                 return
             }
@@ -173,6 +178,9 @@ import Testing
                 #expect(!field.param.label.isEmpty && !field.param.help.isEmpty, "\(operation.spec.name) \(field.name)")
                 #expect(field.name.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil, "\(operation.spec.name) \(field.name)")
             }
+            // What gives a request its name is found without reading what it would do.
+            let name = operation.concerns(Samples.input(for: operation, number: 1))
+            #expect((name != nil) == operation.declaresConcerns, "\(operation.spec.name)")
             for code in operation.spec.reasonCodes {
                 #expect(
                     code.code.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil && !code.label.isEmpty, "\(operation.spec.name)")

@@ -258,6 +258,20 @@ import Testing
             return
         }
         #expect(sentence.contains("20"))
+        // Whoever looks first hears the same, and not that it can be asked for.
+        let another = OperationRequest(
+            operation: "tenant.hard_delete", target: settled[20], reasonCode: "retention_policy",
+            justification: "kept for longer than the policy allows")
+        let preview = try await world.pipeline.preview(another, by: world.everybody)
+        #expect(!preview.allowed && preview.reasons == [sentence])
+        let asked = OperationRequest(
+            operation: "tenant.hard_delete", target: settled[0], reasonCode: "retention_policy",
+            justification: "kept for longer than the policy allows")
+        let twin = try await world.pipeline.preview(asked, by: world.everybody)
+        #expect(twin.reasons.count == 1 && twin.reasons != [sentence])
+        // Nobody else's count.
+        let other = try await world.staff("another", roles: ["super_admin"])
+        #expect(try await world.pipeline.preview(another, by: other).allowed)
         await world.close()
     }
 

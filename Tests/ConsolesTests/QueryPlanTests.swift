@@ -17,6 +17,7 @@ import Testing
     private static let large: Set<String> = [
         "events", "event_entity", "entity_head", "sealed", "sealed_subject", "log_leaf", "idempotency", "outbox",
         "tenants", "tenant_status_history", "users", "memberships", "deliveries", "delivery_attempts", "sessions",
+        "notifications",
     ]
 
     @Test(arguments: TestDatabase.Kind.allCases)
@@ -125,6 +126,14 @@ import Testing
         for parcel in try await outbox.claim(5, inFlight: [:]) {
             try await outbox.settle(parcel, .delivered(status: 200), took: .milliseconds(3))
         }
+        let inbox = StaffInbox(pipeline: world.pipeline)
+        _ = try await inbox.news(since: 0, andOf: ["stf_nobody"])
+        _ = try await inbox.live(["ses_1", "ses_2"])
+        _ = try await inbox.markRead(Identifier.mint("ntc", at: world.test.clock.clock.now), of: "stf_everybody")
+        _ = try await inbox.markAllRead(of: "stf_everybody", until: world.test.clock.clock.now)
+        world.test.clock.advance(.hours(12))
+        try await ReminderTurn(pipeline: world.pipeline, channels: []).turn()
+        try await StaffInbox.forget(after: .days(90), in: world.test.database)
         _ = try await world.test.database.write { try $0.execute(SQLRecords().forgetOutcomes(storedBefore: $0.now)) }
     }
 
@@ -184,6 +193,12 @@ import Testing
                 }
             }
         }
+        for source in world.catalog.evidence {
+            let call = ReadCall(
+                path: try await path(source.path, world), query: [:], caller: world.everybody, cursors: cursors)
+            _ = try await world.pipeline.read(source.permission, by: world.everybody) { try source.gather(call, $0) }
+        }
+        try await AccessReviewTurn(pipeline: world.pipeline, clock: world.test.clock.clock).turn()
         for page in Consoles.all.flatMap(\.pages) {
             let path = try await path(page.path, world)
             for query in queries(Array(samples.keys)) {
@@ -208,8 +223,10 @@ import Testing
         "plan": ["free"], "tier": ["standard"], "region": ["default"],
         "sort": ["name", "created", "last_activity"], "tenant": ["planned-1", "ten_1"], "actor": ["stf_everybody"],
         "action": ["tenant.create"], "class": ["mutation"], "outcome": ["applied"], "target": ["ten_1"],
-        "from": ["2026-01-01T00:00:00Z"], "until": ["2027-01-01T00:00:00Z"], "state": ["pending", "dead"],
-        "webhook": ["whk_1"], "requester": ["stf_everybody"],
+        "from": ["2026-01-01T00:00:00Z"], "until": ["2027-01-01T00:00:00Z"],
+        "state": ["pending", "dead", "open", "kept", "ended"],
+        "webhook": ["whk_1"], "requester": ["stf_everybody"], "reviewer": ["stf_everybody"],
+        "show": ["dormant", "expiring"], "view": ["closed"],
     ]
 
     private static func queries(_ names: [String]) -> [[String: [String]]] {
@@ -237,14 +254,45 @@ import Testing
 
     private static func signIn(_ kind: TestDatabase.Kind, _ recorder: StatementRecorder) async throws {
         let test = try await TestDatabase.make(kind, recorder: recorder)
-        let fixture = try await StaffFixture.make(test)
+        let provider = ProviderDouble()
+        var settings = StaffSignIn.Settings()
+        settings.provider = StaffProvider(client: provider, consoleURL: "http://localhost:8080")
+        let fixture = try await StaffFixture.make(test, settings: settings)
         let person = try await fixture.bootstrap()
         let session = try await fixture.signIn(person)
         let caller = try await fixture.caller(session)
+        try await elsewhere(fixture, provider, session, caller)
         _ = try? await fixture.signIn.begin(
             email: person.email, password: "wrong", from: StaffFixture.source)
         _ = try await fixture.invite("second@example.com", roles: ["support_l1"], by: caller)
         await test.drop()
+    }
+
+    /// Through an identity provider, and by a command line.
+    private static func elsewhere(
+        _ fixture: StaffFixture, _ provider: ProviderDouble, _ session: NewSession, _ caller: Caller
+    ) async throws {
+        provider.says("u-1", mfa: true, at: fixture.test.clock.clock.now, sid: "s-1")
+        func back(_ address: String) async throws {
+            _ = try await fixture.signIn.finishAtProvider(
+                ProviderAnswer(state: String(address.split(separator: "=").last ?? ""), code: "c"), visitor: "b",
+                session: session.info, from: StaffFixture.source)
+        }
+        try await back(try await fixture.signIn.startLinking(session.info, by: caller, visitor: "b"))
+        try await back(
+            try await fixture.signIn.startAtProvider(visitor: "b", next: nil, from: StaffFixture.source))
+        for subject in ["u-1", nil] {
+            provider.ends(
+                .success(
+                    ProviderLogout(
+                        issuer: provider.issuer, subject: subject, session: subject == nil ? "s-1" : nil,
+                        id: subject ?? "sid", expiresAt: fixture.test.clock.clock.now)))
+            try await fixture.signIn.endByProvider("token", from: StaffFixture.source)
+        }
+        let device = try await fixture.signIn.beginDevice(machine: "laptop", from: StaffFixture.source)
+        try await fixture.signIn.approveDevice(code: device.code, for: session.info, by: caller)
+        _ = try await fixture.signIn.redeem(device: device.device, from: StaffFixture.source)
+        try await fixture.signIn.sweep()
     }
 
     // MARK: Large tables
@@ -300,6 +348,12 @@ import Testing
             insert(
                 "deliveries", "id, version, outbox_id, webhook_id, event_id, name, state, urgency, created_at",
                 "'dlv_x' || i, 1, 'out_x' || i, 'whk_' || (i % 5), 'evt_x' || i, 'tenant.updated', 'delivered', 2, i"),
+            insert(
+                "notifications", "id, staff_id, kind, event_id, about_type, about_id, created_at, read_at, is_moot",
+                """
+                'ntc_x' || i, 'stf_' || (i % 20), 'request_asked', 'evt_x' || i, 'approval', 'apr_x' || (i % 900), i, \
+                CASE WHEN i % 9 = 0 THEN NULL ELSE i END, 0
+                """),
             insert("delivery_attempts", "delivery_id, number, at", "'dlv_x' || i, 1, i"),
             insert(
                 "sessions",

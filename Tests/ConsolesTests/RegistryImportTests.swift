@@ -135,6 +135,89 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
         await world.close()
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what became wrong after the check is listed and counted too`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let file = try File([File.header, "ext-1,One,one,pro,,", "ext-2,Two,two,pro,,", "ext-3,,three,pro,,"])
+        let list = file.path + ".rejected.csv"
+        defer {
+            file.remove()
+            try? FileManager.default.removeItem(atPath: list)
+        }
+        let run = ImportRun(file.path, through: world.pipeline)
+        let report = try await run.validate()
+        #expect(report.rows == 2 && report.rejected == 1)
+        try await run.writeRejected(report, to: list)
+        let quicker = try RegistryRow(["external_id": "put-1", "name": "Quicker", "slug": "two"])
+        _ = try await world.run("registry.put_tenant", ["tenant": quicker.json], by: world.system)
+        let end = try await run.apply(report, strict: false, rejectedTo: list) { _ in }
+        #expect(end.rows == 1 && end.created == 1 && end.done == 1)
+        #expect(end.rejected == 2 && end.problemCount == 2 && end.problems.map(\.line) == [3, 4])
+        let text = try String(contentsOfFile: list, encoding: .utf8)
+        #expect(text.contains("is taken by \"\"Quicker\"\"") && text.contains("4,name,"), "\(text)")
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `how setting a customer up ended is taken from a file`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let waiting = try RegistryRow(["external_id": "ext-1", "name": "One", "slug": "one", "status": "pending"])
+        _ = try await world.run("registry.put_tenant", ["tenant": waiting.json], by: world.system)
+        let file = try File([
+            "external_id,name,slug,onboarding", "ext-1,One,one,ready", "ext-2,Two,two,ready",
+            "ext-3,Three,three,failed",
+        ])
+        defer { file.remove() }
+        let run = ImportRun(file.path, through: world.pipeline)
+        let report = try await run.validate()
+        #expect(report.problems == [])
+        let before = try await world.snapshot().counts["outbox"] ?? 0
+        try await run.apply(report)
+        let statuses = try await world.test.database.read { reader in
+            try ["one", "two", "three"].map { try reader.first(TestQueries.tenant(slug: $0))?.string("status") }
+        }
+        #expect(statuses == ["ready", "ready", "failed"])
+        let after = try await world.snapshot().counts["outbox"] ?? 0
+        #expect(after - before == 1, "of the import, and of no row")
+        await world.close()
+    }
+
+    /// A batch takes rows from further down along whose slugs it needs. Here Postern fails right after it.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the word of a row that came before its turn is made up for`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        for (id, slug, status) in [("ext-1", "one", "active"), ("ext-2", "two", "pending")] {
+            let row = try RegistryRow([
+                "external_id": .string(id), "name": .string(slug), "slug": .string(slug), "status": .string(status),
+            ])
+            _ = try await world.run("registry.put_tenant", ["tenant": row.json], by: world.system)
+        }
+        let file = try File(["external_id,name,slug,onboarding", "ext-1,one,two,", "ext-2,two,three,ready"])
+        defer { file.remove() }
+        let run = ImportRun(file.path, through: world.pipeline)
+        let report = try await run.validate()
+        #expect(report.problems == [] && report.rows == 2)
+        let staged = try await world.test.database.read { reader in
+            try reader.query(ImportQueries.rows(of: report.run, after: 0, limit: 10)).map { row in
+                (seq: try row.int("seq"), content: try row.json("content"))
+            }
+        }
+        let first = try #require(staged.first)
+        _ = try await world.run(
+            "registry.import_batch",
+            [
+                "rows": .array(staged.map(\.content)), "run": .string(report.run), "through": .int(first.seq),
+                "ahead": true,
+            ], by: world.system)
+        let progress = try await run.apply(report)
+        #expect(progress.done == 2)
+        let status = try await world.test.database.read { reader in
+            try reader.first(TestQueries.tenant(slug: "three"))?.string("status")
+        }
+        #expect(status == "ready")
+        await world.close()
+    }
+
     @Test func `what was checked is what is applied, whatever becomes of the file`() async throws {
         let world = try await World.make(.sqlite, populated: false)
         let file = try File(File.lines(3))
@@ -191,6 +274,11 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
         #expect(lines.map { $0["to"] } == ["active", "suspended"])
         #expect(lines.map { $0["reason_code"] } == ["investigation_closed", "abuse"])
         #expect(lines[0]["actor"]?["type"] == "staff")
+        #expect(lines.allSatisfy { $0["justification"] == nil }, "what is sealed is for those who may see the log")
+        let explained = try await world.test.database.read { reader in
+            try TenantReads.history.run(readCall(id: id, permissions: ["audit.view"]), reader)
+        }
+        #expect(explained.body["items"]?.array?.first?["justification"] == "because the test world needs it")
         let next = try #require(answer.nextCursor)
         let rest = try await world.test.database.read { reader in
             try TenantReads.history.run(readCall(["limit": ["2"], "cursor": [next]], id: id), reader)

@@ -31,6 +31,42 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a start with other settings of the provider is recorded once, by their names, and told to security`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false, sendsMail: true)
+        let guardian = try await world.staff("guardian", roles: ["security"])
+        func start(_ digests: [String: String]) async throws -> [String] {
+            world.test.clock.advance(.seconds(1))
+            return try await ProviderSettings.announce(
+                digests, in: world.test.database, world.pipeline.records, sendsMail: true)
+        }
+        let before = try await world.snapshot()
+        #expect(try await start([:]) == [])
+        var set = ["oidc_issuer": "aa", "oidc_client_secret": "bb"]
+        #expect(try await start(set) == ["oidc_client_secret", "oidc_issuer"])
+        #expect(try await start(set) == [])
+        set["oidc_amr"] = "cc"
+        #expect(try await start(set) == ["oidc_amr"])
+        #expect(try await start([:]) == ["oidc_amr", "oidc_client_secret", "oidc_issuer"])
+
+        let events = try await world.events(after: before)
+        #expect(events.map(\.action) == [String](repeating: "oidc.settings_changed", count: 3))
+        #expect(events.allSatisfy { $0.eventClass == "incident" })
+        #expect(events[1].leaf["facts"]?["changed"] == ["oidc_amr"])
+        #expect(try await world.snapshot().counts["outbox"] == 3)
+        let writer = InboxWriter(pipeline: world.pipeline, slack: nil)
+        while try await writer.turn().isMore {}
+        let call = ReadCall(
+            path: [:], query: [:], caller: guardian, cursors: CursorCodec(key: [UInt8](repeating: 1, count: 32)))
+        let catalog = world.catalog
+        let told = try await world.test.database.read { try InboxListing.load(call, catalog: catalog, from: $0) }
+        #expect(told.entries.count { $0.notice.kind == .providerChanged } == 3)
+        #expect(told.entries.first?.path?.hasPrefix("/audit/") == true)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `each setting refuses what lies outside of its bounds, and says them`(kind: TestDatabase.Kind) async throws {
         let world = try await World.make(kind, populated: false)
         for key in PolicySetting.Key.allCases {

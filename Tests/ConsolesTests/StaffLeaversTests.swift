@@ -1,9 +1,10 @@
-import Consoles
 import HTML
 import Kernel
 import Store
 import TestSupport
 import Testing
+
+@testable import Consoles
 
 /// Leaving, coming back, ending sessions, new factors and recovery (spec: access §4, §6).
 @Suite struct StaffLeaversTests {
@@ -166,6 +167,18 @@ import Testing
         #expect(
             try await stage.refusal("revoke_sessions", on: stage.colleague, reason: "suspicious", by: stage.guardian)
                 .contains("signed in nowhere"))
+        // A link to Slack ends too where no session is left.
+        try await stage.world.put([
+            .create(
+                SlackLink(
+                    id: "slk_c", team: "T1", slackUser: "U7", staffID: stage.colleague.person,
+                    linkedAt: stage.world.test.clock.clock.now))
+        ])
+        let unlinked = try await stage.apply(
+            "revoke_sessions", on: stage.colleague, reason: "suspicious", by: stage.guardian)
+        #expect(unlinked.consequence.hasSuffix("is signed in nowhere. Their link to Slack ends."))
+        let link = try await stage.world.test.database.read { try SlackLink.load("slk_c", from: $0) }
+        #expect(link?.endedAt != nil)
         await stage.world.close()
     }
 
@@ -199,10 +212,10 @@ import Testing
             settings.sendsMail = true
             let fixture = try await StaffFixture.make(test, settings: settings)
             let root = try await fixture.bootstrap()
-            let guardian = try await fixture.invite(
-                "guard@example.com", roles: ["security"], by: try await fixture.caller(root.first))
-            let ann = try await fixture.invite(
-                "ann@example.com", roles: ["support_l1"], by: try await fixture.caller(root.first))
+            let people = try await fixture.invite(
+                [("guard@example.com", ["security"]), ("ann@example.com", ["support_l1"])],
+                by: try await fixture.caller(root.first))
+            let (guardian, ann) = (people[0], people[1])
             // The guard was invited by who asks: after three days they may sign.
             test.clock.advance(.days(4))
             let asking = try await fixture.signIn(root)
@@ -285,6 +298,19 @@ import Testing
                 })
         }
         #expect(told == [admin.person, guardian.person])
+        // The command says whom the servers tell, by what they have and not by its own settings.
+        func named() async throws -> [String] { try await world.test.database.read { try RecoverStaff.told($0) } }
+        #expect(try await named().isEmpty)
+        try await DeliveryChannels.announce([.mail, .slack], in: world.test.database)
+        #expect(try await DeliveryChannels.isKnown(.mail, in: world.test.database))
+        #expect(
+            try await named() == [
+                "mail to admin@staff.test", "mail to guardian@staff.test", "the staff channel in Slack",
+            ])
+        // Turned off for a moment, mail is queued all the same and waits; until then nobody is told.
+        try await DeliveryChannels.announce([], in: world.test.database)
+        #expect(try await DeliveryChannels.isKnown(.mail, in: world.test.database))
+        #expect(try await named().isEmpty)
         let link = try #require(asked.reveal["enrolment_link"])
         let token = String(link.split(separator: "=").last ?? "")
         // Not twice, not before its time, and no reset beside it.
@@ -319,14 +345,55 @@ import Testing
             }
         }
         #expect(try await banner(try await world.caller(admin.person)))
-        #expect(try await !banner(try await world.caller(guardian.person)))
+        // Security looks at it, and can't cancel it.
+        #expect(try await banner(try await world.caller(guardian.person)))
+        func notices(of person: String) async throws -> [InboxEntry] {
+            let writer = InboxWriter(pipeline: world.pipeline, slack: nil)
+            while try await writer.turn().isMore {}
+            let call = ReadCall(
+                path: [:], query: ["view": ["all"]], caller: try await world.caller(person),
+                cursors: CursorCodec(key: [UInt8](repeating: 1, count: 32)))
+            let catalog = world.catalog
+            let listing = try await world.test.database.read {
+                try InboxListing.load(call, catalog: catalog, from: $0)
+            }
+            return listing.entries.filter { $0.notice.kind == .recoveryAsked }
+        }
+        for person in [admin.person, guardian.person] {
+            let entries = try await notices(of: person)
+            #expect(entries.count == 2 && entries.allSatisfy { $0.path == "/staff/\(admin.person)" })
+            #expect(entries.contains { $0.detail == "It was carried out." })
+            #expect(entries.contains { $0.detail?.contains("unless a super_admin cancels it") == true })
+        }
         try await world.run("recovery.cancel", on: open.id, by: try await world.caller(admin.person))
         world.test.clock.advance(.hours(25))
         #expect(try await turn.turn() == 0)
         let dead = String((again.reveal["enrolment_link"] ?? "").split(separator: "=").last ?? "")
         #expect(await failure { _ = try await fixture.enrol(dead) } != nil)
         #expect(try await !banner(try await world.caller(admin.person)))
+        #expect(try await notices(of: guardian.person).contains { $0.notice.isMoot })
         await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a master key is the database's once it opens what is sealed there`(kind: TestDatabase.Kind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let other = try MasterKey(parsing: MasterKey.generate())
+            func opens(_ key: MasterKey) async throws -> Bool? {
+                try await test.database.read { try SealedSecrets.open(with: key, from: $0) }
+            }
+            #expect(try await opens(other) == nil)
+            _ = try await fixture.bootstrap()
+            #expect(try await opens(fixture.masterKey) == true)
+            #expect(try await opens(other) == false)
+            // One that was edited says nothing about the key.
+            let edit = "UPDATE factors SET secret = 'edited' WHERE kind = $1"
+            try await test.tamper([Statement(edit, [.text("totp")])])
+            #expect(try await opens(fixture.masterKey) == true)
+            try await test.tamper([Statement(edit, [.text("password")])])
+            #expect(try await opens(fixture.masterKey) == false)
+        }
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)

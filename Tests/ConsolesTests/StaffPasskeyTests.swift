@@ -60,6 +60,9 @@ import Testing
             try await add(passkey, to: root.first, fixture)
             let added = try #require(try await fixture.events("passkey.add").last)
             #expect(added["class"] == "mutation" && added["changes"]?.array?.count == 1)
+            #expect(added["facts"]?["key_sha256"]?.string == sha256(passkey.cose).hex)
+            let factor = try #require(added["facts"]?["factor"]?.string)
+            #expect(try await fixture.signIn.registration(of: factor) == added["id"]?.string)
             let session = try await signIn(passkey, fixture)
             let caller = try await fixture.caller(session)
             #expect(caller.person == root.id && caller.authentication?.factors == [.webauthn])
@@ -157,9 +160,17 @@ import Testing
     func `adding and removing need a fresh factor, and the last factor stays`(kind: TestDatabase.Kind) async throws {
         try await with(kind) { fixture, root, passkey in
             try await add(passkey, to: root.first, fixture)
+            // A code gives and takes no passkeys any more.
+            guard case .conflict(let weak, _) = await failure({ try await add(SoftPasskey(), to: root.first, fixture) })
+            else {
+                Issue.record("a passkey was added with a code")
+                return
+            }
+            #expect(weak.contains("so this takes it"))
             // The same credential again, and one that somebody else has.
+            let again = try await signIn(passkey, fixture)
             #expect(
-                await refused { try await add(passkey, to: root.first, fixture) }
+                await refused { try await add(passkey, to: again, fixture) }
                     == PasskeyRefusal.alreadyRegistered.sentence)
             let id = try #require(try await passkeys(fixture, root.id)[0]["id"]?.string)
             let caller = try await fixture.caller(root.first)
@@ -185,6 +196,9 @@ import Testing
             let fresh = try await fixture.caller(session)
             try await fixture.signIn.remove(id, of: session.info, by: fresh)
             #expect(await refused { _ = try await signIn(passkey, fixture) } == PasskeyRefusal.unknown.sentence)
+            #expect(
+                await refused { try await add(passkey, to: session, fixture) }
+                    == PasskeyRefusal.alreadyRegistered.sentence, "a removed one can't come back under its id")
             guard case .notFound = await failure({ try await fixture.signIn.remove(id, of: session.info, by: fresh) })
             else {
                 Issue.record("a passkey was removed twice")

@@ -9,7 +9,11 @@ import Testing
         var lines = ["# role\tpermission\trisk\tlimit; what is not listed is refused"]
         for cell in Seeds.permissions {
             let limit =
-                cell.limits.map { $0.map { "\($0.amount) \($0.currency)" }.joined(separator: ", ") } ?? "-"
+                cell.limits.map { limits in
+                    limits.map { limit in
+                        "\(limit.amount) \(limit.currency)" + (limit.daily.map { " (\($0) a day)" } ?? "")
+                    }.joined(separator: ", ")
+                } ?? "-"
             let risk = PermissionCatalog[cell.permission]?.risk.rawValue ?? "unknown"
             lines.append("\(cell.role)\t\(cell.permission)\t\(risk)\t\(limit)")
         }
@@ -100,9 +104,9 @@ import Testing
         }
     }
 
-    @Test func `support_l2 may credit up to 50.00, and billing_ops has no such ceiling`() {
+    @Test func `support_l2 may credit up to 50.00 at once and a day, and billing_ops has no such ceiling`() {
         let cells = Seeds.permissions.filter { $0.permission == "tenant.credit" }
-        #expect(cells.first { $0.role == "support_l2" }?.limits == [Limit(currency: "USD", amount: 5000)])
+        #expect(cells.first { $0.role == "support_l2" }?.limits == [Limit(currency: "USD", amount: 5000, daily: 5000)])
         #expect(cells.first { $0.role == "billing_ops" }?.limits == nil)
     }
 
@@ -115,6 +119,15 @@ import Testing
             let measures = Measures(["amount": .int(amount), "currency": "USD", "actor_amount": .int(amount)])
             let matching = Seeds.rules.filter { $0.covers(operation) && $0.condition.matches(measures) }
             #expect(matching.map(\.demand) == signers.map { .role([$0]) }, "\(operation) \(amount)")
+        }
+    }
+
+    @Test(arguments: ["dispute.decide", "dispute.overturn", "sla_credit.adjust", "sla_credit.mass", "bulk.credit"])
+    func `whatever moves money has every step of the ladder`(operation: String) {
+        let rules = Set(Seeds.rules.filter { $0.covers(operation) }.map(\.id))
+        let id = operation.replacing(".", with: "_")
+        for step in ["usd_100", "usd_1000", "actor_daily", "unconverted"] {
+            #expect(rules.contains("\(id)_\(step)"), "\(operation) \(step)")
         }
     }
 
@@ -152,7 +165,7 @@ import Testing
             #expect(events.count == 1)
             let rows = Int64(
                 Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + Seeds.separations.count
-                    + PolicySetting.Key.allCases.count + Seeds.currencies.count)
+                    + PolicySetting.Key.allCases.count + Seeds.currencies.count + 1)
             #expect(events[0]["facts"]?["rows"] == .int(rows))
             #expect(events[0]["facts"]?["seed_version"] == .int(Seeds.version))
             #expect(

@@ -340,6 +340,60 @@ extension StaffSignInTests {
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `another authenticator app takes the place of the first once it shows a right code`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await with(kind) { fixture, root in
+            let signIn = fixture.signIn
+            let session = root.first.info
+            let caller = try await fixture.caller(root.first)
+            let offer = try await signIn.authenticatorOffer(session, by: caller)
+            let secret = try #require(Base32.decode(offer.totpSecret))
+            let wrong = TOTP.code(secret: SecureRandom.bytes(20), at: fixture.test.clock.clock.now)
+            let fields = try await refusedFields {
+                try await signIn.setAuthenticator(offer.sealedSecret, code: wrong, of: session, by: caller)
+            }
+            #expect(fields == ["/code"])
+            let code = TOTP.code(secret: secret, at: fixture.test.clock.clock.now)
+            // Of another session the form is worth nothing.
+            let other = try await fixture.signIn(root)
+            let stranger = try await fixture.caller(other)
+            #expect(
+                try await refusedFields {
+                    try await signIn.setAuthenticator(offer.sealedSecret, code: code, of: other.info, by: stranger)
+                } == ["/code"])
+            let now = TOTP.code(secret: secret, at: fixture.test.clock.clock.now)
+            try await signIn.setAuthenticator(
+                offer.sealedSecret, code: now, of: session, by: try await fixture.caller(root.first))
+            let event = try #require(try await fixture.events("factor.set_authenticator").first)
+            #expect(event["class"] == "mutation" && event["changes"]?.array?.count == 2)
+
+            // The old app's codes are over, and the code that proved the new one is used up.
+            fixture.test.clock.advance(.seconds(60))
+            for (secret, isRight) in [(root.secret, false), (secret, true)] {
+                let (challenge, _) = try await signIn.begin(
+                    email: root.email, password: root.password, from: StaffFixture.source)
+                let code = TOTP.code(secret: secret, at: fixture.test.clock.clock.now)
+                let error = await failure {
+                    _ = try await signIn.finish(challenge: challenge, totp: code, from: StaffFixture.source)
+                }
+                #expect((error == nil) == isRight)
+            }
+            // It is the only factor.
+            let fresh = try await fixture.caller(root.first)
+            guard
+                case .conflict(let detail, _) = await failure({
+                    try await signIn.removeAuthenticator(of: session, by: fresh)
+                })
+            else {
+                Issue.record("the last factor was removed")
+                return
+            }
+            #expect(detail.contains("only factor"))
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `changing the password needs the present one and ends the other sessions`(kind: TestDatabase.Kind) async throws
     {
         try await with(kind) { fixture, root in
@@ -385,10 +439,20 @@ extension StaffSignInTests {
                 // As the trigger would have marked it.
                 Statement("UPDATE policy_state SET mark = 'second'"),
             ])
-            // Dollars: 50.00 from the one, at most 20.00 from the other. Euros: at most 50.00 from the one.
+            // Dollars from the one, euros from the other: what either comes to in the other's currency takes a rate.
             #expect(
                 try await fixture.caller(ann.first).permissions.limits(on: "tenant.credit")
-                    == [Limit(currency: "EUR", amount: 5000), Limit(currency: "USD", amount: 5000)])
+                    == [Limit(currency: "EUR", amount: 2000), Limit(currency: "USD", amount: 5000, daily: 5000)])
+            try await test.tamper([
+                Statement(
+                    "UPDATE role_permissions SET limits = $1 WHERE id = 'executive:tenant.credit'",
+                    [.text("[{\"amount\":4000,\"currency\":\"USD\"}]")]),
+                Statement("UPDATE policy_state SET mark = 'both'"),
+            ])
+            // More at once from the one, more a day from the other.
+            #expect(
+                try await fixture.caller(ann.first).permissions.limits(on: "tenant.credit")
+                    == [Limit(currency: "USD", amount: 5000, daily: 5000), Limit(currency: "USD", amount: 4000)])
             try await test.tamper([
                 Statement("UPDATE role_permissions SET limits = NULL WHERE id = 'executive:tenant.credit'"),
                 Statement("UPDATE policy_state SET mark = 'third'"),

@@ -24,7 +24,8 @@ func call<Op: Operation>(
 ) -> Call<Op> {
     Call(
         input: input, target: target, facts: facts, reasonCode: reasonCode, now: now,
-        fresh: Fresh(seed: Array(repeating: 1, count: 32), at: now), person: "stf_0000", eventID: "evt_0000")
+        fresh: Fresh(seed: Array(repeating: 1, count: 32), at: now), person: "stf_0000",
+        actor: Actor(.staff, "stf_0000"), eventID: "evt_0000", mandate: nil)
 }
 
 /// Plans one of the operations on a tenant's state.
@@ -36,7 +37,8 @@ func plan(_ operation: String, _ target: Tenant, _ reasonCode: String?, at now: 
         try SuspendTenant.plan(
             call(SuspendTenant.self, on: target, facts: MemberCount(count: 46), reasonCode: reasonCode, at: now))
     case "tenant.restore":
-        try RestoreTenant.plan(call(RestoreTenant.self, on: target, facts: NoFacts(), reasonCode: reasonCode, at: now))
+        try RestoreTenant.plan(
+            call(RestoreTenant.self, on: target, facts: LegalHold(), reasonCode: reasonCode, at: now))
     case "tenant.archive":
         try ArchiveTenant.plan(
             call(ArchiveTenant.self, on: target, facts: MemberCount(count: 1), reasonCode: reasonCode, at: now))

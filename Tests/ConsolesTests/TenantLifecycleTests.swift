@@ -1,3 +1,4 @@
+import HTML
 import Store
 import TestSupport
 import Testing
@@ -141,6 +142,113 @@ private let reports: [String: (from: Set<TenantStatus>, to: TenantStatus)] = [
         }
         #expect(rules.map(\.id) == ["tenant_hard_delete"])
         await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a legal hold stands over cancelling and archiving until it is lifted`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let id = try await world.tenant("held", then: [("tenant.suspend", "legal_hold")])
+        try await world.run("tenant.cancel", on: id, by: world.system)
+        try await world.run("tenant.archive", on: id, reason: "customer_departed")
+        let lifecycle = lifecycle(world) { $0.requestsDeletion = true }
+        world.test.clock.advance(.days(91))
+        #expect(try await lifecycle.turn() == .init(), "nobody is asked")
+        let request = OperationRequest(
+            operation: "tenant.hard_delete", target: id, reasonCode: "retention_policy",
+            justification: "It is kept for longer than the policy says.")
+        let refused = try await world.pipeline.preview(request, by: world.everybody)
+        #expect(!refused.allowed && refused.reasons.contains { $0.contains("legal hold") }, "\(refused.reasons)")
+        for (operation, reason) in [
+            ("tenant.restore", "customer_return"), ("tenant.suspend", "legal_hold"),
+            ("tenant.restore", "legal_hold_lifted"), ("tenant.archive", "customer_departed"),
+        ] {
+            try await world.run(operation, on: id, reason: reason)
+        }
+        world.test.clock.advance(.days(91))
+        let allowed = try await world.pipeline.preview(request, by: world.everybody)
+        #expect(allowed.allowed, "\(allowed.reasons)")
+        #expect(try await lifecycle.turn().requested == 1)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the last word on a hold is the one written last, whatever the clock said`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let id = try await world.tenant("held")
+        let now = world.test.clock.clock.now
+        let words: [(code: String, at: Instant)] = [("legal_hold_lifted", now + .hours(1)), ("legal_hold", now)]
+        let last = try await world.test.database.write { tx -> String? in
+            for word in words {
+                try tx.execute(
+                    TenantQueries.history(
+                        tenant: id, event: "evt_1", from: .active, to: .active, actor: .system("test"),
+                        reasonCode: word.code, at: word.at))
+            }
+            return try tx.first(LifecycleQueries.hold(on: id))?.optionalString("reason_code")
+        }
+        #expect(last == "legal_hold")
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a tenant is restored out of the suspension of its legal hold only by lifting it`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let id = try await world.tenant(
+            "held",
+            then: [
+                ("tenant.suspend", "legal_hold"), ("tenant.archive", "customer_departed"),
+                ("tenant.restore", "customer_return"),
+            ])
+        for reason in ["payment_recovered", "investigation_closed"] {
+            let refused = await failure { try await world.run("tenant.restore", on: id, reason: reason) }
+            guard case .locked("A legal hold stands: choose legal_hold_lifted.") = refused else {
+                Issue.record("\(reason): \(String(describing: refused))")
+                continue
+            }
+        }
+        // Suspended again for something else, it is let in when that is over; the hold stands on and is seen.
+        try await world.run("tenant.cancel", on: id, by: world.system)
+        try await world.run("tenant.suspend", on: id, reason: "non_payment")
+        try await world.run("tenant.restore", on: id, reason: "payment_recovered")
+        func seen() async throws -> (hold: JSON?, page: String) {
+            let caller = world.everybody
+            let cursors = CursorCodec(key: Array(repeating: 9, count: 32))
+            let call = ReadCall(path: ["id": id], query: [:], caller: caller, cursors: cursors)
+            let page = PageCall(path: ["id": id], query: [:], caller: caller, cursors: cursors, catalog: world.catalog)
+            return try await world.test.database.read { reader in
+                (
+                    hold: try TenantReads.view.run(call, reader).body["legal_hold"],
+                    page: try TenantPage.page.render(page, reader).body.text
+                )
+            }
+        }
+        let held = try await seen()
+        #expect(held.hold == true && held.page.contains("A legal hold stands."))
+        try await world.run("tenant.suspend", on: id, reason: "legal_hold")
+        try await world.run("tenant.restore", on: id, reason: "legal_hold_lifted")
+        let free = try await seen()
+        #expect(free.hold == nil && !free.page.contains("legal hold stands"))
+        await world.close()
+    }
+
+    @Test func `what a legal hold stands on is locked`() {
+        let refusal = #expect(throws: Refusal.self) {
+            try HardDeleteTenant.plan(
+                call(
+                    HardDeleteTenant.self, on: tenant(.archived),
+                    facts: .init(members: [], isMore: false, isHeld: true), reasonCode: "retention_policy"))
+        }
+        guard case .locked(let sentence) = refusal else {
+            Issue.record("\(String(describing: refusal))")
+            return
+        }
+        #expect(sentence.contains("legal_hold_lifted"))
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)

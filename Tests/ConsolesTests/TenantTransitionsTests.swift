@@ -183,6 +183,8 @@ private let codes: [String] =
         #expect(plan.also.allSatisfy { ($0.after as? Membership)?.status == .revoked })
         #expect(!plan.recordsDigests)
         #expect(plan.effects.map(\.name) == ["tenant.deleted"])
+        // By it the product's next word about it is known to come too late.
+        #expect(after.externalID == archived.externalID && plan.consequence.contains("external id stays"))
     }
 }
 

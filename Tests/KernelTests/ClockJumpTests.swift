@@ -18,6 +18,27 @@ import Testing
         #expect(jumps.look() == nil)
     }
 
+    @Test func `many small steps are a jump, and a clock that is slewed is none`() {
+        let wall = ManualClock(Instant(microseconds: 1_000_000_000))
+        let steady = ManualClock(Instant(microseconds: 0))
+        var jumps = ClockJumps(wall: wall.clock, steady: steady.clock)
+        // A minute in all, as NTP does it.
+        for _ in 0..<2000 {
+            wall.advance(.seconds(60) + .milliseconds(30))
+            steady.advance(.seconds(60))
+            #expect(jumps.look() == nil)
+        }
+        for step in 1...2 {
+            wall.advance(.seconds(21))
+            steady.advance(.seconds(1))
+            let jump = jumps.look()
+            #expect((jump == nil) == (step == 1))
+        }
+        wall.advance(.seconds(1))
+        steady.advance(.seconds(1))
+        #expect(jumps.look() == nil)
+    }
+
     @Test func `patience ends`() async {
         let never = await answer(within: .milliseconds(50)) {
             try? await Task.sleep(for: .seconds(60))

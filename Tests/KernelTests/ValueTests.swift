@@ -23,6 +23,19 @@ import Testing
         #expect(Instant(rfc3339: text) == nil)
     }
 
+    @Test func `a time that stands on a page is read where one is typed`() throws {
+        for text in ["2026-11-07T14:32:00Z", "2026-05-17T00:00:00Z", "2030-12-31T23:59:00Z"] {
+            let instant = try #require(Instant(rfc3339: text))
+            #expect(Instant(typed: instant.minuteText) == instant, "\(instant.minuteText)")
+            #expect(try Instant.parse(text: " \(instant.minuteText) ", .none) == instant)
+        }
+        // With the seconds, as beside a relative time.
+        #expect(Instant(typed: "17 Nov 2026 14:32:04 UTC") == Instant(rfc3339: "2026-11-17T14:32:04Z"))
+        for text in ["31 Nov 2026, 14:32 UTC", "17 Nox 2026, 14:32 UTC", "17 Nov 2026", "17 Nov 2026, 25:00 UTC"] {
+            #expect(Instant(typed: text) == nil, "\(text)")
+        }
+    }
+
     @Test func `days count through four hundred years`() {
         var previous = Day(daysSince1970: -80_000)
         for number in -79_999...80_000 {

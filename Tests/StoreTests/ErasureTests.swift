@@ -17,7 +17,7 @@ import Testing
     private static func push(_ subject: String, _ event: String, _ writer: any Writer) throws {
         switch writer.dialect {
         case .postgres:
-            try writer.execute(Statement("SELECT * FROM postern_erase($1, $2)", [.text(subject), .text(event)]))
+            try writer.execute(Statement("SELECT * FROM postern_erase($1, $2, '')", [.text(subject), .text(event)]))
         case .sqlite: try writer.execute(Statement("SELECT postern_erase_under($1) AS open", [.text(event)]))
         }
     }
@@ -75,6 +75,33 @@ import Testing
             }
             #expect(again.outcome.erased.members == [.init(event: erasure.id, member: "justification")])
             #expect(again.outcome.retained.count == 2)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `more than one portion is erased in one transaction, and nothing of it is left`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { store in
+            let held = Fixture.event(
+                sealed: ["details": .init("held", subjects: ["usr_1"])], retention: .legalHold)
+            // Just more than a portion of what is planned and of what is erased.
+            let events = (0..<501).map { number in
+                Fixture.event(sealed: [
+                    "details": .init(.string("\(number)"), subjects: ["usr_1"]),
+                    "justification": .init("why", subjects: ["usr_1"]),
+                ])
+            }
+            try await store.write(([held] + events).flatMap { Fixture.records.insert($0) })
+            let outcome = try await store.database.write { writer in
+                try ErasureDoor.erase(by: Self.erasure(of: "usr_1"), in: writer).outcome
+            }
+            #expect(outcome.erased.members.count == 1002)
+            #expect(outcome.retained == [.init(event: held.id, member: "details", ground: "legal_hold")])
+            let left = try await store.database.read {
+                try $0.query(Statement(#"SELECT event_id FROM sealed WHERE members LIKE '%"why"%'"#)).count
+            }
+            #expect(left == 0)
         }
     }
 

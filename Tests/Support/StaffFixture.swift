@@ -31,15 +31,18 @@ public struct StaffFixture: Sendable {
     public let masterKey: MasterKey
 
     /// Seeds policy unless told otherwise; nobody exists yet.
+    /// - Parameter claims: the roles that values of the provider's claim stand for.
     public static func make(
         _ test: TestDatabase, settings: StaffSignIn.Settings = StaffSignIn.Settings(), seeded: Bool = true,
-        hasher: (any PasswordHasher)? = nil
+        hasher: (any PasswordHasher)? = nil, claims: [String: Set<String>]? = nil
     ) async throws -> StaffFixture {
+        var settings = settings
         let catalog = Catalog(Consoles.all)
         let pipeline = Pipeline(
             database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog,
             clock: test.clock.clock)
         let masterKey = try MasterKey(parsing: MasterKey.generate())
+        settings.provider?.roles = claims.map { ClaimedRoles(pipeline: pipeline, meanings: $0) }
         let signIn = StaffSignIn(
             database: test.database, records: SQLRecords(), hasher: hasher ?? cheapHasher(),
             cryptography: FidoCryptography(), masterKey: masterKey, pepper: SecureRandom.bytes(32), settings: settings)
@@ -114,6 +117,18 @@ public struct StaffFixture: Sendable {
     public func invite(_ email: String, roles: [String], by caller: Caller) async throws -> Person {
         let outcome = try await pipeline.run(Self.invitation(email, roles: roles), by: caller)
         return try await enrol(try Self.token(outcome))
+    }
+
+    /// Invites several people before one of them enrols: once somebody could sign, an invitation waits for that.
+    public func invite(_ people: [(email: String, roles: [String])], by caller: Caller) async throws -> [Person] {
+        var tokens: [String] = []
+        for person in people {
+            let outcome = try await pipeline.run(Self.invitation(person.email, roles: person.roles), by: caller)
+            tokens.append(try Self.token(outcome))
+        }
+        var enrolled: [Person] = []
+        for token in tokens { enrolled.append(try await enrol(token)) }
+        return enrolled
     }
 
     public static func invitation(_ email: String, roles: [String]) -> OperationRequest {

@@ -38,13 +38,14 @@ public final class World: Sendable {
         public let leaf: JSON
     }
 
-    private init(_ test: TestDatabase, sendsMail: Bool, consoles: [Console]) throws {
+    private init(_ test: TestDatabase, sendsMail: Bool, site: PasskeySite?, consoles: [Console]) throws {
         self.test = test
         masterKey = try MasterKey(parsing: MasterKey.generate())
         catalog = Catalog(Consoles.all + consoles)
         var settings = Pipeline.Settings()
         settings.masterKey = masterKey
         settings.sendsMail = sendsMail
+        settings.passkeySite = site
         pipeline = Pipeline(
             database: test.database, records: SQLRecords(), directory: StaffDirectory(), catalog: catalog,
             clock: test.clock.clock,
@@ -54,14 +55,16 @@ public final class World: Sendable {
     /// - Parameters:
     ///   - populated: false for the schema and the policy alone, without people or customers.
     ///   - drifted: with rows that somebody changed beside the log, and a case open about each.
+    ///   - site: where passkeys can be used.
     ///   - recorder: hears of every statement.
     ///   - consoles: a test's own operations.
     public static func make(
         _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false, sendsMail: Bool = false,
-        recorder: StatementRecorder? = nil, consoles: [Console] = []
+        site: PasskeySite? = nil, recorder: StatementRecorder? = nil, consoles: [Console] = []
     ) async throws -> World {
         let world = try World(
-            try await TestDatabase.make(kind, recorder: recorder), sendsMail: sendsMail, consoles: consoles)
+            try await TestDatabase.make(kind, recorder: recorder), sendsMail: sendsMail, site: site,
+            consoles: consoles)
         try await world.run("policy.seed", by: world.system)
         if populated { try await world.populate() }
         if drifted { try await world.drift() }
@@ -132,7 +135,7 @@ public final class World: Sendable {
     public func caller(_ id: String) async throws -> Caller {
         let directory = StaffDirectory()
         let standing = try await test.database.read { reader in
-            try directory.standings(reader.query(directory.standings(of: [id])), at: reader.now)[id]
+            try directory.standings(of: [id]).read(from: reader)[id]
         }
         guard let standing else { throw StoreError.other("there is no \(id)") }
         let now = test.clock.clock.now
@@ -141,7 +144,8 @@ public final class World: Sendable {
             permissions: standing.permissions,
             authentication: Authentication(
                 session: "ses_\(id)", factors: [.password, .totp], mfaAt: now - .seconds(10), readAt: now),
-            client: .api, ip: "127.0.0.1", userAgent: "test", requestID: Identifier.mint("req", at: now))
+            client: .api, ip: "127.0.0.1", userAgent: "test", requestID: Identifier.mint("req", at: now),
+            emergency: standing.emergency)
     }
 
     /// Rows as a test wants them, named by an event as the log demands.
@@ -198,12 +202,13 @@ public final class World: Sendable {
     @discardableResult
     public func run(
         _ operation: String, on target: String? = nil, _ input: JSON = .object([:]), reason: String? = nil,
-        by caller: Caller? = nil
+        version: Int64? = nil, by caller: Caller? = nil
     ) async throws -> Applied {
         let outcome = try await pipeline.run(
             OperationRequest(
                 operation: operation, target: target, input: input, reasonCode: reason,
-                justification: "because the test world needs it", idempotencyKey: key()), by: caller ?? everybody)
+                justification: "because the test world needs it", ifMatch: version, idempotencyKey: key()),
+            by: caller ?? everybody)
         guard case .applied(let applied) = outcome.result else {
             throw StoreError.other("\(operation) waits for approval")
         }
@@ -312,233 +317,5 @@ public final class World: Sendable {
             members[name] = nil
         }
         return .object(members)
-    }
-
-    // MARK: - Contents
-
-    private func populate() async throws {
-        try await run(
-            "staff.bootstrap", ["email": "first@example.test", "name": "First Person"], by: system)
-        try await webhooks()
-        // Archived long enough ago to be deleted.
-        try await tenant("departed", then: [("tenant.archive", "customer_departed")])
-        var departed: [String] = []
-        for number in 2...4 {
-            departed.append(
-                try await tenant("gone-\(number)", then: [("tenant.archive", "customer_departed")]))
-        }
-        test.clock.advance(.days(91))
-        // Whom the laws act as may sign; somebody else asked.
-        try await staff("everybody", roles: ["super_admin"])
-        let asker = try await staff("asker", roles: ["super_admin"])
-        for tenant in departed {
-            _ = try await ask("tenant.hard_delete", on: tenant, reason: "retention_policy", by: asker)
-        }
-        // A row of every kind, for the laws of verification.
-        let invited = try await ask(
-            "staff.invite", ["email": "second@example.test", "name": "Second", "roles": ["support_l1"]], by: asker)
-        try await run("approval.approve", on: invited.approvalID, by: try await caller("stf_everybody"))
-        try await staff("left", roles: [])
-        try await run("staff.deactivate", on: "stf_left", reason: "left")
-        try await exceptions()
-        // Who asked holds nothing any more, nor did lately: with one super_admin left, inviting waits for nobody.
-        try await revoke("super_admin", of: "stf_asker", ago: .days(31))
-        try await rate("EUR", 1_100_000)
-        try await tenant("active")
-        try await tenant("suspended", then: [("tenant.suspend", "non_payment")])
-        try await tenant("archived", then: [("tenant.archive", "customer_departed")])
-        // Several, because other operations may take one of them.
-        for slug in ["failed-1", "failed-2", "failed-3"] {
-            let id = try await tenant(slug, status: "pending")
-            try await run("tenant.mark_failed", on: id, ["reason": "No capacity left."], by: system)
-        }
-        try await stages()
-        try await views()
-        try await loseDeliveries()
-        try await DeliveryChannels.announce([.slack, .mail], in: test.database)
-        try await sync()
-        for name in ["nightly sync", "old sync"] {
-            try await run("runtime_token.create", ["name": .string(name), "scopes": ["registry"]])
-        }
-    }
-
-    /// Somebody who holds two roles that are not held together, and accounts that are recovered from the server: one for whoever
-    /// says no, one whose time has come.
-    private func exceptions() async throws {
-        let now = test.clock.clock.now
-        try await staff("locked", roles: [])
-        func recovery(_ number: Int, of person: String) -> Recovery {
-            Recovery(
-                id: "rcv_\(number)", staffID: "stf_\(person)", name: person, requestedAt: now - .hours(25),
-                executeAt: now - .hours(1))
-        }
-        try await put([
-            .create(
-                StaffFlag(
-                    id: "flg_1", staffID: "stf_asker", roles: ["billing_ops", "security"],
-                    reason: "Stands in while the team is small.", raisedBy: "stf_nobody", raisedAt: now)),
-            .create(recovery(1, of: "asker")), .create(recovery(2, of: "locked")),
-        ])
-        try await staff("colleague", roles: [])
-        try await session("ses_colleague", of: "stf_colleague")
-    }
-
-    /// A session that is going on.
-    public func session(_ id: String, of staff: String) async throws {
-        let now = test.clock.clock.now
-        _ = try await test.asOwner { writer in try writer.execute(TestQueries.session(id, of: staff, at: now)) }
-    }
-
-    /// What the product told: people, and control fields that are different here.
-    private func sync() async throws {
-        for id in ["u-law", "u-law-gone"] {
-            try await run(
-                "registry.put_user", ["user": ["external_id": .string(id), "email": .string("\(id)@c.example")]],
-                by: system)
-        }
-        try await run(
-            "registry.put_member", ["member": ["tenant": "ext-active", "user": "u-law-gone", "role": "member"]],
-            by: system)
-        for (slug, fields) in [
-            ("active", ["plan": "business", "tier": "gold", "region": "us-east"]),
-            ("suspended", ["plan": "enterprise", "status": "active"]),
-        ] as [(String, [String: JSON])] {
-            try await run(
-                "registry.put_tenant",
-                [
-                    "tenant": .object(
-                        fields.merging([
-                            "external_id": .string("ext-\(slug)"), "name": .string("Tenant \(slug)"),
-                            "slug": .string(slug),
-                        ]) { first, _ in first })
-                ], by: system)
-        }
-        let drifts = try await test.database.read { reader in
-            try reader.query(TestQueries.drifts).map { try $0.string("id") }
-        }
-        for drift in drifts.prefix(2) { try await run("drift.dismiss", on: drift, reason: "decided_here") }
-    }
-
-    /// One endpoint that hears of everything, and disabled ones.
-    private func webhooks() async throws {
-        for number in 1...3 {
-            let made = try await run(
-                "webhook.create",
-                [
-                    "url": .string("https://hooks-\(number).example.com/postern"),
-                    "events": ["tenant.created", "tenant.suspended", "tenant.updated"],
-                ])
-            if number > 1 { try await run("webhook.disable", on: made.target, reason: "maintenance") }
-        }
-    }
-
-    /// Deliveries nobody took, given up at once.
-    private func loseDeliveries() async throws {
-        var settings = DeliveryOutbox.Settings()
-        settings.schedule.patience = .seconds(0)
-        let outbox = DeliveryOutbox(pipeline: pipeline, settings: settings, clock: test.clock.clock)
-        while try await outbox.distribute() {}
-        for parcel in try await outbox.claim(3, inFlight: [:]) {
-            try await outbox.settle(parcel, .failed(status: 500, note: "Answered 500"), took: .milliseconds(3))
-        }
-    }
-
-    /// Tenants that somebody renamed beside the log, and one that was put right by hand meanwhile.
-    private func drift() async throws {
-        for (slug, name) in [("edited-1", "Other"), ("edited-2", "Other"), ("edited-3", "Tenant edited-3")] {
-            let id = try await tenant(slug)
-            try await test.tamper([TestQueries.rename(tenant: id, to: name)])
-            try await run(
-                "discrepancy.report", ["row_type": "tenant", "row_id": .string(id), "kind": "edited"], by: system)
-        }
-    }
-
-    @discardableResult
-    public func tenant(
-        _ slug: String, status: String = "active", then steps: [(operation: String, reason: String)] = []
-    ) async throws -> String {
-        let created = try await run(
-            "tenant.create",
-            [
-                "external_id": .string("ext-\(slug)"), "name": .string("Tenant \(slug)"), "slug": .string(slug),
-                "status": .string(status), "plan": "team", "region": "eu-west",
-            ])
-        let id = created.target ?? ""
-        for step in steps { try await run(step.operation, on: id, reason: step.reason) }
-        return id
-    }
-
-    /// Tenants where the product and the provider report on, several because operations take them.
-    private func stages() async throws {
-        for number in 1...3 {
-            try await tenant("pending-\(number)", status: "pending")
-            try await tenant("ready-\(number)", status: "ready")
-            let expired = try await tenant("expired-\(number)")
-            try await run("tenant.expire", on: expired, by: system)
-            let moving = try await tenant("moving-\(number)")
-            try await run("tenant.change_region", on: moving, ["region": "us-east"])
-            try await run("tenant.change_plan", on: moving, ["plan": "business"])
-            let stuck = try await tenant("stuck-\(number)")
-            try await run("tenant.change_plan", on: stuck, ["plan": "business"])
-            try await run("tenant.fail_change", on: stuck, ["field": "plan", "reason": "No such plan."], by: system)
-        }
-        // With people: an owner, and the member that examples name.
-        for number in 1...3 {
-            try await run(
-                "registry.import_batch",
-                [
-                    "rows": [
-                        [
-                            "external_id": .string("peopled-\(number)"), "name": "Peopled",
-                            "slug": .string("peopled-\(number)"), "owner_email": "owner@example.com",
-                            "members": [["email": "grace@example.com", "name": "Grace", "role": "billing"]],
-                        ]
-                    ]
-                ], by: system)
-        }
-    }
-
-    /// Saved views: one that is shared, and several that are not, because operations take them.
-    private func views() async throws {
-        for number in 1...5 {
-            let made = try await run(
-                "segment.save", ["name": .string("View \(number)"), "filter": "status=active&sort=name"])
-            if number == 1 { try await run("segment.share", on: made.target, ["shared": true]) }
-        }
-    }
-}
-
-/// Field values made from declarations.
-public enum Samples {
-    public static func input(for operation: AnyOperation, number: Int) -> JSON {
-        let fields = operation.fields()
-        let required = fields.filter(\.param.isRequired)
-        // Where every field may be left out, an edit needs one all the same.
-        let chosen = required.isEmpty ? Array(fields.prefix(1)) : required
-        return .object(
-            Dictionary(uniqueKeysWithValues: chosen.map { ($0.name, value(for: $0, number: number)) }))
-    }
-
-    public static func value(for field: ParamField, number: Int) -> JSON {
-        // A field of a shape of its own says what one looks like.
-        if let example = field.param.schema["examples"]?.array?.first { return example }
-        // The one of `World.populate`.
-        if field.name == "session" { return "ses_colleague" }
-        switch field.param.rules.pattern {
-        case .slug: return .string("law-\(number)")
-        case .email: return .string("law-\(number)@example.test")
-        case .externalID: return .string("law-\(number)")
-        case .currency: return "USD"
-        case nil: break
-        }
-        switch field.param.control {
-        case .choice(let words): return .string(words.first ?? "")
-        case .choices(let words): return .array(words.prefix(1).map(JSON.string))
-        case .number: return .int(field.param.rules.range?.lowerBound ?? 1)
-        case .checkbox: return true
-        case .day: return "2030-01-31"
-        case .email: return .string("law-\(number)@example.test")
-        case .line, .prose: return .string("law-\(number)")
-        }
     }
 }

@@ -49,6 +49,34 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `several filters leave what matches all of them, also beyond what one portion looks at`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await LogFixture.with(kind) { log in
+            // What is rare lies at both ends.
+            var filter = EventFilter()
+            filter.tenant = "ten_1"
+            filter.outcome = .denied
+            let rare = [-1, 1].map { (side: Int64) in
+                var draft = EventDraft(
+                    at: TestDatabase.start + .hours(side), .mutation, "test.happened", .denied,
+                    actor: Actor(.staff, "stf_1"))
+                draft.tenant = "ten_1"
+                return SealedEvent(draft)
+            }
+            let records = log.records
+            try await log.database.write { writer in for event in rare { writer.enqueue(records.insert(event)) } }
+            try await log.record(EventFilter.Walk.window + 20)
+            try await log.sequencer.turn()
+            let few = try OfflineVerifier.verify(path: try await log.export(filter), key: log.key.verifier)
+            #expect(few.isClean && few.eventsChecked == 2, "\(few.findings) \(few.eventsChecked)")
+            filter.outcome = .applied
+            let most = try OfflineVerifier.verify(path: try await log.export(filter), key: log.key.verifier)
+            #expect(most.isClean && most.eventsChecked == EventFilter.Walk.window + 20, "\(most.findings)")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `long entries go out in small portions, and nothing is lost between them`(
         kind: TestDatabase.Kind
     ) async throws {

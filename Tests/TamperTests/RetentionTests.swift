@@ -129,22 +129,43 @@ enum OldEvents {
     @Test(arguments: TestDatabase.Kind.allCases)
     func `receipts and bundles of what left say where it is`(kind: TestDatabase.Kind) async throws {
         try await LogFixture.with(kind) { log in
-            let (views, _) = try await OldEvents.fill(log)
+            let (views, signIns) = try await OldEvents.fill(log)
             _ = try await OldEvents.prune(log)
-            for body in [
-                { _ = try await log.published.receipt(event: views[0].id, wait: .seconds(1)) },
-                { _ = try await log.published.entries(index: 0, width: 10) },
-            ] as [() async throws -> Void] {
-                do {
-                    try await body()
-                    Issue.record("it was served")
-                } catch OperationError.notFound(let sentence) {
-                    #expect(sentence.contains("archive"))
+            do {
+                _ = try await log.published.receipt(event: views[0].id, wait: .seconds(1))
+                Issue.record("it was served")
+            } catch OperationError.notFound(let sentence) {
+                #expect(sentence.contains("archive"))
+            }
+            func bundle(_ index: Int64, _ width: Int?) async throws -> PrunedBundle? {
+                guard case .pruned(let bundle)? = try await log.published.entries(index: index, width: width) else {
+                    return nil
                 }
+                return bundle
+            }
+            let held = try #require(try await bundle(0, 10))
+            #expect(held.archived.map { $0.entries } == [3...6, 9...9] && held.minimumIndex == 16)
+            let (first, second) = try await log.database.read {
+                (try log.store.pruned(event: views[0].id, $0), try log.store.pruned(event: signIns[0].id, $0))
+            }
+            #expect(held.archived.map { $0.by } == [first?.by, second?.by])
+            // Nothing has left of the first three.
+            guard case .leaves? = try await log.published.entries(index: 0, width: 3) else {
+                Issue.record("a whole bundle is not served")
+                return
             }
             // Hashes are served as ever.
             let tile = try await log.published.tile(level: 0, index: 0, width: 14)
             #expect(tile?.count == 14 * 32)
+
+            // In a longer log everything from the next bundle on is whole.
+            _ = try await log.fill(600)
+            let whole = try #require(try await bundle(0, nil))
+            #expect(whole.archived.map { $0.entries } == [3...6, 9...11] && whole.minimumIndex == 256)
+            guard case .leaves? = try await log.published.entries(index: 1, width: nil) else {
+                Issue.record("what stands above is not served")
+                return
+            }
         }
     }
 

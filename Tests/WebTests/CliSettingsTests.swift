@@ -33,6 +33,22 @@ import Testing
         #expect(both.entry("auditor_port")?.origin == .file("postern.yaml"))
     }
 
+    @Test func `pairs are read with spaces in what stands before the last sign, and belong to their claim`() throws {
+        let provider = [
+            "POSTERN_OIDC_ISSUER": "https://idp.example", "POSTERN_OIDC_CLIENT_ID": "postern",
+            "POSTERN_OIDC_CLIENT_SECRET": "only-for-tests", "POSTERN_OIDC_ROLES_CLAIM": "groups",
+        ]
+        let some = try configuration(
+            provider.merging(["POSTERN_OIDC_ROLES": "Support Agents=support_l1, a=b = legal,x=security"]) { $1 })
+        #expect(some.pairs("oidc_roles").map(\.key) == ["Support Agents", "a=b", "x"])
+        #expect(some.pairs("oidc_roles").map(\.value) == ["support_l1", "legal", "security"])
+        let alone = try #require(refusal(provider))
+        #expect(alone.message.contains("oidc_roles_claim is set but oidc_roles is not"))
+        let without = try #require(refusal(["POSTERN_OIDC_ROLES": "a=legal", "POSTERN_OIDC_CA_FILE": "/ca.pem"]))
+        #expect(without.message.contains("oidc_roles is set but oidc_roles_claim is not"))
+        #expect(without.message.contains("oidc_ca_file is set but oidc_issuer is not"))
+    }
+
     @Test func `an unknown variable is named with the nearest known one`() throws {
         let failure = try #require(refusal(["POSTERN_STAF_PORT": "1"]))
         #expect(failure.status == .usage)
@@ -50,6 +66,8 @@ import Testing
         ("POSTERN_STAFF_PORT", "0"), ("POSTERN_STAFF_PORT", "eighty"), ("POSTERN_STAFF_URL", "console"),
         ("POSTERN_STAFF_NETWORKS", "10.0.0.0/33"), ("POSTERN_SESSION_IP_BINDING", "maybe"),
         ("POSTERN_ENVIRONMENT", "prod"), ("POSTERN_DATABASE_URL", "mysql://x"), ("POSTERN_TRUSTED_PROXIES", "proxy"),
+        ("POSTERN_OIDC_ROLES", "support_l1"), ("POSTERN_OIDC_ROLES", "Agents=support_l1, =legal"),
+        ("POSTERN_OIDC_ROLES", "Agents=support l1"),
     ])
     func `a wrong value names the variable and what is expected`(variable: String, value: String) throws {
         let failure = try #require(refusal([variable: value]))

@@ -23,9 +23,11 @@ final class CliStage: Sendable {
 
     private let state = Mutex(State())
     private let isInteractive: Bool
+    private let width: Int?
 
-    init(_ answers: [Answer] = [], typed: [String] = [], isInteractive: Bool = false) {
+    init(_ answers: [Answer] = [], typed: [String] = [], isInteractive: Bool = false, width: Int? = nil) {
         self.isInteractive = isInteractive
+        self.width = width
         state.withLock {
             $0.answers = answers
             $0.typed = typed
@@ -44,7 +46,7 @@ final class CliStage: Sendable {
         return Invocation(
             catalog: Self.catalog, installation: NoInstallation(), environment: environment,
             terminal: Terminal(
-                isInteractive: isInteractive, isColoured: false, width: nil,
+                isInteractive: isInteractive, isColoured: false, width: width,
                 out: { text in self.state.withLock { $0.out += text } },
                 error: { text in self.state.withLock { $0.error += text } },
                 ask: { _ in self.state.withLock { $0.typed.isEmpty ? nil : $0.typed.removeFirst() } }),
@@ -81,7 +83,7 @@ private struct NoInstallation: Installation {
     func demoCode(email: String) async throws -> String { throw refuse() }
     func migrate() async throws { throw refuse() }
     func doctor(isJSON: Bool) async throws -> Bool { throw refuse() }
-    func recover(email: String) async throws -> (link: String, from: String) { throw refuse() }
+    func recover(email: String) async throws -> (link: String, from: String, told: [String]) { throw refuse() }
     func bootstrap(email: String, name: String?, insteadOf: String?) async throws -> String { throw refuse() }
     func verify(_ question: VerifyQuestion) async throws -> VerifyResult { throw refuse() }
     func prune(into folder: String?) async throws -> PruneResult { throw refuse() }

@@ -78,6 +78,136 @@ import Testing
         #expect(right.out.contains("apr_1"))
     }
 
+    private static func hit(_ slug: String, _ externalID: String, id: String = Self.tenant) -> JSON {
+        [
+            "type": "tenant", "id": .string(id), "external_id": .string(externalID), "name": "Acme",
+            "slug": .string(slug), "status": "active", "matched": "as the server says",
+        ]
+    }
+
+    @Test(arguments: ["acme-robotics", "ACME-Robotics", "crm-17"])
+    func `a customer is named by a whole slug or external id`(text: String) async {
+        let found = CliStage.Answer(body: ["items": [Self.hit("acme-robotics", "crm-17")]])
+        let stage = CliStage([found, .init(body: Self.applied)])
+        let words = ["tenant", "suspend", text] + Self.why + ["--yes"]
+        #expect(await PosternCommand.run(words, in: stage.invocation()) == .done)
+        #expect(stage.sent.map(\.path).last == "/api/v1/tenants/\(Self.tenant)/suspend")
+    }
+
+    @Test(arguments: ["acm", "Acme", "ada@acme.test", "crm-1", "CRM-17", "acme-robotcs"])
+    func `what is not named whole is offered and never taken`(text: String) async {
+        let person: JSON = ["type": "user", "id": "usr_1", "external_id": "acm", "email": "ada@acme.test"]
+        let found = CliStage.Answer(body: ["items": [person, Self.hit("acme-robotics", "crm-17")]])
+        let stage = CliStage([found])
+        let words = ["tenant", "suspend", text] + Self.why + ["--yes"]
+        #expect(await PosternCommand.run(words, in: stage.invocation()) == .notFound)
+        #expect(stage.sent.count == 1 && stage.error.contains("Did you mean acme-robotics?"), "\(stage.error)")
+    }
+
+    @Test func `a slug that is the external id of another has to be said by its id`() async {
+        let other = "ten_01JD0000000000000000000001"
+        let found = CliStage.Answer(body: ["items": [Self.hit("acme", "1"), Self.hit("zeta", "acme", id: other)]])
+        let stage = CliStage([found])
+        let words = ["tenant", "suspend", "acme"] + Self.why + ["--yes"]
+        #expect(await PosternCommand.run(words, in: stage.invocation()) == .usage)
+        #expect(stage.sent.count == 1 && stage.error.contains(other), "\(stage.error)")
+    }
+
+    private static let request: JSON = [
+        "id": "apr_1", "version": 3, "operation": "staff.invite", "state": "pending", "concerns": "nadia@acme.test",
+        "requester": "stf_1", "requester_name": "Ada", "consequence": "Nadia can enrol.", "matches_action": true,
+        "justification": "Joins support\nnext month.", "input": ["email": "nadia@acme.test", "roles": ["support_l1"]],
+        "plan": [
+            "changes": [["type": "staff", "id": "stf_2", "after": ["email": "nadia@acme.test", "status": "invited"]]],
+            "effects": [["kind": "mail", "name": "mail.invitation", "payload": ["to": "stf_2"]]],
+        ],
+        "action": ["operation": "staff.invite"], "plan_digest": "abc", "still_needed": "1 super_admin",
+        "demands": [["sentence": "1 super_admin", "summary": "An invitation"]], "signatures": [], "round": 1,
+    ]
+
+    @Test func `whoever decides reads the request in full, and decides on the version that was read`() async {
+        let preview: JSON = ["preview": true, "allowed": true, "reasons": [], "consequence": "The last signature."]
+        let stage = CliStage(
+            [
+                .init(headers: ["etag": "\"3\""], body: Self.request), .init(body: preview),
+                .init(body: ["event_id": "evt_1"]),
+            ],
+            typed: ["y"], isInteractive: true)
+        #expect(await stage.run("approval", "approve", "apr_1") == .done)
+        let sent = stage.sent
+        #expect(sent.map(\.method) == ["GET", "POST", "POST"])
+        #expect(sent.dropFirst().allSatisfy { $0.headers["If-Match"] == "\"3\"" })
+        for part in [
+            "Invite staff: nadia@acme.test", "Nadia can enrol.", "Joins support", "next month.", "support_l1",
+            "invited", "mail.invitation", "stf_2", "1 super_admin: An invitation", "The frozen action, in full:", "abc",
+            "match the commitments", "The last signature.",
+        ] {
+            #expect(stage.out.contains(part), "\(part) is missing in: \(stage.out)")
+        }
+    }
+
+    @Test func `whoever is not asked says which version they read`() async {
+        for verb in ["approve", "reject"] {
+            let why = verb == "reject" ? ["--justification", "It is not what was agreed."] : []
+            let bare = CliStage()
+            #expect(
+                await PosternCommand.run(["approval", verb, "apr_1", "--yes"] + why, in: bare.invocation()) == .usage)
+            #expect(bare.sent.isEmpty && bare.error.contains("Say which version you read: --if-match"), "\(bare.error)")
+            let read = CliStage([.init(body: ["event_id": "evt_1"])])
+            let words = ["approval", verb, "apr_1", "--yes", "--if-match", "3"] + why
+            #expect(await PosternCommand.run(words, in: read.invocation()) == .done)
+            #expect(read.sent.map { $0.headers["If-Match"] } == ["\"3\""])
+        }
+        let stage = CliStage([.init(body: Self.request)])
+        #expect(await stage.run("approval", "show", "apr_1") == .done)
+        #expect(stage.out.contains("\nVersion"), "\(stage.out)")
+    }
+
+    @Test func `a request whose values are not those it was frozen with says so`() async {
+        var request = Self.request.object ?? [:]
+        request["matches_action"] = false
+        let stage = CliStage([.init(body: .object(request))])
+        #expect(await stage.run("approval", "show", "apr_1") == .done)
+        #expect(stage.out.contains("don't rely on them") && !stage.out.contains("match the commitments"))
+    }
+
+    @Test func `what is shown once is fetched only where it is seen`() async {
+        let elsewhere = CliStage()
+        #expect(await elsewhere.run("approval", "reveal", "apr_1") == .usage)
+        #expect(elsewhere.sent.isEmpty)
+        let stage = CliStage([.init(body: ["reveal": ["enrolment_link": "https://postern.test/enrol"]])], width: 40)
+        #expect(await stage.run("approval", "reveal", "apr_1") == .done)
+        #expect(stage.sent.map(\.path) == ["/api/v1/approvals/apr_1/reveal"])
+        #expect(stage.out == "enrolment link: https://postern.test/enrol\n" && stage.error.contains("once"))
+    }
+
+    @Test(arguments: [["approvals"], ["approval", "list"]])
+    func `requests are listed by what they are about`(words: [String]) async {
+        let stage = CliStage([.init(body: ["items": [Self.request], "next_cursor": "more"])])
+        #expect(await PosternCommand.run(words + ["--view", "mine"], in: stage.invocation()) == .done)
+        #expect(stage.sent.map(\.path) == ["/api/v1/approvals?view=mine&limit=50"])
+        #expect(stage.out.contains("Invite staff: nadia@acme.test") && stage.error.contains("--cursor more"))
+    }
+
+    @Test func `the matrix says which roles hold a permission, and up to what`() async {
+        let matrix: JSON = [
+            "permissions": [
+                [
+                    "code": "tenant.credit", "risk": "high", "area": "Money",
+                    "held_by": [
+                        ["role": "super_admin", "limits": nil],
+                        ["role": "support_l2", "limits": [["currency": "USD", "amount": 5000, "daily": 9000]]],
+                    ],
+                ]
+            ]
+        ]
+        let stage = CliStage([.init(body: matrix)])
+        #expect(await stage.run("policy", "matrix") == .done)
+        #expect(
+            stage.out
+                == "Money\n  tenant.credit  high      super_admin, support_l2 up to 50.00 USD (90.00 a day)\n")
+    }
+
     @Test func `a step-up is answered with --code and the same request with the same key`() async {
         let challenge = CliStage.Answer(
             status: 401,
@@ -87,6 +217,20 @@ import Testing
         let sent = stage.sent
         #expect(sent.map(\.path).dropFirst().first == "/api/v1/sessions/step-up")
         #expect(sent.count == 3 && sent[0].headers["Idempotency-Key"] == sent[2].headers["Idempotency-Key"])
+    }
+
+    @Test func `what takes data away asks for the factor too`() async {
+        let challenge = CliStage.Answer(
+            status: 401, headers: ["www-authenticate": "Bearer error=\"insufficient_user_authentication\""])
+        let given = CliStage([challenge, .init(status: 204), .init()])
+        #expect(await given.run("user", "list", "--csv", "-", "--code", "123456") == .done)
+        #expect(given.sent.map(\.path) == ["/api/v1/users/export", "/api/v1/sessions/step-up", "/api/v1/users/export"])
+        let typed = CliStage([challenge, .init(status: 204), .init()], typed: ["123456"], isInteractive: true)
+        #expect(await typed.run("audit", "export") == .done)
+        #expect(typed.sent.dropFirst().first?.body == ["code": "123456"])
+        let silent = CliStage([challenge])
+        #expect(await silent.run("audit", "export") == .notSignedIn)
+        #expect(silent.error.contains("--code"))
     }
 
     @Test func `a step-up without a code ends as not signed in`() async {

@@ -94,7 +94,7 @@ import Testing
     /// The part that bash and zsh share says the same to any shell of the POSIX kind.
     @Test func `the shared part runs in a shell that knows nothing of bash`() throws {
         let zsh = try #require(Self.scripts[.zsh])
-        let end = try #require(zsh.firstRange(of: "_postern() {"))
+        let end = try #require(zsh.firstRange(of: "typeset -gA"))
         let ask = String(zsh[..<end.lowerBound]) + "\n_postern_candidates \"$@\"\n"
         let answer = try Self.run("/bin/sh", ["-c", ask, "sh", "tenant", "suspend", "acme", "--reason-code", ""])
         #expect(answer.error.isEmpty && answer.out.split(separator: "\n").contains("non_payment"), "\(answer)")

@@ -43,8 +43,10 @@ import Testing
             #expect(answer["Content-Disposition"] == "attachment; filename=\"tenants.csv\"")
             #expect(answer["Cache-Control"] == "no-store")
             let lines = answer.text.components(separatedBy: "\r\n")
-            #expect(lines[0] == "id,slug,name,status,plan,tier,region,created_at,last_activity_at,version")
+            #expect(lines[0] == "id,external_id,slug,name,status,plan,tier,region,created_at,last_activity_at,version")
             #expect(lines.count == 1 + 231 + 1 && lines.last == "")
+            let ugly = lines.first { $0.contains(",ext-ugly,ugly,") }
+            #expect(ugly?.hasPrefix("ten_") == true)
             #expect(answer.text.contains("\"'=cmd|' /C calc'!A0, \"\"Zoë\"\" & Söhne שלום 😀\""))
             #expect(Set(lines.dropFirst().map { $0.prefix(30) }).count == 232)
 
@@ -57,7 +59,7 @@ import Testing
             #expect(began.count == 2)
             let details = began[0]["sealed"]?["details"]?["value"]
             #expect(details?["query"] == ["plan": ["pro"], "sort": "name"])
-            #expect(details?["columns"]?.array?.count == 10)
+            #expect(details?["columns"]?.array?.count == 11)
             let ended = try await Self.events(loopback, "export.end", token)
             #expect(ended.count == 2)
             #expect(Set(ended.map { $0["leaf"]?["linked"]?.string }) == Set(began.map { $0["id"]?.string }))
@@ -88,6 +90,36 @@ import Testing
                 #expect(refused.status == 403 && refused.json["required_permission"]?.string == missing)
             }
             #expect(try await Self.events(loopback, "tenant.export", all).isEmpty)
+        }
+    }
+
+    @Test func `taking away what is of high risk asks for a fresh factor`() async throws {
+        try await Loopback.run { loopback in
+            _ = try await loopback.tenant("acme")
+            let token = loopback.door.token(
+                "ann", permissions: loopback.allPermissions + ["audit.export"], factorAge: .minutes(6))
+            for path in ["/users/export", "/audit-events/export", "/audit-events/export?format=csv"] {
+                let old = try await loopback.api("GET", path, token: token)
+                #expect(old.status == 401 && old.problem == "step-up-required", "\(path)")
+            }
+            for action in ["user.export", "audit.export"] {
+                #expect(try await Self.events(loopback, action, token).isEmpty)
+            }
+            #expect(try await loopback.api("GET", "/tenants/export", token: token).status == 200)
+            let blind = loopback.door.token("bob", permissions: ["user.view"], factorAge: .minutes(6))
+            #expect(try await loopback.api("GET", "/users/export", token: blind).status == 403)
+
+            // A page's link leads to where the factor is used, and from there to the file.
+            let link = try await loopback.page("/api/v1/users/export?status=active", token: token)
+            let there = "/step-up?next=%2Fapi%2Fv1%2Fusers%2Fexport%3Fstatus%3Dactive"
+            #expect(link.status == 303 && link["Location"] == there)
+            let page = try await loopback.page(there, token: token)
+            #expect(page.field("next") == "/api/v1/users/export?status=active")
+            #expect(page.text.contains("The file comes then"))
+            let used = try await loopback.api("POST", "/sessions/step-up", token: token, ["code": "654321"])
+            #expect(used.status == 204)
+            #expect(try await loopback.api("GET", "/users/export", token: token).status == 200)
+            #expect(try await loopback.page("/api/v1/users/export?status=active", token: token).status == 200)
         }
     }
 

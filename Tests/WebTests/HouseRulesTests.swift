@@ -101,7 +101,7 @@ import Testing
             (/^NIO\w*$/, "NIO", ["Web", "CommandLine", "Connectors", "Server"]),
             (/^ArgumentParser$/, "the command line library", ["CommandLine", "Server"]),
             (/^AsyncHTTPClient$/, "the HTTP client", ["CommandLine", "Connectors", "Server"]),
-            (/^Yams$/, "YAML", ["Server"]),
+            (/^Yams$/, "YAML", ["Server"]), (/^CryptoExtras$/, "RSA", ["Connectors"]),
         ]
         var wrong: [String] = []
         for source in Self.sources {

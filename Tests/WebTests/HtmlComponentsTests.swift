@@ -35,6 +35,12 @@ import Testing
         #expect(!html.contains("\"\">&lt;"), "a quote ended an attribute")
     }
 
+    @Test func `what is off says so in words, and opens`() {
+        let off = UI.offButton("Suspend", why: "a legal hold is on").text
+        #expect(off.contains("Suspend<span class=\"vh\">, can’t be used now: </span>"))
+        #expect(off.contains("<summary") && !off.contains("disabled"))
+    }
+
     @Test(arguments: [
         "<svg viewBox=\"0 0 1 1\"><script>alert(1)</script></svg>", "<svg onload=\"alert(1)\"></svg>",
         "<svg viewBox=\"0 0 1 1\"><path d=\"M0 0\" style=\"x\"/></svg>", "<p>no picture</p>",
@@ -104,6 +110,7 @@ import Testing
     @Test(arguments: amounts)
     func `money has the digits of its currency`(_ minor: Int64, _ currency: String, _ words: String) {
         #expect(MoneyText.amount(minor: minor, currency: currency) == words)
+        #expect(MoneyText.words(minor, currency) == "\(words) \(currency)")
     }
 
     @Test func `a request as typed into a shell can't break out of its quotes`() throws {
@@ -152,5 +159,44 @@ import Testing
         #expect(html.contains("<del title=\"null\">none</del>"))
         #expect(html.contains("<ins title=\"2026-11-17T14:31:07.418203Z\">17 Nov 2026 14:31:07 UTC</ins>"))
         #expect(html.contains("Lines, 1, amount"))
+    }
+
+    @Test func `a difference does not say that a list was removed where it got its first members`() {
+        let html = UI.diff(before: ["limits": nil], after: ["limits": [["amount": 5000, "currency": "EUR"]]]).text
+        #expect(html.contains(">Limits, EUR</th>") && html.contains(">50.00 EUR</ins>") && !html.contains("removed"))
+    }
+
+    @Test func `a difference says what a day may come to beside the limit of one action`() {
+        let html = UI.diff(
+            before: ["limits": [["amount": 5000, "currency": "USD", "daily": 5000]]],
+            after: ["limits": [["amount": 5000, "currency": "USD"]]]
+        ).text
+        #expect(html.contains(">Limits, USD</th>") && html.contains(">50.00 USD (50.00 a day)</del>"))
+        #expect(html.contains(">50.00 USD</ins>"))
+    }
+
+    @Test func `a difference calls whoever is known by their name`() {
+        let change = UI.DiffGroup(title: nil, before: ["ended_by": nil], after: ["ended_by": "stf_1"])
+        let html = UI.diff([change], caption: "What changes", names: ["stf_1": "Samir B."]).text
+        #expect(html.contains("<ins title=\"stf_1\">Samir B.</ins>"))
+        #expect(UI.diff([change], caption: "What changes").text.contains("<ins>stf_1</ins>"))
+    }
+
+    @Test func `a difference says what a policy says in sentences, money and time by their units`() {
+        let html = UI.diff(
+            before: [
+                "demand": ["role": ["security"]], "condition": .object([:]), "window_seconds": 86_400,
+                "limits": [["amount": 5000, "currency": "USD"]],
+            ],
+            after: [
+                "demand": ["role": ["security", "super_admin"]], "condition": ["tier": ["eq": "enterprise"]],
+                "window_seconds": 5400,
+                "limits": [["amount": 700, "currency": "JPY"], ["amount": 5000, "currency": "USD"]],
+            ]
+        ).text
+        #expect(html.contains(">Time to sign</th>") && html.contains(">1 day</del>") && html.contains(">90 min</ins>"))
+        #expect(html.contains(">Who must agree</th>") && html.contains(">1 security or super_admin</ins>"))
+        #expect(html.contains(">always</del>") && html.contains(">tier = enterprise</ins>"))
+        #expect(html.contains(">Limits, JPY</th>") && html.contains(">700 JPY</ins>") && !html.contains("Limits, USD"))
     }
 }

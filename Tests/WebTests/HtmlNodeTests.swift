@@ -162,7 +162,7 @@ import Testing
             let (day, time) = instant.civil
             let date = "\(day.day) \(months[day.month - 1])"
             let minute = "\(two(time.hour)):\(two(time.minute))"
-            #expect(TimeText.day(day) == "\(date) \(day.year)")
+            #expect(TimeText.day(day) == "\(date) \(day.year)" && day.words == TimeText.day(day))
             #expect(TimeText.clock(instant) == "\(minute):\(two(time.second))")
             #expect(TimeText.utc(instant) == "\(date) \(day.year) \(minute):\(two(time.second)) UTC")
             #expect(TimeText.utcMinute(instant) == "\(date) \(day.year), \(minute) UTC")

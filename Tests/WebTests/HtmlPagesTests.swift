@@ -25,6 +25,32 @@ import Testing
         }
     }
 
+    @Test func `what waits for others is called by name`() throws {
+        let page = try Sample.pages().first { $0.name == "pending" }?.document.text ?? ""
+        #expect(page.contains("Suspend \(Sample.tenant.name): waiting for approval"))
+    }
+
+    @Test func `every difference of a request to be signed anew is listed`() throws {
+        let found = try Sample.detail()
+        let differences = (0..<30).map { number -> JSON in
+            ["path": .string("tenant \(number)"), "was": .int(Int64(number)), "now": .string("later \(number)")]
+        }
+        var request = Sample.approval().request
+        request.state = .stale
+        let stale = ApprovalDetail(
+            entry: ApprovalEntry(request: request, requesterName: "Leon P.", targetName: Sample.tenant.name),
+            event: found,
+            planEvent: EventDetail(
+                row: found.row, leaf: found.leaf, leafBytes: found.leafBytes, hashMatches: true,
+                members: ["details": .present(["difference": .array(differences)], salt: [], matches: true)],
+                linked: [], previous: nil, next: nil),
+            signatures: ApprovalSignatures(of: request, all: [], standings: [:], at: Sample.now), names: [:],
+            ending: nil, hasReveal: false, shift: nil)
+        let page = ApprovalPages.detailBody(stale, call: Sample.call(), now: Sample.now).text
+        for number in 0..<30 { #expect(page.contains("“later \(number)”"), "\(number)") }
+        #expect(page.contains("And 10 more"))
+    }
+
     @Test func `every id is unique and every reference has its element`() throws {
         for (name, document) in try Sample.pages() {
             let html = document.text
@@ -129,6 +155,21 @@ import Testing
         let asking = OperationViews.form(Sample.form(preview: Sample.preview(approvals: [ApprovalNeed(Sample.rule)])))
             .text
         #expect(asking.contains(">Ask to suspend Acme Robotics</button>"))
+    }
+
+    @Test func `a form posts the version it shows, whatever the preview saw since`() {
+        var model = Sample.form(preview: Sample.preview())
+        model.version = 411
+        #expect(OperationViews.form(model).text.contains("name=\"version\" value=\"411\""))
+    }
+
+    @Test func `whoever has a passkey is offered no other way to confirm what is of high risk`() {
+        var model = Sample.form(preview: Sample.preview())
+        model.hasPasskey = true
+        model.needsCode = true
+        let html = OperationViews.form(model).text
+        #expect(html.contains("data-passkey") && html.contains("Suspend with passkey"))
+        #expect(!html.contains(">Suspend Acme Robotics</button>") && !html.contains("name=\"code\""))
     }
 
     @Test func `the fingerprint of a form changes with what decides and not with proofs`() {

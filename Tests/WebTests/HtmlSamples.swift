@@ -129,7 +129,9 @@ enum Sample {
     }
 
     static func list(_ count: Int, typed: [String: String] = [:]) throws -> EventList {
-        EventList(typed: typed, filter: EventFilter(), rows: try events(count), older: "older-cursor", newer: nil)
+        EventList(
+            typed: typed, filter: EventFilter(), rows: try events(count), lookedTo: nil, older: "older-cursor",
+            newer: nil)
     }
 
     /// A real leaf with real commitments.
@@ -234,12 +236,13 @@ enum Sample {
             now: now, own: [approval(2, own: true)], fillable: [approval(1), approval(3)],
             perHour: [2, 1, 1, 0, 0, 0, 0, 1, 1, 2, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9, 12, 15, 11], denied: 7,
             undelivered: 2, unsequenced: 0, checkpoint: (4_812_131, now - .seconds(12)), exceptions: 1,
+            pendingGrants: 2,
             denials: Array(try events(35).filter { $0.outcome == "denied" }.prefix(5)))
         let request = approval()
         let waiting = ApprovalDetail(
             entry: request, event: try detail(), planEvent: nil,
             signatures: ApprovalSignatures(of: request.request, all: [], standings: [:], at: now), names: [:],
-            ending: nil, hasReveal: false)
+            ending: nil, hasReveal: false, shift: OnShift(present: ["Leon P."], able: 3, sendsMail: true))
         let object =
             UI.crumbs([("Tenants", "/tenants")], here: tenant.name)
             + UI.title(tenant.name) {
@@ -280,6 +283,55 @@ enum Sample {
                             error: "E-mail, password or code is wrong. Start again.", next: "/tenants", csrf: "c")))
             ),
             ("code", door("Enter your code", SignInViews.code(CodeStepModel(challenge: "chl_x")))),
+            (
+                "signin-sso",
+                door(
+                    "Sign in",
+                    SignInViews.signIn(
+                        SignInModel(
+                            deployment: "Northwind Cloud", error: "Northwind SSO can’t be reached right now.",
+                            csrf: "c",
+                            offersPasskey: true, provider: "Northwind SSO")))
+            ),
+            (
+                "signin-sso-only",
+                door(
+                    "Sign in",
+                    SignInViews.signIn(
+                        SignInModel(deployment: "Northwind Cloud", provider: "Northwind SSO", isProviderRequired: true))
+                )
+            ),
+            (
+                "sso-leaving",
+                door("On to", SignInViews.leaving(to: "Northwind SSO", address: "/idp?b=c&d=e"))
+            ),
+            (
+                "sso-link",
+                door(
+                    "Enter your code",
+                    SignInViews.code(
+                        CodeStepModel(challenge: "chl_x", offersPasskey: true, provider: "Northwind SSO", links: true)))
+            ),
+            (
+                "sso-out",
+                door("Signed out", SignInViews.signedOut(of: "Northwind SSO", address: "/idp/out"))
+            ),
+            (
+                "device",
+                frame("Device", "", DeviceViews.ask(csrf: "c", code: "BCDF", error: "A code has eight letters."))
+            ),
+            (
+                "device-found",
+                frame(
+                    "Device", "",
+                    DeviceViews.found(
+                        DeviceModel(
+                            device: WaitingDevice(
+                                code: "BCDF-GHJK", machine: "<b>laptop</b>", client: "cli", ip: "198.51.100.20",
+                                askedAt: now, expiresAt: now + .minutes(10), isElsewhere: true), name: "Ines K.",
+                            roles: ["support_l2"], csrf: "c", isFresh: false, expiresAt: now + .hours(8), now: now)))
+            ),
+            ("device-done", frame("Device", "", DeviceViews.decided(isApproved: true))),
             ("recovery", door("Recovery", SignInViews.code(CodeStepModel(challenge: "chl_x", usesRecovery: true)))),
             (
                 "enrol",
@@ -300,6 +352,11 @@ enum Sample {
                         RecoveryCodesModel(codes: (0..<10).map { "7K3F-9QX\($0)-M2WD" })))
             ),
             ("step-up", frame("Step up", "", SignInViews.stepUp(StepUpModel(next: "/", csrf: "c")))),
+            (
+                "step-up-passkey",
+                frame(
+                    "Step up", "", SignInViews.stepUp(StepUpModel(next: "/me", csrf: "c", hasPasskey: true)))
+            ),
             ("form-first", frame("Suspend", "/tenants", OperationViews.form(form()))),
             (
                 "form-errors",

@@ -68,6 +68,7 @@ import Testing
                 ))
             #expect(metrics.contains("postern_operations_total{operation=\"tenant.suspend\",outcome=\"not-found\"} 1"))
             #expect(metrics.contains("postern_log_size 1"))
+            #expect(metrics.contains("# TYPE postern_streams gauge\npostern_streams 0\n"))
             #expect(
                 metrics.contains(
                     "# TYPE postern_leader gauge\npostern_leader{of=\"a\"} 1\npostern_leader{of=\"b \\\"c\\\"\"} 0.5\n")
@@ -91,6 +92,24 @@ import Testing
                 "GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9, 203.0.113.1")])
             #expect(outside.status == 403)
             #expect(try await loopback.send("GET", "/healthz", on: .runtime).status == 200)
+        }
+    }
+
+    @Test func `the provider says from any network who signed out`() async throws {
+        let networks = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.staffNetworks = [NetworkRange("192.0.2.0/24")!]
+        }
+        try await Loopback.run(.sqlite, networks, provider: DistantProvider()) { loopback in
+            let path = "/signin/oidc/logout"
+            let told = try await loopback.post(path, token: nil, site: nil, ["logout_token": "signed"])
+            #expect(told.status == 200)
+            let page = try await loopback.send("GET", "/signin/oidc")
+            let start = try await loopback.post("/signin/oidc/start", token: nil, [:])
+            #expect(page.status == 403 && start.status == 403)
+        }
+        try await Loopback.run(.sqlite, networks) { loopback in
+            let told = try await loopback.post("/signin/oidc/logout", token: nil, [:])
+            #expect(told.status == 403)
         }
     }
 

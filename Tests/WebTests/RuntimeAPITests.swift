@@ -170,9 +170,29 @@ import Testing
                 rows[0]["id"]?.string?.hasPrefix("ten_") == true && rows[2]["id"]?.string?.hasPrefix("mem_") == true)
             #expect(rows[4]["errors"]?.array?.first?["pointer"]?.string == "/slug")
             #expect(try await Self.events(loopback) == before + 1, "one event")
+            let notices = try await loopback.test.database.read { reader in
+                try reader.query(Statement("SELECT name, tenant_id, tenant_version FROM outbox")).map { row in
+                    "\(try row.string("name")) \(try row.string("tenant_id")) \(try row.int("tenant_version"))"
+                }
+            }
+            #expect(notices == ["tenant.created \(rows[0]["id"]?.string ?? "") 1"])
+            // What kept lines from being taken is mended; the key still stands for what was answered.
+            let moved = try await Self.send(
+                loopback, "PUT", "/tenants/b-1", token, ["name": "One", "slug": "first"])
+            #expect(moved.status == 200, "\(moved.text)")
+            let after = try await Self.events(loopback)
             let again = try await batch(lines, key: "k-1")
-            #expect(again["Idempotency-Replayed"] == "true" && again.status == 200)
-            #expect(try await Self.events(loopback) == before + 1)
+            #expect(again["Idempotency-Replayed"] == "true" && again.status == 200, "\(again.text)")
+            let told = try again.text.split(separator: "\n").map { try JSON(parsing: String($0)) }
+            #expect(told.map { $0["outcome"] } == rows.map { $0["outcome"] })
+            #expect(told.map { $0["id"] } == rows.map { $0["id"] })
+            #expect(told[4]["errors"]?.array?.first?["pointer"]?.string == "/slug")
+            #expect(try await Self.events(loopback) == after)
+            let unchanged = try await batch("{\"type\":\"user\",\"external_id\":\"u-1\"}", key: "k-2")
+            #expect(unchanged.status == 200 && unchanged["Idempotency-Replayed"] == nil)
+            #expect(
+                try await batch("{\"type\":\"user\",\"external_id\":\"u-2\"}", key: "k-2").status == 422,
+                "a key stands for what changed nothing too")
             let reused = try await batch(
                 "{\"type\":\"tenant\",\"external_id\":\"b-3\",\"name\":\"Three\",\"slug\":\"three\"}", key: "k-1")
             #expect(reused.status == 422 && reused.problem == "idempotency-key-reused", "\(reused.text)")
@@ -190,7 +210,16 @@ import Testing
             let key = [("Idempotency-Key", "put-1")]
             #expect(try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme, headers: key).status == 201)
             let again = try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme, headers: key)
-            #expect(again["Idempotency-Replayed"] == "true" && again.status == 200, "\(again.status) \(again.text)")
+            #expect(again["Idempotency-Replayed"] == "true" && again.status == 201, "\(again.status) \(again.text)")
+            #expect(again.json["outcome"]?.string == "created" && again["ETag"] == "\"1\"")
+            var renamed = Self.acme.object ?? [:]
+            renamed["name"] = "Acme Ltd"
+            let same = [("Idempotency-Key", "put-2")]
+            #expect(try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme, headers: same).status == 200)
+            _ = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(renamed))
+            let late = try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme, headers: same)
+            #expect(late["Idempotency-Replayed"] == "true" && late.json["outcome"]?.string == "unchanged")
+            #expect(late.json["tenant"]?["name"]?.string == "Acme Ltd", "it changed nothing then, and nothing now")
             var other = Self.acme.object ?? [:]
             other["name"] = "Other"
             let reused = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(other), headers: key)
@@ -198,6 +227,114 @@ import Testing
             let bad = try await Self.send(
                 loopback, "PUT", "/tenants/a-1", token, Self.acme, headers: [("Idempotency-Key", "a b")])
             #expect(bad.status == 400)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a repeated word does not end what staff began anew since`(kind: TestDatabase.Kind) async throws {
+        try await Loopback.run(kind) { loopback in
+            let token = try await Self.token(loopback).text
+            var body = Self.acme.object ?? [:]
+            body["onboarding"] = "failed"
+            let key = [("Idempotency-Key", "failed-1")]
+            let told = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(body), headers: key)
+            #expect(told.json["tenant"]?["status"]?.string == "failed", "\(told.text)")
+            loopback.test.clock.advance(.minutes(1))
+            _ = try await loopback.pipeline.run(
+                OperationRequest(
+                    operation: "tenant.retry_onboarding", target: told.json["tenant"]?["id"]?.string,
+                    reasonCode: "retry", idempotencyKey: "retry"), by: loopback.system)
+            let again = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(body), headers: key)
+            #expect(again["Idempotency-Replayed"] == "true")
+            #expect(again.json["tenant"]?["status"]?.string == "pending", "\(again.text)")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a repeated sign-in is answered with the state it led to`(kind: TestDatabase.Kind) async throws {
+        try await Loopback.run(kind) { loopback in
+            let token = try await Self.token(loopback).text
+            var body = Self.acme.object ?? [:]
+            body["onboarding"] = "ready"
+            _ = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(body))
+            loopback.test.clock.advance(.minutes(1))
+            body["onboarding"] = nil
+            body["last_activity_at"] = .string(loopback.test.clock.clock.now.rfc3339)
+            let key = [("Idempotency-Key", "seen-1")]
+            let told = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(body), headers: key)
+            #expect(told.json["tenant"]?["status"]?.string == "active", "\(told.text)")
+            let again = try await Self.send(loopback, "PUT", "/tenants/a-1", token, .object(body), headers: key)
+            #expect(again["Idempotency-Replayed"] == "true" && again["ETag"] == told["ETag"])
+            #expect(again.json == told.json, "\(again.text)")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what a word leads to names the token that told it`(kind: TestDatabase.Kind) async throws {
+        try await Loopback.run(kind) { loopback in
+            let token = try await Self.token(loopback)
+            var body = Self.acme.object ?? [:]
+            body["onboarding"] = "ready"
+            let made = try await Self.send(loopback, "PUT", "/tenants/a-1", token.text, .object(body))
+            let id = made.json["tenant"]?["id"]?.string
+            _ = try await loopback.pipeline.run(
+                OperationRequest(
+                    operation: "tenant.change_plan", target: id, input: ["plan": "business"], idempotencyKey: "ask"),
+                by: loopback.system)
+            let key = [("Idempotency-Key", "report-1")]
+            let path = "/tenants/a-1/changes/plan"
+            let done = try await Self.send(loopback, "POST", path, token.text, ["outcome": "confirmed"], headers: key)
+            #expect(done.status == 200 && done.json["plan"]?.string == "business", "\(done.text)")
+            let leaves = try await loopback.test.database.read { reader in
+                try reader.query(
+                    Statement(
+                        "SELECT leaf FROM events WHERE action IN ('tenant.mark_ready', 'tenant.confirm_change', 'registry.put_tenant')"
+                    )
+                ).map { try JSON(parsing: try $0.bytes("leaf")) }
+            }
+            #expect(leaves.count == 3)
+            for leaf in leaves {
+                let isOwn = leaf["action"]?.string == "registry.put_tenant"
+                #expect(leaf["actor"]?["type"]?.string == (isOwn ? "runtime" : "system"))
+                #expect(leaf["facts"]?["token"]?.string == (isOwn ? nil : token.id), "once, where it is not the actor")
+                #expect(leaf["sealed"]?["actor_ip"] != nil)
+            }
+            let again = try await Self.send(loopback, "POST", path, token.text, ["outcome": "confirmed"], headers: key)
+            #expect(again.status == 200 && again["Idempotency-Replayed"] == "true")
+            // A key is the token's own.
+            let other = try await Self.token(loopback).text
+            let refused = try await Self.send(loopback, "POST", path, other, ["outcome": "confirmed"], headers: key)
+            #expect(refused.status == 409, "\(refused.text)")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the end of a trial and what becomes of a subscription is reported`(kind: TestDatabase.Kind) async throws {
+        try await Loopback.run(kind) { loopback in
+            let token = try await Self.token(loopback).text
+            _ = try await Self.send(loopback, "PUT", "/tenants/a-1", token, Self.acme)
+            func report(_ event: String, key: String? = nil) async throws -> Loopback.Answer {
+                try await Self.send(
+                    loopback, "POST", "/tenants/a-1/subscription", token, ["event": .string(event)],
+                    headers: key.map { [("Idempotency-Key", $0)] } ?? [])
+            }
+            let ended = try await report("trial_ended", key: "end")
+            #expect(ended.status == 200 && ended.json["status"]?.string == "expired" && ended["ETag"] == "\"2\"")
+            let before = try await Self.events(loopback)
+            #expect(try await report("trial_ended", key: "end")["Idempotency-Replayed"] == "true")
+            let again = try await report("trial_ended")
+            #expect(again.status == 200 && again.json["status"]?.string == "expired")
+            #expect(try await Self.events(loopback) == before, "what is known already is not recorded")
+            #expect(try await report("subscribed").json["status"]?.string == "active")
+            #expect(try await report("cancelled").json["status"]?.string == "cancelled")
+            let late = try await report("subscribed")
+            #expect(late.status == 409 && late.json["detail"]?.string?.contains("cancelled") == true, "\(late.text)")
+            #expect(try await report("forgotten").pointers == ["/event"])
+            let told = try await Self.send(loopback, "PUT", "/tenants/a-1/subscription", token, ["event": "cancelled"])
+            #expect(told.status == 405 || told.status == 404)
+            let unknown = try await Self.send(
+                loopback, "POST", "/tenants/none/subscription", token, ["event": "cancelled"])
+            #expect(unknown.status == 404)
         }
     }
 

@@ -165,6 +165,12 @@ import Testing
             let preview = try await loopback.api("POST", "/audit-events/\(event)/undo?dry_run=true", token: token, body)
             #expect(preview.status == 200, "\(preview.text)")
             #expect(preview.json["operation"] == "tenant.restore")
+            // Only what is of high risk is signed.
+            var intended = body.object ?? [:]
+            intended["intent"] = ["nonce": "n", "passkey": [:]]
+            let unsigned = try await loopback.api(
+                "POST", "/audit-events/\(event)/undo", token: token, key: "u0", .object(intended))
+            #expect(unsigned.status == 422 && unsigned.pointers == ["/intent"], "\(unsigned.text)")
             let undone = try await loopback.api("POST", "/audit-events/\(event)/undo", token: token, key: "u1", body)
             #expect(undone.status == 200, "\(undone.text)")
             #expect(undone.json["after"]?["status"] == "active")

@@ -70,6 +70,10 @@ final class TestDoor: SignIn {
         return (caller, person.session)
     }
 
+    func recognise(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo) {
+        try await authenticate(token: token, from: source)
+    }
+
     func begin(
         email: String, password: String, from source: Source
     ) async throws(OperationError) -> (challenge: String, factors: [FactorKind]) {
@@ -153,6 +157,13 @@ final class TestDoor: SignIn {
     func renewRecoveryCodes(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> [String] {
         ["one"]
     }
+    func authenticatorOffer(_ session: SessionInfo, by caller: Caller) async throws(OperationError) -> EnrolmentOffer {
+        throw .unauthenticated
+    }
+    func setAuthenticator(
+        _ sealedSecret: String, code: String, of session: SessionInfo, by caller: Caller
+    ) async throws(OperationError) {}
+    func removeAuthenticator(of session: SessionInfo, by caller: Caller) async throws(OperationError) {}
     func changePassword(
         _ session: SessionInfo, by caller: Caller, old: String, new: String
     ) async throws(OperationError) {}
@@ -179,8 +190,8 @@ final class TestLog: TransparencyLog {
     func tile(level: Int, index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
         level == 0 && index == 0 && width == 1 ? [UInt8](repeating: 7, count: 32) : nil
     }
-    func entries(index: Int64, width: Int?) async throws(OperationError) -> [UInt8]? {
-        index == 0 ? [0, 2, 0x7B, 0x7D] : nil
+    func entries(index: Int64, width: Int?) async throws(OperationError) -> EntryBundle? {
+        index == 0 ? .leaves([0, 2, 0x7B, 0x7D]) : nil
     }
     func receipt(event id: String, wait: Span) async throws(OperationError) -> JSON {
         // Whether there is such an event was looked up before.
