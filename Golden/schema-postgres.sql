@@ -1239,3 +1239,529 @@ CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);
 ALTER TABLE approval_rules ADD COLUMN retired BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE role_permissions ADD COLUMN revoked BIGINT NOT NULL DEFAULT 0;
+
+-- 20 breakglass
+
+CREATE TABLE breakglass_sessions (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    person TEXT COLLATE "C" NOT NULL,
+    solo BIGINT NOT NULL,
+    reason_code TEXT COLLATE "C" NOT NULL,
+    tried TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL,
+    opened_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    ended_at BIGINT,
+    ended_by TEXT COLLATE "C",
+    end_reason TEXT COLLATE "C",
+    review_due_at BIGINT,
+    escalated_at BIGINT,
+    reviewed_at BIGINT,
+    reviewed_by TEXT COLLATE "C",
+    verdict TEXT COLLATE "C",
+    findings TEXT COLLATE "C",
+    follow_up TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX breakglass_live ON breakglass_sessions (person) WHERE state <> 'reviewed';
+
+CREATE INDEX breakglass_state ON breakglass_sessions (state, id);
+
+CREATE INDEX breakglass_tenant ON breakglass_sessions (tenant_id, id);
+
+CREATE INDEX breakglass_person ON breakglass_sessions (person, id);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON breakglass_sessions
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('breakglass');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON breakglass_sessions
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 21 single sign-on
+
+DROP INDEX factors_credential;
+
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL AND status = 'active';
+
+CREATE TABLE provider_requests (
+    state_hash BYTEA PRIMARY KEY,
+    visitor_hash BYTEA NOT NULL,
+    purpose TEXT COLLATE "C" NOT NULL,
+    session_id TEXT COLLATE "C",
+    next TEXT COLLATE "C",
+    source TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX provider_requests_expires ON provider_requests (expires_at);
+
+CREATE INDEX provider_requests_source ON provider_requests (source, expires_at);
+
+CREATE TABLE provider_sessions (
+    session_id TEXT COLLATE "C" PRIMARY KEY,
+    subject TEXT COLLATE "C" NOT NULL,
+    sid TEXT COLLATE "C",
+    token TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX provider_sessions_subject ON provider_sessions (subject);
+
+CREATE INDEX provider_sessions_sid ON provider_sessions (sid);
+
+CREATE INDEX provider_sessions_expires ON provider_sessions (expires_at);
+
+CREATE TABLE provider_tokens (
+    jti BYTEA PRIMARY KEY,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX provider_tokens_expires ON provider_tokens (expires_at);
+
+ALTER TABLE challenges ADD COLUMN provider TEXT COLLATE "C";
+
+CREATE TABLE device_logins (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    device_hash BYTEA NOT NULL,
+    code_hash BYTEA NOT NULL,
+    machine TEXT COLLATE "C" NOT NULL,
+    client TEXT COLLATE "C" NOT NULL,
+    user_agent TEXT COLLATE "C" NOT NULL,
+    ip TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    staff_id TEXT COLLATE "C",
+    session_id TEXT COLLATE "C",
+    wait_seconds BIGINT NOT NULL,
+    polled_at BIGINT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX device_logins_device ON device_logins (device_hash);
+
+CREATE UNIQUE INDEX device_logins_code ON device_logins (code_hash);
+
+CREATE INDEX device_logins_expires ON device_logins (expires_at);
+
+CREATE INDEX device_logins_source ON device_logins (source, expires_at);
+
+-- 22 accounts
+
+CREATE TABLE service_accounts (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    owner_id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
+    prefix TEXT COLLATE "C" NOT NULL,
+    token_sha256 TEXT COLLATE "C" NOT NULL,
+    previous_sha256 TEXT COLLATE "C",
+    previous_until BIGINT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    rotated_at BIGINT,
+    revoked_at BIGINT,
+    revoked_for TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX service_accounts_token ON service_accounts (token_sha256);
+
+CREATE INDEX service_accounts_previous ON service_accounts (previous_sha256) WHERE previous_sha256 IS NOT NULL;
+
+CREATE INDEX service_accounts_owner ON service_accounts (owner_id, id);
+
+CREATE TABLE scim_tokens (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    prefix TEXT COLLATE "C" NOT NULL,
+    token_sha256 TEXT COLLATE "C" NOT NULL,
+    previous_sha256 TEXT COLLATE "C",
+    previous_until BIGINT,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    rotated_at BIGINT,
+    revoked_at BIGINT,
+    revoked_for TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX scim_tokens_token ON scim_tokens (token_sha256);
+
+CREATE INDEX scim_tokens_previous ON scim_tokens (previous_sha256) WHERE previous_sha256 IS NOT NULL;
+
+CREATE TABLE service_account_use (
+    account_id TEXT COLLATE "C" PRIMARY KEY,
+    used_at BIGINT NOT NULL
+);
+
+CREATE TABLE scim_token_use (
+    token_id TEXT COLLATE "C" PRIMARY KEY,
+    used_at BIGINT NOT NULL
+);
+
+CREATE TABLE scim_users (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    user_name TEXT COLLATE "C" NOT NULL,
+    user_name_folded TEXT COLLATE "C" NOT NULL,
+    external_id TEXT COLLATE "C",
+    display_name TEXT COLLATE "C",
+    formatted_name TEXT COLLATE "C",
+    given_name TEXT COLLATE "C",
+    family_name TEXT COLLATE "C",
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT
+);
+
+CREATE UNIQUE INDEX scim_users_staff ON scim_users (staff_id);
+
+CREATE UNIQUE INDEX scim_users_name ON scim_users (user_name_folded) WHERE deleted_at IS NULL;
+
+CREATE INDEX scim_users_folded ON scim_users (user_name_folded);
+
+CREATE INDEX scim_users_external ON scim_users (external_id) WHERE external_id IS NOT NULL;
+
+CREATE TABLE pending_grants (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    role_id TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    requested_at BIGINT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    decided_by TEXT COLLATE "C",
+    decided_at BIGINT
+);
+
+CREATE UNIQUE INDEX pending_grants_waiting ON pending_grants (staff_id, role_id)
+    WHERE state IN ('pending', 'dismissed');
+
+CREATE INDEX pending_grants_state ON pending_grants (state, id);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON service_accounts
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('service_account');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON service_accounts
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON scim_tokens
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('scim_token');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON scim_tokens
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON scim_users
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('scim_user');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON scim_users
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON pending_grants
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('pending_grant');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON pending_grants
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 23 access reviews
+
+CREATE TABLE access_reviews (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    roles TEXT COLLATE "C" NOT NULL,
+    reviewers TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    is_planned BIGINT NOT NULL,
+    started_by TEXT COLLATE "C" NOT NULL,
+    started_at BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    reminded BIGINT NOT NULL,
+    exception_id TEXT COLLATE "C",
+    ended_at BIGINT,
+    ended_by TEXT COLLATE "C"
+);
+
+CREATE INDEX access_reviews_due ON access_reviews (state, due_at, id);
+
+CREATE INDEX access_reviews_started ON access_reviews (started_at, id);
+
+CREATE INDEX access_reviews_state ON access_reviews (state, started_at, id);
+
+CREATE UNIQUE INDEX access_reviews_planned ON access_reviews (is_planned) WHERE is_planned = 1 AND state = 'open';
+
+CREATE INDEX access_reviews_last ON access_reviews (is_planned, started_at);
+
+CREATE TABLE access_review_items (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    review_id TEXT COLLATE "C" NOT NULL,
+    place BIGINT NOT NULL,
+    grant_id TEXT COLLATE "C" NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    role TEXT COLLATE "C" NOT NULL,
+    granted_by TEXT COLLATE "C" NOT NULL,
+    granted_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    last_sign_in_at BIGINT,
+    last_used_at BIGINT,
+    last_used_for TEXT COLLATE "C",
+    reviewer TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL,
+    decided_by TEXT COLLATE "C",
+    decided_at BIGINT,
+    reason_code TEXT COLLATE "C",
+    event_id TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX access_review_items_place ON access_review_items (review_id, place);
+
+CREATE UNIQUE INDEX access_review_items_grant ON access_review_items (review_id, grant_id);
+
+CREATE INDEX access_review_items_owed ON access_review_items (reviewer, state, review_id);
+
+CREATE INDEX access_review_items_staff ON access_review_items (staff_id, id);
+
+CREATE TABLE access_review_plans (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    is_on BIGINT NOT NULL,
+    cadence TEXT COLLATE "C" NOT NULL,
+    roles TEXT COLLATE "C" NOT NULL,
+    days_until_due BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE TABLE compliance_exceptions (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    control_id TEXT COLLATE "C" NOT NULL,
+    source_type TEXT COLLATE "C" NOT NULL,
+    source_id TEXT COLLATE "C" NOT NULL,
+    title TEXT COLLATE "C" NOT NULL,
+    severity TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    owner TEXT COLLATE "C",
+    opened_at BIGINT NOT NULL,
+    target_close BIGINT NOT NULL,
+    closed_at BIGINT,
+    closed_by TEXT COLLATE "C"
+);
+
+CREATE INDEX compliance_exceptions_status ON compliance_exceptions (status, opened_at, id);
+
+CREATE INDEX compliance_exceptions_opened ON compliance_exceptions (opened_at, id);
+
+CREATE UNIQUE INDEX compliance_exceptions_source ON compliance_exceptions (source_type, source_id)
+    WHERE status IN ('open', 'mitigating');
+
+CREATE INDEX grants_role ON grants (role_id, staff_id) WHERE revoked_at IS NULL;
+
+CREATE INDEX sessions_started ON sessions (staff_id, created_at);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON access_reviews
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('access_review');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON access_reviews
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON access_review_items
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('access_review_item');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON access_review_items
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON access_review_plans
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('access_review_plan');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON access_review_plans
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON compliance_exceptions
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('compliance_exception');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON compliance_exceptions
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 24 telling
+
+CREATE TABLE inbox_pending (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id TEXT COLLATE "C" NOT NULL UNIQUE
+);
+
+CREATE TABLE notifications (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    about_type TEXT COLLATE "C",
+    about_id TEXT COLLATE "C",
+    created_at BIGINT NOT NULL,
+    read_at BIGINT,
+    is_moot BIGINT NOT NULL DEFAULT 0
+);
+
+CREATE UNIQUE INDEX notifications_once ON notifications (event_id, staff_id, kind);
+
+CREATE INDEX notifications_staff ON notifications (staff_id, created_at, id);
+
+CREATE INDEX notifications_unread ON notifications (staff_id, created_at, id) WHERE read_at IS NULL;
+
+CREATE INDEX notifications_about ON notifications (about_id) WHERE read_at IS NULL;
+
+CREATE INDEX notifications_created ON notifications (created_at);
+
+CREATE TABLE inbox_state (
+    id BIGINT PRIMARY KEY,
+    mark BIGINT NOT NULL
+);
+
+INSERT INTO inbox_state (id, mark) VALUES (1, 0);
+
+CREATE TABLE inbox_marks (
+    staff_id TEXT COLLATE "C" PRIMARY KEY,
+    mark BIGINT NOT NULL
+);
+
+CREATE UNIQUE INDEX inbox_marks_mark ON inbox_marks (mark, staff_id);
+
+CREATE TABLE approval_reminders (
+    approval_id TEXT COLLATE "C" NOT NULL,
+    stage TEXT COLLATE "C" NOT NULL,
+    round BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    PRIMARY KEY (approval_id, stage)
+);
+
+CREATE INDEX approval_reminders_due ON approval_reminders (due_at, approval_id);
+
+CREATE TABLE slack_links (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    team TEXT COLLATE "C" NOT NULL,
+    slack_user TEXT COLLATE "C" NOT NULL,
+    staff_id TEXT COLLATE "C" NOT NULL,
+    linked_at BIGINT NOT NULL,
+    ended_at BIGINT
+);
+
+CREATE UNIQUE INDEX slack_links_user ON slack_links (team, slack_user) WHERE ended_at IS NULL;
+
+CREATE INDEX slack_links_staff ON slack_links (staff_id, id);
+
+CREATE TABLE slack_offers (
+    token_hash BYTEA PRIMARY KEY,
+    team TEXT COLLATE "C" NOT NULL,
+    slack_user TEXT COLLATE "C" NOT NULL,
+    slack_name TEXT COLLATE "C" NOT NULL,
+    team_name TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX slack_offers_expires ON slack_offers (expires_at);
+
+CREATE TABLE slack_requests (
+    signature BYTEA PRIMARY KEY,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX slack_requests_expires ON slack_requests (expires_at);
+
+CREATE TABLE slack_messages (
+    approval_id TEXT COLLATE "C" PRIMARY KEY,
+    ts TEXT COLLATE "C" NOT NULL,
+    posted_at BIGINT NOT NULL
+);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON slack_links
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('slack_link');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON slack_links
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 26 mandates
+
+ALTER TABLE scim_tokens ADD COLUMN previous_by TEXT COLLATE "C";
+
+ALTER TABLE grants ADD COLUMN source TEXT COLLATE "C";
+
+ALTER TABLE grants ADD COLUMN token_holder TEXT COLLATE "C";
+
+ALTER TABLE pending_grants ADD COLUMN token_holder TEXT COLLATE "C";
+
+ALTER TABLE approvals ADD COLUMN account_id TEXT COLLATE "C";
+
+CREATE INDEX approvals_account ON approvals (account_id, created_at, id) WHERE account_id IS NOT NULL;
+
+-- 27 clock
+
+CREATE TABLE clock_jumps (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    seconds BIGINT NOT NULL,
+    times BIGINT NOT NULL,
+    is_open BIGINT NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at BIGINT NOT NULL,
+    confirmed_at BIGINT,
+    confirmed_by TEXT COLLATE "C"
+);
+
+CREATE UNIQUE INDEX clock_jumps_open ON clock_jumps (is_open) WHERE is_open = 1;
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON clock_jumps
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('clock_jump');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON clock_jumps
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 28 portions
+
+DROP FUNCTION postern_erase(text, text);
+
+CREATE FUNCTION postern_erase(erased_subject text, erasure_event text, after_event text)
+RETURNS TABLE (event_id text, member text, ground text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    entry record;
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM public.events e WHERE e.id = erasure_event AND e.action LIKE 'erasure.%'
+            AND e.target_id = erased_subject
+            AND e.tx = pg_current_xact_id() AND e.tx_at = transaction_timestamp())
+    THEN
+        RAISE EXCEPTION 'no erasure event % about % in this transaction', erasure_event, erased_subject
+            USING ERRCODE = 'PT002';
+    END IF;
+    FOR entry IN
+        SELECT s.event_id AS event, array_agg(s.member ORDER BY s.member) AS members,
+            max(e.retention_class) AS kept
+        FROM public.sealed_subject s JOIN public.events e ON e.id = s.event_id
+        WHERE s.subject = erased_subject AND s.event_id > after_event AND s.event_id <> erasure_event
+            AND NOT EXISTS (
+            SELECT 1 FROM public.sealed_erasure x WHERE x.event_id = s.event_id AND x.member = s.member)
+        GROUP BY s.event_id ORDER BY s.event_id LIMIT 500
+    LOOP
+        IF entry.kept IN ('legal_hold', 'financial_7y') THEN
+            RETURN QUERY SELECT entry.event::text, m::text, entry.kept::text FROM unnest(entry.members) m;
+        ELSE
+            UPDATE public.sealed SET members = (members::jsonb - entry.members::text[])::text
+            WHERE event_id = entry.event;
+            INSERT INTO public.sealed_erasure (event_id, member, erased_by)
+            SELECT entry.event, m, erasure_event FROM unnest(entry.members) m;
+            RETURN QUERY SELECT entry.event::text, m::text, NULL::text FROM unnest(entry.members) m;
+        END IF;
+    END LOOP;
+END $$;
+
+REVOKE ALL ON FUNCTION postern_erase(text, text, text) FROM PUBLIC;

@@ -1193,3 +1193,523 @@ CREATE INDEX passkey_answers_expires ON passkey_answers (expires_at);
 ALTER TABLE approval_rules ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;
 
 ALTER TABLE role_permissions ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;
+
+-- 20 breakglass
+
+CREATE TABLE breakglass_sessions (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    person TEXT NOT NULL,
+    solo INTEGER NOT NULL,
+    reason_code TEXT NOT NULL,
+    tried TEXT,
+    state TEXT NOT NULL,
+    opened_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    ended_at INTEGER,
+    ended_by TEXT,
+    end_reason TEXT,
+    review_due_at INTEGER,
+    escalated_at INTEGER,
+    reviewed_at INTEGER,
+    reviewed_by TEXT,
+    verdict TEXT,
+    findings TEXT,
+    follow_up TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX breakglass_live ON breakglass_sessions (person) WHERE state <> 'reviewed';
+
+CREATE INDEX breakglass_state ON breakglass_sessions (state, id);
+
+CREATE INDEX breakglass_tenant ON breakglass_sessions (tenant_id, id);
+
+CREATE INDEX breakglass_person ON breakglass_sessions (person, id);
+
+CREATE TRIGGER governed_breakglass_sessions_insert AFTER INSERT ON breakglass_sessions
+BEGIN SELECT postern_governed('breakglass', NEW.id); END;
+
+CREATE TRIGGER governed_breakglass_sessions_update AFTER UPDATE ON breakglass_sessions
+BEGIN SELECT postern_governed('breakglass', OLD.id), postern_governed('breakglass', NEW.id); END;
+
+CREATE TRIGGER governed_breakglass_sessions_delete AFTER DELETE ON breakglass_sessions
+BEGIN SELECT postern_governed('breakglass', OLD.id); END;
+
+-- 21 single sign-on
+
+DROP INDEX factors_credential;
+
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL AND status = 'active';
+
+CREATE TABLE provider_requests (
+    state_hash BLOB PRIMARY KEY,
+    visitor_hash BLOB NOT NULL,
+    purpose TEXT NOT NULL,
+    session_id TEXT,
+    next TEXT,
+    source TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX provider_requests_expires ON provider_requests (expires_at);
+
+CREATE INDEX provider_requests_source ON provider_requests (source, expires_at);
+
+CREATE TABLE provider_sessions (
+    session_id TEXT PRIMARY KEY,
+    subject TEXT NOT NULL,
+    sid TEXT,
+    token TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX provider_sessions_subject ON provider_sessions (subject);
+
+CREATE INDEX provider_sessions_sid ON provider_sessions (sid);
+
+CREATE INDEX provider_sessions_expires ON provider_sessions (expires_at);
+
+CREATE TABLE provider_tokens (
+    jti BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX provider_tokens_expires ON provider_tokens (expires_at);
+
+ALTER TABLE challenges ADD COLUMN provider TEXT;
+
+CREATE TABLE device_logins (
+    id TEXT PRIMARY KEY,
+    device_hash BLOB NOT NULL,
+    code_hash BLOB NOT NULL,
+    machine TEXT NOT NULL,
+    client TEXT NOT NULL,
+    user_agent TEXT NOT NULL,
+    ip TEXT NOT NULL,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL,
+    staff_id TEXT,
+    session_id TEXT,
+    wait_seconds INTEGER NOT NULL,
+    polled_at INTEGER,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX device_logins_device ON device_logins (device_hash);
+
+CREATE UNIQUE INDEX device_logins_code ON device_logins (code_hash);
+
+CREATE INDEX device_logins_expires ON device_logins (expires_at);
+
+CREATE INDEX device_logins_source ON device_logins (source, expires_at);
+
+-- 22 accounts
+
+CREATE TABLE service_accounts (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    owner_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    previous_sha256 TEXT,
+    previous_until INTEGER,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    rotated_at INTEGER,
+    revoked_at INTEGER,
+    revoked_for TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX service_accounts_token ON service_accounts (token_sha256);
+
+CREATE INDEX service_accounts_previous ON service_accounts (previous_sha256) WHERE previous_sha256 IS NOT NULL;
+
+CREATE INDEX service_accounts_owner ON service_accounts (owner_id, id);
+
+CREATE TABLE scim_tokens (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    previous_sha256 TEXT,
+    previous_until INTEGER,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    rotated_at INTEGER,
+    revoked_at INTEGER,
+    revoked_for TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX scim_tokens_token ON scim_tokens (token_sha256);
+
+CREATE INDEX scim_tokens_previous ON scim_tokens (previous_sha256) WHERE previous_sha256 IS NOT NULL;
+
+CREATE TABLE service_account_use (
+    account_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE scim_token_use (
+    token_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE scim_users (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    staff_id TEXT NOT NULL,
+    user_name TEXT NOT NULL,
+    user_name_folded TEXT NOT NULL,
+    external_id TEXT,
+    display_name TEXT,
+    formatted_name TEXT,
+    given_name TEXT,
+    family_name TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX scim_users_staff ON scim_users (staff_id);
+
+CREATE UNIQUE INDEX scim_users_name ON scim_users (user_name_folded) WHERE deleted_at IS NULL;
+
+CREATE INDEX scim_users_folded ON scim_users (user_name_folded);
+
+CREATE INDEX scim_users_external ON scim_users (external_id) WHERE external_id IS NOT NULL;
+
+CREATE TABLE pending_grants (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    staff_id TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    decided_by TEXT,
+    decided_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX pending_grants_waiting ON pending_grants (staff_id, role_id)
+    WHERE state IN ('pending', 'dismissed');
+
+CREATE INDEX pending_grants_state ON pending_grants (state, id);
+
+CREATE TRIGGER governed_service_accounts_insert AFTER INSERT ON service_accounts
+BEGIN SELECT postern_governed('service_account', NEW.id); END;
+
+CREATE TRIGGER governed_service_accounts_update AFTER UPDATE ON service_accounts
+BEGIN SELECT postern_governed('service_account', OLD.id), postern_governed('service_account', NEW.id); END;
+
+CREATE TRIGGER governed_service_accounts_delete AFTER DELETE ON service_accounts
+BEGIN SELECT postern_governed('service_account', OLD.id); END;
+
+CREATE TRIGGER governed_scim_tokens_insert AFTER INSERT ON scim_tokens
+BEGIN SELECT postern_governed('scim_token', NEW.id); END;
+
+CREATE TRIGGER governed_scim_tokens_update AFTER UPDATE ON scim_tokens
+BEGIN SELECT postern_governed('scim_token', OLD.id), postern_governed('scim_token', NEW.id); END;
+
+CREATE TRIGGER governed_scim_tokens_delete AFTER DELETE ON scim_tokens
+BEGIN SELECT postern_governed('scim_token', OLD.id); END;
+
+CREATE TRIGGER governed_scim_users_insert AFTER INSERT ON scim_users
+BEGIN SELECT postern_governed('scim_user', NEW.id); END;
+
+CREATE TRIGGER governed_scim_users_update AFTER UPDATE ON scim_users
+BEGIN SELECT postern_governed('scim_user', OLD.id), postern_governed('scim_user', NEW.id); END;
+
+CREATE TRIGGER governed_scim_users_delete AFTER DELETE ON scim_users
+BEGIN SELECT postern_governed('scim_user', OLD.id); END;
+
+CREATE TRIGGER governed_pending_grants_insert AFTER INSERT ON pending_grants
+BEGIN SELECT postern_governed('pending_grant', NEW.id); END;
+
+CREATE TRIGGER governed_pending_grants_update AFTER UPDATE ON pending_grants
+BEGIN SELECT postern_governed('pending_grant', OLD.id), postern_governed('pending_grant', NEW.id); END;
+
+CREATE TRIGGER governed_pending_grants_delete AFTER DELETE ON pending_grants
+BEGIN SELECT postern_governed('pending_grant', OLD.id); END;
+
+-- 23 access reviews
+
+CREATE TABLE access_reviews (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    roles TEXT NOT NULL,
+    reviewers TEXT NOT NULL,
+    state TEXT NOT NULL,
+    is_planned INTEGER NOT NULL,
+    started_by TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    reminded INTEGER NOT NULL,
+    exception_id TEXT,
+    ended_at INTEGER,
+    ended_by TEXT
+) STRICT;
+
+CREATE INDEX access_reviews_due ON access_reviews (state, due_at, id);
+
+CREATE INDEX access_reviews_started ON access_reviews (started_at, id);
+
+CREATE INDEX access_reviews_state ON access_reviews (state, started_at, id);
+
+CREATE UNIQUE INDEX access_reviews_planned ON access_reviews (is_planned) WHERE is_planned = 1 AND state = 'open';
+
+CREATE INDEX access_reviews_last ON access_reviews (is_planned, started_at);
+
+CREATE TABLE access_review_items (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    review_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    grant_id TEXT NOT NULL,
+    staff_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    granted_by TEXT NOT NULL,
+    granted_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    last_sign_in_at INTEGER,
+    last_used_at INTEGER,
+    last_used_for TEXT,
+    reviewer TEXT,
+    state TEXT NOT NULL,
+    decided_by TEXT,
+    decided_at INTEGER,
+    reason_code TEXT,
+    event_id TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX access_review_items_place ON access_review_items (review_id, place);
+
+CREATE UNIQUE INDEX access_review_items_grant ON access_review_items (review_id, grant_id);
+
+CREATE INDEX access_review_items_owed ON access_review_items (reviewer, state, review_id);
+
+CREATE INDEX access_review_items_staff ON access_review_items (staff_id, id);
+
+CREATE TABLE access_review_plans (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    is_on INTEGER NOT NULL,
+    cadence TEXT NOT NULL,
+    roles TEXT NOT NULL,
+    days_until_due INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE compliance_exceptions (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    control_id TEXT NOT NULL,
+    source_type TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    title TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    status TEXT NOT NULL,
+    owner TEXT,
+    opened_at INTEGER NOT NULL,
+    target_close INTEGER NOT NULL,
+    closed_at INTEGER,
+    closed_by TEXT
+) STRICT;
+
+CREATE INDEX compliance_exceptions_status ON compliance_exceptions (status, opened_at, id);
+
+CREATE INDEX compliance_exceptions_opened ON compliance_exceptions (opened_at, id);
+
+CREATE UNIQUE INDEX compliance_exceptions_source ON compliance_exceptions (source_type, source_id)
+    WHERE status IN ('open', 'mitigating');
+
+CREATE INDEX grants_role ON grants (role_id, staff_id) WHERE revoked_at IS NULL;
+
+CREATE INDEX sessions_started ON sessions (staff_id, created_at);
+
+CREATE TRIGGER governed_access_reviews_insert AFTER INSERT ON access_reviews
+BEGIN SELECT postern_governed('access_review', NEW.id); END;
+
+CREATE TRIGGER governed_access_reviews_update AFTER UPDATE ON access_reviews
+BEGIN SELECT postern_governed('access_review', OLD.id), postern_governed('access_review', NEW.id); END;
+
+CREATE TRIGGER governed_access_reviews_delete AFTER DELETE ON access_reviews
+BEGIN SELECT postern_governed('access_review', OLD.id); END;
+
+CREATE TRIGGER governed_access_review_items_insert AFTER INSERT ON access_review_items
+BEGIN SELECT postern_governed('access_review_item', NEW.id); END;
+
+CREATE TRIGGER governed_access_review_items_update AFTER UPDATE ON access_review_items
+BEGIN SELECT postern_governed('access_review_item', OLD.id), postern_governed('access_review_item', NEW.id); END;
+
+CREATE TRIGGER governed_access_review_items_delete AFTER DELETE ON access_review_items
+BEGIN SELECT postern_governed('access_review_item', OLD.id); END;
+
+CREATE TRIGGER governed_access_review_plans_insert AFTER INSERT ON access_review_plans
+BEGIN SELECT postern_governed('access_review_plan', NEW.id); END;
+
+CREATE TRIGGER governed_access_review_plans_update AFTER UPDATE ON access_review_plans
+BEGIN SELECT postern_governed('access_review_plan', OLD.id), postern_governed('access_review_plan', NEW.id); END;
+
+CREATE TRIGGER governed_access_review_plans_delete AFTER DELETE ON access_review_plans
+BEGIN SELECT postern_governed('access_review_plan', OLD.id); END;
+
+CREATE TRIGGER governed_compliance_exceptions_insert AFTER INSERT ON compliance_exceptions
+BEGIN SELECT postern_governed('compliance_exception', NEW.id); END;
+
+CREATE TRIGGER governed_compliance_exceptions_update AFTER UPDATE ON compliance_exceptions
+BEGIN SELECT postern_governed('compliance_exception', OLD.id), postern_governed('compliance_exception', NEW.id); END;
+
+CREATE TRIGGER governed_compliance_exceptions_delete AFTER DELETE ON compliance_exceptions
+BEGIN SELECT postern_governed('compliance_exception', OLD.id); END;
+
+-- 24 telling
+
+CREATE TABLE inbox_pending (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE notifications (
+    id TEXT PRIMARY KEY,
+    staff_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    about_type TEXT,
+    about_id TEXT,
+    created_at INTEGER NOT NULL,
+    read_at INTEGER,
+    is_moot INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE UNIQUE INDEX notifications_once ON notifications (event_id, staff_id, kind);
+
+CREATE INDEX notifications_staff ON notifications (staff_id, created_at, id);
+
+CREATE INDEX notifications_unread ON notifications (staff_id, created_at, id) WHERE read_at IS NULL;
+
+CREATE INDEX notifications_about ON notifications (about_id) WHERE read_at IS NULL;
+
+CREATE INDEX notifications_created ON notifications (created_at);
+
+CREATE TABLE inbox_state (
+    id INTEGER PRIMARY KEY,
+    mark INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO inbox_state (id, mark) VALUES (1, 0);
+
+CREATE TABLE inbox_marks (
+    staff_id TEXT PRIMARY KEY,
+    mark INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX inbox_marks_mark ON inbox_marks (mark, staff_id);
+
+CREATE TABLE approval_reminders (
+    approval_id TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    PRIMARY KEY (approval_id, stage)
+) STRICT;
+
+CREATE INDEX approval_reminders_due ON approval_reminders (due_at, approval_id);
+
+CREATE TABLE slack_links (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    team TEXT NOT NULL,
+    slack_user TEXT NOT NULL,
+    staff_id TEXT NOT NULL,
+    linked_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX slack_links_user ON slack_links (team, slack_user) WHERE ended_at IS NULL;
+
+CREATE INDEX slack_links_staff ON slack_links (staff_id, id);
+
+CREATE TABLE slack_offers (
+    token_hash BLOB PRIMARY KEY,
+    team TEXT NOT NULL,
+    slack_user TEXT NOT NULL,
+    slack_name TEXT NOT NULL,
+    team_name TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX slack_offers_expires ON slack_offers (expires_at);
+
+CREATE TABLE slack_requests (
+    signature BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX slack_requests_expires ON slack_requests (expires_at);
+
+CREATE TABLE slack_messages (
+    approval_id TEXT PRIMARY KEY,
+    ts TEXT NOT NULL,
+    posted_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER governed_slack_links_insert AFTER INSERT ON slack_links
+BEGIN SELECT postern_governed('slack_link', NEW.id); END;
+
+CREATE TRIGGER governed_slack_links_update AFTER UPDATE ON slack_links
+BEGIN SELECT postern_governed('slack_link', OLD.id), postern_governed('slack_link', NEW.id); END;
+
+CREATE TRIGGER governed_slack_links_delete AFTER DELETE ON slack_links
+BEGIN SELECT postern_governed('slack_link', OLD.id); END;
+
+-- 26 mandates
+
+ALTER TABLE scim_tokens ADD COLUMN previous_by TEXT;
+
+ALTER TABLE grants ADD COLUMN source TEXT;
+
+ALTER TABLE grants ADD COLUMN token_holder TEXT;
+
+ALTER TABLE pending_grants ADD COLUMN token_holder TEXT;
+
+ALTER TABLE approvals ADD COLUMN account_id TEXT;
+
+CREATE INDEX approvals_account ON approvals (account_id, created_at, id) WHERE account_id IS NOT NULL;
+
+-- 27 clock
+
+CREATE TABLE clock_jumps (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    seconds INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    is_open INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    confirmed_at INTEGER,
+    confirmed_by TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX clock_jumps_open ON clock_jumps (is_open) WHERE is_open = 1;
+
+CREATE TRIGGER governed_clock_jumps_insert AFTER INSERT ON clock_jumps
+BEGIN SELECT postern_governed('clock_jump', NEW.id); END;
+
+CREATE TRIGGER governed_clock_jumps_update AFTER UPDATE ON clock_jumps
+BEGIN SELECT postern_governed('clock_jump', OLD.id), postern_governed('clock_jump', NEW.id); END;
+
+CREATE TRIGGER governed_clock_jumps_delete AFTER DELETE ON clock_jumps
+BEGIN SELECT postern_governed('clock_jump', OLD.id); END;
+
+-- 28 portions
+
