@@ -286,10 +286,9 @@ public struct SQLRecords: Records {
 
     // MARK: Outbox
 
-    public func enqueue(
-        _ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant
-    ) -> [Statement] {
-        [
+    public func enqueue(_ effects: [QueuedEffect]) -> [Statement] {
+        // One by one, as events: which columns are NULL differs. Places are given in the order the rows stand in.
+        effects.map { queued in
             Statement(
                 """
                 INSERT INTO outbox (id, event_id, operation_id, kind, name, tenant_id, tenant_version, payload, state,
@@ -297,12 +296,11 @@ public struct SQLRecords: Records {
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9)
                 """,
                 [
-                    .text(id), .text(event), .text(operationID), .text(effect.kind), .text(effect.name),
-                    Value(effect.tenant), Value(tenantVersion), Value(effect.payload), Value(at),
-                ]),
-            Statement(
-                "INSERT INTO outbox_pending (outbox_id, kind) VALUES ($1, $2)", [.text(id), .text(effect.kind)]),
-        ]
+                    .text(queued.id), .text(queued.event), .text(queued.operationID), .text(queued.effect.kind),
+                    .text(queued.effect.name), Value(queued.effect.tenant), Value(queued.tenantVersion),
+                    Value(queued.effect.payload), Value(queued.at),
+                ])
+        } + Self.insert("outbox_pending (outbox_id, kind)", effects.map { [.text($0.id), .text($0.effect.kind)] })
     }
 
     // MARK: Erasure

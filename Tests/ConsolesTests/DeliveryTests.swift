@@ -40,6 +40,115 @@ import Testing
         }
     }
 
+    private static let aboutPeople = WebhookEvent.names.filter { $0.hasPrefix("user.") }
+
+    /// Notices as `name`, and what they say of the member, in the order they were sent.
+    private static func words(_ bodies: [JSON]) -> [String] {
+        bodies.map { body in
+            let member = body["data"]?["membership"]
+            let words = [
+                body["type"]?.string, member?["role"]?.string, member?["status"]?.string,
+                member?["version"]?.int.map { "\($0)" },
+            ]
+            return words.compactMap { $0 }.joined(separator: " ")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an endpoint hears of people and of their places in tenants, without their names`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            let tenant = try await world.tenant("acme")
+            try await fixture.webhook(Self.aboutPeople)
+            func put(_ operation: String, _ input: JSON) async throws -> [JSON] {
+                try await world.run("registry.\(operation)", input, by: world.system)
+                let courier = ScriptedCourier()
+                try await fixture.send(by: courier)
+                return courier.bodies
+            }
+            let person: [String: JSON] = [
+                "external_id": "u-1", "email": "ada.lovelace@acme.test", "name": "Ada Lovelace",
+            ]
+            let created = try #require(try await put("put_user", ["user": .object(person)]).first)
+            let user = try #require(created["data"]?["user"]?["id"]?.string)
+            #expect(created["type"] == "user.created" && created["subject"] == .string("users/\(user)"))
+            #expect(
+                created["data"]?["user"]
+                    == ["id": .string(user), "external_id": "u-1", "version": 1, "status": "active"])
+            #expect(created["data"]?["tenant"] == nil, "nobody's tenant")
+
+            let renamed = person.merging(["name": "Ada King", "last_login_at": "2026-11-01T09:00:00Z"]) { $1 }
+            let updated = try #require(try await put("put_user", ["user": .object(renamed)]).first)
+            #expect(updated["type"] == "user.updated" && updated["data"]?["fields"] == ["name"])
+            #expect(updated["data"]?["user"]?["version"] == 2)
+            let seen = renamed.merging(["last_login_at": "2026-11-02T09:00:00Z"]) { $1 }
+            #expect(try await put("put_user", ["user": .object(seen)]).isEmpty, "a sign-in is no change of a person")
+
+            var told: [JSON] = []
+            for (role, status) in [("member", "invited"), ("member", "joined"), ("admin", "joined")] {
+                told += try await put(
+                    "put_member",
+                    [
+                        "member": [
+                            "tenant": "ext-acme", "user": "u-1", "role": .string(role), "status": .string(status),
+                        ]
+                    ])
+            }
+            told += try await put("remove_member", ["member": ["tenant": "ext-acme", "user": "u-1"]])
+            #expect(
+                Self.words(told) == [
+                    "user.invited member invited 1", "user.joined member joined 2",
+                    "user.role_changed admin joined 3", "user.removed admin revoked 4",
+                ])
+            for body in told {
+                #expect(body["subject"] == .string("users/\(user)"))
+                #expect(body["data"]?["user"] == ["id": .string(user), "external_id": "u-1"])
+                #expect(
+                    body["data"]?["tenant"]
+                        == ["id": .string(tenant), "external_id": "ext-acme", "version": 1, "status": "active"])
+            }
+            #expect(told[2]["data"]?["change"] == ["field": "role", "from": "member", "to": "admin"])
+            for body in told + [created, updated] {
+                let text = body.canonicalText
+                #expect(!text.contains("Ada") && !text.contains("acme.test"), "a name or an address was told: \(text)")
+                #expect(body.canonical.count < 20_000)
+            }
+            // In the order of the tenant, each in its lane.
+            #expect(try await fixture.deliveries().map(\.tenantID).filter { $0 == tenant }.count == 4)
+        }
+    }
+
+    @Test func `a batch tells of each tenant, person and membership once, an import of none`() async throws {
+        try await DeliveryFixture.with(.sqlite) { fixture in
+            let world = fixture.world
+            try await fixture.webhook(Self.aboutPeople + ["tenant.created"])
+            func row(_ number: Int) -> JSON {
+                [
+                    "external_id": .string("c-\(number)"), "name": .string("Customer \(number)"),
+                    "slug": .string("c-\(number)"), "owner_email": .string("owner-\(number)@c.test"),
+                    "members": [["email": "shared@c.test", "role": "billing"]],
+                ]
+            }
+            let rows: [JSON] = (1...2).map { number in
+                .object((row(number).object ?? [:]).merging(["type": "tenant"]) { $1 })
+            }
+            try await world.run("registry.put_batch", ["records": .array(rows)], by: world.system)
+            let courier = ScriptedCourier()
+            try await fixture.send(by: courier)
+            let counts = Dictionary(grouping: courier.bodies) { $0["type"]?.string ?? "" }.mapValues(\.count)
+            #expect(counts == ["tenant.created": 2, "user.created": 3, "user.joined": 4])
+            let joined = courier.bodies.filter { $0["type"] == "user.joined" }
+            #expect(joined.allSatisfy { $0["data"]?["tenant"]?["version"] == 1 })
+
+            try await world.run("registry.import_batch", ["rows": [row(3)]], by: world.system)
+            let silent = ScriptedCourier()
+            try await fixture.send(by: silent)
+            #expect(silent.bodies.isEmpty)
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `what became of it is an effect event linked to the operation's`(kind: TestDatabase.Kind) async throws {
         try await DeliveryFixture.with(kind) { fixture in

@@ -186,6 +186,10 @@ import Testing
         #expect(first.field == .owner && first.ours.isEmpty && first.theirs.hasPrefix("usr_"))
         try await world.run("drift.accept", on: first.id)
         #expect(try await document().ownerID == first.theirs)
+        let names = try await world.test.database.read { reader in
+            try reader.query(Statement("SELECT name FROM outbox")).map { try $0.string("name") }
+        }
+        #expect(names.count { $0 == "user.role_changed" } == 1, "the new owner's; nobody was it before")
         let second = try await tell(["owner_email": "bo@acme.test"])[0]
         #expect(second.state == .open && second.ours == first.theirs)
         try await world.run("drift.accept", on: second.id)

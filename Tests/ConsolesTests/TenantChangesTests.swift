@@ -155,6 +155,9 @@ import Testing
             "tenant.transfer_ownership", on: id, ["new_owner": "Grace@Example.com"])
         #expect(applied.after?["owner_id"] == .string(grace))
         #expect(try await roles() == [.owner: grace, .admin: owner])
+        #expect(
+            try await told(applied.eventID, world).map(\.name).sorted()
+                == ["tenant.ownership_transferred", "user.role_changed", "user.role_changed"])
         let again = await failure {
             try await world.run("tenant.transfer_ownership", on: id, ["new_owner": .string(grace)])
         }

@@ -245,7 +245,7 @@ public struct DeliveryOutbox: Outbox {
                 }
                 let parcel =
                     switch channel {
-                    case .webhook: try webhooks[endpoint].map { try self.parcel(lane, first, to: $0, at: tx.now) }
+                    case .webhook: try webhooks[endpoint].map { try self.parcel(lane, first, to: $0, tx) }
                     case .slack: try slackParcel(lane, first, tx)
                     case .mail: try mailParcel(lane, first, to: endpoint, tx)
                     }
@@ -300,16 +300,21 @@ public struct DeliveryOutbox: Outbox {
             body: message?.body ?? [])
     }
 
-    private func parcel(_ lane: String, _ row: Row, to webhook: Webhook, at now: Instant) throws -> Parcel {
+    private func parcel(_ lane: String, _ row: Row, to webhook: Webhook, _ reader: any Reader) throws -> Parcel {
         let payload = try row.json("payload")
+        let user = try payload["user"]?.string.map { id in
+            WebhookEvent.Told.Person(
+                id: id, externalID: try User.load(id, from: reader)?.externalID,
+                version: payload["user_version"]?.int, status: payload["user_status"]?.string)
+        }
         let told = WebhookEvent.Told(
             id: try row.string("outbox_id"), name: try row.string("name"), at: try row.instant("created_at"),
             event: try row.string("event_id"), operation: try row.string("operation_id"), webhook: webhook.id,
             tenant: try row.optionalString("tenant_id"), externalID: try row.optionalString("external_id"),
             tenantVersion: try row.optionalInt("tenant_version"), status: payload["status"]?.string,
-            change: payload["change"])
+            change: payload["change"], user: user, membership: payload["membership"], fields: payload["fields"])
         var secrets = [webhook.secret]
-        if let previous = webhook.previousSecret, let until = webhook.previousUntil, now < until {
+        if let previous = webhook.previousSecret, let until = webhook.previousUntil, reader.now < until {
             secrets.append(previous)
         }
         return Parcel(

@@ -39,6 +39,14 @@ public struct WebhookEvent: Sendable {
         .init(name: "tenant.restored", summary: "The tenant is back where it came from.", isState: false),
         .init(name: "tenant.archived", summary: "The tenant is archived.", isState: false),
         .init(name: "tenant.deleted", summary: "The tenant was deleted for good.", isState: false),
+        .init(name: "user.created", summary: "A person was registered.", isState: false),
+        .init(
+            name: "user.updated", summary: "A person's name, e-mail address, status or external id changed.",
+            isState: false),
+        .init(name: "user.invited", summary: "Somebody was invited to a tenant.", isState: false),
+        .init(name: "user.joined", summary: "Somebody is a member of a tenant now.", isState: false),
+        .init(name: "user.role_changed", summary: "A member has another role in a tenant.", isState: false),
+        .init(name: "user.removed", summary: "Somebody is no member of a tenant any more.", isState: false),
         .init(name: "registry.imported", summary: "An import has ended; it is told once.", isState: false),
     ]
 
@@ -46,8 +54,8 @@ public struct WebhookEvent: Sendable {
     static let states = Set(all.filter(\.isState).map(\.name))
     static let choices = all.map { Field.Choice($0.name, $0.name, note: $0.summary) }
 
-    /// The body: CloudEvents 1.0 in JSON. It holds ids, the tenant's version and its status, no names: who needs more asks the
-    /// API with the id.
+    /// The body: CloudEvents 1.0 in JSON. It holds ids, versions, states and roles, no names: who needs more asks the API with
+    /// the id.
     static func body(_ told: Told, source: String) -> [UInt8] {
         var data: [String: JSON] = ["event_id": .string(told.event), "operation_id": .string(told.operation)]
         if let tenant = told.tenant {
@@ -56,12 +64,20 @@ public struct WebhookEvent: Sendable {
                 ("version", told.tenantVersion.map(JSON.int)), ("status", told.status.map(JSON.string)),
             ])
         }
+        if let user = told.user {
+            data["user"] = JSON.members([
+                ("id", .string(user.id)), ("external_id", user.externalID.map(JSON.string)),
+                ("version", user.version.map(JSON.int)), ("status", user.status.map(JSON.string)),
+            ])
+        }
+        if let membership = told.membership { data["membership"] = membership }
+        if let fields = told.fields { data["fields"] = fields }
         if let change = told.change { data["change"] = change }
         if told.name == test { data["webhook"] = .string(told.webhook) }
         return JSON.members([
             ("specversion", "1.0"), ("id", .string(told.id)), ("source", .string(source)),
             ("type", .string(told.name)), ("time", .string(told.at.rfc3339)),
-            ("subject", told.tenant.map { .string("tenants/\($0)") }), ("datacontenttype", "application/json"),
+            ("subject", told.subject.map(JSON.string)), ("datacontenttype", "application/json"),
             ("data", .object(data)),
         ]).canonical
     }
@@ -81,5 +97,23 @@ public struct WebhookEvent: Sendable {
         let status: String?
         /// Of which field, from what to what: `{"field": "plan", "from": "pro", "to": "business"}`.
         var change: JSON?
+        /// Of a person, or of a member.
+        var user: Person?
+        /// Somebody's place in the tenant, with its version.
+        var membership: JSON?
+        /// Which fields changed, without their values.
+        var fields: JSON?
+
+        /// What it is about, by its path in the API.
+        var subject: String? { user.map { "users/\($0.id)" } ?? tenant.map { "tenants/\($0)" } }
+
+        struct Person {
+            let id: String
+            /// `nil` once nothing is known of them any more.
+            let externalID: String?
+            /// Of a notice about the person themself.
+            let version: Int64?
+            let status: String?
+        }
     }
 }

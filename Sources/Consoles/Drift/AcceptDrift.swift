@@ -83,8 +83,10 @@ public enum AcceptDrift: Operation {
         var settled = drift.settled(.accepted, by: call.person, at: call.now)
         settled.ours = drift.theirs
         let value = drift.field == .owner ? "the owner the product names" : "“\(drift.theirs)”"
+        effects.append(.webhook("updated", after))
+        effects += members.compactMap { $0.userNotice(in: after) }
         return Plan(
-            settled, also: [.update(before, to: after)] + members, effects: effects + [.webhook("updated", after)],
+            settled, also: [.update(before, to: after)] + members, effects: effects,
             facts: ["field": .string(drift.field.rawValue)],
             consequence: "The \(drift.field.rawValue) of \(before.name) becomes \(value).")
     }

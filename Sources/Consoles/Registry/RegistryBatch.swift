@@ -75,6 +75,11 @@ struct RegistryBatch {
         return ids.isEmpty ? [] : [TenantQueries.freeSlugs(of: ids.sorted())]
     }
 
+    /// The tenants the records name, as they are afterwards.
+    var tenantsByID: [String: Tenant] {
+        Dictionary(facts.tenants.values.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
     /// Adds a record. After a problem the batch may be used further: the record left no trace.
     mutating func add(_ record: RegistryRecord, at index: Int) throws(Problem) {
         switch record {

@@ -22,6 +22,14 @@ extension RegistryBatch {
 
     var counts: Counts { Counts(created: created, updated: updated, unchanged: unchanged) }
 
+    /// What webhooks hear of these changes, in their order: one notice for each tenant, person and membership.
+    func notices(of changes: [Change]) -> [Effect] {
+        let tenants = tenantsByID
+        return changes.compactMap { change in
+            change.tenantNotice ?? change.userNotice(in: change.after.tenantID.flatMap { tenants[$0] })
+        }
+    }
+
     /// Everything the records come to, and what can't be taken; nothing is written.
     static func rehearse(
         _ records: [RegistryRecord], for person: String, isImport: Bool = false, in reader: any Reader
@@ -70,7 +78,7 @@ extension Call {
             Plan(
                 nil, also: batch.changes, firstWrite: batch.freeing, alsoWrite: batch.history,
                 // An import tells of itself once, when it has ended.
-                effects: isImport ? [] : batch.changes.compactMap(\.notice), facts: counted(batch),
+                effects: isImport ? [] : batch.notices(of: batch.changes), facts: counted(batch),
                 recordsDigests: true,
                 consequence:
                     "\(Grouped.digits(batch.created)) records are new and \(Grouped.digits(batch.updated)) changed; \(Grouped.digits(batch.unchanged)) are as they were."
@@ -97,7 +105,7 @@ extension Call {
         let changes = batch.changes.filter { $0.id == outcome.id } + batch.changes.filter { $0.id != outcome.id }
         let name = changes.first?.after.displayName ?? ""
         return Plan(
-            nil, also: changes, alsoWrite: batch.history, effects: changes.compactMap(\.notice), facts: counted(batch),
+            nil, also: changes, alsoWrite: batch.history, effects: batch.notices(of: changes), facts: counted(batch),
             consequence: "\(name) is \(outcome.result == .created ? "registered" : "as the product says").")
     }
 
@@ -114,7 +122,7 @@ extension Call {
 
 extension Change {
     /// What webhooks hear of a tenant that was put; `nil` where nothing that they hear of changed.
-    fileprivate var notice: Effect? {
+    fileprivate var tenantNotice: Effect? {
         guard let tenant = after as? Tenant else { return nil }
         guard let before = before as? Tenant else { return .webhook("created", tenant) }
         return before.name != tenant.name || before.slug != tenant.slug || before.metadata != tenant.metadata

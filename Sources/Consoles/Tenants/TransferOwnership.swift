@@ -67,8 +67,9 @@ public enum TransferOwnership: Operation {
             changes.append(.update(former, to: demoted))
             rest = "The present owner becomes \(demoted.role == .admin ? "an" : "a") \(demoted.role.rawValue)."
         }
+        let roles = changes.compactMap { $0.userNotice(in: after) }
         return Plan(
-            after, also: changes, effects: [.webhook("ownership_transferred", after)],
+            after, also: changes, effects: [Effect.webhook("ownership_transferred", after)] + roles,
             consequence: "\(owner.displayName) owns \(after.name) from now on. \(rest)")
     }
 

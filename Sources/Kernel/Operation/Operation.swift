@@ -167,11 +167,15 @@ public struct Effect: Sendable, Hashable {
     /// Never a secret; ids only, no personal data.
     public let payload: JSON
     public let tenant: String?
+    /// The tenant's version, where the operation leaves the tenant itself as it is.
+    public let tenantVersion: Int64?
     /// The plan itself writes what is sent: the effect is announced and not queued once more.
     public let isWritten: Bool
     public init(
-        kind: String, name: String, summary: String, payload: JSON, tenant: String?, isWritten: Bool = false
+        kind: String, name: String, summary: String, payload: JSON, tenant: String?, tenantVersion: Int64? = nil,
+        isWritten: Bool = false
     ) {
+        self.tenantVersion = tenantVersion
         self.isWritten = isWritten
         self.kind = kind
         self.name = name

@@ -529,15 +529,17 @@ public struct Pipeline: Sendable {
         // A batch tells of several tenants, each with its own version.
         let tenants = plan.effects.isEmpty ? [] : plan.changes.filter { $0.type == "tenant" }
         let versions = Dictionary(tenants.map { ($0.id, $0.after.version) }, uniquingKeysWith: { first, _ in first })
+        var queued: [QueuedEffect] = []
         for (slot, effect) in plan.effects.enumerated() where isPerformed(effect) && !effect.isWritten {
             let id = Identifier.make(
                 "out", milliseconds: UInt64(now.microseconds / 1000),
                 random: Array(sha256(Array("\(event.id):\(slot)".utf8)).prefix(10)))
-            tx.enqueue(
-                records.enqueue(
+            queued.append(
+                QueuedEffect(
                     effect, id: id, event: event.id, operationID: draft.operationID ?? "",
-                    tenantVersion: effect.tenant.flatMap { versions[$0] } ?? tenants.first?.after.version, at: now))
+                    tenantVersion: effect.tenant.flatMap { versions[$0] ?? effect.tenantVersion }, at: now))
         }
+        tx.enqueue(records.enqueue(queued))
 
         if plan.erasesTarget, let target = rehearsed.target { try erase(target, with: draft, tx) }
 

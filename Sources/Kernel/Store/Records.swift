@@ -53,8 +53,8 @@ public protocol Records: Sendable {
     func denials(person: String, since: Instant) -> Statement
 
     // Outbox
-    func enqueue(_ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant)
-        -> [Statement]
+    /// Queues effects in the order of the list, in as few statements as may be; none for none.
+    func enqueue(_ effects: [QueuedEffect]) -> [Statement]
 
     // Erasure
     /// Removes the sealed values of whoever an erasure's event names as its target, those of events of this transaction too, and
@@ -65,6 +65,43 @@ public protocol Records: Sendable {
     func event(_ id: String) -> Statement
     func sealedMembers(event: String) -> Statement
     func head(type: String, id: String) -> Statement
+}
+
+extension Records {
+    /// Queues one effect.
+    public func enqueue(
+        _ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant
+    ) -> [Statement] {
+        enqueue([
+            QueuedEffect(
+                effect, id: id, event: event, operationID: operationID, tenantVersion: tenantVersion, at: at)
+        ])
+    }
+}
+
+/// An effect on its way into the outbox.
+public struct QueuedEffect: Sendable {
+    public let effect: Effect
+    /// `out_…`
+    public let id: String
+    /// The event that tells of what is announced.
+    public let event: String
+    /// Empty where no operation did it.
+    public let operationID: String
+    /// The version of the tenant it is about; `nil` where it is about none.
+    public let tenantVersion: Int64?
+    public let at: Instant
+
+    public init(
+        _ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant
+    ) {
+        self.effect = effect
+        self.id = id
+        self.event = event
+        self.operationID = operationID
+        self.tenantVersion = tenantVersion
+        self.at = at
+    }
 }
 
 /// A committed outcome kept for replay (24–48 h). Sealed data is held by reference: `before` and `after` are read again
