@@ -80,6 +80,38 @@ def test_a_tenant_is_found_previewed_suspended_and_restored(terminal):
     assert terminal.json("tenant", "show", tenant["id"])["status"] == "active"
 
 
+def test_every_noun_with_a_list_is_listed_and_shown(terminal):
+    made = terminal.run(
+        "segment", "save", "--name", "Expired, from here", "--filter", "status=expired",
+        "--justification", "For the weekly look.", "--yes")
+    assert made.returncode == 0, made.stderr
+    made = terminal.run(
+        "webhook", "create", "--url", "https://hooks.example.com/cli", "--events", "tenant.suspended", "--events",
+        "user.joined", "--justification", "The rest of the stack must hear.", "--yes")
+    assert made.returncode == 0, made.stderr
+    for noun in ("delivery", "webhook", "drift", "segment", "runtime-token", "setting", "discrepancy"):
+        listed = terminal.json(noun, "list", "--limit", "2")
+        assert set(listed) == {"items", "next_cursor"} and len(listed["items"]) <= 2
+        shown = terminal.run(noun, "list")
+        assert shown.returncode == 0, shown.stderr
+        if not listed["items"]:
+            assert "There are no such" in shown.stderr, noun
+            continue
+        one = listed["items"][0]
+        assert one["id"] in shown.stdout and "\x1b[" not in shown.stdout, noun
+        assert terminal.json(noun, "show", one["id"])["id"] == one["id"], noun
+        assert one["id"] in terminal.run(noun, "show", one["id"]).stdout
+    assert terminal.json("webhook", "list")["items"] and terminal.json("setting", "list")["items"]
+    assert "Expired, from here" in terminal.run("segment", "list").stdout
+    # Page after page is the whole list.
+    first = terminal.json("setting", "list", "--limit", "1")
+    second = terminal.json("setting", "list", "--limit", "1", "--cursor", first["next_cursor"])
+    assert first["items"][0]["id"] != second["items"][0]["id"]
+    assert all(one["state"] == "open" for one in terminal.json("drift", "list", "--state", "open")["items"])
+    assert terminal.run("delivery", "show", "dlv_01JD3K4M5N6P7Q8R9S0T1V2W3X").returncode == 6
+    assert terminal.run("delivery", "list", "--state", "lost").returncode == 2
+
+
 def test_exit_codes_say_what_happened(terminal, server, tmp_path):
     suspended = terminal.json("tenant", "list", "--status", "suspended")
     suspended = (suspended["items"] if isinstance(suspended, dict) else suspended)[0]["slug"]

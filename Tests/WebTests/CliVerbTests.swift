@@ -189,6 +189,87 @@ import Testing
         #expect(stage.out.contains("Invite staff: nadia@acme.test") && stage.error.contains("--cursor more"))
     }
 
+    private static let lists = [
+        "delivery", "webhook", "drift", "segment", "runtime-token", "setting", "discrepancy", "service-account",
+        "scim-token",
+    ]
+
+    @Test(arguments: lists)
+    func `a noun without a command of its own is listed and shown`(noun: String) async throws {
+        let reads = ReadVerb.all(of: noun, in: CliStage.catalog)
+        #expect(reads.map(\.verb) == ["list", "show"])
+        let list = try #require(reads.first)
+        let columns = list.shown
+        // A column that the API never answers would be empty for ever.
+        for name in columns { #expect(list.read.schema["properties"]?[name] != nil, "\(noun) \(name)") }
+        #expect(columns.first == "id" && columns.count > 2)
+
+        let item = JSON.object(Dictionary(uniqueKeysWithValues: columns.map { ($0, JSON.string("the \($0)")) }))
+        let stage = CliStage([.init(body: ["items": [item], "next_cursor": "more"])])
+        #expect(await stage.run(noun, "list", "--limit", "7", "--cursor", "c1") == .done)
+        #expect(stage.sent.map(\.path) == ["/api/v1\(list.read.path)?limit=7&cursor=c1"])
+        #expect(stage.out.contains("the id") && stage.error == "More: --cursor more\n")
+        let empty = CliStage([.init(body: ["items": [], "next_cursor": nil])])
+        #expect(await empty.run(noun, "list") == .done)
+        #expect(empty.out.isEmpty && empty.error.hasPrefix("There are no such "), "\(empty.error)")
+
+        let one = CliStage([.init(body: ["id": "x_1", "state": "open"])])
+        #expect(await one.run(noun, "show", "a b") == .done)
+        #expect(one.sent.map(\.path) == ["/api/v1\(list.read.path)/a%20b"])
+        #expect(one.out == "id     x_1\nstate  open\n")
+        for words in [[noun, "list", "--help"], ["help", noun, "show"]] {
+            let helped = CliStage()
+            #expect(await PosternCommand.run(words, in: helped.invocation()) == .done)
+            #expect(helped.sent.isEmpty && helped.out.contains("USAGE: postern \(noun)"), "\(helped.out)")
+        }
+    }
+
+    @Test func `a list is narrowed by what the API's list takes, and a wrong word is refused before it is sent`() async
+    {
+        let stage = CliStage([.init(body: ["items": [["id": "dlv_1"]], "next_cursor": nil])])
+        #expect(
+            await stage.run("delivery", "list", "--state=dead", "--tenant", "acme", "--webhook", "slack", "--json")
+                == .done)
+        #expect(stage.sent.map(\.path) == ["/api/v1/deliveries?state=dead&webhook=slack&tenant=acme&limit=50"])
+        #expect((try? JSON(parsing: stage.out))?["items"]?.array?.count == 1)
+        let wrong = CliStage()
+        #expect(
+            await wrong.run("delivery", "list", "--state", "lost", "--limit", "900", "--tennant", "acme", "more")
+                == .usage)
+        #expect(wrong.sent.isEmpty)
+        for words in [
+            "--state must be one of pending, dead,", "--limit must be from 1 to 200", "Did you mean --tenant?",
+            "\"more\" is one argument too many",
+        ] {
+            #expect(wrong.error.contains(words), "\(wrong.error)")
+        }
+        let nothing = CliStage()
+        #expect(await nothing.run("delivery", "show") == .usage)
+        #expect(nothing.error.contains("Say which delivery"))
+        let near = CliStage()
+        #expect(await near.run("delivery", "lst") == .usage)
+        #expect(near.error.contains("Did you mean list?"))
+    }
+
+    @Test func `the attempts of a delivery stand below it`() async {
+        let attempts: JSON = [
+            ["number": 2, "at": "2026-11-26T09:00:20Z", "http_status": 500],
+            ["number": 1, "at": "2026-11-26T09:00:00Z"],
+        ]
+        let stage = CliStage([.init(body: ["id": "dlv_1", "attempts": attempts])])
+        #expect(await stage.run("delivery", "show", "dlv_1") == .done)
+        #expect(
+            stage.out == """
+                id  dlv_1
+
+                ATTEMPTS
+                NUMBER  AT                    HTTP STATUS
+                2       2026-11-26T09:00:20Z  500
+                1       2026-11-26T09:00:00Z
+
+                """)
+    }
+
     @Test func `the matrix says which roles hold a permission, and up to what`() async {
         let matrix: JSON = [
             "permissions": [

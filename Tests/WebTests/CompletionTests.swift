@@ -54,7 +54,9 @@ import Testing
         #expect(try bash("").contains("setting"))
         #expect(try bash("tenant", "sus") == ["suspend"])
         #expect(try bash("tenant", "").contains("list"))
-        #expect(try bash("setting", "") == ["change"])
+        #expect(try bash("setting", "") == ["list", "show", "change"])
+        #expect(
+            try Set(bash("delivery", "list", "--")).isSuperset(of: ["--state", "--webhook", "--limit", "--cursor"]))
         #expect(try bash("tenant", "suspend", "acme", "--just") == ["--justification"])
         #expect(try Set(bash("serve", "--")).isSuperset(of: ["--listen", "--help"]))
         #expect(try bash("help", "exit") == ["exit-codes"])
@@ -64,6 +66,7 @@ import Testing
         #expect(try bash("tenant", "suspend", "acme", "--reason-code", "non") == ["non_payment"])
         #expect(try bash("serve", "--listen", "") == ["staff", "auditor", "runtime", "metrics"])
         #expect(try bash("completion", "") == ["bash", "zsh", "fish"])
+        #expect(try bash("delivery", "list", "--state", "de") == ["dead", "delivered"])
         // What bash took apart at the sign.
         #expect(try bash("tenant", "suspend", "acme", "--reason-code", "=", "non") == ["non_payment"])
         #expect(try bash("tenant", "suspend", "acme", "--reason-code", "=").contains("abuse"))

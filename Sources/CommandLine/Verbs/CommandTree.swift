@@ -79,6 +79,11 @@ struct CommandTree: Sendable {
     }
 
     private mutating func addVerbs(of noun: String, to index: Int, in catalog: Catalog) {
+        for verb in ReadVerb.all(of: noun, in: catalog) {
+            let summary = verb.read.summary
+            commands[index].children.append((verb.verb, summary))
+            commands.append(Command(path: "\(noun) \(verb.verb)", help: summary, options: verb.completions))
+        }
         for verb in PosternCommand.verbs(of: noun, in: catalog) {
             let summary = verb.operation.spec.summary
             commands[index].children.append((verb.verb, summary))
@@ -110,6 +115,17 @@ struct CommandTree: Sendable {
 extension CommandTree.Command {
     var words: [String] { children.map(\.word) }
     var optionNames: [String] { options.flatMap(\.names) }
+}
+
+extension ReadVerb {
+    fileprivate var completions: [CommandTree.Option] {
+        options.map { option in
+            let words = words(of: option)
+            return .init(
+                names: ["--\(option.name)"], help: option.help,
+                value: option.placeholder == nil ? nil : words.isEmpty ? .anything : .words(words))
+        }
+    }
 }
 
 extension OperationVerb {

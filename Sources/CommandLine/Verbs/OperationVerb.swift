@@ -79,6 +79,17 @@ struct OperationVerb: Sendable {
 
     // MARK: Help
 
+    /// A part of a verb's help: names with what they are for. Empty without rows.
+    static func section(_ title: String, _ rows: [(String, String)]) -> String {
+        guard !rows.isEmpty else { return "" }
+        return "\n\(title):\n"
+            + rows.map { name, help in
+                name.count > 30
+                    ? "  \(name)\n\(String(repeating: " ", count: 34))\(help)\n"
+                    : "  \(name.padded(to: 32))\(help)\n"
+            }.joined()
+    }
+
     var usage: String {
         var parts = ["postern \(noun) \(verb)"]
         if hasTarget { parts.append("<\(noun)>") }
@@ -94,16 +105,7 @@ struct OperationVerb: Sendable {
 
     var help: String {
         var out = "OVERVIEW: \(operation.spec.title). \(operation.spec.summary)\n\nUSAGE: \(usage)\n"
-        func section(_ title: String, _ rows: [(String, String)]) {
-            guard !rows.isEmpty else { return }
-            out +=
-                "\n\(title):\n"
-                + rows.map { name, help in
-                    name.count > 30
-                        ? "  \(name)\n\(String(repeating: " ", count: 34))\(help)\n"
-                        : "  \(name.padded(to: 32))\(help)\n"
-                }.joined()
-        }
+        func section(_ title: String, _ rows: [(String, String)]) { out += Self.section(title, rows) }
         if hasTarget {
             section(
                 "ARGUMENTS",

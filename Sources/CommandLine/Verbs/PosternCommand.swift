@@ -67,9 +67,13 @@ public struct PosternCommand: AsyncParsableCommand {
         if words.count >= 2, let verb = OperationVerb.find(words[0], words[1], in: catalog) {
             return try await verb.run(Array(words.dropFirst(2)))
         }
+        if words.count >= 2, let verb = ReadVerb.find(words[0], words[1], in: catalog) {
+            return try await verb.run(Array(words.dropFirst(2)))
+        }
         if let noun = words.first, isDerivedOnly(noun, in: catalog) {
             guard words.count == 1 || words.contains("--help") || words.contains("-h") else {
-                let near = Nearest.word(to: words[1], among: verbs(of: noun, in: catalog).map(\.verb))
+                let known = ReadVerb.all(of: noun, in: catalog).map(\.verb) + verbs(of: noun, in: catalog).map(\.verb)
+                let near = Nearest.word(to: words[1], among: known)
                 throw CommandFailure(
                     .usage,
                     "There is no verb \"\(words[1].printable)\" for \(noun)."
@@ -140,12 +144,17 @@ public struct PosternCommand: AsyncParsableCommand {
         Set(OperationVerb.all(in: catalog).map(\.noun)).subtracting(staticNouns).sorted()
     }
 
-    /// The operations of a noun as its help lists them.
+    /// The operations of a noun as its help lists them, after what is derived to look at it.
     static func verbList(of noun: String, in catalog: Catalog) -> String {
         let verbs = verbs(of: noun, in: catalog)
         guard !verbs.isEmpty else { return "" }
         let width = (verbs.map(\.verb.count).max() ?? 0) + 2
-        return "OPERATIONS:\n"
+        var looking = ""
+        for read in ReadVerb.all(of: noun, in: catalog) {
+            looking += "  \(read.verb.padded(to: max(width, 6)))\(read.read.summary)\n"
+        }
+        if !looking.isEmpty { looking = "SUBCOMMANDS:\n\(looking)\n" }
+        return "\(looking)OPERATIONS:\n"
             + verbs.map { "  \($0.verb.padded(to: width))\($0.operation.spec.summary)\n" }.joined()
             + "\n  See 'postern \(noun) <operation> --help' for detailed help.\n"
     }
@@ -176,6 +185,11 @@ public struct PosternCommand: AsyncParsableCommand {
                 }
                 if path.count == 2, staticNouns.contains(path[1]) { addOperations(of: path[1]) }
             }
+            func addReads(of noun: String) {
+                for verb in ReadVerb.all(of: noun, in: invocation.catalog) {
+                    out += "## postern \(noun) \(verb.verb)\n\n\(trimmed(verb.help))\n\n"
+                }
+            }
             func addOperations(of noun: String) {
                 for verb in verbs(of: noun, in: invocation.catalog) {
                     out += "## postern \(noun) \(verb.verb)\n\n\(trimmed(verb.help))\n\n"
@@ -185,6 +199,7 @@ public struct PosternCommand: AsyncParsableCommand {
             for noun in derivedNouns(in: invocation.catalog) {
                 out +=
                     "## postern \(noun)\n\nUSAGE: postern \(noun) <verb>\n\n\(trimmed(verbList(of: noun, in: invocation.catalog)))\n\n"
+                addReads(of: noun)
                 addOperations(of: noun)
             }
             return out + "## postern help exit-codes\n\n" + CommandStatus.table

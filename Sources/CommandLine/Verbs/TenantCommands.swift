@@ -28,18 +28,7 @@ struct PageOption: ParsableArguments {
         _ path: String, _ query: [(String, String?)] = [], as table: TextTable, empty: String, with client: APIClient
     ) async throws {
         let answer = try await client.get(path, query + [("limit", String(limit)), ("cursor", cursor)])
-        let terminal = client.terminal
-        guard !output.json else {
-            terminal.print(answer.pretty())
-            return
-        }
-        let items = answer["items"]?.array ?? []
-        guard !items.isEmpty else {
-            terminal.note(empty)
-            return
-        }
-        terminal.write(table.text(items, on: terminal))
-        if let next = answer["next_cursor"]?.string { terminal.note("More: --cursor \(next)") }
+        table.show(answer, isJSON: output.json, empty: empty, on: client.terminal)
     }
 }
 

@@ -40,6 +40,23 @@ struct TextTable: Sendable {
     }
 }
 
+extension TextTable {
+    /// One page of a list, and the cursor of the next one.
+    func show(_ answer: JSON, isJSON: Bool, empty: String, on terminal: Terminal) {
+        guard !isJSON else {
+            terminal.print(answer.pretty())
+            return
+        }
+        let items = answer["items"]?.array ?? []
+        guard !items.isEmpty else {
+            terminal.note(empty)
+            return
+        }
+        terminal.write(text(items, on: terminal))
+        if let next = answer["next_cursor"]?.string { terminal.note("More: --cursor \(next)") }
+    }
+}
+
 extension JSON {
     /// How a person reads a value: text as it is, nothing for null, lists by commas.
     var shown: String {
