@@ -6,8 +6,10 @@ import resource
 import secrets
 import signal
 import subprocess
+import time
 
 import checker
+import httpx
 import postern
 import pytest
 
@@ -226,6 +228,95 @@ def test_an_import_of_100000_rows_is_killed_twice_and_goes_on(serving, tmp_path)
         assert applied() == rows
         assert database.one("SELECT count(*) FROM import_rows") == 0
         assert database.one("SELECT count(*) FROM outbox WHERE name = 'registry.imported'") == 1
+        assert checker.Checker(database).run() == []
+
+
+def launched(server, path, *options):
+    return subprocess.Popen([str(server.binary), "import", "csv", str(path), *options], cwd=server.home,
+                            env=server.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def take_slug(server, slug):
+    """Another customer has it from now on, by the word of the product."""
+    token = json.loads((server.data / "runtime.json").read_text())["runtime_token"]
+
+    def put():
+        return httpx.put(f"{server.runtime_url}/runtime/v1/tenants/quicker-{slug}", json={"name": "Quicker", "slug": slug},
+                         headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    # The import may hold a lock just then.
+    answer = put()
+    for _ in range(20):
+        if answer.status_code != 503:
+            break
+        time.sleep(0.1)
+        answer = put()
+    assert answer.status_code == 201, answer.text
+
+
+def listed(path):
+    with open(f"{path}.rejected.csv", newline="") as f:
+        return [(row["line"], row["column"], row["reason"]) for row in csv.DictReader(f)]
+
+
+def test_a_row_that_becomes_wrong_while_an_import_is_stopped_is_listed_and_the_rest_is_in(serving, tmp_path):
+    path, rows = tmp_path / "customers.csv", 20_000
+    postern.write_customers(path, rows, members=0)
+    rehearsed = serving.run("import", "csv", str(path), "--dry-run", seconds=300)
+    assert rehearsed.returncode == 0 and f"Would import {rows} tenants" in rehearsed.stdout, rehearsed.stderr
+    with checker.Database.of(serving) as database:
+        def applied():
+            return database.one("SELECT count(*) FROM tenants WHERE external_id LIKE 'crm-%'")
+
+        process = launched(serving, path)
+        postern.wait_until(lambda: applied() > 0 or process.poll() is not None, 300, "rows to be applied")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        some = applied()
+        assert process.returncode == 1 and f"Stopped after {some} of {rows} rows." in err, out + err
+        assert 0 < some < rows
+        # Everything was sound when it was checked.
+        take_slug(serving, f"customer-{rows}")
+        done = serving.run("import", "csv", str(path), seconds=300)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert f"Line {rows + 1}, column slug" in done.stderr and 'is taken by "Quicker"' in done.stderr, done.stderr
+        assert "1 row can't be taken; they are listed in" in done.stderr, done.stderr
+        assert f"Imported {rows - 1} tenants: {rows - 1} new" in done.stdout, done.stdout
+        ((line, column, reason),) = listed(path)
+        assert (line, column) == (str(rows + 1), "slug") and 'is taken by "Quicker"' in reason
+        assert applied() == rows - 1
+        assert database.one("SELECT rejected FROM import_runs WHERE state = 'applied'") == 1
+        assert database.one("SELECT count(*) FROM outbox WHERE name = 'registry.imported'") == 1
+        assert checker.Checker(database).run() == []
+
+
+def test_where_no_row_may_be_left_out_an_import_stops_before_one_that_becomes_wrong(serving, tmp_path):
+    path, rows = tmp_path / "customers.csv", 20_000
+    postern.write_customers(path, rows, members=0)
+    with checker.Database.of(serving) as database:
+        def applied():
+            return database.one("SELECT count(*) FROM tenants WHERE external_id LIKE 'crm-%'")
+
+        def told():
+            return database.one("SELECT count(*) FROM outbox WHERE name = 'registry.imported'")
+
+        process = launched(serving, path, "--strict")
+        postern.wait_until(lambda: applied() > 0 or process.poll() is not None, 300, "rows to be applied")
+        take_slug(serving, f"customer-{rows}")
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 2 and "Imported" not in out, out + err
+        # Everything before the last batch, which has the row.
+        assert applied() == rows - 1_000 and told() == 0
+        words = f"{rows - 1_000} of {rows - 1} tenants are in and stay in"
+        assert words in err and "without --strict" in err, err
+        assert [(line, column) for line, column, _ in listed(path)] == [(str(rows + 1), "slug")]
+        again = serving.run("import", "csv", str(path), "--strict", "--json", seconds=300)
+        answer = json.loads(again.stdout)
+        assert again.returncode == 2 and (answer["applied"], answer["done"]) == (False, rows - 1_000), answer
+        assert applied() == rows - 1_000
+        rest = serving.run("import", "csv", str(path), seconds=300)
+        assert rest.returncode == 2 and f"Imported {rows - 1} tenants: {rows - 1} new" in rest.stdout, rest.stdout
+        assert applied() == rows - 1 and told() == 1
         assert checker.Checker(database).run() == []
 
 

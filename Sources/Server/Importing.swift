@@ -57,7 +57,8 @@ extension ServerInstallation {
             ImportResult(
                 rows: report.rows, created: report.created, updated: report.updated, unchanged: report.unchanged,
                 drifted: report.drifted, rejected: report.rejected, rejectedFile: report.rejected > 0 ? path : nil,
-                problems: report.problems.map(\.sentence), problemCount: report.problemCount, isApplied: isApplied)
+                problems: report.problems.map(\.sentence), problemCount: report.problemCount, isApplied: isApplied,
+                done: report.done)
         }
         if question.isDryRun || question.isStrict && report.rejected > 0 { return result(report, isApplied: false) }
         guard report.rows > 0 else {
@@ -70,7 +71,7 @@ extension ServerInstallation {
             applying.show("Importing", Int64($0.done), of: Int64($0.total), "rows")
         }
         terminal.endProgress()
-        return result(end, isApplied: true)
+        return result(end, isApplied: !end.isStopped)
     }
 
     private static func failure(_ error: any Error, _ question: ImportQuestion, _ storage: Storage) -> any Error {

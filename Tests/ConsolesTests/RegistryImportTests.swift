@@ -159,6 +159,48 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `where no row may be left out, nothing more is applied once one has become wrong`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let file = try File(File.lines(2_500))
+        let list = file.path + ".rejected.csv"
+        defer {
+            file.remove()
+            try? FileManager.default.removeItem(atPath: list)
+        }
+        func told() async throws -> [String] {
+            try await world.test.database.read { reader in
+                try reader.query(Statement("SELECT name FROM outbox")).map { try $0.string("name") }
+            }
+        }
+        let run = ImportRun(file.path, through: world.pipeline)
+        let report = try await run.validate()
+        #expect(report.rows == 2_500 && report.rejected == 0)
+        let quicker = try RegistryRow(["external_id": "put-1", "name": "Quicker", "slug": "customer-1500"])
+        _ = try await world.run("registry.put_tenant", ["tenant": quicker.json], by: world.system)
+        let stopped = try await run.apply(report, strict: true, rejectedTo: list) { _ in }
+        #expect(stopped.isStopped && stopped.done == 1_000 && stopped.rows == 2_499 && stopped.created == 1_000)
+        #expect(stopped.rejected == 1 && stopped.problems.map(\.line) == [1_501])
+        let text = try String(contentsOfFile: list, encoding: .utf8)
+        #expect(text.contains("is taken by \"\"Quicker\"\""), "\(text)")
+        let part = try await world.snapshot().documents.keys.count { $0.hasPrefix("tenant ") }
+        #expect(part == 1_001, "the batch with the wrong row is not in, nor one behind it")
+        #expect(try await told() == ["tenant.created"], "it has not ended")
+
+        // The same command again changes nothing; without being strict it goes on.
+        let again = try await run.validate()
+        #expect(again.rejected == 1 && again.done == 1_000 && again.rows == 2_499 && !again.isStopped)
+        await #expect(throws: ImportRun.Failure.self) { try await run.apply(again, strict: true) }
+        let end = try await run.apply(again, strict: false, rejectedTo: list) { _ in }
+        #expect(!end.isStopped && end.done == 2_499 && end.created == 2_499 && end.rejected == 1)
+        #expect(try await told().sorted() == ["registry.imported", "tenant.created"])
+        let whole = try await world.snapshot().documents.keys.count { $0.hasPrefix("tenant ") }
+        #expect(whole == 2_500)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `how setting a customer up ended is taken from a file`(kind: TestDatabase.Kind) async throws {
         let world = try await World.make(kind, populated: false)
         let waiting = try RegistryRow(["external_id": "ext-1", "name": "One", "slug": "one", "status": "pending"])

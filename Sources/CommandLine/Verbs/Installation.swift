@@ -107,7 +107,7 @@ public struct ImportQuestion: Sendable {
     /// `utf8` or `latin1`
     public var encoding: String
     public var isDryRun: Bool
-    /// Apply nothing when a row was rejected.
+    /// Apply nothing when a row was rejected, and nothing more once one has become wrong.
     public var isStrict: Bool
     /// Where rejected rows are listed; beside the file by default.
     public var rejected: String?
@@ -140,12 +140,15 @@ public struct ImportResult: Sendable {
     public let problems: [String]
     /// How many there are in all.
     public let problemCount: Int
-    /// Whether rows were applied.
+    /// Whether the import came to its end.
     public let isApplied: Bool
+    /// How many of the rows are in, also where it did not.
+    public let done: Int
     public init(
         rows: Int, created: Int, updated: Int, unchanged: Int, drifted: Int, rejected: Int, rejectedFile: String?,
-        problems: [String], problemCount: Int, isApplied: Bool
+        problems: [String], problemCount: Int, isApplied: Bool, done: Int
     ) {
+        self.done = done
         self.rows = rows
         self.created = created
         self.updated = updated
@@ -160,6 +163,7 @@ public struct ImportResult: Sendable {
     public func json(isDryRun: Bool) -> JSON {
         [
             "dry_run": .bool(isDryRun), "applied": .bool(isApplied), "rows": .int(Int64(rows)),
+            "done": .int(Int64(done)),
             "created": .int(Int64(created)), "updated": .int(Int64(updated)), "unchanged": .int(Int64(unchanged)),
             "drifted": .int(Int64(drifted)), "rejected": .int(Int64(rejected)), "rejected_file": JSON(rejectedFile),
             "problem_count": .int(Int64(problemCount)),

@@ -146,7 +146,8 @@ struct ImportOptions: ParsableArguments {
     var mapping: String?
     @Option(help: "How its text is written: utf8, or latin1 (Windows-1252).") var encoding = Encoding.utf8
     @Flag(help: "Check only; change no customer.") var dryRun = false
-    @Flag(help: "Change nothing if a single row can't be taken.") var strict = false
+    @Flag(help: "Change nothing if a single row can't be taken; stop where one becomes wrong while it is imported.")
+    var strict = false
     @Option(help: "Where rows that can't be taken are listed (default: FILE.rejected.csv).", completion: .file())
     var rejected: String?
     @OptionGroup var output: OutputOption
@@ -177,9 +178,20 @@ struct ImportOptions: ParsableArguments {
         guard result.rejected == 0 else {
             let rows = result.rejected == 1 ? "1 row can't be taken" : "\(result.rejected) rows can't be taken"
             let place = result.rejectedFile.map { "; they are listed in \($0)" } ?? ""
-            let nothing = result.isApplied || dryRun ? "" : " Nothing was imported."
-            throw CommandFailure(.usage, output.json ? "" : "\(rows)\(place).\(nothing)")
+            let rest = result.isApplied || dryRun ? "" : " \(Self.untaken(result))"
+            throw CommandFailure(.usage, output.json ? "" : "\(rows)\(place).\(rest)")
         }
+    }
+}
+
+extension ImportOptions {
+    /// What an import that leaves no row out has left undone, and how to go on.
+    private static func untaken(_ result: ImportResult) -> String {
+        guard result.done > 0 else { return "Nothing was imported." }
+        return """
+            With --strict it stops there: \(result.done) of \(result.rows) tenants are in and stay in.
+            Run the command without --strict for the rest, or mend the file and import that: what is in is left as it is.
+            """
     }
 }
 

@@ -50,6 +50,8 @@ public struct ImportRun: Sendable {
         public let problemCount: Int
         /// Customers that are in already, when the import was stopped.
         public let done: Int
+        /// Applying ended before a batch in which a row had become wrong, because none was to be left out. The rest is staged.
+        public var isStopped = false
 
         public var isApplicable: Bool { rows > 0 }
     }
@@ -463,7 +465,7 @@ public struct ImportRun: Sendable {
     // MARK: Applying
 
     /// Applies a validated file, from where an earlier attempt was stopped.
-    /// - Parameter strict: applies nothing when a row was rejected.
+    /// - Parameter strict: applies nothing when a row was rejected, and nothing more once one has become wrong.
     @discardableResult
     public func apply(
         _ report: Report, strict: Bool = false, progress: @Sendable (Progress) -> Void = { _ in }
@@ -475,7 +477,8 @@ public struct ImportRun: Sendable {
     /// Applies a validated file, and says what it came to: a row that was sound when the file was checked may have become
     /// wrong since.
     /// - Parameters:
-    ///   - strict: applies nothing when a row was rejected before.
+    ///   - strict: applies nothing when a row was rejected before. Where one has become wrong, the batch it is in is not applied,
+    ///     nor is anything behind it: the report says that it was stopped, and how much is in.
     ///   - path: where what was rejected is listed anew, before it is forgotten, when it has become more.
     public func apply(
         _ report: Report, strict: Bool, rejectedTo path: String?, progress: @Sendable (Progress) -> Void
@@ -489,7 +492,14 @@ public struct ImportRun: Sendable {
             let batch = try await rehearse(report.run, after: state.applied, applied: state.applied)
             guard let through = batch.through else { break }
             // What was sound when the file was checked, and is no more.
-            if !batch.wrong.isEmpty { try await reject(batch.wrong, of: report.run) }
+            if !batch.wrong.isEmpty {
+                try await reject(batch.wrong, of: report.run)
+                if strict {
+                    var stopped = try await outcome(try await self.state(report.run), report, rejectedTo: path)
+                    stopped.isStopped = true
+                    return stopped
+                }
+            }
             // A batch that is in already would be refused as changing nothing, and the refusal recorded.
             if batch.changes > 0 {
                 do throws(OperationError) {
@@ -520,16 +530,22 @@ public struct ImportRun: Sendable {
             try await follow(batch.rows.map(\.row) + batch.ahead, state)
             progress(Self.progress(state))
         }
-        let end = Report(
+        // Should it fail, the same command comes here again: nothing is forgotten yet.
+        let end = try await outcome(state, report, rejectedTo: path)
+        try await finish(state, report.digest)
+        return end
+    }
+
+    /// What applying has come to, with the list of what was rejected where that has become longer.
+    private func outcome(_ state: RunState, _ report: Report, rejectedTo path: String?) async throws -> Report {
+        let outcome = Report(
             run: state.id, digest: report.digest, rows: state.staged, created: state.counts.created,
             updated: state.counts.updated, unchanged: state.counts.unchanged, drifted: report.drifted,
             rejected: state.rejected,
             problems: try await problems(of: state.id, after: (0, -1), limit: Self.mostShown).map(\.problem),
             problemCount: state.problems, done: state.done)
-        // Should it fail, the same command comes here again: nothing is forgotten yet.
-        if let path, end.rejected > report.rejected { try await writeRejected(end, to: path) }
-        try await finish(state, report.digest)
-        return end
+        if let path, outcome.rejected > report.rejected { try await writeRejected(outcome, to: path) }
+        return outcome
     }
 
     /// What the words of these rows mean for customers that were here before.
