@@ -17,7 +17,7 @@ SECONDS = int(os.environ.get("SECONDS_PER_RUN", "8"))
 TICK = os.sysconf("SC_CLK_TCK")
 REPORT = postern.ROOT / "docs/benchmarks.md"
 # In the order of the report.
-SECTIONS = ("Pages, searches and lists", "Large data and the log", "One audited mutation", "Approvals", "Crashes")
+SECTIONS = ("Pages, searches and lists", "Large data and the log", "One audited mutation", "Approvals", "A large file", "Crashes")
 
 
 def say(text):
