@@ -16,6 +16,7 @@ from conftest import new_database
 from playwright.sync_api import expect, sync_playwright
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
+from test_runtime import Product
 
 EVENTS = ["tenant.created", "tenant.updated", "tenant.suspended", "tenant.restored", "tenant.archived"]
 
@@ -163,6 +164,42 @@ def test_a_receiver_verifies_what_it_hears(sender, receiver):
     assert len(hears.requests) == 3
     verified = sender.run("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    admin.close()
+
+
+def test_a_receiver_hears_of_people_and_of_their_places_in_tenants(sender, receiver):
+    hears = receiver()
+    admin = sender.sign_in(sender.person("super_admin"))
+    webhook, secret = subscribe(admin, hears.url(), [
+        "user.created", "user.updated", "user.invited", "user.joined", "user.role_changed", "user.removed"])
+    product = Product(sender)
+    answers = product.batch([
+        {"type": "tenant", "external_id": "hears-1", "name": "Hears", "slug": "hears-1"},
+        {"type": "user", "external_id": "u-hears", "email": "secret.person@hears.example", "name": "Secret Person"},
+        {"type": "member", "tenant": "hears-1", "user": "u-hears"},
+    ])
+    tenant, user, membership = (answer["id"] for answer in answers)
+    assert product.put("tenants/hears-1/members/u-hears", {"role": "admin"}).status_code == 200
+    assert product.put("users/u-hears", {"name": "Another Name"}).status_code == 200
+    assert product.http.delete("tenants/hears-1/members/u-hears").status_code == 204
+    settled(admin, webhook, 5)
+    assert all(verifies(secret, headers, body) for _, headers, body in hears.requests)
+    for _, _, body in hears.requests:
+        assert b"Secret" not in body and b"Another" not in body and b"hears.example" not in body and len(body) < 20_000
+    events = hears.bodies()
+    assert {event["subject"] for event in events} == {f"users/{user}"}
+    # Each in its own order: the person's, and the tenant's.
+    alone = [event for event in events if "tenant" not in event["data"]]
+    assert [(e["type"], e["data"]["user"]["version"], e["data"].get("fields")) for e in alone] == [
+        ("user.created", 1, None), ("user.updated", 2, ["name"])]
+    places = [event["data"] | {"type": event["type"]} for event in events if "tenant" in event["data"]]
+    assert [(e["type"], e["membership"]["version"], e["membership"]["role"]) for e in places] == [
+        ("user.joined", 1, "member"), ("user.role_changed", 2, "admin"), ("user.removed", 3, "admin")]
+    for event in places:
+        assert event["user"] == {"id": user, "external_id": "u-hears"} and event["membership"]["id"] == membership
+        assert event["tenant"]["id"] == tenant and event["tenant"]["external_id"] == "hears-1"
+    assert places[1]["change"] == {"field": "role", "from": "member", "to": "admin"}
+    product.http.close()
     admin.close()
 
 

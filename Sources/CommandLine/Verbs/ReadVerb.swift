@@ -70,7 +70,7 @@ struct ReadVerb: Sendable {
 
     /// The words an option can be; none where it is free.
     func words(of option: OperationVerb.Option) -> [String] {
-        filters.first { OperationVerb.optionName($0.name) == option.name }.map(Self.words) ?? []
+        filters.first { OperationVerb.optionName($0.name) == option.name }.map { Self.words(of: $0) } ?? []
     }
 
     var usage: String { "postern \(noun) \(verb)" + (kind == .show ? " <\(noun)>" : "") + " [options]" }
