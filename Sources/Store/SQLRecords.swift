@@ -298,7 +298,7 @@ public struct SQLRecords: Records {
                 [
                     .text(queued.id), .text(queued.event), .text(queued.operationID), .text(queued.effect.kind),
                     .text(queued.effect.name), Value(queued.effect.tenant), Value(queued.tenantVersion),
-                    Value(queued.effect.payload), Value(queued.at),
+                    Value(queued.payload), Value(queued.at),
                 ])
         } + Self.insert("outbox_pending (outbox_id, kind)", effects.map { [.text($0.id), .text($0.effect.kind)] })
     }

@@ -302,17 +302,22 @@ public struct DeliveryOutbox: Outbox {
 
     private func parcel(_ lane: String, _ row: Row, to webhook: Webhook, _ reader: any Reader) throws -> Parcel {
         let payload = try row.json("payload")
+        // The version is that of the row it tells of: the membership's, else the person's.
+        let version = payload["version"]
+        var membership = payload["membership"]?.object
+        let isAlone = membership == nil
+        membership?["version"] = version
         let user = try payload["user"]?.string.map { id in
             WebhookEvent.Told.Person(
                 id: id, externalID: try User.load(id, from: reader)?.externalID,
-                version: payload["user_version"]?.int, status: payload["user_status"]?.string)
+                version: isAlone ? version?.int : nil, status: payload["user_status"]?.string)
         }
         let told = WebhookEvent.Told(
             id: try row.string("outbox_id"), name: try row.string("name"), at: try row.instant("created_at"),
             event: try row.string("event_id"), operation: try row.string("operation_id"), webhook: webhook.id,
             tenant: try row.optionalString("tenant_id"), externalID: try row.optionalString("external_id"),
             tenantVersion: try row.optionalInt("tenant_version"), status: payload["status"]?.string,
-            change: payload["change"], user: user, membership: payload["membership"], fields: payload["fields"])
+            change: payload["change"], user: user, membership: membership.map(JSON.object), fields: payload["fields"])
         var secrets = [webhook.secret]
         if let previous = webhook.previousSecret, let until = webhook.previousUntil, reader.now < until {
             secrets.append(previous)

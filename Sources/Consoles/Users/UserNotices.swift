@@ -5,11 +5,9 @@ extension Change {
     /// changed. A sign-in is none of it.
     /// - Parameter tenant: the tenant a membership is in, as it is afterwards.
     func userNotice(in tenant: Tenant?) -> Effect? {
-        // The pipeline gives every changed row the next version.
-        let version = (before?.version ?? 0) + 1
-        if let user = after as? User { return Effect.told(user, version, before: before as? User) }
+        if let user = after as? User { return Effect.told(user, before: before as? User) }
         if let membership = after as? Membership, let tenant {
-            return Effect.told(membership, version, before: before as? Membership, in: tenant)
+            return Effect.told(membership, before: before as? Membership, in: tenant)
         }
         return nil
     }
@@ -17,29 +15,25 @@ extension Change {
 
 extension Effect {
     /// A notice about a person: ids and which fields changed, no values. The product's own id is looked up at delivery.
-    fileprivate static func told(_ user: User, _ version: Int64, before: User?) -> Effect? {
-        var payload: [String: JSON] = [
-            "user": .string(user.id), "user_version": .int(version), "user_status": .string(user.status.rawValue),
-        ]
-        guard let before else { return .user("created", payload, in: nil) }
+    fileprivate static func told(_ user: User, before: User?) -> Effect? {
+        var payload: [String: JSON] = ["user": .string(user.id), "user_status": .string(user.status.rawValue)]
+        guard let before else { return .user("created", of: user.id, payload, in: nil) }
         let changed = [
             ("email", before.email != user.email), ("external_id", before.externalID != user.externalID),
             ("name", before.name != user.name), ("status", before.status != user.status),
         ].filter { $0.1 }.map { JSON.string($0.0) }
         guard !changed.isEmpty else { return nil }
         payload["fields"] = .array(changed)
-        return .user("updated", payload, in: nil)
+        return .user("updated", of: user.id, payload, in: nil)
     }
 
     /// A notice about somebody's place in a tenant: one for each change, by where the person stands afterwards.
-    fileprivate static func told(
-        _ membership: Membership, _ version: Int64, before: Membership?, in tenant: Tenant
-    ) -> Effect? {
+    fileprivate static func told(_ membership: Membership, before: Membership?, in tenant: Tenant) -> Effect? {
         var payload: [String: JSON] = [
             "user": .string(membership.userID), "tenant": .string(tenant.id),
             "status": .string(tenant.status.rawValue),
             "membership": [
-                "id": .string(membership.id), "version": .int(version), "role": .string(membership.role.rawValue),
+                "id": .string(membership.id), "role": .string(membership.role.rawValue),
                 "status": .string(membership.status.rawValue),
             ],
         ]
@@ -48,7 +42,7 @@ extension Effect {
             payload["change"] = [
                 "field": "role", "from": .string(role.rawValue), "to": .string(membership.role.rawValue),
             ]
-            return .user("role_changed", payload, in: tenant)
+            return .user("role_changed", of: membership.id, payload, in: tenant)
         }
         let verb =
             switch membership.status {
@@ -56,12 +50,12 @@ extension Effect {
             case .joined: "joined"
             case .revoked: "removed"
             }
-        return .user(verb, payload, in: tenant)
+        return .user(verb, of: membership.id, payload, in: tenant)
     }
 
-    private static func user(_ verb: String, _ payload: [String: JSON], in tenant: Tenant?) -> Effect {
+    private static func user(_ verb: String, of row: String, _ payload: [String: JSON], in tenant: Tenant?) -> Effect {
         Effect(
             kind: "webhook", name: "user.\(verb)", summary: "Webhook user.\(verb) to your product",
-            payload: .object(payload), tenant: tenant?.id, tenantVersion: tenant?.version)
+            payload: .object(payload), tenant: tenant?.id, tenantVersion: tenant?.version, row: row)
     }
 }

@@ -169,13 +169,17 @@ public struct Effect: Sendable, Hashable {
     public let tenant: String?
     /// The tenant's version, where the operation leaves the tenant itself as it is.
     public let tenantVersion: Int64?
+    /// The id of a changed row, whose new version is sent along as `version`. What is signed for names no versions, so the payload
+    /// has none before.
+    public let row: String?
     /// The plan itself writes what is sent: the effect is announced and not queued once more.
     public let isWritten: Bool
     public init(
         kind: String, name: String, summary: String, payload: JSON, tenant: String?, tenantVersion: Int64? = nil,
-        isWritten: Bool = false
+        row: String? = nil, isWritten: Bool = false
     ) {
         self.tenantVersion = tenantVersion
+        self.row = row
         self.isWritten = isWritten
         self.kind = kind
         self.name = name

@@ -526,9 +526,9 @@ public struct Pipeline: Sendable {
         }
         tx.enqueue(plan.alsoWrite)
 
-        // A batch tells of several tenants, each with its own version.
-        let tenants = plan.effects.isEmpty ? [] : plan.changes.filter { $0.type == "tenant" }
-        let versions = Dictionary(tenants.map { ($0.id, $0.after.version) }, uniquingKeysWith: { first, _ in first })
+        // A batch tells of several tenants and people, each with its own version.
+        let rows = plan.effects.isEmpty ? [] : plan.changes
+        let versions = Dictionary(rows.map { ($0.id, $0.after.version) }, uniquingKeysWith: { first, _ in first })
         var queued: [QueuedEffect] = []
         for (slot, effect) in plan.effects.enumerated() where isPerformed(effect) && !effect.isWritten {
             let id = Identifier.make(
@@ -536,7 +536,8 @@ public struct Pipeline: Sendable {
                 random: Array(sha256(Array("\(event.id):\(slot)".utf8)).prefix(10)))
             queued.append(
                 QueuedEffect(
-                    effect, id: id, event: event.id, operationID: draft.operationID ?? "",
+                    effect, version: effect.row.flatMap { versions[$0] }, id: id, event: event.id,
+                    operationID: draft.operationID ?? "",
                     tenantVersion: effect.tenant.flatMap { versions[$0] ?? effect.tenantVersion }, at: now))
         }
         tx.enqueue(records.enqueue(queued))

@@ -82,6 +82,8 @@ extension Records {
 /// An effect on its way into the outbox.
 public struct QueuedEffect: Sendable {
     public let effect: Effect
+    /// The effect's payload, with the version of the row it tells of.
+    public let payload: JSON
     /// `out_…`
     public let id: String
     /// The event that tells of what is announced.
@@ -92,10 +94,18 @@ public struct QueuedEffect: Sendable {
     public let tenantVersion: Int64?
     public let at: Instant
 
+    /// - Parameter version: that of the effect's row from now on, where it names one.
     public init(
-        _ effect: Effect, id: String, event: String, operationID: String, tenantVersion: Int64?, at: Instant
+        _ effect: Effect, version: Int64? = nil, id: String, event: String, operationID: String, tenantVersion: Int64?,
+        at: Instant
     ) {
         self.effect = effect
+        if let version, case .object(var members) = effect.payload {
+            members["version"] = .int(version)
+            payload = .object(members)
+        } else {
+            payload = effect.payload
+        }
         self.id = id
         self.event = event
         self.operationID = operationID
