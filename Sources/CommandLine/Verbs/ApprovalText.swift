@@ -18,6 +18,7 @@ enum ApprovalText {
             if !rows.isEmpty { lines += ["", title] + rows.map { "  \($0)" } }
         }
         if let sentence = request["consequence"]?.string { lines.append(sentence.printable) }
+        if anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence) }
         lines.append("")
         lines += facts(request)
         if request["matches_action"] != true {

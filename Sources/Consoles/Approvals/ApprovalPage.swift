@@ -384,7 +384,7 @@ extension ApprovalPages {
             if let consequence = detail.consequence {
                 el("p", .class("headline")) { consequence }
                 if state.isLive, detail.anew.isInConsequence {
-                    el("p", .class("muted")) { "Times in this sentence are counted from when it runs." }
+                    el("p", .class("muted")) { MadeAnew.ofConsequence }
                 }
             }
             if let text = detail.event.value("justification")?.string {

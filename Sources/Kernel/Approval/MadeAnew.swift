@@ -56,6 +56,9 @@ public struct MadeAnew: Sendable, Hashable {
     private var found: [String: Source] = [:]
     /// The sentence that says what comes of it names times, or something else that comes out otherwise.
     public private(set) var isInConsequence = false
+    /// What is said beside it then.
+    public static let ofConsequence =
+        "Times and numbers in this sentence are from when it was asked for; they are made anew when it runs."
 
     public init() {}
 
