@@ -40,7 +40,7 @@ def test_an_invitation_is_agreed_to_and_its_link_is_for_who_asked(cast):
     asked = asker.get(f"approvals/{approval}").json()
     assert asked["state"] == "pending" and asked["matches_action"] and asked["round"] == 1
     assert asked["reveals"] == ["enrolment_link"] and asked["reversibility"] and asked["changes"] is None
-    assert "/changes/0/id" in asked["anew"]["paths"]
+    assert {"in": "changes", "at": [0, 1], "path": "/id"} in asked["anew"]["values"]
 
     # Not by oneself, not by whom no rule asks, and not without a fresh factor and a key.
     own = decide(asker, approval, "approve")

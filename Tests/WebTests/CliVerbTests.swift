@@ -159,9 +159,10 @@ import Testing
         ]
         request["anew"] = [
             "consequence": false,
-            "paths": [
-                "/changes/0/id": .object([:]), "/changes/0/after/id": .object([:]),
-                "/changes/0/after/ends_at": ["after_seconds": 1800], "/effects/0/payload/to": .object([:]),
+            "values": [
+                ["in": "changes", "at": [0], "path": "/id"], ["in": "changes", "at": [0], "path": "/after/id"],
+                ["in": "changes", "at": [0], "path": "/after/ends_at", "after_seconds": 1800],
+                ["in": "effects", "at": [0], "path": "/payload/to"],
             ],
         ]
         request["reversibility"] = "Can be undone for 24 hours, by Revoke role."

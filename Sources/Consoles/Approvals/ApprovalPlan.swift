@@ -134,8 +134,9 @@ extension ApprovalDetail {
         let state = entry.request.state
         guard state.isLive || state == .executed else { return }
         let foresight = InboxForesight(entry.request, told.map { (type: $0.type, document: $0.after ?? $0.before) })
+        let people = foresight.people.sorted()
         var names: [String: String] = [:]
-        for row in try reader.query(EventQueries.staffNames(foresight.people.sorted())) {
+        for row in people.isEmpty ? [] : try reader.query(EventQueries.staffNames(people)) {
             names[try row.string("id")] = try row.string("name")
         }
         notices = foresight.sentences(names)

@@ -76,7 +76,7 @@ public enum ApprovalsConsole {
             "anew": [
                 "type": "object",
                 "description":
-                    "Of one request: what of its plan is made anew when it runs. paths: JSON pointers into the plan, each with after_seconds or after_days for a time that is counted from then, and nothing for a value that is another one each time.",
+                    "Of one request: what of its plan is made anew when it runs. values: each with the part of the plan it is in (changes or effects), the places it stands at, and a JSON pointer into each of them; with after_seconds or after_days where it is a time that is counted from then, and without where it is another one each time.",
             ],
             "changes": [
                 "type": ["array", "null"],

@@ -22,7 +22,7 @@ struct InboxForesight: Sendable {
             let others = Set(people.compactMap(\.self)).subtracting([request.requester]).sorted()
             if !others.isEmpty { lines.append(Line(people: others, what: what)) }
         }
-        func documents(_ type: String) -> [JSON] { changes.filter { $0.type == type }.compactMap(\.document) }
+        func documents(_ type: String) -> [JSON] { changes.filter { $0.type == type }.compactMap { $0.document } }
 
         if request.requester.hasPrefix("\(Staff.idPrefix)_") {
             lines.append(Line(people: [request.requester], what: "it was carried out"))

@@ -52,8 +52,16 @@ public struct MadeAnew: Sendable, Hashable {
     private static let dayAndMinute = Span.days(1) + .minutes(1)
     private static let day = Span.days(1).microseconds
 
-    /// By JSON pointer (RFC 6901) into the plan.
-    private var found: [String: Source] = [:]
+    /// Where a value stands in a plan.
+    private struct Place: Hashable {
+        /// `changes` or `effects`.
+        let part: String
+        let index: Int
+        /// JSON pointer (RFC 6901) into that change or effect.
+        let path: String
+    }
+
+    private var found: [Place: Source] = [:]
     /// The sentence that says what comes of it names times, or something else that comes out otherwise.
     public private(set) var isInConsequence = false
     /// What is said beside it then.
@@ -72,13 +80,14 @@ public struct MadeAnew: Sendable, Hashable {
         let others = again["changes"]?.array ?? []
         if rows.count == others.count {
             for (index, (row, other)) in zip(rows, others).enumerated() where row["type"] == other["type"] {
-                search.compare(row["id"], other["id"], "/changes/\(index)/id")
-                search.compare(row["after"], other["after"], "/changes/\(index)/after")
+                search.compare(row["id"], other["id"], Place(part: Self.changes, index: index, path: "/id"))
+                search.compare(row["after"], other["after"], Place(part: Self.changes, index: index, path: "/after"))
             }
         }
         for (index, (effect, other)) in zip(plan["effects"]?.array ?? [], again["effects"]?.array ?? []).enumerated()
         where effect["name"] == other["name"] {
-            search.compare(effect["payload"], other["payload"], "/effects/\(index)/payload")
+            search.compare(
+                effect["payload"], other["payload"], Place(part: Self.effects, index: index, path: "/payload"))
         }
         found = search.found
     }
@@ -86,12 +95,33 @@ public struct MadeAnew: Sendable, Hashable {
     /// Reads what `json` wrote; of a plan that says nothing, nothing is made anew.
     public init(json: JSON?) {
         isInConsequence = json?["consequence"] == true
-        found = (json?["paths"]?.object ?? [:]).mapValues(Source.init(json:))
+        for value in json?["values"]?.array ?? [] {
+            guard let part = value["in"]?.string, let path = value["path"]?.string else { continue }
+            for index in (value["at"]?.array ?? []).compactMap(\.int) {
+                found[Place(part: part, index: Int(index), path: path)] = Source(json: value)
+            }
+        }
     }
 
+    /// Many rows are alike: what is made anew in the same way stands there once, with the places of all of them.
     public var json: JSON {
-        ["consequence": .bool(isInConsequence), "paths": .object(found.mapValues(\.json))]
+        var groups: [[String]: (source: Source, places: [Int])] = [:]
+        for (place, source) in found {
+            let key = [place.part, place.path, source.json.canonicalText]
+            groups[key, default: (source: source, places: [])].places.append(place.index)
+        }
+        let values = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { key, group -> JSON in
+            var members = group.source.json.object ?? [:]
+            members["in"] = .string(key[0])
+            members["path"] = .string(key[1])
+            members["at"] = .array(group.places.sorted().map { .int(Int64($0)) })
+            return .object(members)
+        }
+        return ["consequence": .bool(isInConsequence), "values": .array(values)]
     }
+
+    private static let changes = "changes"
+    private static let effects = "effects"
 
     /// The rows that a plan changes, as they can be told before it runs.
     /// - Parameter words: what stands in the place of a value that is made anew, where the row held another one before or none;
@@ -99,10 +129,8 @@ public struct MadeAnew: Sendable, Hashable {
     public func rows(of plan: JSON, _ words: (_ source: Source, _ before: JSON?) -> JSON? = { _, _ in nil }) -> [Row] {
         let changes = plan["changes"]?.array ?? []
         var rest: [Int: [String: Source]] = [:]
-        for (path, source) in found where path.hasPrefix("/changes/") {
-            let parts = path.dropFirst("/changes/".count).split(separator: "/", maxSplits: 1)
-            guard parts.count == 2, let index = Int(parts[0]) else { continue }
-            rest[index, default: [:]]["/\(parts[1])"] = source
+        for (place, source) in found where place.part == Self.changes {
+            rest[place.index, default: [:]][place.path] = source
         }
         return changes.enumerated().map { index, change in
             let before = Self.present(change["before"])
@@ -124,7 +152,11 @@ public struct MadeAnew: Sendable, Hashable {
 
     /// What the effect at this place of a plan carries, without what is made anew.
     public func payload(_ payload: JSON, at index: Int) -> JSON {
-        Self.replace(payload, "/effects/\(index)/payload", found, nil) { _, _ in nil } ?? .object([:])
+        var anew: [String: Source] = [:]
+        for (place, source) in found where place.part == Self.effects && place.index == index {
+            anew[place.path] = source
+        }
+        return Self.replace(payload, "/payload", anew, nil) { _, _ in nil } ?? .object([:])
     }
 
     private static func present(_ json: JSON?) -> JSON? {
@@ -171,7 +203,7 @@ public struct MadeAnew: Sendable, Hashable {
         private var standing: Set<JSON> = []
         /// Many rows hold the same time.
         private var read: [String: Instant?] = [:]
-        private(set) var found: [String: Source] = [:]
+        private(set) var found: [Place: Source] = [:]
 
         init(planned: Instant, later: Span, besides again: JSON) {
             self.planned = planned
@@ -193,27 +225,31 @@ public struct MadeAnew: Sendable, Hashable {
             }
         }
 
-        mutating func compare(_ value: JSON?, _ other: JSON?, _ path: String) {
+        mutating func compare(_ value: JSON?, _ other: JSON?, _ place: Place) {
             guard let value, let other, value != other else { return }
             switch (value, other) {
             case (.object(let members), .object(let others)):
-                for (name, member) in members {
-                    compare(member, others[name], "\(path)/\(MadeAnew.escaped(name))")
-                }
+                for (name, member) in members { compare(member, others[name], within(place, name)) }
             case (.array(let elements), .array(let others))
             where elements.count == others.count && elements.allSatisfy { $0.object != nil }:
-                for (index, element) in elements.enumerated() { compare(element, others[index], "\(path)/\(index)") }
+                for (index, element) in elements.enumerated() {
+                    compare(element, others[index], within(place, String(index)))
+                }
             case (.string(let text), .string(let another)):
                 if let source = moved(text, another) {
-                    found[path] = source
+                    found[place] = source
                 } else if !standing.contains(value) {
-                    found[path] = .value
+                    found[place] = .value
                 }
             case (.int, .int), (.decimal, .decimal), (.array, .array):
-                if !standing.contains(value) { found[path] = .value }
+                if !standing.contains(value) { found[place] = .value }
             // What is there at one time and not at another is shown as it was planned.
             default: break
             }
+        }
+
+        private func within(_ place: Place, _ name: String) -> Place {
+            Place(part: place.part, index: place.index, path: "\(place.path)/\(MadeAnew.escaped(name))")
         }
 
         private mutating func moved(_ text: String, _ other: String) -> Source? {
