@@ -44,7 +44,7 @@ public struct PeopleNames: Sendable {
         in groups: some Sequence<UI.DiffGroup>, _ catalog: Catalog, fields: UI.DiffFields = .essential
     ) -> Set<String> {
         // A plan shows the ids of those who have a name, which is what is looked for.
-        let fields = fields == .planned ? .all : fields
+        let fields: UI.DiffFields = fields == .planned ? .all : fields
         var texts: Set<String> = []
         for group in groups {
             texts.formUnion((group.title ?? "").split(separator: " ").map(String.init))
