@@ -87,8 +87,9 @@ import Testing
         try await BreakGlassStage.with(kind) { stage in
             let id = try await stage.ask(by: stage.ann)
             let shown = try await Self.look(at: id, by: stage.bob, stage.world)
+            let acme = stage.acme
             let tenant = try #require(
-                try await stage.world.test.database.read { try Tenant.load(stage.acme, from: $0)?.name })
+                try await stage.world.test.database.read { try Tenant.load(acme, from: $0)?.name })
             for words in [
                 ">Tenant</th>", ">\(tenant)</ins>", ">ann</ins>", ">30 min after it runs</ins>",
                 "A notice in the inbox of every super_admin and security: break-glass was opened",
