@@ -39,6 +39,8 @@ def test_an_invitation_is_agreed_to_and_its_link_is_for_who_asked(cast):
     approval = invite(asker, "nadia.n@northwind.example")
     asked = asker.get(f"approvals/{approval}").json()
     assert asked["state"] == "pending" and asked["matches_action"] and asked["round"] == 1
+    assert asked["reveals"] == ["enrolment_link"] and asked["reversibility"] and asked["changes"] is None
+    assert {"in": "changes", "at": [0, 1], "path": "/id"} in asked["anew"]["values"]
 
     # Not by oneself, not by whom no rule asks, and not without a fresh factor and a key.
     own = decide(asker, approval, "approve")
@@ -58,6 +60,10 @@ def test_an_invitation_is_agreed_to_and_its_link_is_for_who_asked(cast):
     event = signer.get(f"audit-events/{execution['event_id']}").json()
     assert event["leaf"]["approval_id"] == approval and event["leaf"]["actor"]["id"] == asker.id
     assert event["leaf"]["client"] == "worker"
+    # Whoever was planned is not who was made: the request tells of the event now.
+    told = asker.get(f"approvals/{approval}").json()
+    made = [row["id"] for row in told["changes"] if row["type"] == "staff"]
+    assert made == [event["leaf"]["target"]["id"]] and asked["plan"]["changes"][0]["id"] not in made
 
     assert decide(signer, approval, "approve").status_code == 409
     assert signer.post(f"/api/v1/approvals/{approval}/reveal", json={}, key=None).status_code == 403
@@ -154,6 +160,7 @@ def test_a_request_in_the_browser(chromium, cast):
         # The form is where Slack's button leads, so that it shows by itself what is signed.
         asked = page.get_by_role("region", name="What was asked for")
         for words in ("quentin.q@northwind.example", "Joins support next month.", "What is sent",
+                      "is shown the enrolment link once it is done", "A notice in the inbox of",
                       "These values match the commitments in the frozen action"):
             expect(asked).to_contain_text(words)
         window.audit("the form that approves")

@@ -236,6 +236,8 @@ import Testing
         let difference = sealed["details"]?["value"]?["difference"]?.array ?? []
         #expect(difference.contains { $0["path"]?.string?.hasSuffix("before name") == true })
         #expect(difference.contains { $0["now"] == "Somebody Else" })
+        // What comes out otherwise at every planning is no difference to anybody.
+        #expect(!difference.contains { $0["path"]?.string?.hasSuffix(" after status_since") == true })
 
         // The same person signs the plan as it is now, and it is carried out.
         try await stage.decide("approve", id, by: stage.signer)

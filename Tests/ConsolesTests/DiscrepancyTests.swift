@@ -116,6 +116,11 @@ import Testing
             await #expect(throws: OperationError.self) {
                 try await Self.settle("discrepancy.restore", found.id, "unauthorised_change", world)
             }
+            let kept = try await world.pipeline.preview(
+                OperationRequest(
+                    operation: "discrepancy.adopt", target: found.id, reasonCode: "emergency_fix",
+                    justification: "it was agreed on"), by: world.everybody)
+            #expect(kept.consequence?.contains("can’t be shown: no event ever named it.") == true)
             // Taken away by hand again.
             try await world.test.tamper([DiscrepancyTestQueries.revoke("grt_forged")])
             #expect(try await sweep.run() == .init(closed: 1))

@@ -148,7 +148,8 @@ import Testing
             let call = PageCallFixture.make(stage.signer, path: ["id": pending.approvalID])
             let page = try await world.test.database.read { try ApprovalPages.detail.render(call, $0) }
             #expect(page.body.text.contains("What it did"))
-            #expect(page.body.text.contains("when it ran") == sendsMail)
+            #expect(page.body.text.contains("Mail to the person invited") == sendsMail)
+            #expect(page.body.text.contains("A notice in the inbox of asker: it was carried out"))
         }
     }
 

@@ -146,6 +146,45 @@ import Testing
         }
     }
 
+    @Test func `what is made anew is told as that, and of what was done what was recorded`() async {
+        var request = Self.request.object ?? [:]
+        request["plan"] = [
+            "changes": [
+                [
+                    "type": "staff", "id": "stf_2",
+                    "after": ["id": "stf_2", "email": "nadia@acme.test", "ends_at": "2026-11-17T14:32:00.000000Z"],
+                ]
+            ],
+            "effects": [["kind": "mail", "name": "mail.invitation", "payload": ["to": "stf_2"]]],
+        ]
+        request["anew"] = [
+            "consequence": false,
+            "values": [
+                ["in": "changes", "at": [0], "path": "/id"], ["in": "changes", "at": [0], "path": "/after/id"],
+                ["in": "changes", "at": [0], "path": "/after/ends_at", "after_seconds": 1800],
+                ["in": "effects", "at": [0], "path": "/payload/to"],
+            ],
+        ]
+        request["reversibility"] = "Can be undone for 24 hours, by Revoke role."
+        request["reveals"] = ["enrolment_link"]
+        request["sent"] = [["kind": "inbox", "name": "inbox.notice", "summary": "A notice in the inbox of Ada"]]
+        let waiting = CliStage([.init(body: .object(request))])
+        #expect(await waiting.run("approval", "show", "apr_1") == .done)
+        for part in [
+            "new staff:", "nadia@acme.test", "ends_at  30 min after it runs", "Can be undone for 24 hours",
+            "only to whoever asked: enrolment link.", "A notice in the inbox of Ada", "see --json",
+        ] {
+            #expect(waiting.out.contains(part), "\(part) is missing in: \(waiting.out)")
+        }
+        #expect(!waiting.out.contains("stf_2") && !waiting.out.contains("14:32"), "\(waiting.out)")
+
+        request["state"] = "executed"
+        request["changes"] = [["type": "staff", "id": "stf_9", "after": ["email": "nadia@acme.test"]]]
+        let done = CliStage([.init(body: .object(request))])
+        #expect(await done.run("approval", "show", "apr_1") == .done)
+        #expect(done.out.contains("staff stf_9:") && !done.out.contains("after it runs"), "\(done.out)")
+    }
+
     @Test func `whoever is not asked says which version they read`() async {
         for verb in ["approve", "reject"] {
             let why = verb == "reject" ? ["--justification", "It is not what was agreed."] : []

@@ -182,6 +182,32 @@ import Testing
         #expect(UI.diff([change], caption: "What changes").text.contains("<ins>stf_1</ins>"))
     }
 
+    @Test func `a plan says whom something new is about and until when`() {
+        let session = UI.DiffGroup(
+            type: "breakglass", name: nil, id: nil, before: nil,
+            after: [
+                "tenant_id": "ten_01JCXRRK7QHM2V8T5E0ZB6WYND", "person": "stf_01JCXRRK7QHM2V8T5E0ZB6WYND",
+                "event_id": "evt_01JCXRRK7QHM2V8T5E0ZB6WYND",
+                "opened_at": .string(DocumentDiff.whenItRuns(after: .seconds(0))),
+                "ends_at": .string(DocumentDiff.whenItRuns(after: .minutes(30))),
+            ])
+        let names = ["ten_01JCXRRK7QHM2V8T5E0ZB6WYND": "Acme", "stf_01JCXRRK7QHM2V8T5E0ZB6WYND": "Ann"]
+        let html = UI.diff([session], caption: "What changes", fields: .planned, names: names).text
+        #expect(html.contains(">Break-glass</th>") && html.contains(">Tenant</th>") && html.contains(">Acme</ins>"))
+        #expect(html.contains(">Ann</ins>") && html.contains(">30 min after it runs</ins>"))
+        #expect(!html.contains("evt_") && !html.contains("Opened at"))
+    }
+
+    @Test func `a difference names the roles that are kept apart, and the record their lists`() {
+        let change = UI.DiffGroup(
+            title: nil, before: ["first_roles": ["billing_ops"], "second_roles": ["security", "legal"]],
+            after: ["first_roles": ["billing_ops"], "second_roles": ["legal"]])
+        let html = UI.diff([change], caption: "What changes").text
+        #expect(html.contains(">Kept apart</th>") && html.contains(">billing_ops and legal</ins>"))
+        #expect(html.contains(">billing_ops and security, billing_ops and legal</del>"))
+        #expect(UI.diff([change], caption: "What changed", fields: .all).text.contains(">Other side</th>"))
+    }
+
     @Test func `a difference says what a policy says in sentences, money and time by their units`() {
         let html = UI.diff(
             before: [

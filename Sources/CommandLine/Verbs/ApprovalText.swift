@@ -18,6 +18,7 @@ enum ApprovalText {
             if !rows.isEmpty { lines += ["", title] + rows.map { "  \($0)" } }
         }
         if let sentence = request["consequence"]?.string { lines.append(sentence.printable) }
+        if anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence) }
         lines.append("")
         lines += facts(request)
         if request["matches_action"] != true {
@@ -32,12 +33,12 @@ enum ApprovalText {
         }
         let plan = request["plan"] ?? .null
         if plan.isNull { section("Changes:", ["The plan was erased; only its digest is left."]) }
-        for change in plan["changes"]?.array ?? [] {
-            section(
-                "\(change["type"]?.string ?? "") \(change["id"]?.string ?? ""):".printable,
-                members(change["before"], change["after"]))
-        }
-        section("Planned to be sent:", (plan["effects"]?.array ?? []).map(effect))
+        for change in changes(request) { section(change.title, change.rows) }
+        section("Afterwards:", afterwards(request))
+        section(
+            request["state"] == "executed" ? "What was sent:" : "What is sent:",
+            (request["sent"]?.array ?? []).map { ($0["summary"] ?? .null).shown.printable })
+        section("What its effects carry:", carried(request))
         if let measures = plan["measures"], measures.object?.isEmpty == false {
             section("What the rules looked at:", members(nil, measures))
         }
@@ -48,12 +49,18 @@ enum ApprovalText {
         section("How it ended:", prose(request["ending"]))
         let action = request["action"] ?? .null
         section("The frozen action, in full:", rows(action.pretty()))
+        if anew(request) != MadeAnew() {
+            lines += ["", "What is made when it runs is signed as it was planned, to be compared: see --json."]
+        }
         lines += [
             "", "SHA-256 of its canonical bytes  \(sha256(action.canonical).hex)",
             "Digest of the plan              \((request["plan_digest"] ?? .null).shown.printable)",
         ]
         if request["matches_action"] == true {
-            lines.append("The values above match the commitments in the frozen action.")
+            lines.append(
+                request["state"] == "executed"
+                    ? "What was signed matches the commitments in the frozen action."
+                    : "The values above match the commitments in the frozen action.")
         }
         return lines.joined(separator: "\n")
     }
@@ -79,10 +86,66 @@ enum ApprovalText {
         return facts.map { "\($0.padded(to: width))  \($1)" }
     }
 
-    private static func effect(_ effect: JSON) -> String {
-        let payload = effect["payload"] ?? .null
-        let what = "\((effect["kind"] ?? .null).shown) \((effect["name"] ?? .null).shown)"
-        return (payload.isNull ? what : "\(what)  \(payload.canonicalText)").printable
+    /// What of the plan comes out otherwise when it runs; nothing once it has run.
+    private static func anew(_ request: JSON) -> MadeAnew {
+        request["state"] == "executed" ? MadeAnew() : MadeAnew(json: request["anew"])
+    }
+
+    /// Row by row what its event recorded, and before there is one what it would do.
+    private static func changes(_ request: JSON) -> [(title: String, rows: [String])] {
+        func title(_ type: String, _ id: String?) -> String {
+            (id.map { "\(type) \($0):" } ?? "new \(type):").printable
+        }
+        if let recorded = request["changes"]?.array {
+            return recorded.map { change in
+                (
+                    title: title(change["type"]?.string ?? "", change["id"]?.string),
+                    rows: change["erased"] == true
+                        ? ["What it was or became was erased."] : members(change["before"], change["after"])
+                )
+            }
+        }
+        return anew(request).rows(of: request["plan"] ?? .null).map { row in
+            let made = row.anew.filter { row.before != nil || $0.value != .value }
+            let width = made.keys.map(\.count).max() ?? 0
+            let rows = made.sorted { $0.key < $1.key }.map { path, source in
+                "\(path.padded(to: width))  \(words(source))".printable
+            }
+            // What is made anew has another line than what was there.
+            let before = row.before?.object.map { members in
+                JSON.object(members.filter { row.anew[$0.key] == nil })
+            }
+            return (title: title(row.type, row.id), rows: members(before, row.after) + rows)
+        }
+    }
+
+    private static func words(_ source: MadeAnew.Source) -> String {
+        switch source {
+        case .clock(let span): DocumentDiff.whenItRuns(after: span)
+        case .days(let days): DocumentDiff.whenItRuns(afterDays: days)
+        case .value: "another one, made when it runs"
+        }
+    }
+
+    /// Whether it can be undone, and what is shown once.
+    private static func afterwards(_ request: JSON) -> [String] {
+        var lines = prose(request["reversibility"])
+        let reveals = (request["reveals"]?.array ?? []).compactMap(\.string).map { $0.replacing("_", with: " ") }
+        if !reveals.isEmpty {
+            lines.append(
+                "Shown once, and only to whoever asked: \(reveals.joined(separator: ", ")).".printable)
+        }
+        return lines
+    }
+
+    /// What each effect of the plan carries, without what is made anew.
+    private static func carried(_ request: JSON) -> [String] {
+        let anew = anew(request)
+        return (request["plan"]?["effects"]?.array ?? []).enumerated().map { index, effect in
+            let payload = anew.payload(effect["payload"] ?? .null, at: index)
+            let what = "\((effect["kind"] ?? .null).shown) \((effect["name"] ?? .null).shown)"
+            return (payload.isNull ? what : "\(what)  \(payload.canonicalText)").printable
+        }
     }
 
     private static func difference(_ entry: JSON) -> String {

@@ -245,6 +245,14 @@ struct ApprovalDetail: Sendable {
     var people = PeopleNames()
     /// Why it is not carried out when its time comes, where a page asked.
     var held: ClockJump?
+    /// The event that carried it out.
+    var outcome: EventDetail?
+    /// Whether that event can be taken back, as far as who looks may know.
+    var undo: EventUndo?
+    /// Whom it tells in their inboxes when it runs, one sentence each.
+    var notices: [String] = []
+    /// The staff channel hears of it.
+    var sendsSlack = false
 
     /// - Throws: `OperationError.notFound`; `.forbidden` to whoever neither asked for it, nor could sign it, nor may see all.
     static func load(_ id: String, for caller: Caller, from reader: any Reader) throws -> ApprovalDetail {
@@ -266,7 +274,7 @@ struct ApprovalDetail: Sendable {
             StaffDirectory(), from: reader)
         let ending = try request.outcomeEventID.map { try EventDetail.load($0, from: reader) }
         let sendsMail = try ChannelState.isOn(.mail, reader)
-        return ApprovalDetail(
+        var detail = ApprovalDetail(
             entry: entry, event: try EventDetail.load(request.eventID, from: reader),
             planEvent: request.planEventID == request.eventID
                 ? nil : try EventDetail.load(request.planEventID, from: reader),
@@ -281,6 +289,14 @@ struct ApprovalDetail: Sendable {
                 ? try Signers.onShift(for: request, signatures: signatures.all, from: reader) : nil,
             sendsMail: sendsMail,
             sentMail: request.state == .executed ? try mail(after: ending, sendsMail: sendsMail, from: reader) : nil)
+        if request.state == .executed {
+            detail.outcome = ending
+            detail.undo = try ending.map {
+                try EventUndo.of($0, for: caller, catalog: Consoles.declared, from: reader)
+            }
+        }
+        try detail.foresee(from: reader)
+        return detail
     }
 
     /// The log says what of it was queued: no mail where none was sent then, nor where it came too late for who it was for.
@@ -317,14 +333,13 @@ struct ApprovalDetail: Sendable {
 
     /// What it would do, as planned last.
     var plan: JSON? { (planEvent ?? event).value("details")?["plan"] }
-    var consequence: String? { (planEvent ?? event).value("details")?["consequence"]?.string }
     /// What is different since it was signed before.
     var difference: [JSON] { planEvent?.value("details")?["difference"]?.array ?? [] }
     var input: JSON? { event.value("details")?["input"] }
 
     var json: JSON {
         var body = entry.json.object ?? [:]
-        body["consequence"] = JSON(consequence)
+        body.merge(planMembers) { _, told in told }
         body["input"] = input ?? .null
         body["plan"] = plan ?? .null
         body["difference"] = .array(difference)

@@ -16,10 +16,10 @@ extension ApprovalPages {
         _ detail: ApprovalDetail, _ call: PageCall, from reader: any Reader
     ) throws -> ApprovalDetail {
         var detail = detail
-        let groups = changes(detail)
+        let groups = changes(detail.told)
         detail.people = try PeopleNames(
             of: PeopleNames.ids(
-                in: call.first("all") == nil ? groups.prefix(UI.atOnce) : groups[...], call.catalog),
+                in: call.first("all") == nil ? groups.prefix(UI.atOnce) : groups[...], call.catalog, fields: .planned),
             about: detail.event.row.tenantID, call.catalog, for: call.caller, from: reader)
         if detail.entry.request.state.isDue { detail.held = try ClockJump.open(from: reader) }
         return detail
@@ -315,77 +315,87 @@ extension ApprovalPages {
         }
     }
 
-    /// What its plan changes.
-    private static func changes(_ detail: ApprovalDetail) -> [UI.DiffGroup] {
-        (detail.plan?["changes"]?.array ?? []).map { change in
-            let before = change["before"].flatMap { $0.isNull ? nil : $0 }
-            let document = before ?? change["after"]
-            return UI.DiffGroup(
-                type: change["type"]?.string ?? "",
-                name: name(of: document),
-                id: change["id"]?.string ?? "", before: before, after: change["after"])
+    /// What changes, as it is told.
+    private static func changes(_ told: [ApprovalDetail.Told]) -> [UI.DiffGroup] {
+        told.filter { !$0.isErased }.map { change in
+            UI.DiffGroup(
+                type: change.type, name: name(of: change.before ?? change.after), id: change.id, before: change.before,
+                after: change.after)
         }
     }
 
     /// - Parameter all: how to see all of so many changes.
     private static func plan(_ detail: ApprovalDetail, call: PageCall, all: (Int) -> Node) -> Node {
-        guard let plan = detail.plan else {
+        let state = detail.entry.request.state
+        let told = detail.told
+        let groups = changes(told)
+        guard detail.plan != nil || !groups.isEmpty else {
             return el("p") { UI.sealed("The plan was erased; only its digest is left.") }
         }
-        let groups = changes(detail)
-        let mail = DeliveryChannel.mail.rawValue
-        let effects = (plan["effects"]?.array ?? []).map { effect in
-            let kind = effect["kind"]?.string ?? ""
-            let name = effect["name"]?.string ?? ""
-            let summary = kind == mail ? MailNotice.summary(name, effect["payload"]) : nil
-            return Effect(
-                kind: kind, name: name, summary: summary ?? "\(DocumentDiff.label(kind)) \(name)", payload: .null,
-                tenant: nil)
-        }.filter { effect in
-            guard effect.kind == mail else { return true }
-            guard detail.entry.request.state == .executed else { return detail.sendsMail }
-            return detail.sentMail?.contains(effect.name) ?? true
-        }
+        let effects = detail.sent
         return UI.stack {
-            el("div", .class("stack stack--2")) {
-                if let consequence = detail.consequence {
-                    el("p", .class("headline")) { consequence }
-                }
-                if let text = detail.event.value("justification")?.string {
-                    el("p", .class("prose")) {
-                        "“\(text)” "
-                        UI.muted(detail.entry.requesterName ?? detail.entry.request.requester)
-                    }
-                }
-                if detail.entry.request.state.isLive {
-                    el("p", .class("muted")) { "Nothing has been changed yet." }
+            summary(detail)
+            for change in told where change.isErased {
+                el("p") {
+                    UI.sealed("\(DocumentDiff.label(change.type)) \(change.id ?? ""): what it was or became was erased")
                 }
             }
             if !groups.isEmpty {
                 UI.diff(
-                    groups, caption: "What changes", captions: ("Then", "After"),
+                    groups, caption: state == .executed ? "What changed" : "What changes",
+                    captions: (before: state == .executed ? "Before" : "Then", after: "After"), fields: .planned,
                     rest: call.first("all") == nil ? all(groups.count) : nil, names: names(detail))
             }
             if let input = detail.input, input != .object([:]) {
                 UI.fold("The fields as sent") { UI.json(input) }
             }
             el("section") {
-                el("h3") { "What is sent" }
+                el("h3") { state == .executed ? "What was sent" : "What is sent" }
                 if effects.isEmpty {
                     el("p", .class("muted")) { "Nothing." }
                 } else {
-                    UI.effects(effects, when: sending(detail.entry.request.state))
+                    UI.effects(effects, when: sending(state))
                 }
             }
-            UI.fold("What exactly is signed") {
-                el("p", .class("small muted")) {
-                    "Signatures are bound to the digest of this: every field that changes, what each effect carries, what the rules measured, and who must agree."
+            if let plan = detail.plan {
+                UI.fold("What exactly is signed") {
+                    el("p", .class("small muted")) {
+                        "Signatures are bound to the digest of this: every field that changes, what each effect carries, what the rules measured, and who must agree. Ids, secrets and times that are made when it runs stand here as they were planned, to be compared."
+                    }
+                    let count = plan["changes"]?.array?.count ?? 0
+                    bound(plan, count, all: call.first("all") == nil && count > 20 ? all(count) : nil)
                 }
-                bound(plan, groups.count, all: call.first("all") == nil && groups.count > 20 ? all(groups.count) : nil)
             }
             if detail.matchesAction {
-                el("p") { UI.state("These values match the commitments in the frozen action", .ok, .check) }
+                el("p") {
+                    UI.state(
+                        state == .executed
+                            ? "What was signed matches the commitments in the frozen action"
+                            : "These values match the commitments in the frozen action", .ok, .check)
+                }
             }
+        }
+    }
+
+    /// What comes of it, why it was asked for, and what can be done about it afterwards.
+    private static func summary(_ detail: ApprovalDetail) -> Node {
+        let state = detail.entry.request.state
+        return el("div", .class("stack stack--2")) {
+            if let consequence = detail.consequence {
+                el("p", .class("headline")) { consequence }
+                if state.isLive, detail.anew.isInConsequence {
+                    el("p", .class("muted")) { MadeAnew.ofConsequence }
+                }
+            }
+            if let text = detail.event.value("justification")?.string {
+                el("p", .class("prose")) {
+                    "“\(text)” "
+                    UI.muted(detail.entry.requesterName ?? detail.entry.request.requester)
+                }
+            }
+            if let sentence = detail.reversibility { el("p") { sentence } }
+            if let sentence = detail.revealing { el("p") { sentence } }
+            if state.isLive { el("p", .class("muted")) { "Nothing has been changed yet." } }
         }
     }
 
@@ -401,10 +411,12 @@ extension ApprovalPages {
             }
     }
 
-    /// Those whom the plan is about, who asked and who signed.
+    /// Those whom the plan is about, who asked and who signed, and the tenant.
     private static func names(_ detail: ApprovalDetail) -> [String: String] {
         var names = detail.people.names.merging(detail.names) { _, signer in signer }
-        if let name = detail.entry.requesterName { names[detail.entry.request.requester] = name }
+        let request = detail.entry.request
+        if let name = detail.entry.requesterName { names[request.requester] = name }
+        if let name = detail.entry.targetName, let id = request.targetID ?? request.aboutTenant { names[id] = name }
         return names
     }
 

@@ -73,6 +73,26 @@ public enum ApprovalsConsole {
             "still_needed": [
                 "type": ["string", "null"], "description": "Of one request: who must sign yet, in words.",
             ],
+            "anew": [
+                "type": "object",
+                "description":
+                    "Of one request: what of its plan is made anew when it runs. values: each with the part of the plan it is in (changes or effects), the places it stands at, and a JSON pointer into each of them; with after_seconds or after_days where it is a time that is counted from then, and without where it is another one each time.",
+            ],
+            "changes": [
+                "type": ["array", "null"],
+                "description": "Of one that was carried out: what its event recorded, row by row.",
+            ],
+            "reversibility": [
+                "type": ["string", "null"],
+                "description": "Of one request: whether it can be undone once it is done, in words.",
+            ],
+            "reveals": [
+                "type": "array",
+                "description": "Names of what is shown once to whoever asked, and to nobody else.",
+            ],
+            "sent": [
+                "type": "array", "description": "Whom it tells when it runs, or told: kind, name and summary of each.",
+            ],
             "has_reveal": ["type": "boolean", "description": "It has something to show the caller, once."],
         ],
     ]

@@ -108,8 +108,11 @@ enum MailNotice: String, CaseIterable {
 
     /// The line of a preview, from what an effect of it holds.
     static func summary(_ name: String, _ payload: JSON?) -> String? {
-        if let role = payload?["role"]?.string { return "Mail to every \(role)" }
-        return MailNotice(rawValue: name)?.summary
+        guard let notice = MailNotice(rawValue: name) else { return nil }
+        let roles = (payload?["roles"]?.array ?? []).compactMap(\.string)
+        guard !roles.isEmpty else { return notice.summary }
+        return
+            "Mail to every \(roles.joined(separator: " and ")): \(notice.words(Facts(at: Instant(microseconds: 0))).subject)"
     }
 
     /// One line for a preview.

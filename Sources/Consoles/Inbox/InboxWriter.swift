@@ -132,6 +132,11 @@ final class InboxWriter: Sendable {
         }
     }
 
+    /// Whoever is invited or leaves reads no inbox, and a review says by itself whose grant it took.
+    static let silentOnRoles = [
+        InviteStaff.spec.name, DeactivateStaff.spec.name, DeprovisionStaff.spec.name, RevokeReviewedGrant.spec.name,
+    ]
+
     /// What somebody else did to an account. Whose roles an operation changed say the grants it wrote, whatever it was about.
     private func takeAccount(_ told: Told, _ telling: inout Telling, _ tx: any Writer) throws {
         if let target = told.target, target.type == Staff.type, told.actor != target.id {
@@ -144,11 +149,7 @@ final class InboxWriter: Sendable {
             }
         }
         let grants = told.ids(of: Grant.type)
-        // Whoever is invited or leaves reads no inbox, and a review says by itself whose grant it took.
-        let silent = [
-            InviteStaff.spec.name, DeactivateStaff.spec.name, DeprovisionStaff.spec.name, RevokeReviewedGrant.spec.name,
-        ]
-        guard !grants.isEmpty, !silent.contains(told.action) else { return }
+        guard !grants.isEmpty, !Self.silentOnRoles.contains(told.action) else { return }
         let people = try tx.query(InboxQueries.holders(ofGrants: Array(grants.prefix(Self.batch)))).map {
             try $0.string("staff_id")
         }

@@ -84,6 +84,18 @@ public struct RowComparison: Sendable {
         return Change(settling: entity, after: next(logged), storedVersion: entity.version)
     }
 
+    /// Why the log has nothing to hold beside the row; `nil` when it has.
+    var whyNothingLogged: String? {
+        guard loggedEntity == nil else { return nil }
+        return switch said {
+        case .nothing where event == nil: "no event ever named it"
+        case .nothing: "the event about it is not what the log holds"
+        case .digest: "it came in a batch, of which the log keeps only a digest"
+        case .erased: "what the log knew of it was erased"
+        case .document: "it holds something the log keeps only as a digest, such as a secret, and that was changed too"
+        }
+    }
+
     /// Why it can't be adopted; `nil` when it can.
     var whyNotAdopted: String? {
         if stored == nil { return "the row is gone, and nothing governed is ever without a row: put it back" }

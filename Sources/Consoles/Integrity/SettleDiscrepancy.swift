@@ -58,7 +58,8 @@ public enum AdoptDiscrepancy: Operation {
             call.before.settled(.adopted, at: call.now), also: [change],
             facts: ["row_type": .string(call.before.rowType), "row_id": .string(call.before.rowID)],
             barred: row.people,
-            consequence: "\(call.before.displayName) stays as it is, and the log says so from now on.")
+            consequence: "\(call.before.displayName) stays as it is, and the log says so from now on."
+                + (row.whyNothingLogged.map { " What it was before can’t be shown: \($0)." } ?? ""))
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

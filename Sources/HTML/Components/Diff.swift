@@ -81,6 +81,59 @@ public struct DocumentDiff: Sendable, Equatable {
         return words.prefix(1).uppercased() + words.dropFirst()
     }
 
+    /// The name of a field whose value is said by what it is called: `tenant_id` of Acme → "Tenant".
+    static func label(naming path: String) -> String {
+        guard labels[path] == nil, path.hasSuffix("_id") else { return label(path) }
+        return label(String(path.dropLast("_id".count)))
+    }
+
+    /// What stands in the place of a time that is counted from when a plan runs.
+    public static func whenItRuns(after span: Span) -> String {
+        guard span.seconds != 0 else { return running }
+        return span.seconds > 0
+            ? "\(Self.span(span.seconds)) after it runs" : "\(Self.span(-span.seconds)) before it runs"
+    }
+
+    /// The same of one that goes by days.
+    public static func whenItRuns(afterDays days: Int64) -> String {
+        switch days {
+        case 0: "on the day it runs"
+        case 1: "about a day after it runs"
+        default: "about \(days) days after it runs"
+        }
+    }
+
+    private static let running = "when it runs"
+
+    /// A document as it is told: the pairs of roles that are kept apart stand in the place of two lists of roles.
+    static func told(_ document: JSON?) -> JSON? {
+        guard var members = document?.object, let first = members["first_roles"]?.array,
+            let second = members["second_roles"]?.array
+        else { return document }
+        members["first_roles"] = nil
+        members["second_roles"] = nil
+        members["kept_apart"] = .array(
+            first.flatMap { one in second.map { .string("\(words(one)) and \(words($0))") } })
+        return .object(members)
+    }
+
+    /// What somebody has to know of a plan before they sign it: beside what is essential whom and what a new thing is about, and
+    /// until when it lasts.
+    /// - Parameter names: of those who are known by name. An id that is nobody's is left out.
+    private func planned(_ names: [String: String]) -> [Line] {
+        lines.filter { line in
+            if line.path == "version" || line.path == "updated_at" { return false }
+            guard line.before == nil, let after = line.after else { return true }
+            if line.path.hasSuffix("_sha256") { return false }
+            if let text = after.string {
+                // That it begins when it begins is known.
+                if text == Self.running { return false }
+                if Self.isOwnID(text), names[text] == nil { return false }
+            }
+            return after != .null && after != .object([:]) && after != .array([])
+        }
+    }
+
     /// What every change moves by itself, and what a new thing does not have: left out where a person decides, never in
     /// the record.
     var essential: [Line] {
@@ -117,7 +170,14 @@ public struct DocumentDiff: Sendable, Equatable {
     }
 
     /// The lines a page shows.
-    func shown(_ fields: UI.DiffFields) -> [Line] { Self.withoutEmpty(fields == .all ? lines : essential) }
+    /// - Parameter names: of people and tenants, by their ids.
+    func shown(_ fields: UI.DiffFields, names: [String: String] = [:]) -> [Line] {
+        switch fields {
+        case .essential: Self.withoutEmpty(essential)
+        case .planned: Self.withoutEmpty(planned(names))
+        case .all: Self.withoutEmpty(lines)
+        }
+    }
 
     /// A value as people say it: times without fractions, "none" for what is empty, seconds as days, hours or minutes.
     /// - Parameter path: the field it stands in, where that says what it counts.
@@ -185,7 +245,8 @@ extension UI {
         }
 
         /// "Membership of ada@example.com mem_…": what changes, by noun, name and id.
-        public init(type: String, name: String?, id: String, before: JSON?, after: JSON?) {
+        /// - Parameter id: `nil` of what has none yet.
+        public init(type: String, name: String?, id: String?, before: JSON?, after: JSON?) {
             let noun = DocumentDiff.label(type)
             let called = name.flatMap { $0.isEmpty || $0 == id ? nil : $0 }
             self.init(title: called.map { "\(noun) \($0)" } ?? noun, id: id, before: before, after: after)
@@ -196,6 +257,8 @@ extension UI {
     public enum DiffFields: Sendable {
         /// Those a person decides about.
         case essential
+        /// Those of a plan that waits: a new thing also says whom it is about and until when.
+        case planned
         /// Every one: the record.
         case all
     }
@@ -211,7 +274,7 @@ extension UI {
         _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After"),
         fields: DiffFields = .essential, showsCaption: Bool = true, rest: Node? = nil, names: [String: String] = [:]
     ) -> Node {
-        let groups = fields == .all ? groups : changing(groups)
+        let groups = fields == .all ? groups : changing(groups, fields, names)
         let shown = rest == nil ? groups[...] : groups.prefix(atOnce)
         let table = el("table", .class("diff")) {
             el("caption", .when(!showsCaption, .class("vh"))) { caption }
@@ -229,9 +292,13 @@ extension UI {
     }
 
     /// Without those of a few groups in which nothing changes that a person decides about, unless that is all there is.
-    private static func changing(_ groups: [DiffGroup]) -> [DiffGroup] {
+    private static func changing(
+        _ groups: [DiffGroup], _ fields: DiffFields, _ names: [String: String]
+    ) -> [DiffGroup] {
         guard groups.count > 1, groups.count <= atOnce else { return groups }
-        let found = groups.filter { !DocumentDiff(before: $0.before, after: $0.after).shown(.essential).isEmpty }
+        let found = groups.filter {
+            !DocumentDiff(before: $0.before, after: $0.after).shown(fields, names: names).isEmpty
+        }
         return found.isEmpty ? groups : found
     }
 
@@ -249,9 +316,17 @@ extension UI {
             let exact = DocumentDiff.words(value)
             return el(tag, .when(spoken != exact, .title(exact))) { spoken }
         }
-        let difference = DocumentDiff(before: group.before, after: group.after)
+        let difference =
+            fields == .all
+            ? DocumentDiff(before: group.before, after: group.after)
+            : DocumentDiff(before: DocumentDiff.told(group.before), after: DocumentDiff.told(group.after))
+        func label(_ line: DocumentDiff.Line) -> String {
+            let isNamed = [line.before, line.after].contains { $0?.string.flatMap { names[$0] } != nil }
+            return fields == .planned && isNamed
+                ? DocumentDiff.label(naming: line.path) : DocumentDiff.label(line.path)
+        }
         // The id of what is new stands in the heading.
-        let lines = difference.shown(fields).filter { line in
+        let lines = difference.shown(fields, names: names).filter { line in
             fields == .all || line.path != "id" || line.after?.string == nil || line.after?.string != group.id
         }
         return el("tbody") {
@@ -268,7 +343,7 @@ extension UI {
             }
             for line in lines {
                 el("tr") {
-                    el("th", Attribute("scope", "row"), .title(line.path)) { DocumentDiff.label(line.path) }
+                    el("th", Attribute("scope", "row"), .title(line.path)) { label(line) }
                     el("td", .class("long")) {
                         if let before = line.before {
                             value("del", before, at: line.path)

@@ -40,11 +40,15 @@ public struct PeopleNames: Sendable {
     }
 
     /// Ids of people that the difference of these groups shows, in its headings and as values.
-    public static func ids(in groups: some Sequence<UI.DiffGroup>, _ catalog: Catalog) -> Set<String> {
+    public static func ids(
+        in groups: some Sequence<UI.DiffGroup>, _ catalog: Catalog, fields: UI.DiffFields = .essential
+    ) -> Set<String> {
+        // A plan shows the ids of those who have a name, which is what is looked for.
+        let fields: UI.DiffFields = fields == .planned ? .all : fields
         var texts: Set<String> = []
         for group in groups {
             texts.formUnion((group.title ?? "").split(separator: " ").map(String.init))
-            for line in DocumentDiff(before: group.before, after: group.after).shown(.essential) {
+            for line in DocumentDiff(before: group.before, after: group.after).shown(fields) {
                 texts.formUnion([line.before?.string, line.after?.string].compactMap { $0 })
             }
         }

@@ -95,10 +95,14 @@ extension Pipeline {
     // MARK: The request
 
     /// e, first half: a rule matched, so the action is frozen and waits.
+    ///
+    /// - Parameters:
+    ///   - stored: the target's row, as it was read and locked.
+    ///   - undoWindow: how long what is done now can be undone.
     func storeRequest(
         _ admitted: Admitted, _ rehearsed: AnyOperation.Rehearsed, _ plan: AnyOperation.ErasedPlan,
         _ needs: [ApprovalNeed], salt: [UInt8], draft: EventDraft, subjects: [String], fingerprint: [UInt8],
-        key: String?, spending: Spending?, measures: Measures, _ tx: any Writer
+        key: String?, spending: Spending?, measures: Measures, stored: Row??, undoWindow: Span, _ tx: any Writer
     ) throws -> Outcome {
         let request = admitted.request
         let operation = admitted.operation
@@ -129,9 +133,13 @@ extension Pipeline {
         // their commitments.
         let needsJSON = JSON.array(needs.map(\.json))
         let planJSON = Self.planJSON(plan, measures: rehearsed.measures, needs: needsJSON)
+        let foretold = try foretold(
+            admitted, plan, planJSON, on: target, planned: request.intent?.seed?.at ?? now, stored: stored,
+            undoWindow: undoWindow, tx)
         let details = JSON.members([
             ("consequence", .string(plan.consequence)), ("input", request.input), ("plan", planJSON),
-            ("measures", measures.values.isEmpty ? nil : .object(measures.values)),
+            ("measures", measures.values.isEmpty ? nil : .object(measures.values)), ("anew", foretold["anew"]),
+            ("reversibility", foretold["reversibility"]), ("reveals", foretold["reveals"]),
         ])
         var draft = draft
         draft.eventClass = .approval

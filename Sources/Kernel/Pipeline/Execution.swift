@@ -218,9 +218,16 @@ extension Pipeline {
                 == request.planDigest
         }
         guard isSame == true, needs.allSatisfy({ $0.demand.isMet(by: counting) }) else {
-            let new = Self.planJSON(plan, measures: rehearsed.measures, needs: .array(needs.map(\.json)))
+            let needsJSON = JSON.array(needs.map(\.json))
+            let new = Self.planJSON(plan, measures: rehearsed.measures, needs: needsJSON)
+            // What is made anew each time differs always, and is no difference to anybody who signs.
+            let comparable = again.plan.map { Self.planJSON($0, measures: again.measures, needs: needsJSON) } ?? new
+            let foretold = try foretold(
+                admitted, plan, new, on: rehearsed.target, planned: tx.now, stored: stored,
+                undoWindow: policy.undoWindow, tx)
             return try turnStale(
-                request, to: new, of: plan, needs: needs, was: asked.plan, eventID: eventID, salt: salt, tx)
+                request, to: new, of: plan, beside: foretold, needs: needs,
+                difference: PlanDigest.difference(from: asked.plan, to: comparable), eventID: eventID, salt: salt, tx)
         }
         if let sentence = verdict.overLimit { return try close(request, .failed, because: sentence, tx) }
 
@@ -371,18 +378,20 @@ extension Pipeline {
 
     /// It would do something else by now, or today's rules ask for somebody else: the approvers see what differs, and sign
     /// the plan as it is.
+    ///
+    /// - Parameter foretold: what is sealed beside the plan.
     private func turnStale(
-        _ request: ApprovalRequest, to plan: JSON, of erased: AnyOperation.ErasedPlan, needs: [ApprovalNeed],
-        was: JSON, eventID: String, salt: [UInt8], _ tx: any Writer
+        _ request: ApprovalRequest, to plan: JSON, of erased: AnyOperation.ErasedPlan, beside foretold: [String: JSON],
+        needs: [ApprovalNeed], difference: JSON, eventID: String, salt: [UInt8], _ tx: any Writer
     ) throws -> Execution {
         var draft = about(
             request, EventDraft(id: eventID, at: tx.now, .approval, "approval.stale", actor: .system("approvals")))
         let subjects = Set(erased.changes.flatMap { ($0.before?.subjects ?? []) + $0.after.subjects }).sorted()
+        let details: [String: JSON] = [
+            "consequence": .string(erased.consequence), "plan": plan, "difference": difference,
+        ]
         draft.sealed["details"] = .init(
-            [
-                "consequence": .string(erased.consequence), "plan": plan,
-                "difference": PlanDigest.difference(from: was, to: plan),
-            ], subjects: subjects, salt: salt)
+            .object(details.merging(foretold) { own, _ in own }), subjects: subjects, salt: salt)
         var after = request
         after.state = .stale
         after.round += 1

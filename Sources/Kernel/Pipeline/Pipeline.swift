@@ -13,7 +13,7 @@ import Synchronization
 ///     f  COMMIT; then effects. A refusal is an event in a transaction of its own.
 ///
 /// What waited for approval is carried out in `Execution.swift`, by d–f once more.
-/// Several operations of one message are carried out in `Together.swift`, by the same steps. What a key gets again is in `Repeating.swift`. Rules, and the request that waits, are in `Asking.swift`, previews in `Previewing.swift`, refusals in `Refusing.swift`. What a
+/// Several operations of one message are carried out in `Together.swift`, by the same steps. What a key gets again is in `Repeating.swift`. Rules, and the request that waits, are in `Asking.swift`, what is sealed beside its plan in `Foretelling.swift`, previews in `Previewing.swift`, refusals in `Refusing.swift`. What a
 /// passkey signs of it is in `Signing.swift`, how what was done is taken back in `Undoing.swift`, what goes for good with a target in
 /// `Erasing.swift`; reads, and events that are no
 /// operations, are in `Recording.swift`.
@@ -389,12 +389,13 @@ public struct Pipeline: Sendable {
                         admitted, signed.rehearsed, signed.plan, verdict.needs, salt: seed.salt("details"),
                         draft: draft,
                         subjects: subjects, fingerprint: fingerprint, key: key, spending: spending,
-                        measures: verdict.measures, tx))
+                        measures: verdict.measures, stored: stored, undoWindow: policy.undoWindow, tx))
             }
             return .done(
                 try storeRequest(
                     admitted, rehearsed, plan, verdict.needs, salt: salt, draft: draft, subjects: subjects,
-                    fingerprint: fingerprint, key: key, spending: spending, measures: verdict.measures, tx))
+                    fingerprint: fingerprint, key: key, spending: spending, measures: verdict.measures,
+                    stored: stored, undoWindow: policy.undoWindow, tx))
         }
         if let start = request.notBefore, now < start {
             throw OperationError.invalid([

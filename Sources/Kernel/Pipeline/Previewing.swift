@@ -80,10 +80,8 @@ extension Pipeline {
         } else if !needs.isEmpty, let sentence = try tooManyOpen(of: admitted.caller.person, reader) {
             reasons.append(sentence)
         }
-        let main = rehearsed.plan?.changes.first
-        let question = AnyOperation.UndoQuestion(
-            target: rehearsed.target?.id ?? main?.id ?? "", before: main?.before?.document, after: main?.after.document,
-            reasonCode: request.reasonCode, also: rehearsed.plan.map(Self.further) ?? [])
+        let question = Self.undoQuestion(
+            rehearsed.plan, on: rehearsed.target, reasonCode: request.reasonCode)
         let (reversibility, undoOperation) = self.reversibility(
             operation, question, window: policy.undoWindow)
         return (

@@ -1,0 +1,157 @@
+import HTML
+import Kernel
+
+/// What is told of what a request does: before it runs without what is made anew then, afterwards what its event recorded.
+extension ApprovalDetail {
+    /// One row that changes.
+    struct Told: Sendable {
+        let type: String
+        /// `nil` where it is made when it runs.
+        let id: String?
+        let before: JSON?
+        let after: JSON?
+        /// What stood there before, or stands there now, was erased.
+        var isErased = false
+
+        var json: JSON {
+            JSON.members([
+                ("type", .string(type)), ("id", id.map(JSON.string)), ("before", before), ("after", after),
+                ("erased", isErased ? .some(true) : .none),
+            ])
+        }
+    }
+
+    /// The details that hold the plan as it now stands.
+    private var details: JSON? { (planEvent ?? event).value("details") }
+
+    /// What of the plan comes out otherwise when it runs.
+    var anew: MadeAnew { MadeAnew(json: details?["anew"]) }
+
+    /// Names of what is shown once to whoever asked.
+    var reveals: [String] { (details?["reveals"]?.array ?? []).compactMap(\.string) }
+
+    /// The rows it changes or changed.
+    var told: [Told] {
+        if let recorded { return recorded }
+        guard let plan else { return [] }
+        return anew.rows(of: plan, Self.words).map { row in
+            Told(type: row.type, id: row.id, before: row.before, after: row.after)
+        }
+    }
+
+    /// What the event recorded that carried it out. A batch records its rows by digest alone: what they became stands in the plan.
+    var recorded: [Told]? {
+        guard entry.request.state == .executed, let outcome else { return nil }
+        let rows = outcome.changes.filter { $0.type != ApprovalRequest.type || $0.id != entry.request.id }
+        guard !rows.isEmpty || plan?["changes"]?.array?.isEmpty != false else { return nil }
+        return rows.map { row in
+            Told(type: row.type, id: row.id, before: row.before, after: row.after, isErased: row.isErased)
+        }
+    }
+
+    /// What stands in the place of a value that is made anew; a row that is not there yet does without.
+    private static func words(_ source: MadeAnew.Source, _ before: JSON?) -> JSON? {
+        switch source {
+        case .clock(let span): return .string(DocumentDiff.whenItRuns(after: span))
+        case .days(let days): return .string(DocumentDiff.whenItRuns(afterDays: days))
+        case .value:
+            guard before != nil else { return .none }
+            return .string("another one, made when it runs")
+        }
+    }
+
+    /// What comes of it, in words.
+    var consequence: String? { (outcome?.value("details") ?? details)?["consequence"]?.string }
+
+    /// Whether it can be undone, in a sentence: once it is done as its event stands, before as it was planned. `nil` where there
+    /// is nothing to undo.
+    var reversibility: String? {
+        let state = entry.request.state
+        if state == .executed { return undo?.sentence }
+        return state.isLive ? details?["reversibility"]?.string : nil
+    }
+
+    /// Who is shown what, once, in a sentence; `nil` where nothing is, or nothing comes of it.
+    var revealing: String? {
+        let state = entry.request.state
+        guard !reveals.isEmpty, state.isLive || state == .executed else { return nil }
+        let who = entry.requesterName ?? entry.request.requester
+        let what = reveals.map { "the \($0.replacing("_", with: " "))" }.joined(separator: " and ")
+        let hours = Pipeline.revealed.seconds / 3600
+        return state == .executed
+            ? "Only whoever asked, \(who), could be shown \(what): once, within \(hours) hours."
+            : "Whoever asked, \(who), is shown \(what) once it is done: once, within \(hours) hours, and nobody else is."
+    }
+
+    /// What is sent when it runs, or was.
+    var sent: [Effect] {
+        let state = entry.request.state
+        let isTold = state.isLive || state == .executed
+        let mail = DeliveryChannel.mail.rawValue
+        var effects = (plan?["effects"]?.array ?? []).map { effect in
+            let kind = effect["kind"]?.string ?? ""
+            let name = effect["name"]?.string ?? ""
+            let summary = kind == mail ? MailNotice.summary(name, effect["payload"]) : nil
+            return Effect(
+                kind: kind, name: name, summary: summary ?? "\(DocumentDiff.label(kind)) \(name)", payload: .null,
+                tenant: nil)
+        }
+        if isTold, entry.request.requester.hasPrefix("\(Staff.idPrefix)_") {
+            effects.append(
+                Effect(
+                    kind: mail, name: MailNotice.requestExecuted.rawValue,
+                    summary: "Mail to whoever asked: it was carried out", payload: .null, tenant: nil))
+        }
+        effects = effects.filter { effect in
+            guard effect.kind == mail else { return true }
+            guard state == .executed else { return sendsMail }
+            return sentMail?.contains(effect.name) ?? true
+        }
+        guard isTold else { return effects }
+        effects += notices.map { Effect(kind: "inbox", name: "inbox.notice", summary: $0, payload: .null, tenant: nil) }
+        if sendsSlack {
+            effects.append(
+                Effect(
+                    kind: DeliveryChannel.slack.rawValue, name: "slack.events",
+                    summary: "A line in the staff channel of Slack", payload: .null, tenant: nil))
+        }
+        return effects
+    }
+
+    /// What of this is answered by the API: the plan itself stays as it is signed.
+    var planMembers: [String: JSON] {
+        [
+            "consequence": JSON(consequence), "anew": anew.json,
+            "changes": recorded.map { JSON.array($0.map(\.json)) } ?? .null, "reversibility": JSON(reversibility),
+            "reveals": .array(reveals.map(JSON.string)),
+            "sent": .array(
+                sent.map { ["kind": .string($0.kind), "name": .string($0.name), "summary": .string($0.summary)] }),
+        ]
+    }
+
+    /// Finds out whom it tells in their inboxes, and whether the staff channel hears of it.
+    mutating func foresee(from reader: any Reader) throws {
+        let state = entry.request.state
+        guard state.isLive || state == .executed else { return }
+        let foresight = InboxForesight(entry.request, told.map { (type: $0.type, document: $0.after ?? $0.before) })
+        let people = foresight.people.sorted()
+        var names: [String: String] = [:]
+        for row in people.isEmpty ? [] : try reader.query(EventQueries.staffNames(people)) {
+            names[try row.string("id")] = try row.string("name")
+        }
+        notices = foresight.sentences(names)
+        sendsSlack = try ChannelState.isOn(.slack, reader)
+    }
+}
+
+extension EventUndo {
+    /// In a sentence; `nil` where there is nothing to say to this person.
+    fileprivate var sentence: String? {
+        switch self {
+        case .absent: nil
+        case .never(let sentence): sentence
+        case .now(let title, let until): "Can be undone until \(until.minuteText), by \(title)."
+        case .off(let why, _): "It can’t be undone now: \(why)."
+        }
+    }
+}
