@@ -92,7 +92,7 @@ def test_policy_in_the_browser(chromium, cast):
         page.get_by_label("Who must agree").fill("all of (security, super_admin)")
         page.get_by_label("Justification").fill("Decided in the review of access.")
         page.get_by_role("button", name="Preview").click()
-        expect(page.locator("main")).to_contain_text("instead of 1 super_admin")
+        expect(page.locator("main")).to_contain_text("instead of 1 person with Super admin")
         expect(page.locator("main")).to_contain_text("this rule would have covered")
     with Window(chromium, server, viewport=PHONE, scheme="dark") as window:
         window.sign_in(server.person("security"), path="/approval-rules")

@@ -554,7 +554,7 @@ import Testing
         let signer = try await text(guardian)
         #expect(signer.contains("Approve…") && !signer.contains("None of your roles"))
         let stranger = try await text(stage.signer)
-        #expect(stranger.contains("None of your roles signs this. It needs 1 security."))
+        #expect(stranger.contains("None of your roles signs this. It needs 1 person with Security."))
         #expect(!stranger.contains("Approve…") && !stranger.contains("Cancel request…"))
         try await stage.decide("reject", pending.approvalID, by: guardian)
         #expect(try await !text(stage.signer).contains("None of your roles"))

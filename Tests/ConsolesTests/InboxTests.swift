@@ -305,7 +305,7 @@ import Testing
             let tenant = try await world.tenant(slug)
             try await world.run("tenant.set_csm", on: tenant, ["csm": .string(looksAfter.person)], by: namedBy)
             let pending = try await world.ask("tenant.suspend", on: tenant, reason: "abuse", by: asker)
-            #expect(pending.needs.map(\.demand.sentence) == ["1 tenant_csm or executive"])
+            #expect(pending.needs.map(\.demand.sentence) == ["1 person with Customer success manager or Executive"])
             return try await world.approval(pending.approvalID)
         }
         func awaited(_ request: ApprovalRequest) async throws -> [String] {

@@ -328,7 +328,9 @@ import Testing
 
         try await Self.change(world, "policy.change_rule", on: "tenant_hard_delete", Self.rule, by: admin)
         let changed = try await world.test.database.read { try ApprovalRuleRow.load("tenant_hard_delete", from: $0) }
-        #expect(changed?.version == 2 && changed?.rule.demand.sentence == "1 security and 1 super_admin")
+        #expect(
+            changed?.version == 2
+                && changed?.rule.demand.sentence == "1 person with Security and 1 person with Super admin")
         // The event of the change is undone by the same operation, which waits for security as well.
         let event = try await world.test.database.read { reader in
             try reader.query(

@@ -195,7 +195,7 @@ import Testing
             ]
         ).text
         #expect(html.contains(">Time to sign</th>") && html.contains(">1 day</del>") && html.contains(">90 min</ins>"))
-        #expect(html.contains(">Who must agree</th>") && html.contains(">1 security or super_admin</ins>"))
+        #expect(html.contains(">Who must agree</th>") && html.contains(">1 person with Security or Super admin</ins>"))
         #expect(html.contains(">always</del>") && html.contains(">tier = enterprise</ins>"))
         #expect(html.contains(">Limits, JPY</th>") && html.contains(">700 JPY</ins>") && !html.contains("Limits, USD"))
     }

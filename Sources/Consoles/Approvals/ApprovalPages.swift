@@ -84,7 +84,7 @@ enum ApprovalPages {
         }
         columns += [
             Column("Who must agree", priority: 2) { entry in
-                UI.muted(entry.request.needs.map(\.demand.sentence).joined(separator: "; "))
+                UI.muted(entry.request.wanted)
             },
             Column("Asked", .number, priority: 4) { UI.time($0.request.createdAt, now: now) },
             Column("State") { state($0.request, now: now) },

@@ -101,6 +101,9 @@ public struct ApprovalRequest: Sendable, Hashable {
     /// What each rule demands, as frozen with the plan.
     public var needs: [ApprovalNeed] { (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) } }
 
+    /// Who must agree, in words.
+    public var wanted: String { Demand.sentence(of: needs.map(\.demand)) }
+
     /// Whom it is about, and who sign nothing for it.
     public var barred: [String] { (action["barred"]?.array ?? []).compactMap(\.string) }
 
