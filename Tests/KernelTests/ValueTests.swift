@@ -30,7 +30,7 @@ import Testing
             #expect(try Instant.parse(text: " \(instant.minuteText) ", .none) == instant)
         }
         // With the seconds, as beside a relative time.
-        #expect(Instant(typed: "17 Nov 2026 14:32:04 UTC") == Instant(rfc3339: "2026-11-17T14:32:04Z"))
+        #expect(Instant(typed: "17 Nov 2026, 14:32:04 UTC") == Instant(rfc3339: "2026-11-17T14:32:04Z"))
         for text in ["31 Nov 2026, 14:32 UTC", "17 Nox 2026, 14:32 UTC", "17 Nov 2026", "17 Nov 2026, 25:00 UTC"] {
             #expect(Instant(typed: text) == nil, "\(text)")
         }

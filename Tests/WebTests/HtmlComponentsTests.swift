@@ -157,7 +157,7 @@ import Testing
         ).text
         #expect(html.contains("title=\"suspended_at\">Suspended at</th>"))
         #expect(html.contains("<del title=\"null\">none</del>"))
-        #expect(html.contains("<ins title=\"2026-11-17T14:31:07.418203Z\">17 Nov 2026 14:31:07 UTC</ins>"))
+        #expect(html.contains("<ins title=\"2026-11-17T14:31:07.418203Z\">17 Nov 2026, 14:31:07 UTC</ins>"))
         #expect(html.contains("Lines, 1, amount"))
     }
 

@@ -164,11 +164,11 @@ import Testing
             let minute = "\(two(time.hour)):\(two(time.minute))"
             #expect(TimeText.day(day) == "\(date) \(day.year)" && day.words == TimeText.day(day))
             #expect(TimeText.clock(instant) == "\(minute):\(two(time.second))")
-            #expect(TimeText.utc(instant) == "\(date) \(day.year) \(minute):\(two(time.second)) UTC")
+            #expect(TimeText.utc(instant) == "\(date) \(day.year), \(minute):\(two(time.second)) UTC")
             #expect(TimeText.utcMinute(instant) == "\(date) \(day.year), \(minute) UTC")
             #expect(
                 TimeText.short(instant, now: now)
-                    == "\(date)\(day.year == now.day.year ? "" : " \(day.year)") \(minute)")
+                    == "\(date)\(day.year == now.day.year ? "" : " \(day.year)"), \(minute)")
             #expect(day.text == String(format: "%04d-%02d-%02d", day.year, day.month, day.day))
             let number = Int64.random(in: .min ... .max, using: &dice) >> Int64.random(in: 0..<63, using: &dice)
             #expect(Int64(Grouped.digits(number).filter { $0 != "," }.replacing("−", with: "-")) == number)
