@@ -173,6 +173,11 @@ import Testing
             let number = Int64.random(in: .min ... .max, using: &dice) >> Int64.random(in: 0..<63, using: &dice)
             #expect(Int64(Grouped.digits(number).filter { $0 != "," }.replacing("−", with: "-")) == number)
         }
+        let lengths: [(Int64, String)] = [
+            (0, "0 s"), (75, "75 s"), (600, "10 min"), (5400, "90 min"), (3600, "1 h"), (129_600, "36 h"),
+            (86_400, "1 day"), (604_800, "7 days"),
+        ]
+        for (seconds, text) in lengths { #expect(TimeText.exactly(.seconds(seconds)) == text) }
         let spelled: [(Int64, String)] = [
             (0, "0"), (999, "999"), (1000, "1,000"), (-1000, "−1,000"), (-7, "−7"), (1_234_567, "1,234,567"),
             (.max, "9,223,372,036,854,775,807"), (.min, "−9,223,372,036,854,775,808"),

@@ -90,7 +90,7 @@ enum ApprovalText {
     }
 
     private static func demand(_ need: JSON) -> String {
-        let wait = need["cooldown_seconds"]?.int.map { "; it then waits \(TimeText.span(.seconds($0)))" } ?? ""
+        let wait = need["cooldown_seconds"]?.int.map { "; it then waits \(TimeText.exactly(.seconds($0)))" } ?? ""
         return "\((need["sentence"] ?? .null).shown): \((need["summary"] ?? .null).shown)\(wait)".printable
     }
 

@@ -240,7 +240,7 @@ extension ApprovalPages {
                         el("p", .class("small muted")) {
                             need.summary
                             if let cooldown = need.cooldown {
-                                ". It then waits \(TimeText.span(cooldown)) before it runs."
+                                ". It then waits \(TimeText.exactly(cooldown)) before it runs."
                             }
                         }
                         for place in need.demand.nearest(to: signers) {

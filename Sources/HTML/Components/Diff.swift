@@ -125,7 +125,8 @@ public struct DocumentDiff: Sendable, Equatable {
         if let sentence = rule(value, path) { return sentence }
         if let sum = money(value) { return sum.words }
         switch value {
-        case .int(let seconds) where path.hasSuffix("_seconds") && seconds >= 0: return span(seconds)
+        case .int(let seconds) where path.hasSuffix("_seconds") && seconds >= 0:
+            return TimeText.exactly(.seconds(seconds))
         case .int(let micros) where path == "micros" && micros >= 0: return rate(micros)
         case .null: return "none"
         case .bool(let isOn): return isOn ? "yes" : "no"
@@ -147,13 +148,6 @@ public struct DocumentDiff: Sendable, Equatable {
         var digits = String(String(part + 1_000_000).dropFirst())
         while digits.last == "0" { digits.removeLast() }
         return digits.isEmpty ? "\(whole)" : "\(whole).\(digits)"
-    }
-
-    /// In the largest unit that says it exactly: `1 day`, `36 h`, `90 min`, `75 s`.
-    private static func span(_ seconds: Int64) -> String {
-        if seconds % 86_400 == 0 { return TimeText.span(.seconds(seconds)) }
-        if seconds % 3600 == 0 { return "\(seconds / 3600) h" }
-        return seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
     }
 
     /// A value as it is: text bare, lists joined by commas, everything else as JSON.

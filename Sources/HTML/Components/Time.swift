@@ -121,6 +121,15 @@ public enum TimeText {
         }
     }
 
+    /// What is set and not measured, in the largest unit that says it exactly: `1 day`, `36 h`, `90 min`, `75 s`. Never below
+    /// zero; parts of a second are left out.
+    public static func exactly(_ span: Span) -> String {
+        let seconds = max(0, span.seconds)
+        if seconds > 0, seconds % 86_400 == 0 { return self.span(span) }
+        if seconds > 0, seconds % 3600 == 0 { return "\(seconds / 3600) h" }
+        return seconds > 0 && seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
+    }
+
     /// `29:58`, `1:02:03`; never below zero.
     public static func countdown(_ span: Span) -> String {
         func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : String(value) }

@@ -270,7 +270,7 @@ extension OperationViews {
     /// The request waits: for whom, until when.
     public static func pending(_ model: PendingResultModel) -> Node {
         let pending = model.pending
-        let start = pending.needs.compactMap(\.cooldown).max().map { "\(TimeText.span($0)) after" } ?? "when"
+        let start = pending.needs.compactMap(\.cooldown).max().map { "\(TimeText.exactly($0)) after" } ?? "when"
         return UI.title("\(model.heading): waiting for approval") {
             UI.chip("Waiting", .info, .ring)
         }
