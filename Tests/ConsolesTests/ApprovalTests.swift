@@ -531,6 +531,39 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `requests that are about the same thing have names of their own`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        try await world.staff("guardian", roles: ["security"])
+        func rule(_ verb: String) -> JSON {
+            [
+                "code": .string("enterprise_\(verb)"), "operation": .string("tenant.\(verb)"),
+                "condition": "tier = enterprise", "demand": "head_of_cs or super_admin",
+                "summary": "An Enterprise tenant",
+            ]
+        }
+        let asked = [
+            try await world.ask("policy.add_rule", rule("suspend"), by: stage.asker),
+            try await world.ask("policy.add_rule", rule("archive"), by: stage.asker),
+            try await world.ask(
+                "policy.change_separation", on: "legal", ["role": "executive", "held": "apart"], by: stage.asker),
+        ]
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        var titles: [String] = []
+        for request in asked {
+            let call = PageCallFixture.make(stage.asker, path: ["id": request.approvalID])
+            titles.append(try await world.test.database.read { try page.render(call, $0).title })
+        }
+        #expect(
+            titles == [
+                "Add rule: An Enterprise tenant, for tenant.suspend",
+                "Add rule: An Enterprise tenant, for tenant.archive",
+                "Change separation: Legal, apart from Executive",
+            ])
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `a request is called by the name of what it is about, and says why somebody can't sign it`(
         kind: TestDatabase.Kind
     ) async throws {

@@ -7,8 +7,8 @@ struct ApprovalEntry: Sendable {
     let requesterName: String?
     /// Of its target; of what would be made for a tenant, the tenant's.
     let targetName: String?
-    /// What it concerns where it has no target yet, as the operation says of its fields. They are sealed with the event: no
-    /// message tells it.
+    /// What it concerns beside its target, or where it has none yet, as the operation says of its fields. They are sealed with the
+    /// event: no message tells it.
     var concerns: String?
 
     var json: JSON {
@@ -192,7 +192,7 @@ enum ApprovalList {
             .union(targets[Tenant.type] ?? [])
         // With its fields a request's whole plan is read: only where they give it its name.
         let unmade = requests.filter { request in
-            tellsSealed && request.targetID == nil && Consoles.declared[request.operation]?.declaresConcerns == true
+            tellsSealed && Consoles.declared[request.operation]?.declaresConcerns == true
         }.map(\.eventID)
         let found = try reader.query(
             [EventQueries.staffNames(staff.sorted()), EventQueries.tenantNames(tenants.sorted())]

@@ -111,10 +111,12 @@ enum ApprovalPages {
 
     /// - Parameter tellsSealed: false where it leaves the console: what something that is not there yet is called is sealed.
     static func title(_ entry: ApprovalEntry, catalog: Catalog, tellsSealed: Bool = true) -> String {
-        let title = catalog[entry.request.operation]?.spec.title ?? entry.request.operation
-        if tellsSealed, let concerns = entry.concerns { return "\(title): \(concerns)" }
-        guard let id = entry.request.targetID ?? entry.request.aboutTenant else { return title }
-        return "\(title): \(entry.targetName ?? id)"
+        let request = entry.request
+        let title = catalog[request.operation]?.spec.title ?? request.operation
+        let concerns = tellsSealed ? entry.concerns : nil
+        let id = request.targetID ?? (concerns == nil ? request.aboutTenant : nil)
+        let about = [id.map { entry.targetName ?? $0 }, concerns].compactMap(\.self)
+        return about.isEmpty ? title : "\(title): \(about.joined(separator: ", "))"
     }
 
     static func stateChip(_ state: ApprovalRequest.State, expired: Bool) -> Node {

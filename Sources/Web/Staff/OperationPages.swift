@@ -170,26 +170,26 @@ extension StaffConsole {
             return entity.displayName
         }
         let subject = try subject(of: request, catalog, records, from: reader)
-        return subject.map { "\(operation.spec.title): \($0)" } ?? operation.spec.title
+        return subject.map { "\(operation.spec.title): \($0.name)" } ?? operation.spec.title
     }
 
     /// What a request is about: its target, or what is not there yet as its fields call it.
     private static func subject(
         of request: ApprovalRequest, _ catalog: Catalog, _ records: any Records, from reader: any Reader
-    ) throws -> String? {
-        if request.targetID == nil {
+    ) throws -> Subject? {
+        var concerns: String?
+        if let operation = catalog[request.operation], operation.declaresConcerns {
             let members = try reader.first(records.sealedMembers(event: request.eventID))?.json("members")
-            if let asked = members?["details"]?["value"]?["input"],
-                let concerns = catalog[request.operation]?.concerns(asked)
-            {
-                return concerns
-            }
+            concerns = members?["details"]?["value"]?["input"].flatMap(operation.concerns)
         }
         // What would be made for a tenant is called after the tenant.
         let type = request.targetID == nil ? "tenant" : request.targetType
-        return try (request.targetID ?? request.aboutTenant).flatMap { id in
-            try type.flatMap(catalog.entity)?.displayNames([id], reader)[id] ?? id
-        }
+        let id = request.targetID ?? (concerns == nil ? request.aboutTenant : nil)
+        let called = try id.map { id in try type.flatMap(catalog.entity)?.displayNames([id], reader)[id] ?? id }
+        let words = [called, concerns].compactMap(\.self)
+        guard !words.isEmpty else { return nil }
+        let target = request.targetID.map { (id: $0, name: called ?? $0) }
+        return Subject(name: words.joined(separator: ", "), target: target)
     }
 
     /// Asked only where one would be used.
@@ -634,10 +634,10 @@ extension StaffConsole {
 
     // MARK: Results
 
-    /// What a request is about, with the id of its target.
+    /// What a request is about, with its target.
     private struct Subject: Sendable {
         let name: String
-        let target: String?
+        let target: (id: String, name: String)?
     }
 
     /// What a request that waits is about, for who may look at it.
@@ -647,10 +647,9 @@ extension StaffConsole {
         let records = context.pipeline.records
         return try await context.pipeline.read(nil, by: signed.caller) { reader -> (Subject?, Disclosure?) in
             guard let request = try ApprovalRequest.load(pending.approvalID, from: reader),
-                request.isOpen(to: signed.caller),
-                let name = try Self.subject(of: request, catalog, records, from: reader)
+                request.isOpen(to: signed.caller)
             else { return (nil, nil) }
-            return (Subject(name: name, target: request.targetID), nil)
+            return (try Self.subject(of: request, catalog, records, from: reader), nil)
         }
     }
 
@@ -676,8 +675,8 @@ extension StaffConsole {
             var model = PendingResultModel(
                 pending: pending, spec: operation.spec, target: nil, now: context.clock.now)
             model.name = subject?.name
-            if let subject, let id = subject.target, hasPage("/\(operation.pluralPath)/{id}") {
-                model.target = (name: subject.name, path: page(of: operation.pluralPath, id))
+            if let target = subject?.target, hasPage("/\(operation.pluralPath)/{id}") {
+                model.target = (name: target.name, path: page(of: operation.pluralPath, target.id))
             }
             return framed(
                 "\(model.heading): waiting", OperationViews.pending(model), signed,
