@@ -112,6 +112,26 @@ def test_what_is_decided_on_is_readable_in_a_narrow_window(chromium, cast):
         window.audit("the form that rejects, in a narrow window")
 
 
+def test_a_list_says_who_asked_and_shows_every_view_in_a_narrow_window(chromium, cast):
+    server, asker, _, _ = cast
+    approval = invite(asker, "rolf.r@northwind.example")
+    name = asker.get(f"approvals/{approval}").json()["requester_name"]
+    with Window(chromium, server, viewport={"width": 380, "height": 800}) as window:
+        page = window.page
+        window.sign_in(server.person("super_admin", 1), path="/approvals")
+        row = page.get_by_role("row").filter(has=page.locator(f'a[href="/approvals/{approval}"]'))
+        expect(row.get_by_text(f"Asked by {name}")).to_be_visible()
+        views = page.get_by_role("navigation", name="Requests").get_by_role("link")
+        expect(views).to_have_count(4)
+        for view in views.all():
+            box = view.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 380, view.inner_text()
+        window.audit("approvals in a narrow window")
+        window.page.set_viewport_size({"width": 1280, "height": 800})
+        expect(row.get_by_text(f"Asked by {name}")).to_be_hidden()
+        expect(row).to_contain_text(name)
+
+
 def test_a_server_that_dies_before_the_time_has_come_leaves_it_to_the_next(cast):
     server, asker, signer, _ = cast
     start = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=20)

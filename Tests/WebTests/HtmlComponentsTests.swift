@@ -161,6 +161,17 @@ import Testing
         #expect(html.contains("Lines, 1, amount"))
     }
 
+    @Test func `a difference cuts codes and addresses, and no word`() {
+        let digest = String(repeating: "0af3", count: 16)
+        let html = UI.diff(
+            before: ["note": "Administrators handle everything with care", "digest": "none"],
+            after: ["note": "Ask ada.lovelace@example.com first", "digest": .string(digest)]
+        ).text
+        #expect(html.contains(">Administrators handle everything with care</del>"))
+        #expect(html.contains(">Ask <span class=\"cut\">ada.lovelace@example.com</span> first</ins>"))
+        #expect(html.contains("<ins><span class=\"cut\">\(digest)</span></ins>"))
+    }
+
     @Test func `a difference does not say that a list was removed where it got its first members`() {
         let html = UI.diff(before: ["limits": nil], after: ["limits": [["amount": 5000, "currency": "EUR"]]]).text
         #expect(html.contains(">Limits, EUR</th>") && html.contains(">50.00 EUR</ins>") && !html.contains("removed"))

@@ -71,17 +71,16 @@ enum ApprovalPages {
         _ caption: String, _ entries: [ApprovalEntry], call: PageCall, now: Instant, showsRequester: Bool,
         isHeld: Bool = false
     ) -> Node {
+        func asker(_ entry: ApprovalEntry) -> String { entry.requesterName ?? entry.request.requester }
         var columns: [Column<ApprovalEntry>] = [
             Column("Request", .wide, isRowHeader: true) { entry in
                 el("a", .href("/approvals/\(entry.request.id)")) {
                     UI.breakable(title(entry, catalog: call.catalog))
                 }
+                    + (showsRequester ? UI.sub(insteadOfColumn: "Asked by \(asker(entry))") : .none)
             }
         ]
-        if showsRequester {
-            columns.append(
-                Column("Asked by", priority: 3) { UI.person($0.requesterName ?? $0.request.requester) })
-        }
+        if showsRequester { columns.append(Column("Asked by", priority: 3) { UI.person(asker($0)) }) }
         columns += [
             Column("Who must agree", priority: 2) { entry in
                 UI.muted(entry.request.wanted)

@@ -241,7 +241,7 @@ extension UI {
         func value(_ tag: StaticString, _ value: JSON, at path: String) -> Node {
             let spoken = value.string.flatMap { names[$0] } ?? DocumentDiff.spoken(value, at: path)
             let exact = DocumentDiff.words(value)
-            return el(tag, .when(spoken != exact, .title(exact))) { spoken }
+            return el(tag, .when(spoken != exact, .title(exact))) { cuttable(spoken) }
         }
         let difference = DocumentDiff(before: group.before, after: group.after)
         // The id of what is new stands in the heading.
@@ -280,6 +280,23 @@ extension UI {
                 }
             }
         }
+    }
+
+    /// Words are whole; what is no word, a code, an address or a hash, is cut wherever it must be.
+    private static func cuttable(_ text: String) -> Node {
+        func isCode(_ part: Substring) -> Bool {
+            part.split(separator: "\n").contains { word in
+                word.count > 15 || word.count > 10 && word.contains { "/.:_@".contains($0) }
+            }
+        }
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard parts.contains(where: isCode) else { return Node(text) }
+        var out = Node.none
+        for (index, part) in parts.enumerated() {
+            if index > 0 { out = out + Node(" ") }
+            out = out + (isCode(part) ? el("span", .class("cut")) { String(part) } : Node(String(part)))
+        }
+        return out
     }
 
     /// A heading with the names of people in the place of their ids.
