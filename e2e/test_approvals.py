@@ -104,7 +104,8 @@ def test_what_is_decided_on_is_readable_in_a_narrow_window(chromium, cast):
         page = window.page
         window.sign_in(server.person("super_admin", 1), path=f"/approvals/{approval}/reject")
         asked = page.get_by_role("region", name="What was asked for")
-        expect(asked).to_contain_text("rosa.r@northwind.example")
+        for words in ("rosa.r@northwind.example", "Asked by", "HR-7", "Who must agree", "Nobody has signed it yet."):
+            expect(asked).to_contain_text(words)
         above, field = asked.bounding_box(), page.get_by_label("Justification").bounding_box()
         assert above["y"] + above["height"] <= field["y"]
         page.get_by_text("The frozen action, in full").click()
@@ -203,4 +204,6 @@ def test_a_request_in_the_browser(chromium, cast):
             window.go(f"/approvals/{approval}{path}")
             window.heading("You may not do this")
             expect(window.page.locator("main")).to_contain_text("none of your roles signs it")
+            expect(window.page.locator("main")).to_contain_text("A request is seen by those who asked for it")
+            expect(window.page.locator("main")).not_to_contain_text("grant roles")
             expect(window.page.locator("main")).not_to_contain_text("quentin")

@@ -531,6 +531,66 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever decides reads above the plan who asked, who signed and who is missing`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let third = try await world.staff("third", roles: ["super_admin"])
+        try await Self.add("hard_delete_two", demanding: "all of (super_admin, super_admin)", stage)
+        let id = try await stage.ask().approvalID
+        let describe = try #require(ApprovalsConsole.console.subjects[ApprovalRequest.type])
+        /// What stands before the headline of the plan.
+        func above() async throws -> String {
+            let request = try await world.approval(id)
+            let call = PageCallFixture.make(third, path: ["id": id])
+            let text = try await world.test.database.read { try describe(request, call, $0)?.body().text ?? "" }
+            let parts = text.split(separator: "class=\"headline\"", maxSplits: 1)
+            #expect(parts.count == 2)
+            return String(parts.first ?? "")
+        }
+        let unsigned = try await above()
+        for words in [
+            "Asked by", "asked", "TEST-1", "Who must agree", "2 people with Super admin", "Nobody has signed it yet.",
+        ] {
+            #expect(unsigned.contains(words), "\(words)")
+        }
+        try await stage.decide("approve", id, by: stage.signer)
+        let signed = try await above()
+        #expect(signed.contains("It still needs 1 person with Super admin.") && signed.contains(">signer</span>"))
+        #expect(!signed.contains("Nobody has signed it yet."))
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a request that came to nothing says who ended it, and when`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        func text(_ id: String) async throws -> String {
+            let call = PageCallFixture.make(stage.asker, path: ["id": id])
+            return try await world.test.database.read { try page.render(call, $0).body.text }
+        }
+        let rejected = try await stage.ask().approvalID
+        #expect(try await !text(rejected).contains("rejected it."))
+        try await stage.decide("reject", rejected, by: stage.signer)
+        #expect(try await text(rejected).contains("<b>signer rejected it.</b> <time"))
+        let cancelled = try await stage.ask().approvalID
+        try await stage.decide("cancel", cancelled, by: stage.asker)
+        #expect(try await text(cancelled).contains("<b>asked cancelled it.</b> <time"))
+        // It is over before anything says so, and by nobody.
+        let expired = try await stage.ask().approvalID
+        world.test.clock.advance(.hours(25))
+        for isTold in [false, true] {
+            if isTold { #expect(try await world.pipeline.expireOverdue() == 1) }
+            let said = try await text(expired)
+            #expect(said.contains("<b>It expired.</b> <time"), "told: \(isTold)")
+            #expect(said.contains("Not everybody agreed in time: it still needed 1 person with Super admin."))
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `requests that are about the same thing have names of their own`(kind: TestDatabase.Kind) async throws {
         let stage = try await Stage(kind)
         let world = stage.world
@@ -583,6 +643,9 @@ import Testing
         }
         let own = try await text(stage.asker)
         #expect(own.contains("Change rule: Writing to many customers"))
+        // The way to the page ends in its name; the id stands in the record.
+        #expect(own.contains("aria-current=\"page\">Change rule: Writing to many customers</span>"))
+        #expect(own.contains(pending.approvalID))
         #expect(own.contains("You asked for this, so somebody else must agree.") && !own.contains("Approve…"))
         let signer = try await text(guardian)
         #expect(signer.contains("Approve…") && !signer.contains("None of your roles"))

@@ -79,7 +79,7 @@ struct ApprovalListing: Sendable {
         }
         if view == .open, !seesAll {
             throw OperationError.forbidden(
-                permission: "approval.view",
+                permission: ApprovalRequest.overview,
                 detail:
                     "Seeing everybody’s requests needs the permission approval.view, which none of your roles holds.")
         }
@@ -233,6 +233,8 @@ struct ApprovalDetail: Sendable {
     let names: [String: String]
     /// How it ended, in words.
     let ending: String?
+    /// The event that ended it: by whom, and when.
+    var end: EventRow?
     /// What it answered waits to be shown, once, to who asked.
     let hasReveal: Bool
     /// Who could still sign, and who of them is there; `nil` when it takes no signatures.
@@ -275,6 +277,7 @@ struct ApprovalDetail: Sendable {
                 $0.value("details")?["reason"]?.string ?? $0.value("justification")?.string
                     ?? $0.value("details")?["consequence"]?.string
             },
+            end: ending?.row,
             hasReveal: try request.state == .executed && !caller.isAccount && request.requester == caller.person
                 && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil,
             shift: request.isOpen(at: reader.now)
