@@ -190,7 +190,7 @@ def test_a_request_in_the_browser(chromium, cast):
         page = window.page
         window.sign_in(server.person("super_admin"), path=f"/approvals/{approval}")
         page.get_by_role("button", name="Show it now").click()
-        window.heading("^Shown once$")
+        window.heading("^Invite staff: quentin.q@northwind.example, shown once$")
         expect(page.locator("main")).to_contain_text("/enrol")
         window.audit("what is shown once")
         window.go(f"/approvals/{approval}")

@@ -63,7 +63,9 @@ import Testing
             }
         }
         // Texts and parts: what these make stands within a view.
-        let parts: Set<String> = ["cli", "curl", "optionName", "fingerprint", "groups", "ids", "showAll"]
+        let parts: Set<String> = [
+            "cli", "curl", "optionName", "fingerprint", "groups", "ids", "showAll", "revealedTitle",
+        ]
         #expect(Self.components("Views").subtracting(parts).count == 19)
     }
 

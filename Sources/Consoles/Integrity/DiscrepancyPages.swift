@@ -85,7 +85,7 @@ enum DiscrepancyPages {
         let detail = try DiscrepancyDetail.load(call.path["id"] ?? "", from: reader)
         let found = detail.discrepancy
         let now = reader.now
-        let title = "\(DocumentDiff.label(found.rowType)) \(found.rowID)"
+        let title = found.displayName
         let lastEvent: Node =
             detail.comparison?.event.map { event in
                 call.caller.permissions.contains("audit.view")

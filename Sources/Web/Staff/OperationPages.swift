@@ -163,7 +163,7 @@ extension StaffConsole {
     }
 
     /// A request is called after what was asked for, and about what.
-    private static func name(
+    static func name(
         of entity: any Entity, _ catalog: Catalog, _ records: any Records, from reader: any Reader
     ) throws -> String {
         guard let request = entity as? ApprovalRequest, let operation = catalog[request.operation] else {
@@ -222,7 +222,7 @@ extension StaffConsole {
         let document = entity.document
         return OperationFormModel.Target(
             id: entity.id, name: sheet.name ?? entity.displayName, path: page(of: plural, entity.id),
-            listTitle: listTitle(plural), listPath: hasPage("/\(plural)") ? "/\(plural)" : "/",
+            listTitle: section(plural).title, listPath: section(plural).path,
             marks: document["status"]?.string.map { UI.tag(DocumentDiff.label($0)) } ?? .none,
             confirmText: document["slug"]?.string ?? document["email"]?.string ?? entity.displayName)
     }
@@ -233,11 +233,15 @@ extension StaffConsole {
         return hasPage("/\(plural)") ? "/\(plural)" : "/"
     }
 
-    private func listTitle(_ plural: String) -> String {
-        let item = context.consoles.flatMap(\.menu).first { $0.path == "/\(plural)" }
-        // A list without an entry in the menu is called what its console is called.
-        let console = context.consoles.first { $0.pages.contains { $0.path == "/\(plural)" } }
-        return item?.title ?? console?.name ?? "Home"
+    /// Where the menu leads to such things: their list, else the page that theirs stand under, else their console's own.
+    private func section(_ plural: String) -> (title: String, path: String) {
+        let menu = context.consoles.flatMap(\.menu)
+        let pages = context.consoles.flatMap(\.pages)
+        let page = pages.first { $0.path == "/\(plural)" } ?? pages.first { $0.path == "/\(plural)/{id}" }
+        let console = context.consoles.first { $0.operations.contains { $0.pluralPath == plural } }
+        let item =
+            menu.first { $0.path == "/\(plural)" } ?? menu.first { $0.path == page?.menuPath } ?? console?.menu.first
+        return (item?.title ?? "Home", item?.path ?? "/")
     }
 
     // MARK: What was typed
@@ -603,7 +607,9 @@ extension StaffConsole {
             cancelURL: target?.path ?? (hasPage("/\(plural)") ? "/\(plural)" : "/"), values: values, errors: errors,
             refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
             version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
-        model.listTitle = listTitle(plural)
+        let section = section(plural)
+        model.listTitle = section.title
+        model.listPath = section.path
         model.hasPasskey = hasPasskey
         model.author = context.forms.author(sheet.signed.session.staffID)
         model.names = names.merging([sheet.signed.session.staffID: sheet.signed.session.name]) { _, own in own }
@@ -629,7 +635,7 @@ extension StaffConsole {
                 request, origin: context.configuration.staffOrigin, path: path)
         }
         return framed(
-            model.heading, OperationViews.form(model), sheet.signed, menuPath: "/\(plural)", status: status)
+            model.heading, OperationViews.form(model), sheet.signed, menuPath: section.path, status: status)
     }
 
     // MARK: Results
