@@ -361,6 +361,13 @@ import Testing
                 == "The review ends here: \(count) of \(count) grants are not decided, and are not looked at. "
                 + "Its exception is accepted.")
         #expect(count > 1)
+        // What changes is called what it calls itself.
+        let review = try await stage.review(id)
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        let call = PageCallFixture.make(try await stage.fresh(stage.cyd), path: ["id": pending.approvalID])
+        let text = try await stage.world.test.database.read { try page.render(call, $0).body.text }
+        #expect(text.contains(">Access review \(review.displayName) <span class=\"id\">\(id)</span>"))
+        #expect(review.displayName.hasPrefix("Security, Super admin from "))
         #expect(try await stage.review(id).state == .open)
         try await stage.world.run("approval.approve", on: pending.approvalID, by: try await stage.fresh(stage.cyd))
         #expect(try await stage.review(id).state == .cancelled)

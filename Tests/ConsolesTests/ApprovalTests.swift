@@ -624,19 +624,6 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
-    func `what a plan changes is called what it calls itself`(kind: TestDatabase.Kind) async throws {
-        let stage = try await Stage(kind)
-        let world = stage.world
-        let pending = try await world.ask(
-            "staff.grant_role", on: stage.other.person, ["role": "security"], by: stage.asker)
-        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
-        let call = PageCallFixture.make(stage.asker, path: ["id": pending.approvalID])
-        let text = try await world.test.database.read { try page.render(call, $0).body.text }
-        #expect(text.contains(">Grant Security <span class=\"id\">grt_"))
-        await world.close()
-    }
-
-    @Test(arguments: TestDatabase.Kind.allCases)
     func `a request is called by the name of what it is about, and says why somebody can't sign it`(
         kind: TestDatabase.Kind
     ) async throws {

@@ -15,10 +15,10 @@ struct InboxWords {
     private let recoveries: [String: Recovery]
     private let clockJumps: [String: ClockJump]
     private let discrepancies: [String: Discrepancy]
-    /// What the row of a case is called, for who may open its page.
-    private let rowNames: [String: String]
     /// Of who did what is told.
     private let names: [String: String]
+    /// What the row of a case is called, for who may open its page.
+    private let rowNames: [String: String]
 
     static func entries(
         _ notices: [Notice], for caller: Caller, catalog: Catalog, from reader: any Reader
@@ -76,22 +76,6 @@ struct InboxWords {
             names[try row.string("id")] = try row.string("name")
         }
         self.names = names
-    }
-
-    /// By the id of the case. Not of customers' people: whoever sees those is recorded.
-    private static func rowNames(
-        of cases: [Discrepancy], for caller: Caller, _ catalog: Catalog, from reader: any Reader
-    ) throws -> [String: String] {
-        let named = cases.filter { found in
-            found.rowType != User.type && EventWords.path(type: found.rowType, id: found.rowID, for: caller) != nil
-        }
-        var out: [String: String] = [:]
-        for (type, found) in Dictionary(grouping: named, by: \.rowType) {
-            guard let kind = catalog.entity(type) else { continue }
-            let names = try kind.displayNames(Set(found.map(\.rowID)).sorted(), reader)
-            for one in found { out[one.id] = names[one.rowID].map { "\(DocumentDiff.label(type)) \($0)" } }
-        }
-        return out
     }
 
     private static func byID<Thing>(_ things: [Thing], _ id: (Thing) -> String) -> [String: Thing] {
@@ -272,6 +256,22 @@ struct InboxWords {
                 + (locks ? " Until then you can do nothing else." : "")
         case (.open, _), (.ended, nil): return "It has ended, and its review is owed."
         }
+    }
+
+    /// By the id of the case. Not of customers' people: whoever sees those is recorded.
+    private static func rowNames(
+        of cases: [Discrepancy], for caller: Caller, _ catalog: Catalog, from reader: any Reader
+    ) throws -> [String: String] {
+        let named = cases.filter { found in
+            found.rowType != User.type && EventWords.path(type: found.rowType, id: found.rowID, for: caller) != nil
+        }
+        var out: [String: String] = [:]
+        for (type, found) in Dictionary(grouping: named, by: \.rowType) {
+            guard let kind = catalog.entity(type) else { continue }
+            let names = try kind.displayNames(Set(found.map(\.rowID)).sorted(), reader)
+            for one in found { out[one.id] = names[one.rowID].map { "\(DocumentDiff.label(type)) \($0)" } }
+        }
+        return out
     }
 
     // MARK: Where it leads

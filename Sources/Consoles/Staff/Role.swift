@@ -117,7 +117,7 @@ public struct Grant: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { RoleTitle.of(role) }
+    public var displayName: String { role }
     public var document: JSON {
         // Members that came later stand only where there is something.
         .members([

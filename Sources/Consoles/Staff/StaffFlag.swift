@@ -47,7 +47,7 @@ public struct StaffFlag: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { roles.map(RoleTitle.of).joined(separator: " and ") }
+    public var displayName: String { roles.joined(separator: " and ") }
     public var document: JSON {
         [
             "id": .string(id), "version": .int(version), "staff_id": .string(staffID),

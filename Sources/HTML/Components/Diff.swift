@@ -125,8 +125,7 @@ public struct DocumentDiff: Sendable, Equatable {
         if let sentence = rule(value, path) { return sentence }
         if let sum = money(value) { return sum.words }
         switch value {
-        case .int(let seconds) where path.hasSuffix("_seconds") && seconds >= 0:
-            return TimeText.exactly(.seconds(seconds))
+        case .int(let seconds) where path.hasSuffix("_seconds") && seconds >= 0: return span(seconds)
         case .int(let micros) where path == "micros" && micros >= 0: return rate(micros)
         case .null: return "none"
         case .bool(let isOn): return isOn ? "yes" : "no"
@@ -149,6 +148,8 @@ public struct DocumentDiff: Sendable, Equatable {
         while digits.last == "0" { digits.removeLast() }
         return digits.isEmpty ? "\(whole)" : "\(whole).\(digits)"
     }
+
+    private static func span(_ seconds: Int64) -> String { TimeText.exactly(.seconds(seconds)) }
 
     /// A value as it is: text bare, lists joined by commas, everything else as JSON.
     public static func words(_ value: JSON) -> String {
