@@ -93,7 +93,7 @@ enum DiscrepancyPages {
             } ?? UI.hint("none")
         let row = EventWords.path(type: found.rowType, id: found.rowID, for: call.caller)
         let body =
-            UI.crumbs([("Integrity", "/discrepancies")], here: found.id)
+            UI.crumbs([("Integrity", "/discrepancies")], here: title)
             + UI.title(title) {
                 state(found.state, dense: false)
                 UI.id(found.id, copy: "case id")
