@@ -606,6 +606,7 @@ class Walk:
         desk.press("^Reject")
         page.wait_for_url(re.compile(f"/approvals/{approval}$"))
         expect(page.locator("main .title .chip")).to_have_text("Rejected")
+        expect(page.locator("main")).to_contain_text(f"{self.company.name(name)} rejected it.")
         self.picture(desk, f"8-rejected-{name}")
         reader = self.company.desk(self.asker, self.here)
         reader.go(f"/approvals/{approval}")
