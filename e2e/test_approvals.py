@@ -110,12 +110,33 @@ def test_what_is_decided_on_is_readable_in_a_narrow_window(chromium, cast):
         page = window.page
         window.sign_in(server.person("super_admin", 1), path=f"/approvals/{approval}/reject")
         asked = page.get_by_role("region", name="What was asked for")
-        expect(asked).to_contain_text("rosa.r@northwind.example")
+        for words in ("rosa.r@northwind.example", "Asked by", "HR-7", "Who must agree", "Nobody has signed it yet."):
+            expect(asked).to_contain_text(words)
         above, field = asked.bounding_box(), page.get_by_label("Justification").bounding_box()
         assert above["y"] + above["height"] <= field["y"]
         page.get_by_text("The frozen action, in full").click()
         expect(asked).to_contain_text('"staff.invite"')
         window.audit("the form that rejects, in a narrow window")
+
+
+def test_a_list_says_who_asked_and_shows_every_view_in_a_narrow_window(chromium, cast):
+    server, asker, _, _ = cast
+    approval = invite(asker, "rolf.r@northwind.example")
+    name = asker.get(f"approvals/{approval}").json()["requester_name"]
+    with Window(chromium, server, viewport={"width": 380, "height": 800}) as window:
+        page = window.page
+        window.sign_in(server.person("super_admin", 1), path="/approvals")
+        row = page.get_by_role("row").filter(has=page.locator(f'a[href="/approvals/{approval}"]'))
+        expect(row.get_by_text(f"Asked by {name}")).to_be_visible()
+        views = page.get_by_role("navigation", name="Requests").get_by_role("link")
+        expect(views).to_have_count(4)
+        for view in views.all():
+            box = view.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 380, view.inner_text()
+        window.audit("approvals in a narrow window")
+        window.page.set_viewport_size({"width": 1280, "height": 800})
+        expect(row.get_by_text(f"Asked by {name}")).to_be_hidden()
+        expect(row).to_contain_text(name)
 
 
 def test_a_server_that_dies_before_the_time_has_come_leaves_it_to_the_next(cast):
@@ -176,7 +197,7 @@ def test_a_request_in_the_browser(chromium, cast):
         page = window.page
         window.sign_in(server.person("super_admin"), path=f"/approvals/{approval}")
         page.get_by_role("button", name="Show it now").click()
-        window.heading("^Shown once$")
+        window.heading("^Invite staff: quentin.q@northwind.example, shown once$")
         expect(page.locator("main")).to_contain_text("/enrol")
         window.audit("what is shown once")
         window.go(f"/approvals/{approval}")
@@ -190,4 +211,6 @@ def test_a_request_in_the_browser(chromium, cast):
             window.go(f"/approvals/{approval}{path}")
             window.heading("You may not do this")
             expect(window.page.locator("main")).to_contain_text("none of your roles signs it")
+            expect(window.page.locator("main")).to_contain_text("A request is seen by those who asked for it")
+            expect(window.page.locator("main")).not_to_contain_text("grant roles")
             expect(window.page.locator("main")).not_to_contain_text("quentin")

@@ -185,7 +185,7 @@ def test_an_emergency_in_the_browser(chromium, cast):
         asking.audit("opening without a ticket")
         page.get_by_label("Ticket").fill("INC-7")
         page.get_by_role("button", name=re.compile("^Preview")).click()
-        expect(page.locator("main")).to_contain_text("1 super_admin")
+        expect(page.locator("main")).to_contain_text("1 person with Super admin")
         expect(page.locator("main")).to_contain_text("10 min")
         asking.audit("what opening would do")
         asking.shot("breakglass-open")
@@ -276,7 +276,7 @@ def test_the_command_line_opens_and_ends_it(cast, tmp_path):
     missing = terminal.run(*words)
     assert missing.returncode == 2 and "--ticket is required" in missing.stderr
     tried = terminal.run(*words, "--ticket", "INC-7", "--dry-run")
-    assert tried.returncode == 0 and "1 super_admin" in tried.stdout, tried.stdout + tried.stderr
+    assert tried.returncode == 0 and "1 person with Super admin" in tried.stdout, tried.stdout + tried.stderr
     waits = terminal.run(*words, "--ticket", "INC-7")
     assert waits.returncode == 8, waits.stderr
     request = [one for one in hana.get("approvals?view=asking").json()["items"] if one["operation"] == "breakglass.open"][0]

@@ -352,6 +352,22 @@ import Testing
         #expect(try await AccessReviewScheduleTests.turn(stage).escalated == 1)
         let pending = try await stage.world.ask(
             "access_review.cancel", on: id, reason: "superseded", by: try await stage.fresh(stage.ada))
+        // Whoever agrees reads how much of it would not be looked at.
+        let request = try await stage.world.approval(pending.approvalID)
+        let count = try await stage.items(id).count
+        let asked = try await stage.world.test.database.read { try EventDetail.load(request.eventID, from: $0) }
+        #expect(
+            asked.value("details")?["consequence"]?.string
+                == "The review ends here: \(count) of \(count) grants are not decided, and are not looked at. "
+                + "Its exception is accepted.")
+        #expect(count > 1)
+        // What changes is called what it calls itself.
+        let review = try await stage.review(id)
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        let call = PageCallFixture.make(try await stage.fresh(stage.cyd), path: ["id": pending.approvalID])
+        let text = try await stage.world.test.database.read { try page.render(call, $0).body.text }
+        #expect(text.contains(">Access review \(review.displayName) <span class=\"id\">\(id)</span>"))
+        #expect(review.displayName.hasPrefix("Security, Super admin from "))
         #expect(try await stage.review(id).state == .open)
         try await stage.world.run("approval.approve", on: pending.approvalID, by: try await stage.fresh(stage.cyd))
         #expect(try await stage.review(id).state == .cancelled)

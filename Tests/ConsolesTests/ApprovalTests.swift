@@ -533,6 +533,99 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever decides reads above the plan who asked, who signed and who is missing`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let third = try await world.staff("third", roles: ["super_admin"])
+        try await Self.add("hard_delete_two", demanding: "all of (super_admin, super_admin)", stage)
+        let id = try await stage.ask().approvalID
+        let describe = try #require(ApprovalsConsole.console.subjects[ApprovalRequest.type])
+        /// What stands before the headline of the plan.
+        func above() async throws -> String {
+            let request = try await world.approval(id)
+            let call = PageCallFixture.make(third, path: ["id": id])
+            let text = try await world.test.database.read { try describe(request, call, $0)?.body().text ?? "" }
+            let parts = text.split(separator: "class=\"headline\"", maxSplits: 1)
+            #expect(parts.count == 2)
+            return String(parts.first ?? "")
+        }
+        let unsigned = try await above()
+        for words in [
+            "Asked by", "asked", "TEST-1", "Who must agree", "2 people with Super admin", "Nobody has signed it yet.",
+        ] {
+            #expect(unsigned.contains(words), "\(words)")
+        }
+        try await stage.decide("approve", id, by: stage.signer)
+        let signed = try await above()
+        #expect(signed.contains("It still needs 1 person with Super admin.") && signed.contains(">signer</span>"))
+        #expect(!signed.contains("Nobody has signed it yet."))
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a request that came to nothing says who ended it, and when`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        func text(_ id: String) async throws -> String {
+            let call = PageCallFixture.make(stage.asker, path: ["id": id])
+            return try await world.test.database.read { try page.render(call, $0).body.text }
+        }
+        let rejected = try await stage.ask().approvalID
+        #expect(try await !text(rejected).contains("rejected it."))
+        try await stage.decide("reject", rejected, by: stage.signer)
+        #expect(try await text(rejected).contains("<b>signer rejected it.</b> <time"))
+        let cancelled = try await stage.ask().approvalID
+        try await stage.decide("cancel", cancelled, by: stage.asker)
+        #expect(try await text(cancelled).contains("<b>asked cancelled it.</b> <time"))
+        // It is over before anything says so, and by nobody.
+        let expired = try await stage.ask().approvalID
+        world.test.clock.advance(.hours(25))
+        for isTold in [false, true] {
+            if isTold { #expect(try await world.pipeline.expireOverdue() == 1) }
+            let said = try await text(expired)
+            #expect(said.contains("<b>It expired.</b> <time"), "told: \(isTold)")
+            #expect(said.contains("Not everybody agreed in time: it still needed 1 person with Super admin."))
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `requests that are about the same thing have names of their own`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        try await world.staff("guardian", roles: ["security"])
+        func rule(_ verb: String) -> JSON {
+            [
+                "code": .string("enterprise_\(verb)"), "operation": .string("tenant.\(verb)"),
+                "condition": "tier = enterprise", "demand": "head_of_cs or super_admin",
+                "summary": "An Enterprise tenant",
+            ]
+        }
+        let asked = [
+            try await world.ask("policy.add_rule", rule("suspend"), by: stage.asker),
+            try await world.ask("policy.add_rule", rule("archive"), by: stage.asker),
+            try await world.ask(
+                "policy.change_separation", on: "legal", ["role": "executive", "held": "apart"], by: stage.asker),
+        ]
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        var titles: [String] = []
+        for request in asked {
+            let call = PageCallFixture.make(stage.asker, path: ["id": request.approvalID])
+            titles.append(try await world.test.database.read { try page.render(call, $0).title })
+        }
+        #expect(
+            titles == [
+                "Add rule: An Enterprise tenant, for tenant.suspend",
+                "Add rule: An Enterprise tenant, for tenant.archive",
+                "Change separation: Legal, apart from Executive",
+            ])
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `a request is called by the name of what it is about, and says why somebody can't sign it`(
         kind: TestDatabase.Kind
     ) async throws {
@@ -552,11 +645,14 @@ import Testing
         }
         let own = try await text(stage.asker)
         #expect(own.contains("Change rule: Writing to many customers"))
+        // The way to the page ends in its name; the id stands in the record.
+        #expect(own.contains("aria-current=\"page\">Change rule: Writing to many customers</span>"))
+        #expect(own.contains(pending.approvalID))
         #expect(own.contains("You asked for this, so somebody else must agree.") && !own.contains("Approve…"))
         let signer = try await text(guardian)
         #expect(signer.contains("Approve…") && !signer.contains("None of your roles"))
         let stranger = try await text(stage.signer)
-        #expect(stranger.contains("None of your roles signs this. It needs 1 security."))
+        #expect(stranger.contains("None of your roles signs this. It needs 1 person with Security."))
         #expect(!stranger.contains("Approve…") && !stranger.contains("Cancel request…"))
         try await stage.decide("reject", pending.approvalID, by: guardian)
         #expect(try await !text(stage.signer).contains("None of your roles"))

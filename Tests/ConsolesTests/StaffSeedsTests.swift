@@ -23,6 +23,13 @@ import Testing
         try Golden.expect("permissions.txt", lines.joined(separator: "\n") + "\n")
     }
 
+    @Test func `every shipped role has a title, and no sentence falls back to its code`() {
+        for role in Seeds.roles {
+            #expect(role.title != role.id && role.title == RoleTitle.of(role.id), "\(role.id)")
+            #expect(Demand.role([role.id]).sentence == "1 person with \(role.title)")
+        }
+    }
+
     @Test func `the approval rules are the ones that were reviewed`() throws {
         var lines = ["# rule\toperation\twhen\twho\twindow s\tcooldown s"]
         for rule in Seeds.rules {

@@ -30,7 +30,7 @@ import Testing
             #expect(try Instant.parse(text: " \(instant.minuteText) ", .none) == instant)
         }
         // With the seconds, as beside a relative time.
-        #expect(Instant(typed: "17 Nov 2026 14:32:04 UTC") == Instant(rfc3339: "2026-11-17T14:32:04Z"))
+        #expect(Instant(typed: "17 Nov 2026, 14:32:04 UTC") == Instant(rfc3339: "2026-11-17T14:32:04Z"))
         for text in ["31 Nov 2026, 14:32 UTC", "17 Nox 2026, 14:32 UTC", "17 Nov 2026", "17 Nov 2026, 25:00 UTC"] {
             #expect(Instant(typed: text) == nil, "\(text)")
         }
@@ -144,7 +144,52 @@ import Testing
         #expect(Demand(demand.json) == demand)
         #expect(Demand(["n": 4, "n_of": [["role": ["a"]]]]) == nil)
         #expect(Demand(["all_of": []]) == nil)
-        #expect(Demand.role(["super_admin"]).sentence == "1 super_admin")
+    }
+
+    @Test func `a demand is said with the titles of roles, and counts people`() {
+        let admin = Demand.role(["super_admin"])
+        let either = Demand.role(["super_admin", "security"])
+        let holder = Demand.permission("tenant.suspend")
+        let sentences: [(Demand, String)] = [
+            (admin, "1 person with Super admin"), (either, "1 person with Super admin or Security"),
+            (.role(["night_shift"]), "1 person with night_shift"),
+            (.role([Demand.managerRole, "legal"]), "1 person with Customer success manager or Legal"),
+            (.allOf([admin, admin]), "2 people with Super admin"),
+            (
+                .allOf([admin, .allOf([holder, admin]), holder]),
+                "2 people with Super admin and 2 holders of tenant.suspend"
+            ),
+            (.count(2, [admin, admin, admin]), "2 people with Super admin"),
+            (.count(2, [admin, holder]), "1 person with Super admin and 1 holder of tenant.suspend"),
+            (
+                .count(2, [admin, holder, either]),
+                "2 of: 1 person with Super admin, 1 holder of tenant.suspend, 1 person with Super admin or Security"
+            ),
+            (
+                .allOf([admin, .anyOf([holder, .allOf([either, admin])])]),
+                "1 person with Super admin and (1 holder of tenant.suspend or "
+                    + "(1 person with Super admin or Security and 1 person with Super admin))"
+            ),
+        ]
+        for (demand, sentence) in sentences { #expect(demand.sentence == sentence) }
+    }
+
+    @Test func `what several rules ask for is said once`() {
+        let admin = Demand.role(["super_admin"])
+        let either = Demand.role(["super_admin", "security"])
+        let holder = Demand.permission("tenant.suspend")
+        #expect(Demand.sentence(of: [admin, .allOf([admin, admin])]) == "2 people with Super admin")
+        #expect(Demand.sentence(of: [.allOf([admin, admin]), admin, admin]) == "2 people with Super admin")
+        // Whoever meets the narrow one meets the wide one, and not the other way round.
+        #expect(Demand.sentence(of: [either, admin]) == "1 person with Super admin")
+        #expect(
+            Demand.sentence(of: [.allOf([either, either]), admin])
+                == "2 people with Super admin or Security; 1 person with Super admin")
+        #expect(Demand.sentence(of: [admin, holder]) == "1 person with Super admin; 1 holder of tenant.suspend")
+        #expect(
+            Demand.sentence(of: [.anyOf([admin, holder]), .allOf([holder, admin])])
+                == "1 holder of tenant.suspend and 1 person with Super admin")
+        #expect(Demand.sentence(of: []).isEmpty)
     }
 
     @Test func `fresh values are new in each call and stable within one`() {

@@ -121,8 +121,9 @@ import Testing
             "changes": [["type": "staff", "id": "stf_2", "after": ["email": "nadia@acme.test", "status": "invited"]]],
             "effects": [["kind": "mail", "name": "mail.invitation", "payload": ["to": "stf_2"]]],
         ],
-        "action": ["operation": "staff.invite"], "plan_digest": "abc", "still_needed": "1 super_admin",
-        "demands": [["sentence": "1 super_admin", "summary": "An invitation"]], "signatures": [], "round": 1,
+        "action": ["operation": "staff.invite"], "plan_digest": "abc", "still_needed": "1 person with Super admin",
+        "demands": [["sentence": "1 person with Super admin", "summary": "An invitation"]], "signatures": [],
+        "round": 1,
     ]
 
     @Test func `whoever decides reads the request in full, and decides on the version that was read`() async {
@@ -139,7 +140,8 @@ import Testing
         #expect(sent.dropFirst().allSatisfy { $0.headers["If-Match"] == "\"3\"" })
         for part in [
             "Invite staff: nadia@acme.test", "Nadia can enrol.", "Joins support", "next month.", "support_l1",
-            "invited", "mail.invitation", "stf_2", "1 super_admin: An invitation", "The frozen action, in full:", "abc",
+            "invited", "mail.invitation", "stf_2", "1 person with Super admin: An invitation",
+            "The frozen action, in full:", "abc",
             "match the commitments", "The last signature.",
         ] {
             #expect(stage.out.contains(part), "\(part) is missing in: \(stage.out)")

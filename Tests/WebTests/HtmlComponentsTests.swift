@@ -157,8 +157,19 @@ import Testing
         ).text
         #expect(html.contains("title=\"suspended_at\">Suspended at</th>"))
         #expect(html.contains("<del title=\"null\">none</del>"))
-        #expect(html.contains("<ins title=\"2026-11-17T14:31:07.418203Z\">17 Nov 2026 14:31:07 UTC</ins>"))
+        #expect(html.contains("<ins title=\"2026-11-17T14:31:07.418203Z\">17 Nov 2026, 14:31:07 UTC</ins>"))
         #expect(html.contains("Lines, 1, amount"))
+    }
+
+    @Test func `a difference cuts codes and addresses, and no word`() {
+        let digest = String(repeating: "0af3", count: 16)
+        let html = UI.diff(
+            before: ["note": "Administrators handle everything with care", "digest": "none"],
+            after: ["note": "Ask ada.lovelace@example.com first", "digest": .string(digest)]
+        ).text
+        #expect(html.contains(">Administrators handle everything with care</del>"))
+        #expect(html.contains(">Ask <span class=\"cut\">ada.lovelace@example.com</span> first</ins>"))
+        #expect(html.contains("<ins><span class=\"cut\">\(digest)</span></ins>"))
     }
 
     @Test func `a difference does not say that a list was removed where it got its first members`() {
@@ -221,7 +232,7 @@ import Testing
             ]
         ).text
         #expect(html.contains(">Time to sign</th>") && html.contains(">1 day</del>") && html.contains(">90 min</ins>"))
-        #expect(html.contains(">Who must agree</th>") && html.contains(">1 security or super_admin</ins>"))
+        #expect(html.contains(">Who must agree</th>") && html.contains(">1 person with Security or Super admin</ins>"))
         #expect(html.contains(">always</del>") && html.contains(">tier = enterprise</ins>"))
         #expect(html.contains(">Limits, JPY</th>") && html.contains(">700 JPY</ins>") && !html.contains("Limits, USD"))
     }

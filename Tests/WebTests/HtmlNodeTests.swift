@@ -164,15 +164,20 @@ import Testing
             let minute = "\(two(time.hour)):\(two(time.minute))"
             #expect(TimeText.day(day) == "\(date) \(day.year)" && day.words == TimeText.day(day))
             #expect(TimeText.clock(instant) == "\(minute):\(two(time.second))")
-            #expect(TimeText.utc(instant) == "\(date) \(day.year) \(minute):\(two(time.second)) UTC")
+            #expect(TimeText.utc(instant) == "\(date) \(day.year), \(minute):\(two(time.second)) UTC")
             #expect(TimeText.utcMinute(instant) == "\(date) \(day.year), \(minute) UTC")
             #expect(
                 TimeText.short(instant, now: now)
-                    == "\(date)\(day.year == now.day.year ? "" : " \(day.year)") \(minute)")
+                    == "\(date)\(day.year == now.day.year ? "" : " \(day.year)"), \(minute)")
             #expect(day.text == String(format: "%04d-%02d-%02d", day.year, day.month, day.day))
             let number = Int64.random(in: .min ... .max, using: &dice) >> Int64.random(in: 0..<63, using: &dice)
             #expect(Int64(Grouped.digits(number).filter { $0 != "," }.replacing("−", with: "-")) == number)
         }
+        let lengths: [(Int64, String)] = [
+            (0, "0 s"), (75, "75 s"), (600, "10 min"), (5400, "90 min"), (3600, "1 h"), (129_600, "36 h"),
+            (86_400, "1 day"), (604_800, "7 days"),
+        ]
+        for (seconds, text) in lengths { #expect(TimeText.exactly(.seconds(seconds)) == text) }
         let spelled: [(Int64, String)] = [
             (0, "0"), (999, "999"), (1000, "1,000"), (-1000, "−1,000"), (-7, "−7"), (1_234_567, "1,234,567"),
             (.max, "9,223,372,036,854,775,807"), (.min, "−9,223,372,036,854,775,808"),

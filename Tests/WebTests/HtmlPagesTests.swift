@@ -30,6 +30,11 @@ import Testing
         #expect(page.contains("Suspend \(Sample.tenant.name): waiting for approval"))
     }
 
+    @Test func `a list of requests says under each who asked, for where their column is dropped`() throws {
+        let page = try Sample.pages().first { $0.name == "approvals" }?.document.text ?? ""
+        #expect(page.contains("</a><span class=\"sub sub--p3\">Asked by Leon P.</span></th>"))
+    }
+
     @Test func `every difference of a request to be signed anew is listed`() throws {
         let found = try Sample.detail()
         let differences = (0..<30).map { number -> JSON in

@@ -35,7 +35,7 @@ import Testing
         // `words`, `digits` and the like make text, not markup.
         let texts: Set<String> = [
             "words", "spoken", "label", "digits", "amount", "day", "clock", "utc", "utcMinute",
-            "short", "span", "relative", "shortTitle",
+            "short", "span", "exactly", "relative", "shortTitle",
         ]
         let missing = components.subtracting(texts).filter { !shown.contains("UI.\($0)") }
         #expect(missing.isEmpty, "not in Sources/HTML/Styleguide: \(missing.sorted())")
@@ -63,7 +63,9 @@ import Testing
             }
         }
         // Texts and parts: what these make stands within a view.
-        let parts: Set<String> = ["cli", "curl", "optionName", "fingerprint", "groups", "ids", "showAll"]
+        let parts: Set<String> = [
+            "cli", "curl", "optionName", "fingerprint", "groups", "ids", "showAll", "revealedTitle",
+        ]
         #expect(Self.components("Views").subtracting(parts).count == 19)
     }
 

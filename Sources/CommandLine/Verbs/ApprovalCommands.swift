@@ -17,9 +17,7 @@ struct ApprovalListOptions: ParsableArguments {
         let table = TextTable(columns: [
             .init("ID", member: "id"), .init("REQUEST") { ApprovalText.title($0, in: catalog) },
             .init("ASKED BY") { ($0["requester_name"] ?? $0["requester"] ?? .null).shown },
-            .init("WHO MUST AGREE") { request in
-                (request["demands"]?.array ?? []).map { ($0["sentence"] ?? .null).shown }.joined(separator: "; ")
-            }, .init("STATE", member: "state"),
+            .init("WHO MUST AGREE") { ApprovalText.wanted($0) }, .init("STATE", member: "state"),
             .init("EXPIRES") { String(($0["expires_at"]?.string ?? "").prefix(16)).replacing("T", with: " ") },
         ])
         try await page.show(

@@ -8,8 +8,14 @@ enum ApprovalText {
         let operation = request["operation"]?.string ?? ""
         let title = catalog[operation]?.spec.title ?? operation
         // What is not there yet is called after what was asked for.
-        let about = request["concerns"] ?? request["target"]?["name"] ?? request["target"]?["id"]
-        return about.map { "\(title): \($0.shown)" } ?? title
+        let target = request["target"]?["name"] ?? request["target"]?["id"]
+        let about = [target, request["concerns"]].compactMap { $0?.shown }
+        return about.isEmpty ? title : "\(title): \(about.joined(separator: ", "))"
+    }
+
+    /// Who must agree, in one line.
+    static func wanted(_ request: JSON) -> String {
+        Demand.sentence(of: (request["demands"]?.array ?? []).compactMap { $0["demand"].flatMap(Demand.init) })
     }
 
     static func describe(_ request: JSON, in catalog: Catalog, on terminal: Terminal) -> String {
@@ -153,7 +159,7 @@ enum ApprovalText {
     }
 
     private static func demand(_ need: JSON) -> String {
-        let wait = need["cooldown_seconds"]?.int.map { "; it then waits \(TimeText.span(.seconds($0)))" } ?? ""
+        let wait = need["cooldown_seconds"]?.int.map { "; it then waits \(TimeText.exactly(.seconds($0)))" } ?? ""
         return "\((need["sentence"] ?? .null).shown): \((need["summary"] ?? .null).shown)\(wait)".printable
     }
 

@@ -77,7 +77,7 @@ enum AccessReviewPages {
                 + UI.banner(
                     one.review.isOverdue(at: now) ? .danger : .info,
                     one.count == 1 ? "1 grant waits for your decision." : "\(one.count) grants wait for your decision.",
-                    "In the \(one.review.displayName), due \(TimeText.relative(one.review.dueAt, now: now)).",
+                    "In the review of \(one.review.displayName), due \(TimeText.relative(one.review.dueAt, now: now)).",
                     action: UI.linkButton(
                         "Decide…", href: "/access-reviews/\(one.review.id)?state=open&reviewer=me", size: .small))
         }

@@ -69,7 +69,7 @@ public struct AccessReviewPlan: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [] }
-    public var displayName: String { "access reviews" }
+    public var displayName: String { "Access reviews" }
 
     public var document: JSON {
         [

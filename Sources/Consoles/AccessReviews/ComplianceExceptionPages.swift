@@ -67,10 +67,11 @@ enum ComplianceExceptionPages {
                     ? el("a", .href("/access-reviews/\(exception.sourceID)")) { "The access review" }
                     : UI.id(exception.sourceID)
         let body =
-            UI.crumbs([("Exceptions", "/compliance-exceptions")], here: exception.id)
+            UI.crumbs([("Exceptions", "/compliance-exceptions")], here: exception.title)
             + UI.title(exception.title) {
                 status(exception, now: now, dense: false)
                 severity(exception.severity)
+                UI.id(exception.id, copy: "exception id")
             }
             + UI.keyFacts([
                 ("Control", UI.tag(exception.controlID)), ("About", source),

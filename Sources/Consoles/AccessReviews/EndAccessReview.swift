@@ -12,6 +12,11 @@ public enum CloseAccessReview: Operation {
         let items: [AccessReviewItem]
         let grants: [String: Grant]
         let exception: ComplianceException?
+
+        /// How many grants are held and not decided on.
+        func undecided(at now: Instant) -> Int {
+            items.count { $0.state == .open && grants[$0.grantID]?.isLive(at: now) == true }
+        }
     }
 
     /// Whatever is decided at the same moment comes before or after.
@@ -36,12 +41,12 @@ public enum CloseAccessReview: Operation {
         }
         let items = call.facts.items
         let open = items.filter { $0.state == .open }
-        let live = open.count { call.facts.grants[$0.grantID]?.isLive(at: call.now) == true }
-        guard live == 0 else {
+        let undecided = call.facts.undecided(at: call.now)
+        guard undecided == 0 else {
             throw .conflict(
-                live == 1
+                undecided == 1
                     ? "1 of \(items.count) grants is not decided yet."
-                    : "\(live) of \(items.count) grants are not decided yet.")
+                    : "\(undecided) of \(items.count) grants are not decided yet.")
         }
         var also = open.map { item in
             var after = item
@@ -89,8 +94,8 @@ public enum CancelAccessReview: Operation {
 
     public static func gather(
         _ input: NoInput, _ target: AccessReview?, from reader: any Reader
-    ) throws -> ComplianceException? {
-        try target?.exceptionID.flatMap { try ComplianceException.load($0, from: reader) }
+    ) throws -> CloseAccessReview.Facts {
+        try CloseAccessReview.gather(input, target, from: reader)
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<AccessReview> {
@@ -100,14 +105,23 @@ public enum CancelAccessReview: Operation {
         }
         var also: [Change] = []
         // Nobody finished it, and that was agreed to.
-        if let exception = call.facts, !exception.status.isOver {
+        if let exception = call.facts.exception, !exception.status.isOver {
             also.append(.update(exception, to: exception.ended(.accepted, by: call.person, at: call.now)))
         }
         return Plan(
             review.ended(.cancelled, by: call.person, at: call.now), also: also,
             facts: ["was_overdue": .bool(review.isOverdue(at: call.now))],
-            consequence: "The review ends here; whatever is not decided is not looked at."
+            consequence: left(call.facts.undecided(at: call.now), of: call.facts.items.count)
                 + (also.isEmpty ? "" : " Its exception is accepted."))
+    }
+
+    /// What nobody looks at any more.
+    private static func left(_ undecided: Int, of all: Int) -> String {
+        switch undecided {
+        case 0: "The review ends here, with every grant decided."
+        case 1: "The review ends here: 1 of \(all) grants is not decided, and is not looked at."
+        default: "The review ends here: \(undecided) of \(all) grants are not decided, and are not looked at."
+        }
     }
 
     public static func undo(_ done: Done<Self>) -> Undo { .impossible("Start another review.") }

@@ -7,8 +7,8 @@ struct ApprovalEntry: Sendable {
     let requesterName: String?
     /// Of its target; of what would be made for a tenant, the tenant's.
     let targetName: String?
-    /// What it concerns where it has no target yet, as the operation says of its fields. They are sealed with the event: no
-    /// message tells it.
+    /// What it concerns beside its target, or where it has none yet, as the operation says of its fields. They are sealed with the
+    /// event: no message tells it.
     var concerns: String?
 
     var json: JSON {
@@ -79,7 +79,7 @@ struct ApprovalListing: Sendable {
         }
         if view == .open, !seesAll {
             throw OperationError.forbidden(
-                permission: "approval.view",
+                permission: ApprovalRequest.overview,
                 detail:
                     "Seeing everybody’s requests needs the permission approval.view, which none of your roles holds.")
         }
@@ -192,7 +192,7 @@ enum ApprovalList {
             .union(targets[Tenant.type] ?? [])
         // With its fields a request's whole plan is read: only where they give it its name.
         let unmade = requests.filter { request in
-            tellsSealed && request.targetID == nil && Consoles.declared[request.operation]?.declaresConcerns == true
+            tellsSealed && Consoles.declared[request.operation]?.declaresConcerns == true
         }.map(\.eventID)
         let found = try reader.query(
             [EventQueries.staffNames(staff.sorted()), EventQueries.tenantNames(tenants.sorted())]
@@ -233,6 +233,8 @@ struct ApprovalDetail: Sendable {
     let names: [String: String]
     /// How it ended, in words.
     let ending: String?
+    /// The event that ended it: by whom, and when.
+    var end: EventRow?
     /// What it answered waits to be shown, once, to who asked.
     let hasReveal: Bool
     /// Who could still sign, and who of them is there; `nil` when it takes no signatures.
@@ -283,6 +285,7 @@ struct ApprovalDetail: Sendable {
                 $0.value("details")?["reason"]?.string ?? $0.value("justification")?.string
                     ?? $0.value("details")?["consequence"]?.string
             },
+            end: ending?.row,
             hasReveal: try request.state == .executed && !caller.isAccount && request.requester == caller.person
                 && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil,
             shift: request.isOpen(at: reader.now)

@@ -29,9 +29,12 @@ extension ApprovalPages {
     static func subject(_ request: ApprovalRequest, _ call: PageCall, _ reader: any Reader) throws -> FormSubject {
         let found = try ApprovalDetail.load(request, for: call.caller, from: reader)
         let detail = try named(found, call, from: reader)
+        let now = reader.now
         return FormSubject(disclosure: detail.disclosure) {
             UI.stack {
+                UI.keyFacts(keyFacts(detail, call: call, now: now))
                 warnings(detail, call: call)
+                agreement(detail, now: now)
                 plan(detail, call: call, all: OperationViews.showAll)
                 UI.fold("The frozen action, in full") { action(request) }
             }
@@ -41,8 +44,9 @@ extension ApprovalPages {
     static func detailBody(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
         let request = detail.entry.request
         let expired = request.state.isOpen && !request.isOpen(at: now)
-        return UI.crumbs([("Approvals", "/approvals")], here: request.id)
-            + UI.title(title(detail.entry, catalog: call.catalog)) { stateChip(request.state, expired: expired) }
+        let title = title(detail.entry, catalog: call.catalog)
+        return UI.crumbs([("Approvals", "/approvals")], here: title)
+            + UI.title(title) { stateChip(request.state, expired: expired) }
             + UI.keyFacts(keyFacts(detail, call: call, now: now))
             + actions(detail, call: call, now: now)
             + UI.split {
@@ -71,11 +75,7 @@ extension ApprovalPages {
                             UI.stack {
                                 rules(detail)
                                 if let shift = detail.shift { UI.onShift(shift) }
-                                if request.isOpen(at: now) {
-                                    el("p", .class("small muted")) {
-                                        "If not everybody agreed by \(TimeText.utcMinute(request.expiresAt)), it expires and nothing runs."
-                                    }
-                                }
+                                deadline(request, now: now)
                             }
                         }
                     }
@@ -188,14 +188,69 @@ extension ApprovalPages {
                     }
                 }
         }
-        if let ending = detail.ending, request.state == .failed {
-            out = out + UI.banner(.danger, "It was approved and could not be carried out.", ending)
-        } else if let ending = detail.ending, request.state == .rejected {
-            out = out + UI.banner(.plain, "It was rejected.", ending)
-        } else if let ending = detail.ending, request.state == .cancelled {
-            out = out + UI.banner(.plain, "It was cancelled.", ending)
+        return out + ending(detail, now: now)
+    }
+
+    /// What it came to where it was not carried out: by whom, when and why.
+    private static func ending(_ detail: ApprovalDetail, now: Instant) -> Node {
+        let request = detail.entry.request
+        let who = detail.end.map { end in
+            end.actorType == Actor.Kind.staff.rawValue ? end.actorName ?? end.actorID : "Postern"
         }
-        return out
+        var tone = Tone.plain
+        let headline: String
+        var at = detail.end?.at
+        var why = detail.ending
+        switch request.state {
+        case .failed:
+            tone = .danger
+            headline = "It was approved and could not be carried out."
+        case .rejected: headline = who.map { "\($0) rejected it." } ?? "It was rejected."
+        case .cancelled: headline = who.map { "\($0) cancelled it." } ?? "It was cancelled."
+        case .pending, .stale, .expired:
+            guard !request.isOpen(at: now) else { return .none }
+            headline = "It expired."
+            // That it did may be told later than it was so.
+            at = request.expiresAt
+            let missing = detail.signatures.missing(beside: detail.signatures.counting)
+            why = "Not everybody agreed in time" + (missing.isEmpty ? "." : ": it still needed \(missing).")
+        case .approved, .scheduled, .executed: return .none
+        }
+        return UI.banner(tone) {
+            el("p") {
+                el("b") { headline }
+                if let at { Node(" ") + UI.timeWithUTC(at, now: now) }
+            }
+            if let why { el("p", .class("long")) { why } }
+        }
+    }
+
+    /// Above the plan on a form that decides: who signed, and who is missing.
+    private static func agreement(_ detail: ApprovalDetail, now: Instant) -> Node {
+        let request = detail.entry.request
+        let missing = detail.signatures.missing(beside: detail.signatures.counting)
+        return el("section") {
+            el("h3") { "Who must agree" }
+            UI.tightStack {
+                rules(detail)
+                if request.isOpen(at: now), !missing.isEmpty {
+                    el("p") {
+                        detail.signatures.counting.isEmpty
+                            ? "Nobody has signed it yet." : "It still needs \(missing)."
+                    }
+                }
+                if !detail.signatures.all.isEmpty { signatures(detail, now: now) }
+                deadline(request, now: now)
+            }
+        }
+    }
+
+    /// Until when it takes signatures.
+    private static func deadline(_ request: ApprovalRequest, now: Instant) -> Node {
+        guard request.isOpen(at: now) else { return .none }
+        return el("p", .class("small muted")) {
+            "If not everybody agreed by \(TimeText.utcMinute(request.expiresAt)), it expires and nothing runs."
+        }
     }
 
     /// Beyond a screenful they are folded away, so that what is to be done about them stays in sight.
@@ -240,7 +295,7 @@ extension ApprovalPages {
                         el("p", .class("small muted")) {
                             need.summary
                             if let cooldown = need.cooldown {
-                                ". It then waits \(TimeText.span(cooldown)) before it runs."
+                                ". It then waits \(TimeText.exactly(cooldown)) before it runs."
                             }
                         }
                         for place in need.demand.nearest(to: signers) {
@@ -260,35 +315,36 @@ extension ApprovalPages {
         }
     }
 
-    /// Who signed, how, and whose signature counts no more.
     private static func signed(_ detail: ApprovalDetail, now: Instant) -> Node {
-        let all = detail.signatures.all
-        guard !all.isEmpty else { return .none }
+        guard !detail.signatures.all.isEmpty else { return .none }
+        return UI.panel("Signatures", id: "ap-signed") { signatures(detail, now: now) }
+    }
+
+    /// Who signed, how, and whose signature counts no more.
+    private static func signatures(_ detail: ApprovalDetail, now: Instant) -> Node {
         let lapsed = Dictionary(
             detail.signatures.lapsed.map { ($0.person, $0.reason) }, uniquingKeysWith: { first, _ in first })
         let round = detail.entry.request.round
-        return UI.panel("Signatures", id: "ap-signed") {
-            UI.table(
-                caption: "Who decided, and how they showed it was them",
-                columns: [
-                    Column("Who", isRowHeader: true) { (signature: ApprovalSignature) in
-                        UI.person(detail.names[signature.person] ?? signature.person)
-                    },
-                    Column("Decision") { signature in
-                        if signature.decision == .reject {
-                            UI.state("Rejected", .danger, .x)
-                        } else if signature.round < round {
-                            UI.state("Agreed to an earlier plan", .plain, .ring)
-                        } else if let reason = lapsed[signature.person] {
-                            UI.state("Counts no more: \(reason)", .warn, .tri)
-                        } else {
-                            UI.state("Agreed", .ok, .check)
-                        }
-                    },
-                    Column("With", priority: 2) { Node(method($0)) },
-                    Column("When", .number) { UI.time($0.createdAt, now: now) },
-                ], rows: all, density: .normal)
-        }
+        return UI.table(
+            caption: "Who decided, and how they showed it was them",
+            columns: [
+                Column("Who", isRowHeader: true) { (signature: ApprovalSignature) in
+                    UI.person(detail.names[signature.person] ?? signature.person)
+                },
+                Column("Decision") { signature in
+                    if signature.decision == .reject {
+                        UI.state("Rejected", .danger, .x)
+                    } else if signature.round < round {
+                        UI.state("Agreed to an earlier plan", .plain, .ring)
+                    } else if let reason = lapsed[signature.person] {
+                        UI.state("Counts no more: \(reason)", .warn, .tri)
+                    } else {
+                        UI.state("Agreed", .ok, .check)
+                    }
+                },
+                Column("With", priority: 2) { Node(method($0)) },
+                Column("When", .number) { UI.time($0.createdAt, now: now) },
+            ], rows: detail.signatures.all, density: .normal)
     }
 
     private static func method(_ signature: ApprovalSignature) -> String {
@@ -476,13 +532,21 @@ extension ApprovalPages {
         return state == .executed ? "when it ran" : "not sent"
     }
 
-    /// What people call a row of a plan by, which knows documents alone: a role for a grant, "Password" for a factor.
+    /// What people call a row of a plan, which knows its document alone: what the thing says of itself where its id tells what it
+    /// is, else by what such documents have for a name. "member usr_…" for a membership: whoever is known is named in its place.
     private static func name(of document: JSON?) -> String? {
         guard let document else { return nil }
-        if let called = document["name"]?.string ?? document["label"]?.string ?? document["email"]?.string {
+        if let id = document["id"]?.string, let prefix = id.split(separator: "_", maxSplits: 1).first,
+            Identifier.isValid(id, prefix: String(prefix)),
+            let kind = Consoles.declared.entities.first(where: { $0.idPrefix == prefix }),
+            let called = kind.restored(document, nil)?.displayName, !called.isEmpty, !called.contains(id)
+        {
             return called
         }
-        let parts = [document["role"]?.string, document["user_id"]?.string].compactMap { $0 }
+        for member in ["name", "title", "label", "email", "summary"] {
+            if let called = document[member]?.string, !called.isEmpty { return called }
+        }
+        let parts = [document["role"]?.string.map(RoleTitle.of), document["user_id"]?.string].compactMap { $0 }
         return parts.isEmpty ? nil : parts.joined(separator: " ")
     }
 }

@@ -71,20 +71,19 @@ enum ApprovalPages {
         _ caption: String, _ entries: [ApprovalEntry], call: PageCall, now: Instant, showsRequester: Bool,
         isHeld: Bool = false
     ) -> Node {
+        func asker(_ entry: ApprovalEntry) -> String { entry.requesterName ?? entry.request.requester }
         var columns: [Column<ApprovalEntry>] = [
             Column("Request", .wide, isRowHeader: true) { entry in
                 el("a", .href("/approvals/\(entry.request.id)")) {
                     UI.breakable(title(entry, catalog: call.catalog))
                 }
+                    + (showsRequester ? UI.sub(insteadOfColumn: "Asked by \(asker(entry))") : .none)
             }
         ]
-        if showsRequester {
-            columns.append(
-                Column("Asked by", priority: 3) { UI.person($0.requesterName ?? $0.request.requester) })
-        }
+        if showsRequester { columns.append(Column("Asked by", priority: 3) { UI.person(asker($0)) }) }
         columns += [
             Column("Who must agree", priority: 2) { entry in
-                UI.muted(entry.request.needs.map(\.demand.sentence).joined(separator: "; "))
+                UI.muted(entry.request.wanted)
             },
             Column("Asked", .number, priority: 4) { UI.time($0.request.createdAt, now: now) },
             Column("State") { state($0.request, now: now) },
@@ -111,10 +110,12 @@ enum ApprovalPages {
 
     /// - Parameter tellsSealed: false where it leaves the console: what something that is not there yet is called is sealed.
     static func title(_ entry: ApprovalEntry, catalog: Catalog, tellsSealed: Bool = true) -> String {
-        let title = catalog[entry.request.operation]?.spec.title ?? entry.request.operation
-        if tellsSealed, let concerns = entry.concerns { return "\(title): \(concerns)" }
-        guard let id = entry.request.targetID ?? entry.request.aboutTenant else { return title }
-        return "\(title): \(entry.targetName ?? id)"
+        let request = entry.request
+        let title = catalog[request.operation]?.spec.title ?? request.operation
+        let concerns = tellsSealed ? entry.concerns : nil
+        let id = request.targetID ?? (concerns == nil ? request.aboutTenant : nil)
+        let about = [id.map { entry.targetName ?? $0 }, concerns].compactMap(\.self)
+        return about.isEmpty ? title : "\(title): \(about.joined(separator: ", "))"
     }
 
     static func stateChip(_ state: ApprovalRequest.State, expired: Bool) -> Node {

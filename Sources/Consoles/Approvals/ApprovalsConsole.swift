@@ -69,7 +69,11 @@ public enum ApprovalsConsole {
             "plan_digest": ["type": "string"], "round": ["type": "integer"],
             "expires_at": ["type": "string", "format": "date-time"],
             "execute_at": ["type": "string", "format": "date-time"], "signatures": ["type": "array"],
-            "concerns": ["type": "string", "description": "What is not there yet is called after what was asked for."],
+            "concerns": [
+                "type": "string",
+                "description":
+                    "What it is called after beside its target, or where that is not there yet: of the fields, what tells it from others.",
+            ],
             "still_needed": [
                 "type": ["string", "null"], "description": "Of one request: who must sign yet, in words.",
             ],

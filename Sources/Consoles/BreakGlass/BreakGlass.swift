@@ -101,7 +101,7 @@ public struct BreakGlass: Entity, Hashable {
 
     public var tenantID: String? { tenant }
     public var subjects: [String] { [person, tenant] }
-    public var displayName: String { "break-glass \(id)" }
+    public var displayName: String { "Break-glass \(id)" }
 
     public var document: JSON {
         [

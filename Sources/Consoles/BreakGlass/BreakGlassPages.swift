@@ -152,7 +152,7 @@ enum BreakGlassPages {
         }
         let title = "Break-glass for \(detail.entry.tenant)"
         let body =
-            UI.crumbs([("Break-glass", path)], here: session.id)
+            UI.crumbs([("Break-glass", path)], here: title)
             + UI.title(title) { chip(session.state, isOverdue: session.isOverdue(at: now)) }
             + UI.keyFacts(keyFacts(detail, call, now: now))
             + actions(detail, call, now: now)

@@ -129,7 +129,7 @@ enum DeliveryPages {
             },
         ]
         let body =
-            UI.crumbs([("Deliveries", "/deliveries")], here: delivery.id)
+            UI.crumbs([("Deliveries", "/deliveries")], here: delivery.name)
             + UI.title(delivery.name) {
                 state(delivery.state, dense: false)
                 UI.id(delivery.id, copy: "delivery id")

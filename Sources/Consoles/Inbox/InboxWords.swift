@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// The words of notices, made of what the things they are about are by now: an erasure reaches them, and who may not look any
@@ -16,6 +17,8 @@ struct InboxWords {
     private let discrepancies: [String: Discrepancy]
     /// Of who did what is told.
     private let names: [String: String]
+    /// What the row of a case is called, for who may open its page.
+    private let rowNames: [String: String]
 
     static func entries(
         _ notices: [Notice], for caller: Caller, catalog: Catalog, from reader: any Reader
@@ -55,10 +58,11 @@ struct InboxWords {
             try rows(about(ClockJump.type)) {
                 ClockJump.select($0, lock: false, reader.dialect)
             }.map { try ClockJump($0) }, \.id)
-        discrepancies = Self.byID(
-            try rows(about(Discrepancy.type)) { Discrepancy.select($0, lock: false, reader.dialect) }.map {
-                try Discrepancy($0)
-            }, \.id)
+        let cases = try rows(about(Discrepancy.type)) { Discrepancy.select($0, lock: false, reader.dialect) }.map {
+            try Discrepancy($0)
+        }
+        discrepancies = Self.byID(cases, \.id)
+        rowNames = try Self.rowNames(of: cases, for: caller, catalog, from: reader)
         var events: [String: Row] = [:]
         for row in try reader.query(InboxQueries.events(Set(notices.map(\.event)).sorted())) {
             events[try row.string("id")] = row
@@ -149,7 +153,7 @@ struct InboxWords {
             "The account of \(recovery(of: notice)?.name ?? "a super_admin") is to be recovered from the server"
         case .clockJumped: "The server’s clock was set"
         case .rowDiffers:
-            "A row is not what the log says: \(notice.about.flatMap { discrepancies[$0.id] }?.displayName ?? "gone")"
+            "A row is not what the log says: \(notice.about.flatMap { row(of: $0.id) } ?? "gone")"
         case .emergencyOpened:
             "Break-glass was opened\(emergency?.session.isSolo == true ? " by one person alone" : ""): \(tenant)"
         case .emergencyEnded: "\(isOwn(emergency) ? "Your break-glass" : "Break-glass") has ended: \(tenant)"
@@ -164,6 +168,8 @@ struct InboxWords {
         case .grantRevoked: "You no longer hold \(role)"
         }
     }
+
+    private func row(of id: String) -> String? { rowNames[id] ?? discrepancies[id]?.displayName }
 
     private func recovery(of notice: Notice) -> Recovery? { notice.about.flatMap { recoveries[$0.id] } }
 
@@ -250,6 +256,22 @@ struct InboxWords {
                 + (locks ? " Until then you can do nothing else." : "")
         case (.open, _), (.ended, nil): return "It has ended, and its review is owed."
         }
+    }
+
+    /// By the id of the case. Not of customers' people: whoever sees those is recorded.
+    private static func rowNames(
+        of cases: [Discrepancy], for caller: Caller, _ catalog: Catalog, from reader: any Reader
+    ) throws -> [String: String] {
+        let named = cases.filter { found in
+            found.rowType != User.type && EventWords.path(type: found.rowType, id: found.rowID, for: caller) != nil
+        }
+        var out: [String: String] = [:]
+        for (type, found) in Dictionary(grouping: named, by: \.rowType) {
+            guard let kind = catalog.entity(type) else { continue }
+            let names = try kind.displayNames(Set(found.map(\.rowID)).sorted(), reader)
+            for one in found { out[one.id] = names[one.rowID].map { "\(DocumentDiff.label(type)) \($0)" } }
+        }
+        return out
     }
 
     // MARK: Where it leads

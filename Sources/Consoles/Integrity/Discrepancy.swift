@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// A governed row that is not what its last event says: somebody wrote around the log.
@@ -57,7 +58,7 @@ public struct Discrepancy: Entity, Hashable {
         Tenant.type, User.type, Membership.type, Segment.type, Drift.type, Delivery.type,
     ]
     var mayGrantPower: Bool { !Self.powerless.contains(rowType) }
-    public var displayName: String { "\(rowType.replacing("_", with: " ")) \(rowID)" }
+    public var displayName: String { "\(DocumentDiff.label(rowType)) \(rowID)" }
 
     public var document: JSON {
         [

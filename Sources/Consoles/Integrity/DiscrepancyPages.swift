@@ -85,7 +85,7 @@ enum DiscrepancyPages {
         let detail = try DiscrepancyDetail.load(call.path["id"] ?? "", from: reader)
         let found = detail.discrepancy
         let now = reader.now
-        let title = "\(DocumentDiff.label(found.rowType)) \(found.rowID)"
+        let title = found.displayName
         let lastEvent: Node =
             detail.comparison?.event.map { event in
                 call.caller.permissions.contains("audit.view")
@@ -93,7 +93,7 @@ enum DiscrepancyPages {
             } ?? UI.hint("none")
         let row = EventWords.path(type: found.rowType, id: found.rowID, for: call.caller)
         let body =
-            UI.crumbs([("Integrity", "/discrepancies")], here: found.id)
+            UI.crumbs([("Integrity", "/discrepancies")], here: title)
             + UI.title(title) {
                 state(found.state, dense: false)
                 UI.id(found.id, copy: "case id")

@@ -54,6 +54,6 @@ public enum ReportDiscrepancy: Operation {
             facts: [
                 "row_type": .string(found.rowType), "row_id": .string(found.rowID),
                 "kind": .string(found.kind.rawValue), "recent": .int(Int64(call.facts.recent)),
-            ], consequence: "The row \(found.displayName) is not what its last event says.")
+            ], consequence: "\(found.displayName) is not what its last event says.")
     }
 }

@@ -24,7 +24,7 @@ public enum AddRule: Operation {
         public init() {}
     }
 
-    public static func concerns(_ input: Input) -> String? { input.summary }
+    public static func concerns(_ input: Input) -> String? { "\(input.summary), for \(input.operation.text)" }
     public static let declaresConcerns = true
 
     public struct Facts: Sendable {

@@ -125,13 +125,12 @@ public enum ChangeRule: Operation {
     /// What else is different about when things happen.
     private static func times(_ after: ApprovalRule, _ before: ApprovalRule) -> String {
         var out = ""
-        func minutes(_ span: Span) -> String { Grouped.digits(span.seconds / 60) }
         if after.window != before.window {
-            let (now, was) = (minutes(after.window), minutes(before.window))
-            out += " A request waits \(now) minutes for its signatures instead of \(was)."
+            let (now, was) = (TimeText.exactly(after.window), TimeText.exactly(before.window))
+            out += " A request waits \(now) for its signatures instead of \(was)."
         }
         switch (after.cooldown, before.cooldown) {
-        case (let now?, let was) where now != was: out += " Signed, it waits \(minutes(now)) minutes before it runs."
+        case (let now?, let was) where now != was: out += " Signed, it waits \(TimeText.exactly(now)) before it runs."
         case (nil, .some): out += " Signed, it runs at once."
         default: break
         }

@@ -24,6 +24,11 @@ public enum ChangeSeparation: Operation {
         public init() {}
     }
 
+    public static func concerns(_ input: Input) -> String? {
+        "\(input.held == .apart ? "apart from" : "together with") \(RoleTitle.of(input.role))"
+    }
+    public static let declaresConcerns = true
+
     public struct Facts: Sendable {
         let other: Role?
         let separations: [RoleSeparation]

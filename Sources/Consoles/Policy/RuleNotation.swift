@@ -120,7 +120,7 @@ private struct NotationParser {
         if take("any", "of") { return .anyOf(try list(depth)) }
         if let count = word.flatMap(Int.init) {
             next += 1
-            // “1 security” is how a rule is spoken; a number before a list counts.
+            // “1 security” is said by whoever counts people; a number before a list counts its members.
             if !take("of") {
                 guard count == 1 else { throw .init("counts only lists: write “\(count) of (…, …)”.") }
                 return try leaf()

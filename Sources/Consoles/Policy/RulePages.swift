@@ -15,9 +15,9 @@ enum RulePages {
             },
             Column("When", priority: 3) { UI.muted(ConditionText($0.rule.condition).text) },
             Column("Who must agree") { Node($0.rule.demand.sentence) },
-            Column("Waits for", .number, priority: 2) { Node(length($0.rule.window)) },
+            Column("Waits for", .number, priority: 2) { Node(TimeText.exactly($0.rule.window)) },
             Column("Cooldown", .number, priority: 4) { row in
-                row.rule.cooldown.map { Node(length($0)) } ?? UI.hint("none")
+                row.rule.cooldown.map { Node(TimeText.exactly($0)) } ?? UI.hint("none")
             },
             Column("State", priority: 2) { state($0) },
         ]
@@ -44,12 +44,6 @@ enum RulePages {
         row.isRetired ? UI.state("Ended", .plain, .x) : UI.state("In force", .ok)
     }
 
-    static func length(_ span: Span) -> String {
-        let minutes = span.seconds / 60
-        if minutes % 1440 == 0, minutes >= 2880 { return "\(minutes / 1440) d" }
-        return minutes % 60 == 0 ? "\(minutes / 60) h" : "\(minutes) min"
-    }
-
     static let view = Page("/approval-rules/{id}", permission: PolicyConsole.permission, menuPath: "/access") {
         call, reader in
         let row = try PolicyListing<ApprovalRuleRow>.find(call.readCall, "approval rule", from: reader)
@@ -64,8 +58,8 @@ enum RulePages {
             }
             + UI.keyFacts([
                 ("Operation", UI.code(rule.operation)), ("Who must agree", Node(rule.demand.sentence)),
-                ("Waits for", Node(length(rule.window))),
-                ("Cooldown", rule.cooldown.map { Node(length($0)) } ?? UI.hint("none")),
+                ("Waits for", Node(TimeText.exactly(rule.window))),
+                ("Cooldown", rule.cooldown.map { Node(TimeText.exactly($0)) } ?? UI.hint("none")),
             ])
             + UI.actionBar(
                 row, path: "/approval-rules/\(row.id)", catalog: call.catalog, caller: call.caller, now: reader.now,

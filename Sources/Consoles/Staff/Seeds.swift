@@ -7,47 +7,35 @@ public enum Seeds {
     public static let version: Int64 = 9
 
     public static let roles: [Role] = [
-        Role(
-            id: "support_l1", title: "Support L1",
-            summary: "Finds and views tenants, users and tickets; sends password resets."),
-        Role(
-            id: "support_l2", title: "Support L2",
-            summary:
-                "All of L1; looks into tenants read-only, suspends and restores, gives small credits, asks for an agent kill switch."
+        role("support_l1", "Finds and views tenants, users and tickets; sends password resets."),
+        role(
+            "support_l2",
+            "All of L1; looks into tenants read-only, suspends and restores, gives small credits, asks for an agent kill switch."
         ),
-        Role(
-            id: "billing_ops", title: "Billing operations",
-            summary: "Refunds, credits, discounts, prices, plans, billing e-mail; pauses and resumes subscriptions."),
-        Role(
-            id: "engineering_oncall", title: "Engineering on call",
-            summary: "Flags, workers, deliveries, reversible bulk runs, agent kill switches, incident primitives."),
-        Role(
-            id: "security", title: "Security",
-            summary: "Ends sessions and impersonations, reviews the audit log, runs erasures, co-signs mass suspension."
+        role(
+            "billing_ops",
+            "Refunds, credits, discounts, prices, plans, billing e-mail; pauses and resumes subscriptions."),
+        role(
+            "engineering_oncall",
+            "Flags, workers, deliveries, reversible bulk runs, agent kill switches, incident primitives."),
+        role(
+            "security",
+            "Ends sessions and impersonations, reviews the audit log, runs erasures, co-signs mass suspension."
         ),
-        Role(
-            id: "finance_lead", title: "Finance lead",
-            summary: "Views billing, exports financial reports, co-signs large amounts; never initiates a refund."),
-        Role(
-            id: "customer_success", title: "Customer success",
-            summary: "Views tenants, upholds and escalates disputes, invites again, resets onboarding."),
-        Role(
-            id: "head_of_cs", title: "Head of customer success",
-            summary:
-                "Decides escalated disputes with a second person; is the second person where a manager is required."),
-        Role(
-            id: "incident_commander", title: "Incident commander",
-            summary: "Uses the primitives of an AI incident and approves mass credit for it."),
-        Role(
-            id: "compliance", title: "Compliance",
-            summary: "Controls, evidence, exceptions, drills, engagements, DPAs, subprocessors; changes no tenant."),
-        Role(
-            id: "legal", title: "Legal",
-            summary: "Legal holds, the reference for forgetting, the custody log; changes no tenant."),
-        Role(id: "executive", title: "Executive", summary: "Signs off mass deletion, and nothing else."),
-        Role(
-            id: "super_admin", title: "Super admin",
-            summary: "Holds every permission; the gravest actions still need a second person."),
+        role(
+            "finance_lead",
+            "Views billing, exports financial reports, co-signs large amounts; never initiates a refund."),
+        role("customer_success", "Views tenants, upholds and escalates disputes, invites again, resets onboarding."),
+        role(
+            "head_of_cs",
+            "Decides escalated disputes with a second person; is the second person where a manager is required."),
+        role("incident_commander", "Uses the primitives of an AI incident and approves mass credit for it."),
+        role(
+            "compliance", "Controls, evidence, exceptions, drills, engagements, DPAs, subprocessors; changes no tenant."
+        ),
+        role("legal", "Legal holds, the reference for forgetting, the custody log; changes no tenant."),
+        role("executive", "Signs off mass deletion, and nothing else."),
+        role("super_admin", "Holds every permission; the gravest actions still need a second person."),
     ]
 
     /// Role → permissions; `super_admin` holds every one there is.
@@ -339,6 +327,11 @@ public enum Seeds {
             "Deciding an escalated dispute (5 business days, counted as 7 days)"),
         rule("flag_permanent", "flag.make_permanent", .role(["security"]), "Keeping a flag override for good"),
     ]
+
+    /// With the title that sentences call it by.
+    private static func role(_ code: String, _ summary: String) -> Role {
+        Role(id: code, title: RoleTitle.of(code), summary: summary)
+    }
 
     private static func rule(
         _ id: String, _ operation: String, when condition: JSON = .object([:]), _ demand: Demand,

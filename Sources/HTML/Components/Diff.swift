@@ -209,12 +209,7 @@ public struct DocumentDiff: Sendable, Equatable {
         return digits.isEmpty ? "\(whole)" : "\(whole).\(digits)"
     }
 
-    /// In the largest unit that says it exactly: `1 day`, `36 h`, `90 min`, `75 s`.
-    private static func span(_ seconds: Int64) -> String {
-        if seconds % 86_400 == 0 { return TimeText.span(.seconds(seconds)) }
-        if seconds % 3600 == 0 { return "\(seconds / 3600) h" }
-        return seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
-    }
+    private static func span(_ seconds: Int64) -> String { TimeText.exactly(.seconds(seconds)) }
 
     /// A value as it is: text bare, lists joined by commas, everything else as JSON.
     public static func words(_ value: JSON) -> String {
@@ -314,7 +309,7 @@ extension UI {
         func value(_ tag: StaticString, _ value: JSON, at path: String) -> Node {
             let spoken = value.string.flatMap { names[$0] } ?? DocumentDiff.spoken(value, at: path)
             let exact = DocumentDiff.words(value)
-            return el(tag, .when(spoken != exact, .title(exact))) { spoken }
+            return el(tag, .when(spoken != exact, .title(exact))) { cuttable(spoken) }
         }
         let difference =
             fields == .all
@@ -361,6 +356,23 @@ extension UI {
                 }
             }
         }
+    }
+
+    /// Words are whole; what is no word, a code, an address or a hash, is cut wherever it must be.
+    private static func cuttable(_ text: String) -> Node {
+        func isCode(_ part: Substring) -> Bool {
+            part.split(separator: "\n").contains { word in
+                word.count > 15 || word.count > 10 && word.contains { "/.:_@".contains($0) }
+            }
+        }
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard parts.contains(where: isCode) else { return Node(text) }
+        var out = Node.none
+        for (index, part) in parts.enumerated() {
+            if index > 0 { out = out + Node(" ") }
+            out = out + (isCode(part) ? el("span", .class("cut")) { String(part) } : Node(String(part)))
+        }
+        return out
     }
 
     /// A heading with the names of people in the place of their ids.

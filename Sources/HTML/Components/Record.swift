@@ -79,12 +79,12 @@ extension UI {
                     el("div") {
                         el("p") {
                             el("b") { need.demand.sentence }
-                            ", not the person who asks, within \(TimeText.span(need.window))"
+                            ", not the person who asks, within \(TimeText.exactly(need.window))"
                         }
                         el("p", .class("small muted")) {
                             need.summary
                             if let cooldown = need.cooldown {
-                                ". It then waits \(TimeText.span(cooldown)) before it runs."
+                                ". It then waits \(TimeText.exactly(cooldown)) before it runs."
                             }
                         }
                     }

@@ -138,5 +138,7 @@ extension UI {
 
     /// A second, quieter line in a cell.
     public static func sub(_ text: String) -> Node { sub(Node(text)) }
+    /// The same, where the column that says it is dropped: one of priority 3.
+    public static func sub(insteadOfColumn text: String) -> Node { el("span", .class("sub sub--p3")) { text } }
     public static func sub(_ node: Node) -> Node { el("span", .class("sub")) { node } }
 }

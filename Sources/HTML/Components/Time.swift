@@ -81,12 +81,12 @@ public enum TimeText {
         return Writing.text { $0.second(time.hour, time.minute, time.second) }
     }
 
-    /// `17 Nov 2026 14:32:04 UTC`
+    /// `17 Nov 2026, 14:32:04 UTC`: `utcMinute` with the seconds, for records.
     public static func utc(_ instant: Instant) -> String {
         let (date, time) = instant.civil
         return Writing.text { text in
             text.day(date)
-            text.put(" ")
+            text.put(", ")
             text.second(time.hour, time.minute, time.second)
             text.put(" UTC")
         }
@@ -95,13 +95,13 @@ public enum TimeText {
     /// `17 Nov 2026, 14:32 UTC`
     public static func utcMinute(_ instant: Instant) -> String { instant.minuteText }
 
-    /// `17 Nov 14:32`, with the year when it isn't this one.
+    /// `17 Nov, 14:32`, with the year when it isn't this one.
     public static func short(_ instant: Instant, now: Instant) -> String {
         let (date, time) = instant.civil
         let isThisYear = date.year == now.day.year
         return Writing.text { text in
             if isThisYear { text.monthDay(date) } else { text.day(date) }
-            text.put(" ")
+            text.put(", ")
             text.minute(time.hour, time.minute)
         }
     }
@@ -119,6 +119,15 @@ public enum TimeText {
             let days = seconds / 86_400
             return days == 1 ? "1 day" : "\(days) days"
         }
+    }
+
+    /// What is set and not measured, in the largest unit that says it exactly: `1 day`, `36 h`, `90 min`, `75 s`. Never below
+    /// zero; parts of a second are left out.
+    public static func exactly(_ span: Span) -> String {
+        let seconds = max(0, span.seconds)
+        if seconds > 0, seconds % 86_400 == 0 { return self.span(span) }
+        if seconds > 0, seconds % 3600 == 0 { return "\(seconds / 3600) h" }
+        return seconds > 0 && seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
     }
 
     /// `29:58`, `1:02:03`; never below zero.
@@ -158,7 +167,7 @@ extension UI {
         ) { TimeText.relative(instant, now: now) }
     }
 
-    /// Relative first, then UTC: "11 min ago 17 Nov 2026 14:21:09 UTC".
+    /// Relative first, then UTC: "11 min ago 17 Nov 2026, 14:21:09 UTC".
     public static func timeWithUTC(_ instant: Instant, now: Instant) -> Node {
         // After a week the relative form is the day itself; it is not said twice.
         if abs((now - instant).seconds) >= 7 * 86_400 {
@@ -167,7 +176,7 @@ extension UI {
         return time(instant, now: now) + Node(" ") + el("span", .class("muted")) { TimeText.utc(instant) }
     }
 
-    /// The exact time in UTC, short: `14:32:04` of today, else `16 Nov 14:32`.
+    /// The exact time in UTC, short: `14:32:04` of today, else `16 Nov, 14:32`.
     public static func clock(_ instant: Instant, now: Instant) -> Node {
         el("time", Attribute("datetime", instant.rfc3339), .title(TimeText.utc(instant))) {
             instant.day == now.day ? TimeText.clock(instant) : TimeText.short(instant, now: now)

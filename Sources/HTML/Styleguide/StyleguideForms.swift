@@ -169,7 +169,8 @@ extension Styleguide {
             }
             + show("What an approved operation answered") {
                 OperationViews.revealed(
-                    ["enrolment_link": "https://postern.example/enrol?token=enr_x"], back: "/approvals/\(Self.event)")
+                    ["enrolment_link": "https://postern.example/enrol?token=enr_x"],
+                    of: "Invite staff: ada@northwind.example", back: "/approvals/\(Self.event)")
             }
             + show("Refused to this person") {
                 OperationViews.error(

@@ -6,6 +6,7 @@ extension Styleguide {
             UI.facts([
                 ("tag", UI.tag("business")), ("hint", UI.hint("as of 14:32 UTC")), ("muted", UI.muted("quieter words")),
                 ("sub", el("span") { "First line" } + UI.sub("a second, quieter line of a cell")),
+                ("sub, for a column", UI.sub(insteadOfColumn: "stands where its column is dropped")),
                 ("key", UI.key("⌘K")),
                 ("id", UI.id(Self.id)), ("id, copied", UI.id(Self.id, copy: "tenant id")),
                 ("code", UI.code("impersonation.request_consent")),

@@ -41,8 +41,10 @@ public struct OperationFormModel: Sendable {
     public var url: String
     /// Where "Cancel" leads.
     public var cancelURL: String
-    /// What stands there, when there is no target: "Tenants".
+    /// Where such things are listed, when there is no target: "Tenants".
     public var listTitle = "Back"
+    /// `nil`: where "Cancel" leads.
+    public var listPath: String?
     /// What the person typed, by form field name; several values are joined by line feeds.
     public var values: [String: String]
     public var errors: [FieldError]
@@ -396,7 +398,7 @@ public enum OperationViews {
 
     private static func crumbs(_ model: OperationFormModel) -> Node {
         guard let target = model.target else {
-            return UI.crumbs([(model.listTitle, model.cancelURL)], here: model.operation.spec.title)
+            return UI.crumbs([(model.listTitle, model.listPath ?? model.cancelURL)], here: model.operation.spec.title)
         }
         return UI.crumbs(
             [(target.listTitle, target.listPath), (target.name, target.path)], here: UI.shortTitle(model.operation.spec)

@@ -239,13 +239,17 @@ extension OperationViews {
     }
 
     /// A page of what an approved operation answered, for who asked.
-    public static func revealed(_ values: [String: String], back: String) -> Node {
-        UI.title("Shown once")
+    /// - Parameter name: what was asked for.
+    public static func revealed(_ values: [String: String], of name: String? = nil, back: String) -> Node {
+        UI.title(revealedTitle(name))
             + el("div", .class("narrow stack")) {
                 reveal(values, id: "ap-reveal", title: "The answer")
                 el("p") { UI.linkButton("Back to the request", href: back) }
             }
     }
+
+    /// "Invite staff: nadia@acme.test, shown once"
+    public static func revealedTitle(_ name: String?) -> String { name.map { "\($0), shown once" } ?? "Shown once" }
 
     /// Values that are shown once and stored nowhere.
     private static func reveal(
@@ -270,7 +274,7 @@ extension OperationViews {
     /// The request waits: for whom, until when.
     public static func pending(_ model: PendingResultModel) -> Node {
         let pending = model.pending
-        let start = pending.needs.compactMap(\.cooldown).max().map { "\(TimeText.span($0)) after" } ?? "when"
+        let start = pending.needs.compactMap(\.cooldown).max().map { "\(TimeText.exactly($0)) after" } ?? "when"
         return UI.title("\(model.heading): waiting for approval") {
             UI.chip("Waiting", .info, .ring)
         }

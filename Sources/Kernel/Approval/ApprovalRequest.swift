@@ -101,6 +101,9 @@ public struct ApprovalRequest: Sendable, Hashable {
     /// What each rule demands, as frozen with the plan.
     public var needs: [ApprovalNeed] { (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) } }
 
+    /// Who must agree, in words.
+    public var wanted: String { Demand.sentence(of: needs.map(\.demand)) }
+
     /// Whom it is about, and who sign nothing for it.
     public var barred: [String] { (action["barred"]?.array ?? []).compactMap(\.string) }
 
@@ -138,9 +141,12 @@ public struct ApprovalRequest: Sendable, Hashable {
         caller.isAccount ? account == caller.actor.id : comes(from: caller.person)
     }
 
+    /// What whoever sees everybody's requests holds.
+    public static let overview = "approval.view"
+
     /// Whether this person or program may look at it: who asked, who could sign or could have, and who may see all of them.
     public func isOpen(to caller: Caller) -> Bool {
-        isOwn(of: caller) || caller.permissions.contains("approval.view")
+        isOwn(of: caller) || caller.permissions.contains(Self.overview)
             || needs.contains { $0.demand.isOpen(to: caller) }
     }
 
@@ -149,7 +155,7 @@ public struct ApprovalRequest: Sendable, Hashable {
         guard !isOpen(to: caller) else { return }
         let wanted = needs.map(\.demand.sentence).joined(separator: "; ")
         throw .forbidden(
-            permission: "approval.view",
+            permission: Self.overview,
             detail: "This is somebody else’s request, and none of your roles signs it. It needs \(wanted).")
     }
 }

@@ -91,7 +91,7 @@ public struct ApprovalSignatures: Sendable {
             let signer = signature.signer(now: standing)
             let signed = signature.signedAs
             let lost = signed.roles.subtracting(signer.roles).union(signed.permissions.subtracting(signer.permissions))
-            let words = lost.map { Demand.manager(in: $0) == nil ? $0 : Demand.managerRole }.sorted()
+            let words = lost.map { RoleTitle.of(Demand.manager(in: $0) == nil ? $0 : Demand.managerRole) }.sorted()
             return lost.isEmpty ? nil : (signature.person, "no longer holds \(words.joined(separator: ", "))")
         }
     }
@@ -180,19 +180,18 @@ public struct ApprovalSignatures: Sendable {
 
     /// Who is still missing, in words. One person signs for every rule: what two rules ask for is said once.
     public func missing(beside signers: [Signer]) -> String {
-        var wanted: [String] = []
+        var wanted: [Demand] = []
         for need in request.needs where !need.demand.isMet(by: signers) {
             var said = wanted
             for place in need.demand.nearest(to: signers) where place.signer == nil {
-                let sentence = place.leaf.sentence
-                if let index = said.firstIndex(of: sentence) {
+                if let index = said.firstIndex(where: { $0.sentence == place.leaf.sentence }) {
                     said.remove(at: index)
                 } else {
-                    wanted.append(sentence)
+                    wanted.append(place.leaf)
                 }
             }
         }
-        return wanted.joined(separator: " and ")
+        return Demand.sentence(ofAll: wanted)
     }
 
     static func word(_ kind: Standing.Touch.Kind) -> String {
@@ -275,8 +274,8 @@ extension Decisions {
             }
             // Who asked hears that they can't sign for themselves, not that they lack a role.
             guard request.comes(from: caller.person) || signatures.isAsked(caller) else {
-                let wanted = request.needs.map(\.demand.sentence).joined(separator: "; ")
-                throw OperationError.notAsked("None of your roles signs this request. It needs \(wanted).")
+                throw OperationError.notAsked(
+                    "None of your roles signs this request. It needs \(request.wanted).")
             }
         }
 

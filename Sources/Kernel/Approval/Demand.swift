@@ -49,16 +49,82 @@ public indirect enum Demand: Sendable, Hashable {
         }
     }
 
-    /// In words: "1 super_admin, not you".
+    /// In words: "1 person with Super admin or Security", "2 people with Super admin and 1 holder of tenant.suspend". Roles go by
+    /// their titles and equal leaves are counted; `json` keeps the codes.
     public var sentence: String {
         switch self {
-        case .role(let roles):
-            "1 " + roles.map { Self.manager(in: $0) == nil ? $0 : Self.managerRole }.joined(separator: " or ")
-        case .permission(let code): "1 holder of \(code)"
-        case .allOf(let demands): demands.map(\.sentence).joined(separator: " and ")
-        case .anyOf(let demands): demands.map(\.sentence).joined(separator: " or ")
-        case .count(let count, let demands): "\(count) of: " + demands.map(\.sentence).joined(separator: ", ")
+        case .role, .permission: return people(1)
+        case .allOf(let demands): return Self.sentence(ofAll: demands)
+        case .anyOf(let demands):
+            var said: [String] = []
+            for demand in demands where !said.contains(demand.part(of: demands)) {
+                said.append(demand.part(of: demands))
+            }
+            return said.joined(separator: " or ")
+        case .count(let count, let demands):
+            if let first = demands.first, first.isLeaf, demands.allSatisfy({ $0.sentence == first.sentence }) {
+                return first.people(count)
+            }
+            return count == demands.count
+                ? Self.sentence(ofAll: demands)
+                : "\(count) of: " + demands.map { $0.part(of: demands) }.joined(separator: ", ")
         }
+    }
+
+    /// All of them, as one sentence: however often a leaf is written, it is said once, with the number of people it takes.
+    static func sentence(ofAll demands: [Demand]) -> String {
+        let parts = flattened(demands)
+        let words = parts.map { $0.part(of: parts) }
+        var said: [String] = []
+        for (index, part) in parts.enumerated() {
+            if !part.isLeaf {
+                said.append(words[index])
+            } else if words.firstIndex(of: words[index]) == index {
+                said.append(part.people(words.count { $0 == words[index] }))
+            }
+        }
+        return said.joined(separator: " and ")
+    }
+
+    /// What several rules ask for together. One signature counts for each of them, so a rule that is met by whoever meets another
+    /// one is not said.
+    public static func sentence(of rules: [Demand]) -> String {
+        var kept: [Demand] = []
+        for rule in rules where !kept.contains(where: { rule.isMet(byWhoeverMeets: $0) }) {
+            kept.removeAll { $0.isMet(byWhoeverMeets: rule) }
+            kept.append(rule)
+        }
+        return kept.map(\.sentence).joined(separator: "; ")
+    }
+
+    private var isLeaf: Bool {
+        switch self {
+        case .role, .permission: true
+        case .allOf, .anyOf, .count: false
+        }
+    }
+
+    /// A leaf that so many people fill, each of them; for what is no leaf, its sentence.
+    private func people(_ count: Int) -> String {
+        switch self {
+        case .role(let roles):
+            let titles = roles.map { RoleTitle.of(Self.manager(in: $0) == nil ? $0 : Self.managerRole) }
+            return "\(count) \(count == 1 ? "person" : "people") with " + titles.joined(separator: " or ")
+        case .permission(let code): return "\(count) \(count == 1 ? "holder" : "holders") of \(code)"
+        case .allOf, .anyOf, .count: return sentence
+        }
+    }
+
+    /// As it stands in a list: what is a list itself stands in brackets there.
+    private func part(of list: [Demand]) -> String { isLeaf || list.count == 1 ? sentence : "(\(sentence))" }
+
+    /// Lists of all within lists of all are one list.
+    private static func flattened(_ demands: [Demand]) -> [Demand] {
+        var out: [Demand] = []
+        for demand in demands {
+            if case .allOf(let inner) = demand { out += flattened(inner) } else { out.append(demand) }
+        }
+        return out
     }
 }
 

@@ -129,12 +129,40 @@ extension Demand {
         }
     }
 
-    /// Gives each leaf a signer of its own, as many leaves as can be at once (augmenting paths). Answers the index of each
-    /// leaf's signer.
+    /// Whether it is met by any people who meet the other one, as far as the two name the same roles and permissions. False for
+    /// rules with so many ways to be met that comparing them costs more than it says.
+    func isMet(byWhoeverMeets other: Demand) -> Bool {
+        let wanted = alternatives
+        let given = other.alternatives
+        guard wanted.count * given.count <= 100 else { return false }
+        return given.allSatisfy { people in
+            wanted.contains { leaves in
+                let fits = leaves.map { leaf in people.map { $0.implies(leaf) } }
+                return !Self.assign(fits, among: people.count).contains(nil)
+            }
+        }
+    }
+
+    /// Whether whoever fills this leaf fills the other.
+    private func implies(_ other: Demand) -> Bool {
+        switch (self, other) {
+        case (.role(let held), .role(let wanted)): Set(held).isSubset(of: wanted)
+        case (.permission(let held), .permission(let wanted)): held == wanted
+        default: false
+        }
+    }
+
+    /// Gives each leaf a signer of its own, as many leaves as can be at once. Answers the index of each leaf's signer.
     private static func assign(_ leaves: [Demand], _ signers: [Signer]) -> [Int?] {
-        var leafOf: [Int?] = Array(repeating: nil, count: signers.count)
+        assign(leaves.map { leaf in signers.map { leaf.isFilled(by: $0) } }, among: signers.count)
+    }
+
+    /// By augmenting paths.
+    /// - Parameter fits: of each leaf, whom it may be given to.
+    private static func assign(_ fits: [[Bool]], among signers: Int) -> [Int?] {
+        var leafOf: [Int?] = Array(repeating: nil, count: signers)
         func place(_ leaf: Int, _ tried: inout Set<Int>) -> Bool {
-            for index in signers.indices where leaves[leaf].isFilled(by: signers[index]) {
+            for index in 0..<signers where fits[leaf][index] {
                 guard tried.insert(index).inserted else { continue }
                 guard let other = leafOf[index] else {
                     leafOf[index] = leaf
@@ -147,11 +175,11 @@ extension Demand {
             }
             return false
         }
-        for leaf in leaves.indices {
+        for leaf in fits.indices {
             var tried: Set<Int> = []
             _ = place(leaf, &tried)
         }
-        var out: [Int?] = Array(repeating: nil, count: leaves.count)
+        var out: [Int?] = Array(repeating: nil, count: fits.count)
         for (signer, leaf) in leafOf.enumerated() {
             if let leaf { out[leaf] = signer }
         }

@@ -340,8 +340,9 @@ public protocol Operation: Sendable {
     /// PURE: the after-state, other changes and effects, or why not.
     static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Target>
     static func undo(_ done: Done<Self>) -> Undo
-    /// What a request for it is called after while there is no target to name: the address of who is to be invited. `nil`
-    /// where there always is one, or where the tenant it is about says enough.
+    /// What a request for it is called after while there is no target to name: the address of who is to be invited. Or what it
+    /// is called after beside its target, where requests for different things would share one name. `nil` where the target, or
+    /// the tenant it is about, says enough.
     static func concerns(_ input: Input) -> String?
     /// That it says so: of the others nobody reads the fields, which may be many, for a name.
     static var declaresConcerns: Bool { get }

@@ -8,14 +8,29 @@ extension StaffConsole {
         [
             FormRoute("/approvals/{id}/reveal") { posted in
                 let id = posted.parameters["id"] ?? ""
+                // Looked up before: what is taken is shown, whatever becomes of its name.
+                let name = await self.name(ofRequest: id, posted.signed)
                 guard let values = try await context.pipeline.takeReveal(of: id, by: posted.signed.caller) else {
                     throw OperationError.notFound(
                         "There is nothing to show: it was shown already, or its time is over.")
                 }
                 return framed(
-                    "Shown once", OperationViews.revealed(values, back: "/approvals/\(URLText.encode(id))"),
+                    OperationViews.revealedTitle(name),
+                    OperationViews.revealed(values, of: name, back: "/approvals/\(URLText.encode(id))"),
                     posted.signed, menuPath: "/approvals")
             }
         ]
+    }
+
+    /// What a request is called, for who asked.
+    private func name(ofRequest id: String, _ signed: Signed) async -> String? {
+        let catalog = context.catalog
+        let records = context.pipeline.records
+        return try? await context.pipeline.read(nil, by: signed.caller) { reader -> (String?, Disclosure?) in
+            guard let request = try ApprovalRequest.load(id, from: reader), request.isOwn(of: signed.caller) else {
+                return (nil, nil)
+            }
+            return (try Self.name(of: request, catalog, records, from: reader), nil)
+        }
     }
 }

@@ -163,33 +163,33 @@ extension StaffConsole {
     }
 
     /// A request is called after what was asked for, and about what.
-    private static func name(
+    static func name(
         of entity: any Entity, _ catalog: Catalog, _ records: any Records, from reader: any Reader
     ) throws -> String {
         guard let request = entity as? ApprovalRequest, let operation = catalog[request.operation] else {
             return entity.displayName
         }
         let subject = try subject(of: request, catalog, records, from: reader)
-        return subject.map { "\(operation.spec.title): \($0)" } ?? operation.spec.title
+        return subject.map { "\(operation.spec.title): \($0.name)" } ?? operation.spec.title
     }
 
     /// What a request is about: its target, or what is not there yet as its fields call it.
     private static func subject(
         of request: ApprovalRequest, _ catalog: Catalog, _ records: any Records, from reader: any Reader
-    ) throws -> String? {
-        if request.targetID == nil {
+    ) throws -> Subject? {
+        var concerns: String?
+        if let operation = catalog[request.operation], operation.declaresConcerns {
             let members = try reader.first(records.sealedMembers(event: request.eventID))?.json("members")
-            if let asked = members?["details"]?["value"]?["input"],
-                let concerns = catalog[request.operation]?.concerns(asked)
-            {
-                return concerns
-            }
+            concerns = members?["details"]?["value"]?["input"].flatMap(operation.concerns)
         }
         // What would be made for a tenant is called after the tenant.
         let type = request.targetID == nil ? "tenant" : request.targetType
-        return try (request.targetID ?? request.aboutTenant).flatMap { id in
-            try type.flatMap(catalog.entity)?.displayNames([id], reader)[id] ?? id
-        }
+        let id = request.targetID ?? (concerns == nil ? request.aboutTenant : nil)
+        let called = try id.map { id in try type.flatMap(catalog.entity)?.displayNames([id], reader)[id] ?? id }
+        let words = [called, concerns].compactMap(\.self)
+        guard !words.isEmpty else { return nil }
+        let target = request.targetID.map { (id: $0, name: called ?? $0) }
+        return Subject(name: words.joined(separator: ", "), target: target)
     }
 
     /// Asked only where one would be used.
@@ -222,7 +222,7 @@ extension StaffConsole {
         let document = entity.document
         return OperationFormModel.Target(
             id: entity.id, name: sheet.name ?? entity.displayName, path: page(of: plural, entity.id),
-            listTitle: listTitle(plural), listPath: hasPage("/\(plural)") ? "/\(plural)" : "/",
+            listTitle: section(plural).title, listPath: section(plural).path,
             marks: document["status"]?.string.map { UI.tag(DocumentDiff.label($0)) } ?? .none,
             confirmText: document["slug"]?.string ?? document["email"]?.string ?? entity.displayName)
     }
@@ -233,11 +233,15 @@ extension StaffConsole {
         return hasPage("/\(plural)") ? "/\(plural)" : "/"
     }
 
-    private func listTitle(_ plural: String) -> String {
-        let item = context.consoles.flatMap(\.menu).first { $0.path == "/\(plural)" }
-        // A list without an entry in the menu is called what its console is called.
-        let console = context.consoles.first { $0.pages.contains { $0.path == "/\(plural)" } }
-        return item?.title ?? console?.name ?? "Home"
+    /// Where the menu leads to such things: their list, else the page that theirs stand under, else their console's own.
+    private func section(_ plural: String) -> (title: String, path: String) {
+        let menu = context.consoles.flatMap(\.menu)
+        let pages = context.consoles.flatMap(\.pages)
+        let page = pages.first { $0.path == "/\(plural)" } ?? pages.first { $0.path == "/\(plural)/{id}" }
+        let console = context.consoles.first { $0.operations.contains { $0.pluralPath == plural } }
+        let item =
+            menu.first { $0.path == "/\(plural)" } ?? menu.first { $0.path == page?.menuPath } ?? console?.menu.first
+        return (item?.title ?? "Home", item?.path ?? "/")
     }
 
     // MARK: What was typed
@@ -603,7 +607,9 @@ extension StaffConsole {
             cancelURL: target?.path ?? (hasPage("/\(plural)") ? "/\(plural)" : "/"), values: values, errors: errors,
             refusal: refusal, preview: preview, csrf: sheet.signed.session.csrfToken, idempotencyKey: key,
             version: version ?? sheet.entity?.version, needsCode: needsCode, notice: notice, choices: sheet.choices)
-        model.listTitle = listTitle(plural)
+        let section = section(plural)
+        model.listTitle = section.title
+        model.listPath = section.path
         model.hasPasskey = hasPasskey
         model.author = context.forms.author(sheet.signed.session.staffID)
         model.names = names.merging([sheet.signed.session.staffID: sheet.signed.session.name]) { _, own in own }
@@ -629,15 +635,15 @@ extension StaffConsole {
                 request, origin: context.configuration.staffOrigin, path: path)
         }
         return framed(
-            model.heading, OperationViews.form(model), sheet.signed, menuPath: "/\(plural)", status: status)
+            model.heading, OperationViews.form(model), sheet.signed, menuPath: section.path, status: status)
     }
 
     // MARK: Results
 
-    /// What a request is about, with the id of its target.
+    /// What a request is about, with its target.
     private struct Subject: Sendable {
         let name: String
-        let target: String?
+        let target: (id: String, name: String)?
     }
 
     /// What a request that waits is about, for who may look at it.
@@ -647,10 +653,9 @@ extension StaffConsole {
         let records = context.pipeline.records
         return try await context.pipeline.read(nil, by: signed.caller) { reader -> (Subject?, Disclosure?) in
             guard let request = try ApprovalRequest.load(pending.approvalID, from: reader),
-                request.isOpen(to: signed.caller),
-                let name = try Self.subject(of: request, catalog, records, from: reader)
+                request.isOpen(to: signed.caller)
             else { return (nil, nil) }
-            return (Subject(name: name, target: request.targetID), nil)
+            return (try Self.subject(of: request, catalog, records, from: reader), nil)
         }
     }
 
@@ -676,8 +681,8 @@ extension StaffConsole {
             var model = PendingResultModel(
                 pending: pending, spec: operation.spec, target: nil, now: context.clock.now)
             model.name = subject?.name
-            if let subject, let id = subject.target, hasPage("/\(operation.pluralPath)/{id}") {
-                model.target = (name: subject.name, path: page(of: operation.pluralPath, id))
+            if let target = subject?.target, hasPage("/\(operation.pluralPath)/{id}") {
+                model.target = (name: target.name, path: page(of: operation.pluralPath, target.id))
             }
             return framed(
                 "\(model.heading): waiting", OperationViews.pending(model), signed,

@@ -206,7 +206,11 @@ struct StaffConsole: Sendable {
         var model = ErrorPageModel(
             status: problem.kind.status, title: problem.kind.title, detail: problem.detail, next: problem.next,
             requestID: exchange.requestID)
-        model.linksAbsent = problem.kind == .permissionMissing
+        if problem.isOthersRequest {
+            model.link = ("Approvals", "/approvals")
+        } else {
+            model.linksAbsent = problem.kind == .permissionMissing
+        }
         let body = OperationViews.error(model)
         var response: Response
         // While the database is away nobody can be recognised, and the page must come all the same.
@@ -222,9 +226,16 @@ struct StaffConsole: Sendable {
 }
 
 extension Problem {
+    /// Somebody else's request: no role is missing to whoever may not see it.
+    fileprivate var isOthersRequest: Bool {
+        kind == .permissionMissing && requiredPermission == ApprovalRequest.overview
+    }
+
     /// What a person at a page can do next.
     var next: String {
         switch kind {
+        case .permissionMissing where isOthersRequest:
+            "A request is seen by those who asked for it, those who may sign it, and those who read the audit log."
         case .signInRequired: "Sign in again; you come back to where you were."
         case .permissionMissing:
             "Somebody who may grant roles can change that. “What can’t I do?” lists what your roles lack."
