@@ -351,12 +351,13 @@ public struct DeliveryOutbox: Outbox {
             }
             switch outcome {
             case .delivered(_, let receipt):
+                // Lanes before what waits in them.
+                if parcel.channel == .mail { try self.hastenMail(behind: parcel, tx) }
                 try end(as: .delivered)
                 // Behind the delivery's own lane and rows, as everything that queues.
                 if let receipt, let requests = self.requests, parcel.channel == .slack {
                     try requests.posted(parcel.delivery, at: receipt, tx)
                 }
-                if parcel.channel == .mail { try self.hastenMail(behind: parcel, tx) }
             case .gone, .refused: try end(as: .dead)
             case .interrupted: tx.enqueue(OutboxQueries.due(parcel.lane, at: tx.now))
             case .failed(_, _, let retryAfter):
