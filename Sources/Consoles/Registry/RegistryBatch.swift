@@ -192,18 +192,20 @@ struct RegistryBatch {
     private func check(_ row: RegistryRow, at index: Int) throws(Problem) {
         // Addresses that people of this row give up.
         var left: Set<String> = []
+        func column(_ member: RegistryRow.Member) -> String {
+            row.members.contains { $0.email == member.email } ? "members" : "owner_email"
+        }
         for member in row.people {
             let holder = left.contains(member.email) ? nil : facts.users[member.email]
             let known = member.externalID.flatMap { facts.usersByExternalID[$0] }
-            let column = row.members.contains { $0.email == member.email } ? "members" : "owner_email"
             if known == nil, member.externalID != nil, let holder, holder.externalID != holder.id {
                 // The address may have been given to somebody else; the product still knows its holder by their own id.
-                throw Self.taken(holder, index, column)
+                throw Self.taken(holder, index, column(member))
             }
             guard let before = known ?? holder else { continue }
             if before.status == .deleted {
                 throw Problem(
-                    index: index, column: column,
+                    index: index, column: column(member),
                     sentence: "\"\(member.email)\" belongs to a user who was deleted; they can't be registered again.")
             }
             if holder == nil { left.insert(before.email) }
