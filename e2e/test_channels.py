@@ -212,6 +212,28 @@ def test_mail_goes_out_over_tls_and_tells_people(serve, mail):
     outsider.close()
 
 
+def test_a_mail_refused_for_another_reason_than_its_address_goes_out_later(serve, mail):
+    at_rcpt, at_data = [], []
+    peer = mail(rcpt=lambda address: at_rcpt.pop() if at_rcpt else None,
+                data=lambda number: at_data.pop() if at_data else None)
+    server = serve(**peer.settings())
+    admin = server.sign_in(server.person("super_admin"))
+    for waiting, reply in ((at_rcpt, "550 5.7.1 sender rejected"), (at_rcpt, "554 5.7.1 relay access denied"),
+                           (at_data, "552 over quota")):
+        # Nobody else's mail is given the reply.
+        postern.wait_until(lambda: not deliveries(admin, state="pending"), 60, "the mail before")
+        waiting.append(reply)
+        tested = admin.operate("deliveries", input={"channel": "mail"})
+        assert tested.status_code == 201, tested.text
+        id = tested.json()["after"]["id"]
+        postern.wait_until(lambda: admin.get(f"deliveries/{id}").json()["state"] == "delivered", 30, "the mail after all")
+        attempts = admin.get(f"deliveries/{id}").json()["attempts"]
+        code = int(reply[:3])
+        assert [a["note"] for a in attempts if a["http_status"] == code] == [f"The mail server answered {code}"], attempts
+        assert len(attempts) == 2
+    admin.close()
+
+
 @pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "TLS from the first byte"])
 def test_a_mail_server_that_cannot_prove_its_name_gets_nothing(mail, tmp_path, implicit):
     peer = mail(implicit=implicit)

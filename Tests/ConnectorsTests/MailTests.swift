@@ -168,6 +168,33 @@ import Testing
         try await channel.close()
     }
 
+    @Test(
+        arguments: [
+            (["550 No such user"], "RCPT", true), (["550"], "RCPT", true), (["551 5.1.6 moved"], "RCPT", true),
+            (["553 5.1.3 no address"], "RCPT", true), (["550-5.1.1 No such", "550 5.1.1 user"], "RCPT", true),
+            (["550-5.2.1 Disabled", "550 by its owner"], "RCPT", true), (["550 5.0.0 no"], "RCPT", true),
+            // The sender, the connection, the mailbox's size, and what comes before and after the recipient.
+            (["550 5.7.1 Client host rejected"], "RCPT", false), (["553 5.7.1 not your address"], "RCPT", false),
+            (["550 5.1.8 no such domain"], "RCPT", false), (["552 5.2.2 full"], "RCPT", false),
+            (["550 5.2.2 full"], "RCPT", false), (["554 5.7.1 Relay access denied"], "RCPT", false),
+            (["530 5.7.0 must authenticate"], "RCPT", false), (["450 4.2.0 later"], "RCPT", false),
+            (["530 5.7.0 must authenticate"], "MAIL", false), (["550 5.1.1 who?"], "MAIL", false),
+            (["553 no"], "DATA", false), (["554 no service"], "", false),
+            // Each reply by itself.
+            (["500 5.5.1 what?", "550 No such user"], "RCPT", true),
+            (["550 5.1.1 No such user", "221 2.0.0 bye", "550 5.7.1 no"], "RCPT", false),
+        ] as [([String], String, Bool)])
+    func `only what the recipient's address causes is given up at once`(
+        lines: [String], step: String, isFinal: Bool
+    ) throws {
+        let reply = SMTPReply()
+        for line in lines { reply.take(Array("\(line)\r\n".utf8)) }
+        let last = try #require(lines.last)
+        let status = try #require(Int64(last.prefix(3)))
+        let words = step.isEmpty ? "Got unexpected smtp-server response: \(status)" : "\(step) failed: \(status)"
+        #expect(reply.isOfRecipient(status, step: words) == isFinal)
+    }
+
     @Test func `nobody to write to, and an address no server takes, are given up`() async throws {
         #expect(
             await courier(port: 1).deliver(parcel(nil))

@@ -479,6 +479,42 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `mail that waited for its server goes out as soon as that takes one`(kind: TestDatabase.Kind) async throws {
+        try await DeliveryFixture.with(kind, sendsMail: true) { fixture in
+            let world = fixture.world
+            func tell(_ name: String) async throws {
+                try await world.staff(name, roles: [])
+                try await world.run(
+                    "staff.sync_profile", on: "stf_\(name)",
+                    [
+                        "user_name": .string(name), "email": .string("new-\(name)@staff.test"),
+                        "display_name": .string(name),
+                    ], by: world.system)
+            }
+            for number in 0..<6 { try await tell("p\(number)") }
+            let broken = ScriptedCourier(.failed(status: nil, note: "No connection to the mail server"))
+            // However long the server is away, no mail waits longer than this for the next attempt.
+            let longest = Span.seconds(375)
+            for round in 1...9 {
+                try await fixture.send(by: broken)
+                #expect(broken.parcels.count == round * 6)
+                world.test.clock.advance(longest)
+            }
+            let held = try #require(try await fixture.outbox.claim(1, inFlight: [:]).first)
+            try await fixture.send(by: broken)
+            #expect(broken.parcels.count == 59)
+            try await tell("p6")
+            let well = ScriptedCourier()
+            try await fixture.send(by: well)
+            // One that is under way is left to whoever has it.
+            #expect(well.parcels.count == 6 && !well.parcels.contains { $0.delivery == held.delivery })
+            let isHeld = try await fixture.outbox.settle(held, .delivered(status: 250), took: .milliseconds(1))
+            let states = try await fixture.deliveries().map(\.state)
+            #expect(isHeld && states == Array(repeating: .delivered, count: 7))
+        }
+    }
+
     @Test func `without mail nothing is queued and nothing announced`() async throws {
         try await DeliveryFixture.with(.sqlite) { fixture in
             let world = fixture.world
@@ -550,6 +586,9 @@ import Testing
                 OutboxQueries.waiting(.mail, limit: 50), OutboxQueries.firstDue(without: [.slack]),
                 OutboxQueries.dueLanes(
                     at: TestDatabase.start, leavingOut: ["whk_"], without: [.slack, .mail], limit: 8, .sqlite),
+                OutboxQueries.retriedMail(
+                    besides: "mail:stf_1:", after: TestDatabase.start, until: TestDatabase.start + .minutes(5),
+                    limit: 4, .sqlite),
                 SignInQueries.addresses(of: "stf_1"),
             ] {
                 let plan = try await TestQueries.plan(of: statement, in: fixture.world)

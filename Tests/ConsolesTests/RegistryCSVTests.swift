@@ -131,8 +131,9 @@ private func read(
 }
 
 @Suite struct RegistryBatchTests {
-    private func batch(_ facts: RegistryFacts = RegistryFacts()) -> RegistryBatch {
-        RegistryBatch(facts, now: noon, person: "import", event: "evt_1", id: { "\($0)_\($1)" })
+    /// - Parameter ids: what the ids of this batch begin with, so that they are nobody's of another.
+    private func batch(_ facts: RegistryFacts = RegistryFacts(), ids: String = "") -> RegistryBatch {
+        RegistryBatch(facts, now: noon, person: "import", event: "evt_1", id: { "\($0)_\(ids)\($1)" })
     }
 
     private func row(_ id: String = "nwc-1", slug: String = "acme", owner: String? = "lena@acme.test") -> RegistryRow {
@@ -213,6 +214,79 @@ private func read(
         try second.add(row, at: 0)
         let change = try #require(second.changes.first)
         #expect(second.changes.count == 1 && (change.after as? User)?.email == "new@acme.test")
+    }
+
+    /// A row with one member, who has an id of the product's own.
+    private func row(_ id: String, member email: String, _ externalID: String?) -> RegistryRow {
+        var row = row(id, slug: id, owner: nil)
+        row.members = [.init(email: email, externalID: externalID)]
+        return row
+    }
+
+    @Test func `an address that was given to somebody else does not make one person of two`() throws {
+        var first = batch()
+        try first.add(row("one", member: "desk@acme.test", "u-1"), at: 0)
+        let made = facts(after: first.changes)
+        var second = batch(made)
+        let taken = #expect(throws: RegistryBatch.Problem.self) {
+            try second.add(row("two", member: "desk@acme.test", "u-2"), at: 0)
+        }
+        #expect(taken?.column == "members")
+        #expect(taken?.sentence == "\"desk@acme.test\" belongs to another user (external id u-1).")
+        #expect(second.changes.isEmpty && second.history.isEmpty && second.created == 0, "the row left a trace")
+        // So it is within one batch.
+        var same = batch()
+        try same.add(row("one", member: "desk@acme.test", "u-1"), at: 0)
+        #expect(throws: RegistryBatch.Problem.self) { try same.add(row("two", member: "desk@acme.test", "u-2"), at: 1) }
+        // Whoever is known by the address alone takes the id the product tells, and whoever has none is their holder.
+        var third = batch()
+        try third.add(row("one", member: "desk@acme.test", nil), at: 0)
+        var fourth = batch(facts(after: third.changes), ids: "d")
+        try fourth.add(row("two", member: "desk@acme.test", "u-2"), at: 0)
+        try fourth.add(row("three", member: "desk@acme.test", nil), at: 1)
+        let users = fourth.changes.compactMap { $0.after as? User }
+        #expect(users.map(\.externalID) == ["u-2"])
+    }
+
+    @Test func `an address that its holder has left may be somebody else's`() throws {
+        var first = batch()
+        try first.add(row("one", member: "desk@acme.test", "u-1"), at: 0)
+        let made = facts(after: first.changes)
+        // In two rows, and in one.
+        var second = batch(made, ids: "b")
+        try second.add(row("one", member: "new@acme.test", "u-1"), at: 0)
+        try second.add(row("two", member: "desk@acme.test", "u-2"), at: 1)
+        var both = row("one", member: "new@acme.test", "u-1")
+        both.members.append(.init(email: "desk@acme.test", externalID: "u-2"))
+        var third = batch(made, ids: "c")
+        try third.add(both, at: 0)
+        for batch in [second, third] {
+            let users = batch.changes.compactMap { $0.after as? User }
+            #expect(users.map(\.externalID) == ["u-1", "u-2"])
+            #expect(users.map(\.email) == ["new@acme.test", "desk@acme.test"])
+        }
+    }
+
+    @Test func `a user who was deleted comes back by no list of members`() throws {
+        var first = batch()
+        try first.add(row("one", member: "gone@acme.test", "u-1"), at: 0)
+        var made = facts(after: first.changes)
+        var gone = try #require(made.usersByExternalID["u-1"])
+        gone.status = .deleted
+        made.add(gone)
+        for externalID in ["u-1", nil] {
+            var second = batch(made)
+            let refused = #expect(throws: RegistryBatch.Problem.self) {
+                try second.add(row("two", member: "gone@acme.test", externalID), at: 0)
+            }
+            #expect(refused?.column == "members" && refused?.sentence.contains("was deleted") == true)
+            #expect(second.changes.isEmpty)
+        }
+        var owned = batch(made)
+        let refused = #expect(throws: RegistryBatch.Problem.self) {
+            try owned.add(row("two", slug: "two", owner: "gone@acme.test"), at: 0)
+        }
+        #expect(refused?.column == "owner_email")
     }
 
     @Test func `a taken slug, a doubled row and a deleted customer are refused by column`() throws {

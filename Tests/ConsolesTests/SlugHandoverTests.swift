@@ -75,6 +75,24 @@ import Testing
         #expect(two.slugs == ["ext-0": "b", "ext-1": "c", "ext-2": "d"] && Set(two.refused.keys) == [2])
     }
 
+    /// A row may be refused for its members as well; what counts on its slug is refused with it, wherever it stands.
+    @Test func `a row that its members keep out keeps its slug`() {
+        var facts = Self.facts(["a", "b"])
+        facts.add(User(id: "usr_1", externalID: "u-1", email: "desk@x.test", createdAt: TestDatabase.start))
+        var wrong = Self.row(1, "c")
+        wrong.members = [.init(email: "desk@x.test", externalID: "u-2")]
+        for rows in [[Self.row(0, "b"), wrong, Self.row(9, "a")], [wrong, Self.row(9, "a"), Self.row(0, "b")]] {
+            let done = Self.apply(rows, to: facts)
+            #expect(done.slugs == ["ext-0": "a", "ext-1": "b"] && Set(done.refused.keys) == [0, 1, 2])
+            #expect(done.freeing == 0)
+        }
+        // Who does not count on it comes in, and so does the same batch without those that were refused.
+        let rest = Self.apply([wrong, Self.row(0, "c"), Self.row(9, "a")], to: facts)
+        #expect(rest.slugs == ["ext-0": "c", "ext-1": "b", "ext-9": "a"] && Set(rest.refused.keys) == [0])
+        let again = Self.apply([Self.row(0, "c"), Self.row(9, "a")], to: facts)
+        #expect(again.slugs == ["ext-0": "c", "ext-1": "b", "ext-9": "a"] && again.refused.isEmpty)
+    }
+
     /// Anything at all: afterwards every slug has one holder, what was not refused is as it was said, and a row is refused only
     /// because somebody really has the slug it names.
     @Test func `any batch ends with every slug held once`() {

@@ -1,3 +1,4 @@
+import HTML
 import TestSupport
 import Testing
 
@@ -123,6 +124,48 @@ import Testing
         }
     }
 
+    /// More than a page tells, and more than an export reads at once.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever belongs to very many leaves the others theirs, and a file names all`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let count = UserListQueries.mostPlaces + UserListQueries.portion + 5
+            let tenants = (0..<count).map { Self.tenant("t-\($0)", $0) }
+            let users = Self.users.prefix(3).sorted { Self.isBefore($0.id, $1.id) }
+            let busy = try #require(users.first)
+            let pairs: [(Tenant, User)] = tenants.map { ($0, busy) } + users.dropFirst().map { (tenants[0], $0) }
+            let members = pairs.enumerated().flatMap { index, pair -> [Statement] in
+                var membership = Membership(
+                    id: "mem_\(index)", tenant: pair.0.id, userID: pair.1.id, role: .member, status: .joined)
+                membership.version = 1
+                return membership.insert()
+            }
+            try await test.tamper(tenants.flatMap { $0.insert() } + users.flatMap { $0.insert() } + members)
+            try await test.database.read { reader in
+                let listing = try UserListing.load(readCall(), from: reader)
+                for item in listing.items {
+                    let isBusy = item.user.id == busy.id
+                    #expect(item.places.tenants.count == (isBusy ? UserListQueries.mostPlaces : 1))
+                    #expect(item.places.tenants.first?.id == tenants[0].id)
+                    #expect(item.json["tenant_count"]?.int == Int64(isBusy ? count : 1))
+                }
+                #expect(listing.items.count == 3)
+                let call = PageCallFixture.make(readCall(permissions: ["user.view"]).caller)
+                let page = try UserListPage.page.render(call, reader).body.text
+                #expect(page.contains("t-0 and \(Grouped.digits(Int64(count - 1))) more") && !page.contains(">none<"))
+
+                let columns = try #require(UserReads.list.export).columns
+                let file = try UserReads.list.exported(readCall(), after: nil, columns: columns, from: reader)
+                let lines = String(decoding: file.bytes, as: UTF8.self).split(whereSeparator: \.isNewline)
+                #expect(file.rows == 3 && lines.count == 3)
+                let ids = tenants.map(\.id).joined(separator: " ")
+                let line = try #require(lines.first { $0.contains(busy.id) })
+                #expect(line.contains(ids) && lines.allSatisfy { $0.contains(tenants[0].id) })
+            }
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `every list and a user's activity walk an index`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { test in
@@ -143,6 +186,12 @@ import Testing
                         #expect(!plan.contains("Seq Scan") && !plan.contains("SCAN users\n"), "\(query) \(plan)")
                         #expect(!plan.contains("SCAN m"), "\(query) \(plan)")
                     }
+                }
+                for statement in [
+                    UserListQueries.places(of: ["usr_1", "usr_2"]), UserListQueries.places(of: "usr_1", after: "ten_1"),
+                ] {
+                    let plan = try writer.explain(statement, kind)
+                    #expect(!plan.contains("Seq Scan") && !plan.contains("SCAN m"), "\(plan)")
                 }
                 let activity = try writer.explain(
                     UserListQueries.activity(of: "usr_1", before: (noon, "evt_1"), limit: 20), kind)

@@ -248,6 +248,7 @@ extension World {
     private func loseDeliveries() async throws {
         var settings = DeliveryOutbox.Settings()
         settings.schedule.patience = .seconds(0)
+        settings.mailSchedule.patience = .seconds(0)
         let outbox = DeliveryOutbox(pipeline: pipeline, settings: settings, clock: test.clock.clock)
         while try await outbox.distribute() {}
         for parcel in try await outbox.claim(3, inFlight: [:]) {

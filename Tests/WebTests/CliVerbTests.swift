@@ -341,6 +341,17 @@ import Testing
         #expect(sent.count == 3 && sent[0].headers["Idempotency-Key"] == sent[2].headers["Idempotency-Key"])
     }
 
+    @Test func `a list of users says how many tenants it leaves out`() async {
+        let places: JSON = [["id": "ten_1", "name": "Acme"], ["id": "ten_2", "name": "Zeta"]]
+        let users: JSON = [
+            ["id": "usr_1", "email": "a@x.test", "tenants": places, "tenant_count": 25],
+            ["id": "usr_2", "email": "b@x.test", "tenants": places, "tenant_count": 2],
+        ]
+        let stage = CliStage([.init(body: ["items": users, "next_cursor": .null])])
+        #expect(await stage.run("user", "list") == .done)
+        #expect(stage.out.contains("Acme, Zeta and 23 more") && stage.out.components(separatedBy: " more").count == 2)
+    }
+
     @Test func `what takes data away asks for the factor too`() async {
         let challenge = CliStage.Answer(
             status: 401, headers: ["www-authenticate": "Bearer error=\"insufficient_user_authentication\""])

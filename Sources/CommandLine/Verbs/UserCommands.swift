@@ -28,7 +28,9 @@ struct UserCommand: AsyncParsableCommand {
                 .init("ID", member: "id"), .init("NAME", member: "name"), .init("E-MAIL", member: "email"),
                 .init("STATUS", member: "status"),
                 .init("TENANTS") { user in
-                    (user["tenants"]?.array ?? []).compactMap { $0["name"]?.string }.joined(separator: ", ")
+                    let names = (user["tenants"]?.array ?? []).compactMap { $0["name"]?.string }
+                    let more = (user["tenant_count"]?.int ?? 0) - Int64(names.count)
+                    return names.joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
                 },
                 .init("LAST SIGN-IN") { ($0["last_login_at"]?.string ?? "").prefix(10).description },
             ])

@@ -37,6 +37,14 @@ struct SMTPTransfer {
     private static let isReady = curl_global_init(3) == CURLE_OK
 
     func perform() -> SendOutcome {
+        // Both outlive the handle, which points to them.
+        let reply = SMTPReply()
+        let step = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+        step.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        defer {
+            withExtendedLifetime(reply) {}
+            step.deallocate()
+        }
         guard Self.isReady, let handle = curl_easy_init() else {
             return .failed(status: nil, note: "libcurl can’t be used")
         }
@@ -46,6 +54,7 @@ struct SMTPTransfer {
         defer { curl_slist_free_all(recipients) }
         let code = withExtendedLifetime((upload, stop)) { () -> CURLcode in
             configure(handle)
+            listen(reply, step, handle)
             if let to {
                 recipients = curl_slist_append(nil, "<\(to)>")
                 send(upload, to: recipients, handle)
@@ -61,7 +70,7 @@ struct SMTPTransfer {
             _ = postern_curl_verify_result(handle, &verified)
             return .failed(status: nil, note: distrust(verified))
         }
-        return outcome(code, status: Int64(status))
+        return outcome(code, status: Int64(status), reply, step: String(cString: step))
     }
 
     private func configure(_ handle: UnsafeMutableRawPointer) {
@@ -80,17 +89,26 @@ struct SMTPTransfer {
         _ = postern_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
         _ = postern_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, Int(settings.timeout.microseconds / 1000))
         _ = postern_curl_set_long(handle, CURLOPT_TIMEOUT_MS, Int(settings.timeout.microseconds / 1000))
-        // What the server says is for nobody's eyes: it may repeat what it was sent.
-        let discard: @convention(c) (UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?) -> Int = {
-            _, size, count, _ in size * count
-        }
-        _ = postern_curl_set_transfer(handle, CURLOPT_WRITEFUNCTION, discard)
-        _ = postern_curl_set_transfer(handle, CURLOPT_HEADERFUNCTION, discard)
         _ = postern_curl_set_long(handle, CURLOPT_NOPROGRESS, 0)
         _ = postern_curl_set_pointer(handle, CURLOPT_XFERINFODATA, Unmanaged.passUnretained(stop).toOpaque())
         _ = postern_curl_set_progress(handle) { mark, _, _, _, _ in
             guard let mark else { return 0 }
             return Unmanaged<StopMark>.fromOpaque(mark).takeUnretainedValue().isSet ? 1 : 0
+        }
+    }
+
+    /// What the server says is for nobody's eyes, because it may repeat what it was sent: digits are kept of it, and at which step it
+    /// refused to go on.
+    private func listen(_ reply: SMTPReply, _ step: UnsafeMutablePointer<CChar>, _ handle: UnsafeMutableRawPointer) {
+        _ = postern_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, step)
+        _ = postern_curl_set_transfer(handle, CURLOPT_WRITEFUNCTION) { _, size, count, _ in size * count }
+        _ = postern_curl_set_pointer(handle, CURLOPT_HEADERDATA, Unmanaged.passUnretained(reply).toOpaque())
+        _ = postern_curl_set_transfer(handle, CURLOPT_HEADERFUNCTION) { line, size, count, reply in
+            if let line, let reply {
+                Unmanaged<SMTPReply>.fromOpaque(reply).takeUnretainedValue()
+                    .take(UnsafeRawBufferPointer(start: line, count: size * count))
+            }
+            return size * count
         }
     }
 
@@ -129,7 +147,7 @@ struct SMTPTransfer {
 
     private var host: String { URL(string: settings.url)?.host() ?? settings.url }
 
-    private func outcome(_ code: CURLcode, status: Int64) -> SendOutcome {
+    private func outcome(_ code: CURLcode, status: Int64, _ reply: SMTPReply, step: String) -> SendOutcome {
         let answered = status > 0 ? status : nil
         switch code {
         case CURLE_OK: return .delivered(status: status)
@@ -146,7 +164,7 @@ struct SMTPTransfer {
         case CURLE_LOGIN_DENIED:
             return .failed(status: answered, note: "The mail server refused the user or the password")
         default:
-            if let answered, (500..<600).contains(answered), to != nil {
+            if let answered, reply.isOfRecipient(answered, step: step) {
                 return .refused(status: answered, note: "The mail server refused it: \(answered)")
             }
             return .failed(

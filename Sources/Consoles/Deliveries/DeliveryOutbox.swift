@@ -13,11 +13,9 @@ public struct DeliveryOutbox: Outbox {
         public var lease = Span.seconds(60)
         public var schedule = RetrySchedule()
         /// The staff channel is told soon after Slack is back: only one message waits, whatever happened meanwhile.
-        public var slackSchedule = {
-            var schedule = RetrySchedule()
-            schedule.longest = .minutes(5)
-            return schedule
-        }()
+        public var slackSchedule = RetrySchedule(longest: .minutes(5))
+        /// Mail is urgent, and all of it waits for one server: it goes out soon after that is back.
+        public var mailSchedule = RetrySchedule(longest: .minutes(5))
         /// What this process can send.
         public var channels = Set(DeliveryChannel.allCases)
         /// Attempts one process has under way with one endpoint; all mail goes to one.
@@ -27,6 +25,14 @@ public struct DeliveryOutbox: Outbox {
         /// Whether messages about requests name who asks and about whom.
         public var namesInSlack = false
         public init() {}
+
+        func retries(of channel: DeliveryChannel) -> RetrySchedule {
+            switch channel {
+            case .webhook: self.schedule
+            case .slack: self.slackSchedule
+            case .mail: self.mailSchedule
+            }
+        }
     }
 
     private let pipeline: Pipeline
@@ -355,6 +361,8 @@ public struct DeliveryOutbox: Outbox {
             }
             switch outcome {
             case .delivered(_, let receipt):
+                // Lanes before what waits in them.
+                if parcel.channel == .mail { try self.hastenMail(behind: parcel, tx) }
                 try end(as: .delivered)
                 // Behind the delivery's own lane and rows, as everything that queues.
                 if let receipt, let requests = self.requests, parcel.channel == .slack {
@@ -366,7 +374,7 @@ public struct DeliveryOutbox: Outbox {
                 let row = try tx.first(OutboxQueries.tries(of: parcel.delivery))
                 let failures = try row?.int("failures") ?? 0
                 let elapsed = tx.now - (try row?.optionalInstant("tried_at") ?? tx.now)
-                let schedule = parcel.channel == .slack ? settings.slackSchedule : settings.schedule
+                let schedule = settings.retries(of: parcel.channel)
                 if let pause = schedule.pause(after: failures + 1, elapsed: elapsed, jitter: jitter) {
                     let wait = max(pause, retryAfter ?? rest)
                     tx.enqueue(OutboxQueries.failed(parcel.delivery, lane: parcel.lane, retryAt: tx.now + wait))
@@ -379,6 +387,16 @@ public struct DeliveryOutbox: Outbox {
         }
         hooks.committed()
         return isHeld
+    }
+
+    /// The mail server took one, so what waits for another attempt is tried now. As many as there are places for: each that is taken
+    /// brings the next ones, and those that only their own receiver holds up are not tried by the hundred.
+    private func hastenMail(behind parcel: Parcel, _ tx: any Writer) throws {
+        let lanes = try tx.query(
+            OutboxQueries.retriedMail(
+                besides: parcel.lane, after: tx.now, until: tx.now + settings.mailSchedule.longestPause,
+                limit: settings.placesPerEndpoint, tx.dialect))
+        for lane in lanes { tx.enqueue(OutboxQueries.due(try lane.string("id"), at: tx.now)) }
     }
 
     /// How the channel fares, as its page shows it.

@@ -177,6 +177,18 @@ enum OutboxQueries {
         Statement("UPDATE delivery_lanes SET due_at = $1 WHERE id = $2", [Value(time), .text(lane)])
     }
 
+    /// Lanes of mail that wait for another attempt, the soonest first; locked, and those others hold skipped.
+    static func retriedMail(
+        besides lane: String, after now: Instant, until end: Instant, limit: Int, _ dialect: Dialect
+    ) -> Statement {
+        Statement(
+            """
+            SELECT id FROM delivery_lanes WHERE due_at > $1 AND due_at <= $2 AND lease IS NULL AND id LIKE 'mail:%'
+                AND id <> $3
+            ORDER BY due_at, id LIMIT \(limit)\(dialect.forUpdateSkippingLocked)
+            """, [Value(now), Value(end), .text(lane)])
+    }
+
     /// The next delivery of the lane is due now; a lane without one rests.
     static func advance(_ lane: String, at now: Instant) -> Statement {
         Statement(

@@ -61,6 +61,24 @@ struct RegistryBatch {
         self.actor = actor ?? .system(person)
         self.event = event
         self.id = id
+        // Only a row that comes in hands its slug on, and its members may keep it out.
+        var staying: Set<String> = []
+        while !handovers.free.isEmpty {
+            let found = self.staying(records)
+            guard !found.isSubset(of: staying) else { break }
+            staying.formUnion(found)
+            handovers = SlugHandovers(records, facts, staying: staying)
+        }
+    }
+
+    /// Customers who were to hand their slug on and would not, by external id.
+    private func staying(_ records: [RegistryRecord]) -> Set<String> {
+        var trial = self
+        for (index, record) in records.enumerated() { try? trial.add(record, at: index) }
+        return Set(
+            facts.tenants.values.filter { tenant in
+                handovers.free.contains(tenant.slug) && trial.facts.tenants[tenant.externalID]?.slug == tenant.slug
+            }.map(\.externalID))
     }
 
     /// Written before the changes: frees slugs that pass from one customer to another, however the changes are ordered.
@@ -97,6 +115,7 @@ struct RegistryBatch {
                 index: index, column: "external_id",
                 sentence: "belongs to a customer that was deleted for good; it can't be registered again.")
         }
+        try check(row, at: index)
         if let holder = facts.slugs[row.slug], holder.externalID != row.externalID, !handovers.take(row.slug) {
             let isStuck = handovers.stuck.contains(holder.externalID)
             throw Problem(
@@ -174,6 +193,31 @@ struct RegistryBatch {
         return after
     }
 
+    /// Refuses a row that would make one person of two, or bring back somebody who was deleted: before anything of it is put.
+    private func check(_ row: RegistryRow, at index: Int) throws(Problem) {
+        // Addresses that people of this row give up.
+        var left: Set<String> = []
+        func column(_ member: RegistryRow.Member) -> String {
+            row.members.contains { $0.email == member.email } ? "members" : "owner_email"
+        }
+        for member in row.people {
+            let holder = left.contains(member.email) ? nil : facts.users[member.email]
+            let known = member.externalID.flatMap { facts.usersByExternalID[$0] }
+            if known == nil, member.externalID != nil, let holder, holder.externalID != holder.id {
+                // The address may have been given to somebody else; the product still knows its holder by their own id.
+                throw Self.taken(holder, index, column(member))
+            }
+            guard let before = known ?? holder else { continue }
+            if before.status == .deleted {
+                throw Problem(
+                    index: index, column: column(member),
+                    sentence: "\"\(member.email)\" belongs to a user who was deleted; they can't be registered again.")
+            }
+            if holder == nil { left.insert(before.email) }
+        }
+    }
+
+    /// Of a row that was checked.
     private mutating func user(for member: RegistryRow.Member) -> User {
         guard let before = facts.user(member) else {
             let user = User(
@@ -193,6 +237,7 @@ struct RegistryBatch {
         }
         guard after.document != before.document else { return before }
         put(.update(before, to: after))
+        if after.email != before.email { facts.users[before.email] = nil }
         facts.add(after)
         return after
     }
@@ -278,9 +323,9 @@ struct RegistryBatch {
         note(.updated, after.id, index)
     }
 
-    private static func taken(_ holder: User, _ index: Int) -> Problem {
+    private static func taken(_ holder: User, _ index: Int, _ column: String = "email") -> Problem {
         Problem(
-            index: index, column: "email",
+            index: index, column: column,
             sentence: "\"\(holder.email)\" belongs to another user (external id \(holder.externalID)).")
     }
 

@@ -10,7 +10,8 @@ struct SlugHandovers: Sendable {
     /// Customers whose own row names another slug, but is refused.
     private(set) var stuck: Set<String> = []
 
-    init(_ records: [RegistryRecord], _ facts: RegistryFacts) {
+    /// - Parameter staying: customers whose own row is refused for another reason than its slug, by external id.
+    init(_ records: [RegistryRecord], _ facts: RegistryFacts, staying others: Set<String> = []) {
         var seen: Set<String> = []
         let rows = records.compactMap { record -> RegistryRow? in
             guard case .tenant(let row) = record, seen.insert(row.externalID).inserted,
@@ -20,8 +21,8 @@ struct SlugHandovers: Sendable {
         }
         // Only who is there and moves can hand a slug on; most batches have nobody of that kind.
         let moving = rows.filter { row in facts.tenants[row.externalID].map { $0.slug != row.slug } ?? false }
-        var leaving = Set(moving.map(\.externalID))
-        guard !leaving.isEmpty else { return }
+        guard !moving.isEmpty else { return }
+        var leaving = Set(moving.map(\.externalID)).subtracting(others)
         while true {
             // In their order, as the batch takes them. Whoever turns out to stay may hold what another row counted on.
             var takers: [String: String] = [:]
@@ -29,7 +30,7 @@ struct SlugHandovers: Sendable {
             for row in rows {
                 let holder = facts.slugs[row.slug]?.externalID
                 let isHeld = holder.map { $0 != row.externalID && !leaving.contains($0) } ?? false
-                if isHeld || takers[row.slug] != nil {
+                if isHeld || takers[row.slug] != nil || others.contains(row.externalID) {
                     refused.insert(row.externalID)
                 } else {
                     takers[row.slug] = row.externalID

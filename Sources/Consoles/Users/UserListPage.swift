@@ -53,7 +53,7 @@ enum UserListPage {
                     },
                     Column("E-mail", .clip, priority: 2) { Node($0.user.email) },
                     Column("State") { $0.user.status.mark },
-                    Column("Tenants", .clip, priority: 2) { places($0.tenants, linked: seesTenants) },
+                    Column("Tenants", .clip, priority: 2) { places($0.places, linked: seesTenants) },
                     Column("Known since", .number, priority: 4) { UI.day($0.user.createdAt.day) },
                     Column("Last sign-in", .number, priority: 3) { item in
                         item.user.lastLoginAt.map { last in
@@ -71,10 +71,10 @@ enum UserListPage {
     }
 
     /// "Acme Robotics and 2 more"
-    private static func places(_ tenants: [(id: String, name: String)], linked: Bool) -> Node {
-        guard let first = tenants.first else { return UI.muted("none") }
+    private static func places(_ places: UserListing.Places, linked: Bool) -> Node {
+        guard let first = places.tenants.first else { return UI.muted("none") }
         let name = linked ? el("a", .class("plain"), .href("/tenants/\(first.id)")) { first.name } : Node(first.name)
-        return tenants.count == 1 ? name : name + Node(" and \(tenants.count - 1) more")
+        return places.count == 1 ? name : name + Node(" and \(Grouped.digits(Int64(places.count - 1))) more")
     }
 
     private static func address(

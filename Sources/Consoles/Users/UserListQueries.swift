@@ -4,8 +4,10 @@ import Kernel
 enum UserListQueries {
     /// How many users a page looks at when a filter is tested on the way.
     static let reach = 20_000
-    /// As many memberships as a page of users tells of.
-    private static let mostPlaces = 1000
+    /// As many tenants as a page tells of each user.
+    static let mostPlaces = 20
+    /// As many as an export reads of a user at once.
+    static let portion = 1000
 
     private struct Bound {
         var values: [Value] = []
@@ -97,14 +99,26 @@ enum UserListQueries {
         return ["\(column) IN (\(filter.status.map { bound.add(.text($0.rawValue)) }.joined(separator: ", ")))"]
     }
 
-    /// The tenants that these users are members of. `users` MUST NOT be empty.
+    /// The first tenants that each of these users is a member of, with the `total` of each user. `users` MUST NOT be empty.
     static func places(of users: [String]) -> Statement {
         Statement(
             """
-            SELECT m.user_id AS user_id, t.id AS id, t.name AS name FROM memberships m \
-            JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id IN (\(placeholders(users.count))) \
-            AND m.status <> 'revoked' ORDER BY m.user_id, m.tenant_id LIMIT \(mostPlaces)
+            SELECT p.user_id AS user_id, p.total AS total, t.id AS id, t.name AS name FROM (\
+            SELECT user_id, tenant_id, ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY tenant_id) AS place, \
+            COUNT(*) OVER (PARTITION BY user_id) AS total \
+            FROM memberships WHERE user_id IN (\(placeholders(users.count))) AND status <> 'revoked') AS p \
+            JOIN tenants t ON t.id = p.tenant_id WHERE p.place <= \(mostPlaces) ORDER BY p.user_id, p.tenant_id
             """, users.map(Value.text))
+    }
+
+    /// Further tenants of one user.
+    /// - Parameter tenant: the last of those before.
+    static func places(of user: String, after tenant: String) -> Statement {
+        Statement(
+            """
+            SELECT t.id AS id, t.name AS name FROM memberships m JOIN tenants t ON t.id = m.tenant_id \
+            WHERE m.user_id = $1 AND m.tenant_id > $2 AND m.status <> 'revoked' ORDER BY m.tenant_id LIMIT \(portion)
+            """, [.text(user), .text(tenant)])
     }
 
     /// Events about a user, newest first: whatever names the row, and whatever was done to or looked at of them.

@@ -71,14 +71,22 @@ struct UserFilter: Sendable, Hashable {
 struct UserListing {
     struct Item {
         let user: User
-        /// Tenants they are members of, the oldest membership first; not all where they are many.
-        let tenants: [(id: String, name: String)]
+        let places: Places
 
         var json: JSON {
             var members = user.document.object ?? [:]
-            members["tenants"] = .array(tenants.map { ["id": .string($0.id), "name": .string($0.name)] })
+            members["tenants"] = .array(places.tenants.map { ["id": .string($0.id), "name": .string($0.name)] })
+            members["tenant_count"] = .int(Int64(places.count))
             return .object(members)
         }
+    }
+
+    /// Where a user belongs.
+    struct Places {
+        /// Tenants they are members of, in the order of their ids: all in an export, else the first.
+        var tenants: [(id: String, name: String)] = []
+        /// How many there are.
+        var count = 0
     }
 
     let filter: UserFilter
@@ -103,15 +111,35 @@ struct UserListing {
         let isPartial = rows.count <= limit && end != nil
         let position =
             isPartial ? end : rows.count > limit ? users.last.map { filter.isByEmail ? $0.email : $0.id } : nil
-        var places: [String: [(id: String, name: String)]] = [:]
-        if !users.isEmpty {
-            for row in try reader.query(UserListQueries.places(of: users.map(\.id))) {
-                places[try row.string("user_id"), default: []].append((try row.string("id"), try row.string("name")))
-            }
-        }
+        let places = try Self.places(of: users.map(\.id), isWhole: call.isExport, from: reader)
         return UserListing(
-            filter: filter, items: users.map { Item(user: $0, tenants: places[$0.id] ?? []) }, isPartial: isPartial,
-            next: position.map { call.cursors.encode(scope: scope, [.string($0)]) })
+            filter: filter, items: users.map { Item(user: $0, places: places[$0.id] ?? Places()) },
+            isPartial: isPartial, next: position.map { call.cursors.encode(scope: scope, [.string($0)]) })
+    }
+
+    /// By user; who belongs nowhere is not among them.
+    private static func places(
+        of users: [String], isWhole: Bool, from reader: any Reader
+    ) throws -> [String: Places] {
+        guard !users.isEmpty else { return [:] }
+        var found: [String: Places] = [:]
+        for row in try reader.query(UserListQueries.places(of: users)) {
+            let user = try row.string("user_id")
+            var places = try found[user] ?? Places(count: Int(row.int("total")))
+            places.tenants.append((try row.string("id"), try row.string("name")))
+            found[user] = places
+        }
+        guard isWhole else { return found }
+        for (user, first) in found where first.tenants.count < first.count {
+            var places = first
+            while places.tenants.count < places.count, let last = places.tenants.last {
+                let rows = try reader.query(UserListQueries.places(of: user, after: last.id))
+                guard !rows.isEmpty else { break }
+                for row in rows { places.tenants.append((try row.string("id"), try row.string("name"))) }
+            }
+            found[user] = places
+        }
+        return found
     }
 
     /// One event for the list; what was typed may be somebody's address.
@@ -132,6 +160,7 @@ struct UserListing {
                 "properties": ["id": ["type": "string"], "name": ["type": "string"]],
             ],
         ]
+        properties["tenant_count"] = ["type": "integer"]
         schema["properties"] = .object(properties)
         return .object(schema)
     }()

@@ -6,12 +6,17 @@ public struct ReadCall: Sendable {
     public let query: [String: [String]]
     public let caller: Caller
     public let cursors: CursorCodec
+    /// It becomes a file: what a page tells a part of is told whole.
+    public let isExport: Bool
 
-    public init(path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec) {
+    public init(
+        path: [String: String], query: [String: [String]], caller: Caller, cursors: CursorCodec, isExport: Bool = false
+    ) {
         self.path = path
         self.query = query
         self.caller = caller
         self.cursors = cursors
+        self.isExport = isExport
     }
 
     public func first(_ name: String) -> String? { query[name]?.first.flatMap { $0.isEmpty ? nil : $0 } }
@@ -136,7 +141,7 @@ public struct Read: Sendable {
         query["limit"] = [Self.portion]
         query["cursor"] = cursor.map { [$0] }
         let answer = try run(
-            ReadCall(path: call.path, query: query, caller: call.caller, cursors: call.cursors), reader)
+            ReadCall(path: call.path, query: query, caller: call.caller, cursors: call.cursors, isExport: true), reader)
         let items = answer.body["items"]?.array ?? []
         var out: [UInt8] = []
         out.reserveCapacity(items.count * 256)

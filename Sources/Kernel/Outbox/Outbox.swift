@@ -84,6 +84,10 @@ public struct RetrySchedule: Sendable {
     /// How long after the first attempt it is given up.
     public var patience: Span = .days(3)
     public init() {}
+    public init(longest: Span) { self.longest = longest }
+
+    /// No pause lasts longer, whatever chance adds to it.
+    public var longestPause: Span { Span(microseconds: longest.microseconds * 5 / 4) }
 
     /// How long to wait after this many failures in a row; `nil` when the patience is over by then.
     /// - Parameters:

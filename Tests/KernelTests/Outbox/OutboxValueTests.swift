@@ -41,6 +41,12 @@ import Testing
         #expect(low.microseconds == pause.microseconds * 3 / 4 && high.microseconds == pause.microseconds * 5 / 4)
     }
 
+    @Test func `no pause lasts longer than the longest`() {
+        let schedule = RetrySchedule(longest: .minutes(5))
+        #expect(schedule.longestPause == .seconds(375) && schedule.patience == .days(3))
+        #expect(schedule.pause(after: 20, elapsed: .seconds(0), jitter: 1) == schedule.longestPause)
+    }
+
     @Test func `the patience ends after three days`() {
         let schedule = RetrySchedule()
         #expect(schedule.pause(after: 20, elapsed: .hours(63), jitter: 0.5) != nil)
