@@ -91,7 +91,39 @@ import Testing
             let outside = try await loopback.send(
                 "GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9, 203.0.113.1")])
             #expect(outside.status == 403)
+            // nginx passes on what a client writes here.
+            let spoofed = try await loopback.send(
+                "GET", "/signin",
+                headers: [("Forwarded", "for=192.0.2.9;proto=https"), ("X-Forwarded-For", "203.0.113.1")])
+            #expect(spoofed.status == 403)
             #expect(try await loopback.send("GET", "/healthz", on: .runtime).status == 200)
+        }
+        let standard = { @Sendable (configuration: inout WebConfiguration) in
+            networks(&configuration)
+            configuration.trustedProxyHeader = .forwarded
+        }
+        try await Loopback.run(.sqlite, standard) { loopback in
+            let inside = try await loopback.send("GET", "/signin", headers: [("Forwarded", "for=192.0.2.9")])
+            #expect(inside.status == 200)
+            let spoofed = try await loopback.send(
+                "GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9"), ("Forwarded", "for=203.0.113.1")])
+            #expect(spoofed.status == 403)
+        }
+    }
+
+    @Test func `a balancer asks from any network whether a server can be sent to`() async throws {
+        let networks = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.staffNetworks = [NetworkRange("192.0.2.0/24")!]
+        }
+        try await Loopback.run(.sqlite, networks) { loopback in
+            for path in ["/healthz", "/readyz"] {
+                #expect(try await loopback.send("GET", path).status == 200, "\(path)")
+            }
+            loopback.isReady.withLock { $0 = false }
+            #expect(try await loopback.send("GET", "/readyz").status == 503)
+            for path in ["/", "/signin", "/api/v1/openapi.json", "/log/key", "/readyz/x"] {
+                #expect(try await loopback.send("GET", path).status == 403, "\(path)")
+            }
         }
     }
 

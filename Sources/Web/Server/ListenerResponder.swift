@@ -34,7 +34,9 @@ struct ListenerResponder: HTTPResponder {
         let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
         let path = String(target[..<(mark ?? target.endIndex)])
         let queryText = mark.map { target[target.utf8.index(after: $0)...] } ?? ""
-        let client = ClientAddress(peer: context.peer, headers: request.headers, trusting: configuration.trustedProxies)
+        let client = ClientAddress(
+            peer: context.peer, headers: request.headers, trusting: configuration.trustedProxies,
+            in: configuration.trustedProxyHeader)
 
         var route: Route?
         func exchange(_ parameters: [String: String], _ query: [String: [String]]) -> Exchange {
@@ -47,14 +49,8 @@ struct ListenerResponder: HTTPResponder {
         var failed: Exchange
         do {
             failed = exchange([:], [:])
-            if listener == .staff, !configuration.staffNetworks.isEmpty, !configuration.openPaths.contains(path),
-                !(IPAddress(client.ip).map { address in configuration.staffNetworks.contains { $0.contains(address) } }
-                    ?? false)
-            {
-                throw Problem(
-                    .networkRefused,
-                    "The staff console does not answer to \(client.ip). Use the company’s network or VPN, or ask whoever runs the server to list this address in staff_networks."
-                )
+            if listener == .staff, !configuration.openPaths.contains(path) {
+                try configuration.checkStaffNetwork(client)
             }
             guard let query = URLText.fields(queryText), let segments = Self.segments(path) else {
                 throw Problem(.badRequest, "The address holds a percent escape that is not valid UTF-8 text.")
