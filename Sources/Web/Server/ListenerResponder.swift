@@ -8,9 +8,11 @@ import NIOHTTP1
 /// What Hummingbird gives us of a connection.
 struct Connection: InitializableFromSource {
     let peer: String?
+    let channel: any Channel
     let logger: Logger
     init(source: ApplicationRequestContextSource) {
         peer = source.channel.remoteAddress?.ipAddress
+        channel = source.channel
         logger = source.logger
     }
 }
@@ -41,8 +43,8 @@ struct ListenerResponder: HTTPResponder {
         var route: Route?
         func exchange(_ parameters: [String: String], _ query: [String: [String]]) -> Exchange {
             Exchange(
-                request: request, path: path, parameters: parameters, query: query, client: client, requestID: requestID
-            )
+                request: request, path: path, parameters: parameters, query: query, client: client,
+                requestID: requestID, cut: { [channel = context.channel] in channel.close(promise: nil) })
         }
 
         var response: Response

@@ -92,6 +92,11 @@ public struct WebConfiguration: Sendable {
     /// How long requests in hand may take to end once the server stops.
     public var stopTime: Span
 
+    /// How long a file goes on before it is asked again whether whoever takes it still may.
+    public var exportLookTime: Span = .seconds(2)
+    /// How long whoever takes a file may take for one piece of it, 64 KiB at most.
+    public var exportPieceTime: Span = .seconds(30)
+
     /// Paths of the staff listener that are open beyond `staffNetworks`: what is asked there is signed, or is whether this
     /// server can be sent to, which a balancer asks that stands in none of them.
     public var openPaths = Health.paths
