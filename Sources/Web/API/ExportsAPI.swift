@@ -229,7 +229,7 @@ private final class ReadingDeadline: Sendable {
 
     /// Counts from now.
     func begin() {
-        let next = Task { [limit, cut, missed] in
+        let next = Task<Void, Never> { [limit, cut, missed] in
             do { try await Task.sleep(for: limit) } catch { return }
             missed.flag.store(true, ordering: .relaxed)
             cut()
