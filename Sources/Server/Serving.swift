@@ -165,8 +165,9 @@ extension Running {
             tls: configuration.text("tls_certificate").map {
                 .init(certificate: $0, key: configuration.value("tls_key"))
             },
-            trustedProxies: ranges("trusted_proxies"), staffNetworks: ranges("staff_networks"),
-            staffURL: deployment.staffURL,
+            trustedProxies: ranges("trusted_proxies"),
+            trustedProxyHeader: .init(rawValue: configuration.value("trusted_proxy_header")) ?? .xForwardedFor,
+            staffNetworks: ranges("staff_networks"), staffURL: deployment.staffURL,
             stopTime: .milliseconds(stopTime))
     }
 }

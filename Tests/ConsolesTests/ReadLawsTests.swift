@@ -112,7 +112,7 @@ import Testing
                 var tally = ExportTally()
                 tally.take(Array(text.utf8))
                 tally.rows = 1
-                try await world.pipeline.endExport(begun, tally, isWhole: true)
+                try await world.pipeline.endExport(begun, tally)
                 let events = try await world.events(after: before)
                 #expect(
                     events.map(\.action) == [name, "export.end"] && events.allSatisfy { $0.eventClass == "access" })

@@ -66,6 +66,7 @@ import Testing
         ("POSTERN_STAFF_PORT", "0"), ("POSTERN_STAFF_PORT", "eighty"), ("POSTERN_STAFF_URL", "console"),
         ("POSTERN_STAFF_NETWORKS", "10.0.0.0/33"), ("POSTERN_SESSION_IP_BINDING", "maybe"),
         ("POSTERN_ENVIRONMENT", "prod"), ("POSTERN_DATABASE_URL", "mysql://x"), ("POSTERN_TRUSTED_PROXIES", "proxy"),
+        ("POSTERN_TRUSTED_PROXY_HEADER", "x-real-ip"),
         ("POSTERN_OIDC_ROLES", "support_l1"), ("POSTERN_OIDC_ROLES", "Agents=support_l1, =legal"),
         ("POSTERN_OIDC_ROLES", "Agents=support l1"),
     ])

@@ -64,6 +64,36 @@ import Testing
         #expect(stage.sent.count == 2)
     }
 
+    @Test func `what is confirmed is the version that was previewed`() async {
+        let seen = CliStage.Answer(headers: ["etag": "\"7\""], body: Self.preview)
+        let stage = CliStage([seen, .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await suspend(stage) == .done)
+        #expect(stage.sent.map { $0.headers["If-Match"] } == [nil, "\"7\""])
+        // The version somebody names is the one they mean, from the preview on.
+        let named = CliStage([seen, .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await suspend(named, "--if-match", "5") == .done)
+        #expect(named.sent.map { $0.headers["If-Match"] } == ["\"5\"", "\"5\""])
+        let undo = CliStage([seen, .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await undo.run("undo", "evt_1") == .done)
+        #expect(undo.sent.map { $0.headers["If-Match"] } == [nil, "\"7\""])
+        // Nothing was seen, so any version is meant.
+        let script = CliStage([.init(body: Self.applied)])
+        #expect(await suspend(script, "--yes") == .done)
+        #expect(script.sent.map { $0.headers["If-Match"] } == [nil])
+    }
+
+    @Test func `what changed since the preview is not done`() async {
+        let changed = CliStage.Answer(status: 412, body: ["detail": "Its version is 8 now."])
+        let stage = CliStage(
+            [.init(headers: ["etag": "\"7\""], body: Self.preview), changed], typed: ["y"], isInteractive: true)
+        #expect(await suspend(stage) == .preconditionFailed)
+        #expect(stage.error.contains("changed since the preview") && stage.error.contains("Look again"))
+        // A version that was gone before anything was shown is the server's to tell.
+        let late = CliStage([changed], typed: ["y"], isInteractive: true)
+        #expect(await suspend(late, "--if-match", "5") == .preconditionFailed)
+        #expect(late.sent.count == 1 && late.error.contains("Its version is 8 now."))
+    }
+
     @Test func `a destructive operation is confirmed by typing the slug`() async {
         let hardDelete = [
             "tenant", "hard-delete", Self.tenant, "--reason-code", "retention_policy", "--justification",

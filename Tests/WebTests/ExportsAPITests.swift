@@ -154,12 +154,50 @@ import Testing
                 if ended.isEmpty { try await Task.sleep(for: .milliseconds(25)) }
             }
             #expect(ended.first?["leaf"]?["outcome"]?.string == "failed")
+            #expect(ended.first?["leaf"]?["facts"]?["reason"]?.string == "connection_lost")
             #expect((ended.first?["leaf"]?["facts"]?["count"]?.int ?? 0) > 0)
             // Its place is free again: two more may run.
             loopback.log.isEndless.withLock { $0 = false }
             for _ in 0..<3 {
                 #expect(try await loopback.api("GET", "/audit-events/export", token: token).status == 200)
             }
+        }
+    }
+
+    @Test(arguments: ["session_over", "permission_lost"])
+    func `nothing more leaves once the session is over or the right is gone`(reason: String) async throws {
+        let often = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.exportLookTime = .milliseconds(50)
+        }
+        try await Loopback.run(.sqlite, often) { loopback in
+            let all = loopback.allPermissions + ["audit.export"]
+            let token = loopback.door.token("ann", permissions: all)
+            loopback.log.isEndless.withLock { $0 = true }
+            let isWhole = try await loopback.readOn("/api/v1/audit-events/export", token: token) {
+                if reason == "session_over" {
+                    loopback.door.endAll()
+                } else {
+                    loopback.door.permit("ann", all.filter { $0 != "audit.export" })
+                }
+            }
+            #expect(!isWhole)
+            let ended = try await Self.events(
+                loopback, "export.end", loopback.door.token("eve", permissions: ["audit.view"]))
+            #expect(ended.count == 1)
+            #expect(ended.first?["leaf"]?["outcome"]?.string == "failed")
+            #expect(ended.first?["leaf"]?["facts"]?["reason"]?.string == reason)
+        }
+    }
+
+    @Test func `looking whether an export may go on is no use of the session`() async throws {
+        let always = { @Sendable (configuration: inout WebConfiguration) in configuration.exportLookTime = .seconds(0) }
+        try await Loopback.run(.sqlite, always) { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            let isWhole = try await loopback.readOn("/api/v1/audit-events/export", token: token) {}
+            #expect(isWhole && loopback.door.uses == 1)
+            let ended = try await Self.events(loopback, "export.end", token)
+            #expect(ended.first?["leaf"]?["outcome"]?.string == "applied")
+            #expect(ended.first?["leaf"]?["facts"]?["reason"]?.string == nil)
         }
     }
 

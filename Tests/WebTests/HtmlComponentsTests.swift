@@ -135,6 +135,19 @@ import Testing
         #expect(!curl.contains("input") && curl.contains("If-Match: \"7\"") && curl.contains("\"key_1\""))
     }
 
+    @Test func `each of several carries the version that is shown`() throws {
+        let operation = try #require(Sample.catalog["access_review_item.keep"])
+        let model = SeveralModel(
+            operation: operation,
+            targets: [
+                .init(id: "rvi_1", name: "Ada", consequence: "Ada keeps security.", reasons: [], version: 4),
+                .init(id: "rvi_2", name: "Ben", consequence: nil, reasons: ["It is gone."], version: nil),
+            ], back: "/", csrf: "c", author: "a", idempotencyKey: "key_1", needsCode: false)
+        let html = OperationViews.several(model).text
+        #expect(html.contains("name=\"seen\" value=\"rvi_1 4\""))
+        #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
+    }
+
     @Test func `a difference of very many parts shows the first and counts the others`() {
         let groups = (0..<400).map { number in
             UI.DiffGroup(

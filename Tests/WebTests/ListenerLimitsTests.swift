@@ -55,6 +55,42 @@ import Testing
         }
     }
 
+    @Test func `an export that is not read gives its place back`() async throws {
+        let short = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.exportPieceTime = .milliseconds(600)
+        }
+        try await Loopback.run(.sqlite, short) { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            loopback.log.isEndless.withLock { $0 = true }
+            let port = loopback.port(.staff)
+            let silent = try [RawConnection(port: port), RawConnection(port: port)]
+            for connection in silent {
+                try connection.send(
+                    "GET /api/v1/audit-events/export HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\n\r\n"
+                )
+            }
+            func ended() async throws -> [JSON] {
+                try await loopback.api("GET", "/audit-events?action=export.end", token: token).json["items"]?.array
+                    ?? []
+            }
+            var events: [JSON] = []
+            for _ in 0..<400 where events.count < 2 {
+                try await Task.sleep(for: .milliseconds(25))
+                events = try await ended()
+            }
+            #expect(events.count == 2)
+            for event in events {
+                let path = "/audit-events/\(event["id"]?.string ?? "")"
+                let leaf = try await loopback.api("GET", path, token: token).json["leaf"]
+                #expect(leaf?["outcome"]?.string == "failed" && leaf?["facts"]?["reason"]?.string == "not_read")
+            }
+            // Both places are free again.
+            loopback.log.isEndless.withLock { $0 = false }
+            #expect(try await loopback.api("GET", "/audit-events/export", token: token).status == 200)
+            for connection in silent { #expect(try connection.isCut(seconds: 5)) }
+        }
+    }
+
     // MARK: Origins
 
     @Test(arguments: [
@@ -113,6 +149,13 @@ private final class RawConnection {
             throw Failure(what: "nothing came within \(seconds) s")
         }
         return count == 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
+    }
+
+    /// Whether what is left to read ends without the end of an answer.
+    func isCut(seconds: Int) throws -> Bool {
+        var last = ""
+        while let text = try read(seconds: seconds) { last = text }
+        return !last.hasSuffix("0\r\n\r\n")
     }
 
     func isClosed(seconds: Int) throws -> Bool {

@@ -54,6 +54,57 @@ import Testing
         }
     }
 
+    @Test func `leaves are for staff where staff are let in, and no oftener than elsewhere`() async throws {
+        let entries = "/log/tile/entries/000"
+        let elsewhere = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.staffNetworks = [NetworkRange("192.0.2.0/24")!]
+            configuration.trustedProxies = [NetworkRange("127.0.0.1")!]
+        }
+        try await Loopback.run(.sqlite, elsewhere) { loopback in
+            let token = loopback.door.token("ann", permissions: ["audit.view"])
+            func leaves(from ip: String) async throws -> Loopback.Answer {
+                try await loopback.send(
+                    "GET", entries, on: .auditor,
+                    headers: [("Authorization", "Bearer \(token)"), ("X-Forwarded-For", ip)])
+            }
+            let refused = try await leaves(from: "203.0.113.1")
+            #expect(refused.status == 403 && refused.problem == "network-refused")
+            #expect(try await leaves(from: "192.0.2.9").status == 200)
+            // What is for everybody stays so.
+            #expect(try await loopback.send("GET", "/log/checkpoint", on: .auditor).status == 200)
+            #expect(try await loopback.send("GET", "/log/tile/0/000.p/1", on: .auditor).status == 200)
+        }
+        let few = { @Sendable (configuration: inout WebConfiguration) in configuration.requestsPerMinute = 2 }
+        try await Loopback.run(.sqlite, few) { loopback in
+            let mine = [("Authorization", "Bearer \(loopback.door.token("ann", permissions: ["audit.view"]))")]
+            let others = [("Authorization", "Bearer \(loopback.door.token("bob", permissions: ["audit.view"]))")]
+            for _ in 0..<2 {
+                let answer = try await loopback.send("GET", entries, on: .auditor, headers: mine)
+                #expect(answer.status == 200 && answer["RateLimit-Policy"]?.contains("\"session\"") == true)
+            }
+            #expect(try await loopback.send("GET", entries, on: .auditor, headers: mine).status == 429)
+            #expect(try await loopback.send("GET", entries, on: .auditor, headers: others).status == 200)
+        }
+    }
+
+    @Test func `leaves are recorded as shown once they are found`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: ["audit.view"])
+            func shown() async throws -> Int? {
+                try await loopback.api("GET", "/audit-events?action=audit.entries", token: token).json["items"]?.array?
+                    .count
+            }
+            let mine = [("Authorization", "Bearer \(token)")]
+            for path in ["/log/tile/entries/005", "/log/tile/entries/x"] {
+                let missing = try await loopback.send("GET", path, on: .auditor, headers: mine)
+                #expect(missing.status == 404, "\(path)")
+            }
+            #expect(try await shown() == 0)
+            #expect(try await loopback.send("GET", "/log/tile/entries/000", on: .auditor, headers: mine).status == 200)
+            #expect(try await shown() == 1)
+        }
+    }
+
     @Test func `requests and operations are counted`() async throws {
         try await Loopback.run { loopback in
             let token = loopback.door.token("ann", permissions: loopback.allPermissions)
@@ -91,7 +142,39 @@ import Testing
             let outside = try await loopback.send(
                 "GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9, 203.0.113.1")])
             #expect(outside.status == 403)
+            // nginx passes on what a client writes here.
+            let spoofed = try await loopback.send(
+                "GET", "/signin",
+                headers: [("Forwarded", "for=192.0.2.9;proto=https"), ("X-Forwarded-For", "203.0.113.1")])
+            #expect(spoofed.status == 403)
             #expect(try await loopback.send("GET", "/healthz", on: .runtime).status == 200)
+        }
+        let standard = { @Sendable (configuration: inout WebConfiguration) in
+            networks(&configuration)
+            configuration.trustedProxyHeader = .forwarded
+        }
+        try await Loopback.run(.sqlite, standard) { loopback in
+            let inside = try await loopback.send("GET", "/signin", headers: [("Forwarded", "for=192.0.2.9")])
+            #expect(inside.status == 200)
+            let spoofed = try await loopback.send(
+                "GET", "/signin", headers: [("X-Forwarded-For", "192.0.2.9"), ("Forwarded", "for=203.0.113.1")])
+            #expect(spoofed.status == 403)
+        }
+    }
+
+    @Test func `a balancer asks from any network whether a server can be sent to`() async throws {
+        let networks = { @Sendable (configuration: inout WebConfiguration) in
+            configuration.staffNetworks = [NetworkRange("192.0.2.0/24")!]
+        }
+        try await Loopback.run(.sqlite, networks) { loopback in
+            for path in ["/healthz", "/readyz"] {
+                #expect(try await loopback.send("GET", path).status == 200, "\(path)")
+            }
+            loopback.isReady.withLock { $0 = false }
+            #expect(try await loopback.send("GET", "/readyz").status == 503)
+            for path in ["/", "/signin", "/api/v1/openapi.json", "/log/key", "/readyz/x"] {
+                #expect(try await loopback.send("GET", path).status == 403, "\(path)")
+            }
         }
     }
 

@@ -162,6 +162,25 @@ final class Loopback: Sendable {
         for try await _ in response.body { break }
     }
 
+    /// Asks for a long answer and reads it to its end.
+    /// - Parameter meanwhile: done once it has begun.
+    /// - Returns: whether it is whole; false when the connection was cut.
+    func readOn(_ path: String, token: String, meanwhile: () -> Void) async throws -> Bool {
+        var request = HTTPClientRequest(url: "http://127.0.0.1:\(port(.staff))\(path)")
+        request.headers.add(name: "Authorization", value: "Bearer \(token)")
+        let response = try await client.execute(request, timeout: .seconds(30))
+        var hasBegun = false
+        do {
+            for try await _ in response.body {
+                if !hasBegun { meanwhile() }
+                hasBegun = true
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// A call of the API.
     func api(
         _ method: String, _ path: String, token: String? = nil, key: String? = nil, _ body: JSON? = nil,

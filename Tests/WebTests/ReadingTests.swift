@@ -86,9 +86,32 @@ import Testing
         // The nearest hop that is no proxy of ours; what stands before it may be invented.
         #expect(client("10.0.0.1", spoofed).ip == "198.51.100.7")
         #expect(client("10.0.0.1", spoofed).forwardedScheme == "https")
-        let standard: HTTPFields = [.forwarded: "for=1.1.1.1, for=\"[2001:db8::7]:443\";proto=https"]
-        #expect(client("10.0.0.1", standard).ip == "2001:db8::7")
         #expect(client("10.0.0.1", [.xForwardedFor: "unknown"]).ip == "10.0.0.1")
+    }
+
+    @Test func `only the header that the proxies write is read`() throws {
+        let proxies = [try #require(NetworkRange("10.0.0.0/8"))]
+        func client(_ headers: HTTPFields, in header: WebConfiguration.ProxyHeader) -> ClientAddress {
+            ClientAddress(peer: "10.0.0.1", headers: headers, trusting: proxies, in: header)
+        }
+        let standard: HTTPFields = [.forwarded: "for=1.1.1.1, for=\"[2001:db8::7]:443\";proto=https"]
+        #expect(client(standard, in: .forwarded).ip == "2001:db8::7")
+        #expect(client(standard, in: .forwarded).forwardedScheme == "https")
+        // The proxy appends to one of them and passes the other on as the client wrote it.
+        let appended: HTTPFields = [
+            .forwarded: "for=192.0.2.9;proto=https", .xForwardedFor: "1.1.1.1, 203.0.113.7", .xForwardedProto: "http",
+        ]
+        #expect(client(appended, in: .xForwardedFor).ip == "203.0.113.7")
+        #expect(client(appended, in: .xForwardedFor).forwardedScheme == "http")
+        let other: HTTPFields = [
+            .forwarded: "for=1.1.1.1, for=203.0.113.7;proto=http", .xForwardedFor: "192.0.2.9",
+            .xForwardedProto: "https",
+        ]
+        #expect(client(other, in: .forwarded).ip == "203.0.113.7")
+        #expect(client(other, in: .forwarded).forwardedScheme == "http")
+        // Without its own header a request is of the proxy.
+        #expect(client([.forwarded: "for=192.0.2.9"], in: .xForwardedFor).ip == "10.0.0.1")
+        #expect(client([.xForwardedFor: "192.0.2.9"], in: .forwarded).ip == "10.0.0.1")
     }
 
     @Test func `one customer's IPv6 addresses are counted together`() {

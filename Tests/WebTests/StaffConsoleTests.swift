@@ -316,6 +316,28 @@ import Testing
         }
     }
 
+    @Test func `several are carried out as they were shown, each that was`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            let csrf = try #require(try await loopback.page("/tenants/new", token: token).field("csrf"))
+            let ids = (0..<2).map { _ in Identifier.mint("rvi", at: loopback.test.clock.clock.now) }
+            var fields = [
+                "csrf": csrf, "operation": "access_review_item.keep", "id": ids.joined(separator: "\n"),
+                "reason_code": "needed", "justification": "Both are on the rota of this quarter.",
+            ]
+            let shown = try await loopback.post("/several", token: token, fields)
+            #expect(shown.status == 200 && shown.text.contains("2 of them can’t be done"))
+            #expect(shown.field("seen") == nil)
+            // One says that it was shown; the other can't have been.
+            fields["action"] = "confirm"
+            fields["seen"] = "\(ids[1]) 3"
+            let done = try await loopback.post("/several", token: token, fields)
+            #expect(done.status == 200 && done.text.contains("0 of 2 done"))
+            #expect(done.text.components(separatedBy: "Nothing could be shown of it").count == 2)
+            #expect(done.text.contains("There is no access_review_item \(ids[1])"))
+        }
+    }
+
     @Test func `an old factor is asked for in place`() async throws {
         try await Loopback.run { loopback in
             let tenant = try await loopback.tenant("acme")

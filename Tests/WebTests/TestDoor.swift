@@ -15,6 +15,7 @@ final class TestDoor: SignIn {
         var challenges: [String: String] = [:]
         var permissions: [String: [String]] = [:]
         var count = 0
+        var uses = 0
     }
 
     private let state = Mutex(State())
@@ -29,6 +30,26 @@ final class TestDoor: SignIn {
             return Self.open(name, permissions, mfaAt: now - factorAge, now, &state).token
         }
     }
+
+    /// What somebody holds from now on, in the sessions they have.
+    func permit(_ name: String, _ permissions: [String]) {
+        state.withLock { state in
+            state.permissions[name] = permissions
+            for (token, person) in state.sessions where person.session.staffID == "stf_\(name)" {
+                let known = person.caller
+                state.sessions[token] = Person(
+                    caller: Caller(
+                        actor: known.actor, person: known.person, displayName: known.displayName, roles: known.roles,
+                        permissions: Permissions(
+                            Dictionary(uniqueKeysWithValues: permissions.map { ($0, [Limit]?.none) })),
+                        authentication: known.authentication, client: known.client, requestID: ""),
+                    session: person.session)
+            }
+        }
+    }
+
+    /// How often a session was used.
+    var uses: Int { state.withLock { $0.uses } }
 
     /// Ends every session, as if their time were over.
     func endAll() { state.withLock { $0.sessions = [:] } }
@@ -61,6 +82,11 @@ final class TestDoor: SignIn {
     }
 
     func authenticate(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo) {
+        state.withLock { $0.uses += 1 }
+        return try await recognise(token: token, from: source)
+    }
+
+    func recognise(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo) {
         guard let person = state.withLock({ $0.sessions[token] }) else { throw .unauthenticated }
         let known = person.caller
         let caller = Caller(
@@ -68,10 +94,6 @@ final class TestDoor: SignIn {
             permissions: known.permissions, authentication: known.authentication, client: source.client, ip: source.ip,
             userAgent: source.userAgent, requestID: source.requestID)
         return (caller, person.session)
-    }
-
-    func recognise(token: String, from source: Source) async throws(OperationError) -> (Caller, SessionInfo) {
-        try await authenticate(token: token, from: source)
     }
 
     func begin(

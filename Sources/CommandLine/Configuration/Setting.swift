@@ -85,8 +85,17 @@ public struct Setting: Sendable {
         Setting("runtime_url", .url, "The runtime listener as your product sees it."),
         Setting("tls_certificate", .path, "PEM file with the certificate chain; without it, run behind a proxy."),
         Setting("tls_key", .path, "PEM file with its private key."),
-        Setting("trusted_proxies", .networks, "Proxies whose Forwarded and X-Forwarded-For headers are believed."),
-        Setting("staff_networks", .networks, "If set, only these networks reach the staff listener."),
+        Setting(
+            "trusted_proxies", .networks,
+            "Proxies that are believed about where a request comes from: their header is read, and nobody else's."),
+        Setting(
+            "trusted_proxy_header", .choice(["x-forwarded-for", "forwarded"]), default: "x-forwarded-for",
+            "The header these proxies write. The other is ignored, because a proxy passes on what a client wrote there."
+        ),
+        Setting(
+            "staff_networks", .networks,
+            "If set, only these networks reach the staff listener, and staff show their tokens from nowhere else on the others. `/healthz` and `/readyz` answer everybody."
+        ),
         Setting(
             "log_origin", .text, "The log's name in its checkpoints, such as console.example.com/log. Never changed."),
         Setting("log_key_file", .path, default: "DATA/keys/log.key", "The key that signs checkpoints. Mode 0600."),
@@ -225,7 +234,8 @@ public struct Setting: Sendable {
             [
                 "staff_host", "staff_port", "auditor_host", "auditor_port", "runtime_host", "runtime_port",
                 "metrics_host", "metrics_port", "staff_url", "auditor_url", "runtime_url", "tls_certificate", "tls_key",
-                "trusted_proxies", "staff_networks", "session_ip_binding", "session_ip_v4_bits", "session_ip_v6_bits",
+                "trusted_proxies", "trusted_proxy_header", "staff_networks", "session_ip_binding",
+                "session_ip_v4_bits", "session_ip_v6_bits",
             ]
         ),
         (

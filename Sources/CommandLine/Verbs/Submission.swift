@@ -52,8 +52,12 @@ struct Submission: Sendable {
 
     func run(with client: APIClient) async throws(CommandFailure) {
         let terminal = client.terminal
+        var version = ifMatch
+        var isSeen = false
         if !isConfirmed || isDryRun {
-            let preview = try await client.json(request(isPreview: true))
+            let look = try await client.send(request(isPreview: true, version))
+            guard (200..<300).contains(look.status) else { throw Problem.failure(look) }
+            let preview = look.json ?? .null
             if isDryRun, isJSON {
                 terminal.print(preview.pretty())
             } else {
@@ -66,8 +70,16 @@ struct Submission: Sendable {
             }
             if isDryRun { return }
             try confirm(preview, terminal)
+            // What is confirmed is what was seen.
+            version = version ?? look.headers["etag"]
+            isSeen = true
         }
-        let response = try await client.send(request(isPreview: false))
+        let response = try await client.send(request(isPreview: false, version))
+        if response.status == 412, isSeen {
+            throw CommandFailure(
+                .preconditionFailed,
+                "It changed since the preview, so nothing was done. Look again: give the same command once more.")
+        }
         guard (200..<300).contains(response.status) else { throw Problem.failure(response) }
         let answer = response.json ?? .null
         if isJSON {
@@ -90,9 +102,9 @@ struct Submission: Sendable {
         path.hasPrefix("/api/v1/approvals/") && (path.hasSuffix("/approve") || path.hasSuffix("/reject"))
     }
 
-    private func request(isPreview: Bool) -> APIRequest {
+    private func request(isPreview: Bool, _ version: String?) -> APIRequest {
         var headers: [String: String] = [:]
-        if let ifMatch { headers["If-Match"] = ifMatch }
+        if let version { headers["If-Match"] = version }
         // A structured-field string (quoted), as the IETF draft has it.
         if !isPreview { headers["Idempotency-Key"] = JSON.string(key).canonicalText }
         return APIRequest("POST", path + (isPreview ? "?dry_run=true" : ""), headers: headers, body: body)

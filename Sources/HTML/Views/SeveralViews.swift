@@ -10,12 +10,15 @@ public struct SeveralModel: Sendable {
         public let consequence: String?
         /// Why it can't be done.
         public let reasons: [String]
+        /// What was looked at; `nil` where nothing could be.
+        public let version: Int64?
         public var isAllowed: Bool { reasons.isEmpty && consequence != nil }
-        public init(id: String, name: String, consequence: String?, reasons: [String]) {
+        public init(id: String, name: String, consequence: String?, reasons: [String], version: Int64?) {
             self.id = id
             self.name = name
             self.consequence = consequence
             self.reasons = reasons
+            self.version = version
         }
     }
 
@@ -106,7 +109,10 @@ extension OperationViews {
                     UI.hiddenField("idempotency_key", model.idempotencyKey)
                     UI.hiddenField("operation", spec.name)
                     UI.hiddenField("back", model.back)
-                    for target in model.targets { UI.hiddenField("id", target.id) }
+                    for target in model.targets {
+                        UI.hiddenField("id", target.id)
+                        if let version = target.version { UI.hiddenField("seen", "\(target.id) \(version)") }
+                    }
                     el("header") {
                         el("div") {
                             el("div", .class("title")) { el("h1") { model.heading } }

@@ -25,6 +25,29 @@ public struct ExportTally: Sendable {
     var sha256: String { Array(digest.finalize()).hex }
 }
 
+/// Why an export was broken off, as its event says it.
+public enum ExportFailure: String, Sendable {
+    /// The session is over or was ended, or the token is worth nothing any more.
+    case sessionOver = "session_over"
+    /// Who takes it no longer holds what it takes.
+    case permissionLost = "permission_lost"
+    /// A piece of it was not taken in time.
+    case notRead = "not_read"
+    /// Whoever took it went away, or the server stopped.
+    case connectionLost = "connection_lost"
+    /// What was to leave could not be read.
+    case notMade = "not_made"
+
+    /// Where the answer could not be made.
+    public init(_ error: any Error) {
+        switch error as? OperationError {
+        case .unauthenticated?: self = .sessionOver
+        case .forbidden?: self = .permissionLost
+        default: self = .notMade
+        }
+    }
+}
+
 extension Pipeline {
     /// Checks the permission, and the factor where that is of high risk (spec: access §5), and records that an export begins,
     /// before its first byte leaves. Never folded: each is a file.
@@ -56,12 +79,17 @@ extension Pipeline {
         )
     }
 
-    /// Records what became of an export: how much left, and the digest of it. An export that was broken off has failed.
-    public func endExport(_ export: BegunExport, _ tally: ExportTally, isWhole: Bool) async throws(OperationError) {
-        var draft = EventDraft(at: clock.now, .access, "export.end", isWhole ? .applied : .failed, by: export.caller)
+    /// Records what became of an export: how much left, and the digest of it.
+    /// - Parameter failure: why it was broken off; `nil` when it is whole.
+    public func endExport(
+        _ export: BegunExport, _ tally: ExportTally, failure: ExportFailure? = nil
+    ) async throws(OperationError) {
+        var draft = EventDraft(
+            at: clock.now, .access, "export.end", failure == nil ? .applied : .failed, by: export.caller)
         draft.tenant = export.tenant
         draft.linked = export.event
         draft.facts = ["count": .int(tally.rows), "bytes": .int(tally.bytes)]
+        if let failure { draft.facts["reason"] = .string(failure.rawValue) }
         // Sealed: the file of a few rows could be guessed from its digest.
         draft.sealed["details"] = .init(
             ["sha256": .string(tally.sha256)], subjects: Set([export.caller.person] + export.subjects).sorted())

@@ -33,7 +33,9 @@ extension StaffAPI {
                 at: context.clock.now)
             tally.take(archive)
             tally.rows = Int64(contents.rows.count)
-            try await context.pipeline.endExport(begun, tally, isWhole: true)
+            // Receipts of events that are not published yet are waited for.
+            try await checkStill(signed, holds: [source.permission], exchange)
+            try await context.pipeline.endExport(begun, tally)
             return Response(
                 status: .ok,
                 headers: [
@@ -41,7 +43,7 @@ extension StaffAPI {
                     .contentDisposition: "attachment; filename=\"\(contents.fileName)\"",
                 ], body: .init(byteBuffer: ByteBuffer(bytes: archive)))
         } catch {
-            try? await context.pipeline.endExport(begun, tally, isWhole: false)
+            try? await context.pipeline.endExport(begun, tally, failure: ExportFailure(error))
             throw error
         }
     }

@@ -59,7 +59,10 @@ extension StaffAPI {
             return (portion, try export.disclosure(call, reader))
         }
         let pipeline = context.pipeline
-        return stream(.csv, "\(read.plural).csv", begun, slot) { give in
+        let holds = [read.permission, export.permission].compactMap { $0 }
+        return stream(.csv, "\(read.plural).csv", begun, slot, exchange) {
+            try await checkStill(signed, holds: holds, exchange)
+        } produce: { give in
             var header: [UInt8] = []
             CSV.append(header: columns.map(\.name), to: &header)
             try await give(header, 0)
@@ -96,21 +99,53 @@ extension StaffAPI {
             )
         }
         let log = context.log
-        return stream(format, "postern-events.\(format.rawValue)", begun, slot) { give in
+        return stream(format, "postern-events.\(format.rawValue)", begun, slot, exchange) {
+            try await checkStill(signed, holds: ["audit.export"], exchange)
+        } produce: { give in
             try await log.export(filter, as: format) { try await give($0, $1) }
+        }
+    }
+
+    /// Refuses to go on with a file for somebody whose session ended meanwhile, or who no longer holds what it takes. That they
+    /// are asked after is no use of their session.
+    func checkStill(_ signed: Signed, holds permissions: [String], _ exchange: Exchange) async throws(OperationError) {
+        let found: Caller?
+        switch signed.means {
+        case .session:
+            found = try await context.authenticate(signed.token, exchange, exchange.apiSource, isUse: false)?.0
+        case .account:
+            guard let door = context.accountDoor else { throw .unauthenticated }
+            found = try await context.authenticate(signed.token, at: door, exchange)?.caller
+        }
+        guard let caller = found else { throw .unauthenticated }
+        for permission in permissions {
+            if let sentence = caller.emergency?.refusal(on: nil) {
+                throw .forbidden(permission: permission, detail: sentence)
+            }
+            guard caller.permissions.contains(permission) else {
+                throw .forbidden(
+                    permission: permission,
+                    detail: "This needs the permission \(permission), which none of your roles holds any more.")
+            }
         }
     }
 
     private typealias Give = @Sendable (_ piece: [UInt8], _ rows: Int64) async throws -> Void
 
     /// Streams a file: a piece is made only when the one before it has been taken. When something fails on the way the
-    /// connection is cut, so that a client never takes half a file for a whole one. The end is recorded before the client
-    /// sees it.
+    /// connection is cut, so that a client never takes half a file for a whole one; so it is for whoever may not have the rest
+    /// of it, or does not read on. The end is recorded before the client sees it.
+    /// - Parameter checkStill: throws when whoever takes the file may no longer; asked between pieces, now and then.
     private func stream(
-        _ format: ExportFormat, _ name: String, _ begun: BegunExport, _ slot: ExportSlots.Slot,
-        _ produce: @escaping @Sendable (@escaping Give) async throws -> Void
+        _ format: ExportFormat, _ name: String, _ begun: BegunExport, _ slot: ExportSlots.Slot, _ exchange: Exchange,
+        checkStill: @escaping @Sendable () async throws -> Void,
+        produce: @escaping @Sendable (@escaping Give) async throws -> Void
     ) -> Response {
         let pipeline = context.pipeline
+        let lookTime = Duration.microseconds(context.configuration.exportLookTime.microseconds)
+        // It runs from here: the head of the answer, too, waits for a reader.
+        let deadline = ReadingDeadline(
+            .microseconds(context.configuration.exportPieceTime.microseconds), cut: exchange.cut)
         return Response(
             status: .ok,
             headers: [
@@ -119,6 +154,7 @@ extension StaffAPI {
             ],
             body: .init { writer in
                 defer { slot.free() }
+                deadline.end()
                 let handoff = Handoff()
                 let producer = Task {
                     do {
@@ -129,23 +165,86 @@ extension StaffAPI {
                     }
                 }
                 var tally = ExportTally()
+                var lookedAt = ContinuousClock.now
+                var isWriting = false
                 do {
                     while let (bytes, rows) = try await handoff.take() {
+                        if ContinuousClock.now - lookedAt >= lookTime {
+                            try await checkStill()
+                            lookedAt = ContinuousClock.now
+                        }
                         tally.take(bytes)
                         tally.rows += rows
-                        try await writer.write(ByteBuffer(bytes: bytes))
+                        isWriting = true
+                        var rest = ByteBuffer(bytes: bytes)
+                        while rest.readableBytes > 0,
+                            let piece = rest.readSlice(length: min(rest.readableBytes, Self.pieceBytes))
+                        {
+                            deadline.begin()
+                            try await writer.write(piece)
+                        }
+                        deadline.end()
+                        isWriting = false
                     }
-                    try await pipeline.endExport(begun, tally, isWhole: true)
+                    try await pipeline.endExport(begun, tally)
+                    isWriting = true
+                    deadline.begin()
                     try await writer.finish(nil)
+                    deadline.end()
                 } catch {
+                    deadline.end()
                     await handoff.close()
                     producer.cancel()
                     let left = tally
+                    let failure: ExportFailure =
+                        deadline.wasMissed ? .notRead : isWriting ? .connectionLost : ExportFailure(error)
                     // Of its own, because the request's task is cancelled when the client went away.
-                    await Task { try? await pipeline.endExport(begun, left, isWhole: false) }.value
+                    await Task { try? await pipeline.endExport(begun, left, failure: failure) }.value
                     throw error
                 }
             })
+    }
+
+    /// What is written at once, so that a slow reader is told from one that does not read.
+    private static let pieceBytes = 1 << 16
+}
+
+/// Cuts a connection whose reader does not take what it is given in time. It runs from its making until it is ended.
+private final class ReadingDeadline: Sendable {
+    private final class Missed: Sendable { let flag = Atomic(false) }
+    private let limit: Duration
+    private let cut: @Sendable () -> Void
+    private let missed = Missed()
+    private let watch = Mutex<Task<Void, Never>?>(nil)
+
+    init(_ limit: Duration, cut: @escaping @Sendable () -> Void) {
+        self.limit = limit
+        self.cut = cut
+        begin()
+    }
+
+    deinit { end() }
+
+    var wasMissed: Bool { missed.flag.load(ordering: .relaxed) }
+
+    /// Counts from now.
+    func begin() {
+        let next = Task<Void, Never> { [limit, cut, missed] in
+            do { try await Task.sleep(for: limit) } catch { return }
+            missed.flag.store(true, ordering: .relaxed)
+            cut()
+        }
+        watch.withLock { watch in
+            watch?.cancel()
+            watch = next
+        }
+    }
+
+    func end() {
+        watch.withLock { watch in
+            watch?.cancel()
+            watch = nil
+        }
     }
 }
 

@@ -7,15 +7,12 @@ import NIOCore
 struct StaffAPI: Sendable {
     let context: WebContext
     let slots = ExportSlots()
-    private let openAPI: [UInt8]
 
-    init(_ context: WebContext) {
-        self.context = context
-        openAPI = OpenAPI.document(context.catalog).prettyBytes
-    }
+    init(_ context: WebContext) { self.context = context }
 
     func routes() -> [Route] {
-        sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + approvalRoutes() + exportRoutes()
+        let openAPI = OpenAPI.document(context.catalog).prettyBytes
+        return sessionRoutes() + readRoutes() + operationRoutes() + eventRoutes() + approvalRoutes() + exportRoutes()
             + inboxRoutes() + evidenceRoutes() + [
                 Route(.get, "/api/v1/openapi.json", .api) { exchange in
                     try await context.requests.limiting(exchange.client.source) {
@@ -67,24 +64,31 @@ struct StaffAPI: Sendable {
         _ method: HTTPRequest.Method, _ path: String, cookieDownload: Bool = false, _ handler: @escaping SignedHandler
     ) -> Route {
         Route(method, "/api/v1" + path, .api) { exchange in
-            let signed: Signed
-            do {
-                signed = try await authenticate(exchange, cookieDownload: cookieDownload)
-            } catch {
-                // Who is nobody yet is counted by source.
-                var problem = Problem(error)
-                context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
-                throw problem
+            try await serve(exchange, cookieDownload: cookieDownload, handler)
+        }
+    }
+
+    /// Answers whoever shows a staff token, as often as their session or account may ask.
+    func serve(
+        _ exchange: Exchange, cookieDownload: Bool = false, _ handler: SignedHandler
+    ) async throws -> Response {
+        let signed: Signed
+        do {
+            signed = try await authenticate(exchange, cookieDownload: cookieDownload)
+        } catch {
+            // Who is nobody yet is counted by source.
+            var problem = Problem(error)
+            context.strangers.take(exchange.client.source, cost: 0)?.mark(&problem.headers)
+            throw problem
+        }
+        switch signed.means {
+        case .session(let session):
+            return try await context.requests.limiting(session.id) {
+                try await Self.answer(exchange, signed, handler)
             }
-            switch signed.means {
-            case .session(let session):
-                return try await context.requests.limiting(session.id) {
-                    try await Self.answer(exchange, signed, handler)
-                }
-            case .account:
-                return try await context.accounts.limiting(signed.caller.actor.id) {
-                    try await handler(exchange, signed)
-                }
+        case .account:
+            return try await context.accounts.limiting(signed.caller.actor.id) {
+                try await handler(exchange, signed)
             }
         }
     }

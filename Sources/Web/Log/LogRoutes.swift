@@ -13,7 +13,8 @@ struct LogRoutes: Sendable {
     var key: Route { Route(.get, "/log/key", .api) { _ in .text(context.log.verifierKey + "\n") } }
 
     func routes() -> [Route] {
-        [
+        let api = StaffAPI(context)
+        return [
             Route(.get, "/log/checkpoint", .api) { exchange in
                 try await context.requests.limiting(exchange.client.source) {
                     guard let note = try await context.log.checkpoint() else {
@@ -27,22 +28,10 @@ struct LogRoutes: Sendable {
             },
             key,
             Route(.get, "/log/tile/entries/{path...}", .api) { exchange in
-                let signed = try await StaffAPI(context).authenticate(exchange, cookieDownload: false)
-                guard let path = TilePath("entries/" + (exchange.parameters["path"] ?? "")) else {
-                    throw Self.noSuchTile
-                }
-                let (index, width) = (path.index, path.width)
-                try await context.pipeline.read("audit.view", by: signed.caller) { _ in
-                    (
-                        (),
-                        Disclosure(
-                            "audit.entries", query: ["tile": .int(index)], count: width ?? 256, ids: ["tile:\(index)"])
-                    )
-                }
-                switch try await context.log.entries(index: index, width: width) {
-                case .leaves(let bytes)?: return try tile(bytes, isPublic: false)
-                case .pruned(let bundle)?: throw Problem(bundle)
-                case nil: throw Self.noSuchTile
+                // The listener is for everybody, but a staff token is no better here than on the staff listener.
+                try context.configuration.checkStaffNetwork(exchange.client)
+                return try await api.serve(exchange) { exchange, signed in
+                    try await leaves(exchange, by: signed.caller)
                 }
             },
             Route(.get, "/log/tile/{level}/{path...}", .api) { exchange in
@@ -54,6 +43,23 @@ struct LogRoutes: Sendable {
                 }
             },
         ]
+    }
+
+    /// The leaves of a bundle that is there: only what was found is recorded as shown, before it is.
+    private func leaves(_ exchange: Exchange, by caller: Caller) async throws -> Response {
+        try await context.pipeline.read("audit.view", by: caller) { _ in ((), nil) }
+        guard let path = TilePath("entries/" + (exchange.parameters["path"] ?? "")) else { throw Self.noSuchTile }
+        let (index, width) = (path.index, path.width)
+        switch try await context.log.entries(index: index, width: width) {
+        case .leaves(let bytes)?:
+            try await context.pipeline.disclose(
+                Disclosure(
+                    "audit.entries", query: ["tile": .int(index)], count: width ?? 256, ids: ["tile:\(index)"]),
+                to: caller)
+            return try tile(bytes, isPublic: false)
+        case .pruned(let bundle)?: throw Problem(bundle)
+        case nil: throw Self.noSuchTile
+        }
     }
 
     private static var noSuchTile: Problem { Problem(.notFound, "The log has no such tile.") }

@@ -13,8 +13,13 @@ struct ClientAddress: Sendable {
 
     /// Walks the forwarding chain from the nearest hop outwards and stops at the first address that is no trusted
     /// proxy.
-    /// - Parameter peer: the address at the other end of the connection.
-    init(peer: String?, headers: HTTPFields, trusting proxies: [NetworkRange]) {
+    /// - Parameters:
+    ///   - peer: the address at the other end of the connection.
+    ///   - header: the one that the proxies write. The other is the client's own word, which a proxy passes on as it came.
+    init(
+        peer: String?, headers: HTTPFields, trusting proxies: [NetworkRange],
+        in header: WebConfiguration.ProxyHeader = .xForwardedFor
+    ) {
         let peer = peer ?? "unknown"
         guard !proxies.isEmpty, let address = IPAddress(peer), proxies.contains(where: { $0.contains(address) }) else {
             ip = peer
@@ -23,8 +28,9 @@ struct ClientAddress: Sendable {
         }
         var chain: [String] = []
         var scheme: String?
-        if let forwarded = headers[.forwarded] {
-            for element in forwarded.split(separator: ",") {
+        switch header {
+        case .forwarded:
+            for element in (headers[.forwarded] ?? "").split(separator: ",") {
                 for pair in element.split(separator: ";") {
                     let halves = pair.split(separator: "=", maxSplits: 1)
                     guard halves.count == 2 else { continue }
@@ -34,7 +40,7 @@ struct ClientAddress: Sendable {
                     if name == "proto" { scheme = value.lowercased() }
                 }
             }
-        } else {
+        case .xForwardedFor:
             chain = (headers[.xForwardedFor] ?? "").split(separator: ",").map { Self.withoutPort(String($0.trimmed)) }
             scheme = headers[.xForwardedProto]?.lowercased()
         }

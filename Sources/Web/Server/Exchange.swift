@@ -14,6 +14,8 @@ struct Exchange: Sendable {
     let client: ClientAddress
     /// `req_…`
     let requestID: String
+    /// Closes the connection, whatever is being written to it.
+    let cut: @Sendable () -> Void
 
     var headers: HTTPFields { request.headers }
     var userAgent: String { headers[.userAgent] ?? "" }

@@ -52,6 +52,9 @@ public struct Health: Sendable {
         }
     }
 
+    /// Where a balancer asks.
+    static let paths: Set<String> = ["/healthz", "/readyz"]
+
     /// What asks for readiness gives up after a few seconds; so does a check.
     static let patience = Duration.seconds(3)
 

@@ -8,9 +8,11 @@ import NIOHTTP1
 /// What Hummingbird gives us of a connection.
 struct Connection: InitializableFromSource {
     let peer: String?
+    let channel: any Channel
     let logger: Logger
     init(source: ApplicationRequestContextSource) {
         peer = source.channel.remoteAddress?.ipAddress
+        channel = source.channel
         logger = source.logger
     }
 }
@@ -34,27 +36,23 @@ struct ListenerResponder: HTTPResponder {
         let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
         let path = String(target[..<(mark ?? target.endIndex)])
         let queryText = mark.map { target[target.utf8.index(after: $0)...] } ?? ""
-        let client = ClientAddress(peer: context.peer, headers: request.headers, trusting: configuration.trustedProxies)
+        let client = ClientAddress(
+            peer: context.peer, headers: request.headers, trusting: configuration.trustedProxies,
+            in: configuration.trustedProxyHeader)
 
         var route: Route?
         func exchange(_ parameters: [String: String], _ query: [String: [String]]) -> Exchange {
             Exchange(
-                request: request, path: path, parameters: parameters, query: query, client: client, requestID: requestID
-            )
+                request: request, path: path, parameters: parameters, query: query, client: client,
+                requestID: requestID, cut: { [channel = context.channel] in channel.close(promise: nil) })
         }
 
         var response: Response
         var failed: Exchange
         do {
             failed = exchange([:], [:])
-            if listener == .staff, !configuration.staffNetworks.isEmpty, !configuration.openPaths.contains(path),
-                !(IPAddress(client.ip).map { address in configuration.staffNetworks.contains { $0.contains(address) } }
-                    ?? false)
-            {
-                throw Problem(
-                    .networkRefused,
-                    "The staff console does not answer to \(client.ip). Use the company’s network or VPN, or ask whoever runs the server to list this address in staff_networks."
-                )
+            if listener == .staff, !configuration.openPaths.contains(path) {
+                try configuration.checkStaffNetwork(client)
             }
             guard let query = URLText.fields(queryText), let segments = Self.segments(path) else {
                 throw Problem(.badRequest, "The address holds a percent escape that is not valid UTF-8 text.")

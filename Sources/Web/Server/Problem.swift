@@ -133,7 +133,7 @@ extension Problem.Kind {
         "The amount is over what your grants allow and no approval rule covers it.")
     static let networkRefused = Self(
         "network-refused", 403, "Not from this network",
-        "This listener answers only to the networks its operator listed in POSTERN_STAFF_NETWORKS.")
+        "Staff are let in only from the networks that the operator listed in POSTERN_STAFF_NETWORKS.")
     static let formRefused = Self(
         "form-refused", 403, "The form did not come from this console",
         "The form's token is missing or belongs to another session, or the browser says that another site sent "

@@ -53,6 +53,13 @@ public struct WebConfiguration: Sendable {
         }
     }
 
+    /// The header in which trusted proxies say whom a request comes from.
+    public enum ProxyHeader: String, Sendable, CaseIterable {
+        case xForwardedFor = "x-forwarded-for"
+        /// RFC 7239.
+        case forwarded
+    }
+
     public var environment: Environment
     /// How people call this installation, shown at sign-in: "Northwind Cloud".
     public var deployment: String
@@ -60,8 +67,10 @@ public struct WebConfiguration: Sendable {
     public var addresses: [ListenerName: Address]
     /// `nil`: plain HTTP, for loopback or behind a proxy that ends TLS.
     public var tls: TLSFiles?
-    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    /// Peers who are believed about where a request comes from.
     public var trustedProxies: [NetworkRange]
+    /// Where they say it. The other header is ignored: what stands there is the client's.
+    public var trustedProxyHeader: ProxyHeader
     /// When not empty, only these may reach the staff listener; others are answered 403.
     public var staffNetworks: [NetworkRange]
     /// How people reach the console: `https://postern.example.com`. Decides the cookie and the accepted `Origin`.
@@ -83,14 +92,20 @@ public struct WebConfiguration: Sendable {
     /// How long requests in hand may take to end once the server stops.
     public var stopTime: Span
 
-    /// Paths of the staff listener that are open beyond `staffNetworks`: what is asked there is signed.
-    public var openPaths: Set<String> = []
+    /// How long a file goes on before it is asked again whether whoever takes it still may.
+    public var exportLookTime: Span = .seconds(2)
+    /// How long whoever takes a file may take for one piece of it, 64 KiB at most.
+    public var exportPieceTime: Span = .seconds(30)
+
+    /// Paths of the staff listener that are open beyond `staffNetworks`: what is asked there is signed, or is whether this
+    /// server can be sent to, which a balancer asks that stands in none of them.
+    public var openPaths = Health.paths
 
     public init(
         environment: Environment = .production, deployment: String = "Postern",
         addresses: [ListenerName: Address]? = nil, tls: TLSFiles? = nil,
-        trustedProxies: [NetworkRange] = [], staffNetworks: [NetworkRange] = [],
-        staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000,
+        trustedProxies: [NetworkRange] = [], trustedProxyHeader: ProxyHeader = .xForwardedFor,
+        staffNetworks: [NetworkRange] = [], staffURL: String = "http://localhost:8080", requestsPerMinute: Int = 60_000,
         accountRequestsPerMinute: Int = 1200, signInsPerMinute: Int = 120,
         strangersPerMinute: Int = 600, connectionsPerListener: Int = 1024, streams: Int = 512,
         requestTime: Span = .seconds(30), stopTime: Span = .milliseconds(1500)
@@ -102,6 +117,7 @@ public struct WebConfiguration: Sendable {
             ?? Dictionary(uniqueKeysWithValues: ListenerName.allCases.map { ($0, Address(port: $0.defaultPort)) })
         self.tls = tls
         self.trustedProxies = trustedProxies
+        self.trustedProxyHeader = trustedProxyHeader
         self.staffNetworks = staffNetworks
         self.staffURL = staffURL
         self.requestsPerMinute = requestsPerMinute
@@ -121,6 +137,16 @@ public struct WebConfiguration: Sendable {
         guard let url = URLComponents(string: staffURL), url.scheme == "http" else { return true }
         let host = (url.host ?? "").lowercased()
         return host == "localhost" || host.hasSuffix(".localhost")
+    }
+
+    /// Refuses whoever may not show a staff token from where they are.
+    func checkStaffNetwork(_ client: ClientAddress) throws(Problem) {
+        guard !staffNetworks.isEmpty else { return }
+        if let address = IPAddress(client.ip), staffNetworks.contains(where: { $0.contains(address) }) { return }
+        throw Problem(
+            .networkRefused,
+            "Staff are not let in from \(client.ip). Use the company’s network or VPN, or ask whoever runs the server to list this address in staff_networks."
+        )
     }
 
     /// Scheme and authority of `staffURL`.

@@ -8,7 +8,7 @@ extension StaffConsole {
     /// As many as stand on a page.
     private static let mostTargets = 200
 
-    /// Posted by a list with `operation` and `id`s, and then by its own page with `action=confirm`.
+    /// Posted by a list with `operation` and `id`s, and then by its own page with `action=confirm` and what was `seen` of each.
     var severalForm: FormRoute {
         FormRoute("/several", keeps: true) { posted in
             guard let operation = context.catalog[posted.text("operation")], operation.spec.takesSeveral,
@@ -128,11 +128,14 @@ extension StaffConsole {
             do throws(OperationError) {
                 let preview = try await context.pipeline.preview(request, by: signed.caller)
                 targets.append(
-                    .init(id: id, name: name, consequence: preview.consequence, reasons: preview.reasons))
+                    .init(
+                        id: id, name: name, consequence: preview.consequence, reasons: preview.reasons,
+                        version: preview.version))
             } catch {
                 switch error {
                 case .notFound, .conflict, .locked:
-                    targets.append(.init(id: id, name: name, consequence: nil, reasons: [Problem(error).detail]))
+                    targets.append(
+                        .init(id: id, name: name, consequence: nil, reasons: [Problem(error).detail], version: nil))
                 default: throw error
                 }
             }
@@ -152,6 +155,17 @@ extension StaffConsole {
         return framed(model.heading, OperationViews.several(model), signed, menuPath: menuPath(back), status: status)
     }
 
+    /// The version of each that the page showed, by its id.
+    private static func seen(_ posted: PostedForm) -> [String: Int64] {
+        var versions: [String: Int64] = [:]
+        for line in posted.text("seen").split(separator: "\n") {
+            let parts = line.split(separator: " ")
+            guard parts.count == 2, let version = Int64(parts[1]) else { continue }
+            versions[String(parts[0])] = version
+        }
+        return versions
+    }
+
     private func menuPath(_ back: String) -> String {
         "/" + (back.split(whereSeparator: { "/?".contains($0) }).first.map(String.init) ?? "")
     }
@@ -163,10 +177,19 @@ extension StaffConsole {
         let names = try await names(operation, ids, by: caller)
         let given = posted.text("idempotency_key")
         let key = Identifier.isValid(given, prefix: "key") ? given : Identifier.mint("key", at: context.clock.now)
+        let seen = Self.seen(posted)
         var lines: [SeveralResult.Line] = []
         for id in ids {
+            guard let version = seen[id] else {
+                lines.append(
+                    .init(
+                        name: names[id] ?? id, outcome: .refused,
+                        detail: "Nothing could be shown of it, so nothing was done. Look again.", reference: nil))
+                continue
+            }
             var one = request
             one.target = id
+            one.ifMatch = version
             one.isOneOfSeveral = true
             // A second press of the button finds each answer again.
             one.idempotencyKey = "\(key):\(id)"
@@ -188,6 +211,12 @@ extension StaffConsole {
                 let problem = Problem(error)
                 context.metrics.operation(operation.spec.name, outcome: problem.kind.slug)
                 switch error {
+                case .preconditionFailed:
+                    lines.append(
+                        .init(
+                            name: name, outcome: .refused,
+                            detail: "It changed since it was shown, so nothing was done. Look again.", reference: nil)
+                    )
                 // Said of this one; the others are done all the same.
                 case .conflict, .locked, .notFound, .overLimit, .keyRunning, .invalid:
                     lines.append(.init(name: name, outcome: .refused, detail: problem.detail, reference: nil))
