@@ -286,7 +286,7 @@ import Testing
             try await post.tell()
             #expect(try await post.kinds(of: keeper).contains("access_review_asked") == false)
             let keeps = try await post.entry(.grantKept, of: stage.ada.person)
-            #expect(keeps.title == "You keep super_admin" && keeps.path == "/me")
+            #expect(keeps.title == "You keep Super admin" && keeps.path == "/me")
             #expect(keeps.who == (try await stage.world.caller(keeper)).displayName)
             let day = try await stage.review(id).startedAt.day.words
             #expect(keeps.detail == "Decided in the access review of \(day).")
@@ -296,7 +296,7 @@ import Testing
             try await stage.decide("revoke", revoked, by: stage.world.caller(taker))
             #expect(try await post.tell() == [])
             let lost = try await post.entry(.grantRevoked, of: stage.ben.person)
-            #expect(lost.title == "You no longer hold super_admin" && lost.detail?.hasPrefix("Decided in ") == true)
+            #expect(lost.title == "You no longer hold Super admin" && lost.detail?.hasPrefix("Decided in ") == true)
             // Told once, and not as a change of roles as well.
             #expect(
                 try await post.entries(of: stage.ben.person, all: true).count { $0.notice.kind == .rolesChanged } == 0)

@@ -281,7 +281,7 @@ import Testing
                 by: stage.world.caller("stf_asker"))
             try await stage.tell()
             let entry = try #require(try await stage.listing(of: stage.other).entries.first)
-            #expect(entry.title == "You no longer hold support_l2" && entry.who == "asker" && entry.path == "/me")
+            #expect(entry.title == "You no longer hold Support L2" && entry.who == "asker" && entry.path == "/me")
             #expect(try await stage.kinds(of: stage.asker) == [])
         }
     }

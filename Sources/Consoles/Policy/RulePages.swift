@@ -40,6 +40,11 @@ enum RulePages {
         return PageAnswer(title: "Approval rules", body: body)
     }
 
+    /// What it is for, by its title where it has one.
+    private static func operation(_ code: String) -> Node {
+        PolicyActs.title(code).map { Node($0) + UI.sub(UI.code(code)) } ?? UI.code(code)
+    }
+
     static func state(_ row: ApprovalRuleRow) -> Node {
         row.isRetired ? UI.state("Ended", .plain, .x) : UI.state("In force", .ok)
     }
@@ -63,7 +68,7 @@ enum RulePages {
                 UI.id(row.id, copy: "rule’s code")
             }
             + UI.keyFacts([
-                ("Operation", UI.code(rule.operation)), ("Who must agree", Node(rule.demand.sentence)),
+                ("Operation", operation(rule.operation)), ("Who must agree", Node(rule.demand.sentence)),
                 ("Waits for", Node(length(rule.window))),
                 ("Cooldown", rule.cooldown.map { Node(length($0)) } ?? UI.hint("none")),
             ])
@@ -135,7 +140,9 @@ enum RulePages {
                     UI.stat("Could not get it signed", Grouped.digits(trial.stranded), note: "people who may ask")
                 }
             }
-            if trial.newest.isEmpty {
+            if trial.history.occasions.isEmpty {
+                UI.empty("Nobody did it or asked for it", "There is nothing of that time to try these terms on.")
+            } else if trial.newest.isEmpty {
                 UI.empty("Nothing would have waited", "These terms cover nothing of what was done.")
             } else {
                 UI.table(

@@ -50,7 +50,9 @@ enum StaffFlagPages {
             : UI.linkButton("Those to review", href: "/staff-flags")
         let body =
             UI.crumbs([("Staff", "/staff")], here: "Exceptions")
-            + UI.title("Exceptions", lead: "Roles that are not held together, and are all the same", trailing: other)
+            + UI.title(
+                "Exceptions", lead: "People who hold two roles that are kept apart, and the reason why they may",
+                trailing: other)
             + el("section", .class("panel"), .label("Exceptions")) {
                 if listing.items.isEmpty {
                     isOpen
@@ -80,7 +82,9 @@ enum StaffFlagPages {
                 })
         }
         columns += [
-            Column("Roles", isRowHeader: !showsPerson) { flag in UI.row { for role in flag.roles { UI.tag(role) } } },
+            Column("Roles", isRowHeader: !showsPerson) { flag in
+                UI.row { for role in flag.roles { AccessNames.tag(role) } }
+            },
             Column("Why", .wide) { Node($0.reason) },
             Column("Made by", priority: 3) { flag in
                 Node(name(flag.raisedBy)) + UI.sub(UI.time(flag.raisedAt, now: now))

@@ -61,7 +61,7 @@ enum StaffMovePage {
         var forbidden: [String] {
             state.separations.flatMap { separation in
                 separation.conflicts(in: wanted).filter { given.contains($0.first) || given.contains($0.second) }.map {
-                    "\($0.first) and \($0.second): \(separation.summary.lowercased())."
+                    "\(AccessNames.roles([$0.first, $0.second], " and ")): \(separation.summary)."
                 }
             }
         }
@@ -82,7 +82,7 @@ enum StaffMovePage {
         var demands: [String] {
             let measures = Measures(["grants_power": .bool(!powerful.isEmpty), "exception": .bool(!forbidden.isEmpty)])
             return state.rules.filter { $0.covers(ChangeRoles.spec.name) && $0.condition.matches(measures) }.map {
-                "\($0.demand.sentence) (\($0.summary.lowercased()))"
+                "\($0.demand.sentence), by the rule “\($0.summary)”"
             }
         }
 
@@ -222,6 +222,6 @@ enum StaffMovePage {
     }
 
     private static func tags(_ roles: [String]) -> Node {
-        roles.isEmpty ? UI.hint("nothing") : UI.row { for role in roles { UI.tag(role) } }
+        roles.isEmpty ? UI.hint("nothing") : UI.row { for role in roles { AccessNames.tag(role) } }
     }
 }

@@ -81,6 +81,30 @@ public struct DocumentDiff: Sendable, Equatable {
         return words.prefix(1).uppercased() + words.dropFirst()
     }
 
+    /// Fields that name roles of staff by their codes.
+    private static let roleFields: Set<String> = ["role", "roles", "first_roles", "second_roles"]
+
+    /// Where the title of a role stands among the names of a difference: its code alone may be another field's value.
+    static func roleKey(_ code: String) -> String { "role:\(code)" }
+
+    private static func roles(_ value: JSON?) -> [String] {
+        value?.string.map { [$0] } ?? (value?.array ?? []).compactMap(\.string)
+    }
+
+    /// The keys of the roles that a line names.
+    static func roleKeys(_ line: Line) -> [String] {
+        guard roleFields.contains(line.path) else { return [] }
+        return (roles(line.before) + roles(line.after)).map(roleKey)
+    }
+
+    /// Roles by their titles; `nil` for everything else, and where none of them has one.
+    static func titles(_ value: JSON, at path: String, _ names: [String: String]) -> String? {
+        guard roleFields.contains(path) else { return nil }
+        let roles = roles(value)
+        guard roles.contains(where: { names[roleKey($0)] != nil }) else { return nil }
+        return roles.map { names[roleKey($0)] ?? $0 }.joined(separator: ", ")
+    }
+
     /// What every change moves by itself, and what a new thing does not have: left out where a person decides, never in
     /// the record.
     var essential: [Line] {
@@ -206,7 +230,7 @@ extension UI {
     ///   - captions: "Now"/"After" in a preview, "Before"/"After" in the record.
     ///   - showsCaption: false where the heading above says the same.
     ///   - rest: how to see the groups beyond the first `atOnce`; without it all are shown.
-    ///   - names: of people, by their ids: whoever is known by name is called by it.
+    ///   - names: of people, by their ids, and of roles (`PeopleNames`): whoever is known by name is called by it.
     public static func diff(
         _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After"),
         fields: DiffFields = .essential, showsCaption: Bool = true, rest: Node? = nil, names: [String: String] = [:]
@@ -245,7 +269,8 @@ extension UI {
 
     private static func body(_ group: DiffGroup, _ fields: DiffFields, _ names: [String: String]) -> Node {
         func value(_ tag: StaticString, _ value: JSON, at path: String) -> Node {
-            let spoken = value.string.flatMap { names[$0] } ?? DocumentDiff.spoken(value, at: path)
+            let named = DocumentDiff.titles(value, at: path, names) ?? value.string.flatMap { names[$0] }
+            let spoken = named ?? DocumentDiff.spoken(value, at: path)
             let exact = DocumentDiff.words(value)
             return el(tag, .when(spoken != exact, .title(exact))) { spoken }
         }
