@@ -132,7 +132,7 @@ def test_an_access_review_is_told_to_its_reviewers_and_to_whose_grants_they_deci
     postern.wait_until(lambda: not unread(ruth, review), 10, "it to be over")
     with Window(chromium, server) as window:
         window.sign_in(server.person("super_admin", 1), path="/inbox?view=all")
-        row = window.page.get_by_role("row").filter(has_text="An access review is overdue")
+        row = window.page.get_by_role("row").filter(has_text="An access review was overdue")
         expect(row).to_contain_text("Nothing is left to decide: it is closed.")
         window.audit("an inbox with a review")
     ruth.close()
