@@ -107,12 +107,11 @@ enum RulePages {
                 UI.muted(
                     occasion.measures.map { measures in
                         measures.values.isEmpty
-                            ? "nothing"
+                            ? "It has nothing to measure"
                             : measures.values.keys.sorted().map { name in
-                                let value = measures.values[name] ?? .null
-                                return "\(name) \(value.string ?? value.canonicalText)"
+                                "\(DocumentDiff.label(name)): \(DocumentDiff.spoken(measures.values[name] ?? .null))"
                             }.joined(separator: ", ")
-                    } ?? "not known any more")
+                    } ?? "Not known any more")
             },
             Column("Then") { $0.waited ? UI.state("Waited for others", .info, .ring) : UI.state("At once", .plain) },
         ]

@@ -56,8 +56,10 @@ enum StaffFlagPages {
             + el("section", .class("panel"), .label("Exceptions")) {
                 if listing.items.isEmpty {
                     isOpen
-                        ? UI.empty("Nothing to review", "An exception appears here once somebody makes one.")
-                        : UI.empty("None was closed yet", "Reviews that are closed are kept here.")
+                        ? UI.empty(
+                            "No exception waits for its review",
+                            "One appears here when somebody is given two roles that are kept apart.")
+                        : UI.empty("No review was closed yet", "Exceptions stay here once they were reviewed.")
                 } else {
                     table(listing.items, listing.names, caller: call.caller, now: now, showsPerson: true)
                 }
@@ -72,7 +74,7 @@ enum StaffFlagPages {
     static func table(
         _ flags: [StaffFlag], _ names: [String: String], caller: Caller, now: Instant, showsPerson: Bool
     ) -> Node {
-        func name(_ id: String) -> String { names[id] ?? id }
+        func name(_ id: String) -> String { StaffDetail.called(id, names) }
         let reviews = caller.permissions.contains(ClearStaffFlag.spec.permission)
         var columns: [Column<StaffFlag>] = []
         if showsPerson {

@@ -26,7 +26,7 @@ enum StaffMovePage {
             + UI.split {
                 UI.stack {
                     if move.isChange {
-                        against(move)
+                        against(move, call.caller)
                         rights(move)
                         next(move)
                     } else {
@@ -126,10 +126,12 @@ enum StaffMovePage {
         }
     }
 
-    private static func against(_ move: Move) -> Node {
+    private static func against(_ move: Move, _ caller: Caller) -> Node {
         let forbidden = move.forbidden
         let findings = move.findings.filter { $0.kind != .separation }
         guard !forbidden.isEmpty || !findings.isEmpty else {
+            // What stands above speaks against it.
+            guard notices(move, caller).isEmpty else { return .none }
             return UI.banner(
                 .ok, "Nothing speaks against it.",
                 "No roles that are kept apart come together, and nobody could act alone who could not before.")
@@ -213,6 +215,13 @@ enum StaffMovePage {
                             ? UI.hint("nobody else") : Node(move.demands.joined(separator: "; and "))
                     ),
                 ])
+                if !move.given.isEmpty {
+                    el("p") {
+                        UI.hint(
+                            "For \(Standing.quarantine.seconds / 3600) hours after it, \(move.staff.name) signs nothing that whoever makes this change asks for."
+                        )
+                    }
+                }
                 el("p", .class("row")) {
                     UI.linkButton("Go on to the change…", href: move.address, style: .primary)
                     UI.hint("Ticket, reason and preview come next. Nothing changes yet.")

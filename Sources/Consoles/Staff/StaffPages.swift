@@ -284,6 +284,7 @@ enum StaffPages {
         if let entry = detail.emergency { out = out + BreakGlassNotice.ofColleague(entry, caller, now: now) }
         if let at = staff.resetAt, now - at < Standing.quarantine {
             let who = staff.resetBy.map(detail.name) ?? "somebody"
+            let isColleague = staff.resetBy?.hasPrefix("\(Staff.idPrefix)_") == true
             let what =
                 at == staff.createdAt
                 ? "\(staff.name) came through a token of \(who)" : "The factors of \(staff.name) were reset by \(who)"
@@ -291,7 +292,9 @@ enum StaffPages {
                 out
                 + UI.banner(
                     .info, "\(what) \(TimeText.relative(at, now: now)).",
-                    "Until \((at + Standing.quarantine).minuteText) this account signs nothing that \(who) asks for.")
+                    isColleague
+                        ? "Until \((at + Standing.quarantine).minuteText) this account signs nothing that \(who) asks for: whoever set its factors up could be using it."
+                        : "Whoever runs the server can say who asked for it.")
         }
         return out
     }
