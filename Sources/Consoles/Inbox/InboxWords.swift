@@ -66,7 +66,7 @@ struct InboxWords {
             events[try row.string("id")] = row
         }
         self.events = events
-        flags = try Self.flags(notices, events, from: reader)
+        flags = try Self.raised(by: notices, events, from: reader)
         let actors = try events.values.filter { try $0.string("actor_type") == Actor.Kind.staff.rawValue }.map {
             try $0.string("actor_id")
         }
@@ -78,8 +78,8 @@ struct InboxWords {
     }
 
     /// Asked for with the event: a notice is about the person.
-    private static func flags(
-        _ notices: [Notice], _ events: [String: Row], from reader: any Reader
+    private static func raised(
+        by notices: [Notice], _ events: [String: Row], from reader: any Reader
     ) throws -> [String: [StaffFlag]] {
         var raised: [String: [String]] = [:]
         for event in Set(notices.filter { $0.kind == .reviewOwed }.map(\.event)) {

@@ -32,9 +32,12 @@ public enum PolicyConsole {
             "policy.change_separation/held": { _ in
                 ChangeSeparation.Held.allCases.map { Field.Choice($0.rawValue, titled($0.rawValue)) }
             },
-            "policy.change_separation/role": { _ in
-                Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) }
-            },
+        ],
+        targetChoices: [
+            // Not itself.
+            "policy.change_separation/role": { role, _ in
+                Seeds.roles.filter { $0.id != role }.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+            }
         ])
 
     static let permission = "access.view"

@@ -37,18 +37,19 @@ enum AccessPage {
                     UI.panelBody {
                         if matrix.separations.isEmpty {
                             el("p") { UI.hint("No roles are kept apart: one person may hold any of them together.") }
+                        } else {
+                            UI.facts(
+                                matrix.separations.map { pair in
+                                    (
+                                        pair.summary,
+                                        UI.row {
+                                            for role in pair.first { AccessNames.tag(role) }
+                                            "not with"
+                                            for role in pair.second { AccessNames.tag(role) }
+                                        }
+                                    )
+                                })
                         }
-                        UI.facts(
-                            matrix.separations.map { pair in
-                                (
-                                    pair.summary,
-                                    UI.row {
-                                        for role in pair.first { AccessNames.tag(role) }
-                                        "not with"
-                                        for role in pair.second { AccessNames.tag(role) }
-                                    }
-                                )
-                            })
                         if call.caller.permissions.contains(ChangeSeparation.spec.permission) {
                             el("p") { UI.hint("Changed on the page of either role.") }
                         }

@@ -87,22 +87,22 @@ public struct DocumentDiff: Sendable, Equatable {
     /// Where the title of a role stands among the names of a difference: its code alone may be another field's value.
     static func roleKey(_ code: String) -> String { "role:\(code)" }
 
-    private static func roles(_ value: JSON?) -> [String] {
+    private static func codes(_ value: JSON?) -> [String] {
         value?.string.map { [$0] } ?? (value?.array ?? []).compactMap(\.string)
     }
 
     /// The keys of the roles that a line names.
     static func roleKeys(_ line: Line) -> [String] {
         guard roleFields.contains(line.path) else { return [] }
-        return (roles(line.before) + roles(line.after)).map(roleKey)
+        return (codes(line.before) + codes(line.after)).map(roleKey)
     }
 
     /// Roles by their titles; `nil` for everything else, and where none of them has one.
     static func titles(_ value: JSON, at path: String, _ names: [String: String]) -> String? {
         guard roleFields.contains(path) else { return nil }
-        let roles = roles(value)
-        guard roles.contains(where: { names[roleKey($0)] != nil }) else { return nil }
-        return roles.map { names[roleKey($0)] ?? $0 }.joined(separator: ", ")
+        let found = codes(value)
+        guard found.contains(where: { names[roleKey($0)] != nil }) else { return nil }
+        return found.map { names[roleKey($0)] ?? $0 }.joined(separator: ", ")
     }
 
     /// What every change moves by itself, and what a new thing does not have: left out where a person decides, never in
