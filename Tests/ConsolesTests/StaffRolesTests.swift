@@ -1,4 +1,5 @@
 import Consoles
+import HTML
 import Kernel
 import Store
 import TestSupport
@@ -335,7 +336,9 @@ import Testing
         let person = stage.colleague.person
         let end = stage.world.test.clock.clock.now + .hours(1)
         func offered(_ field: String) async throws -> [String] {
-            let choices = try #require(StaffConsole.console.targetChoices["staff.\(field)"])
+            guard let choices = StaffConsole.console.targetChoices["staff.\(field)"] else {
+                throw StoreError.other("\(field) is not offered by target")
+            }
             return try await stage.world.test.database.read { reader in try choices(person, reader).map(\.value) }
         }
         #expect(try await offered("change_roles/revoke").isEmpty)
