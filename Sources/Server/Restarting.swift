@@ -66,7 +66,8 @@ struct Restarting: Service {
     /// What can't be read is read with the next.
     private func turn() async {
         do {
-            for worker in running.restarts.take(try await Worker.versions(in: running.database)) {
+            let versions = try await Worker.versions(in: running.database)
+            for worker in running.restarts.take(versions) {
                 logger.notice("a worker starts anew", metadata: ["worker": "\(worker.rawValue)"])
                 switch worker {
                 case .sequencer: await running.sequencer.restart()
