@@ -35,7 +35,7 @@ TABLES = {
     "scim_token": "scim_tokens", "scim_user": "scim_users", "pending_grant": "pending_grants",
     "recovery": "recoveries", "access_review": "access_reviews", "access_review_item": "access_review_items",
     "access_review_plan": "access_review_plans", "compliance_exception": "compliance_exceptions",
-    "clock_jump": "clock_jumps",
+    "clock_jump": "clock_jumps", "worker": "workers",
 }
 
 

@@ -100,7 +100,7 @@ def test_a_review_from_start_to_evidence(cast, ruth, tmp_path):  # noqa: F811
     assert gone.status_code == 200, gone.text
     assert jonas.get("settings").status_code == 403
     last = decide(ruth, hanas, "revoke", "moved")
-    assert last.status_code == 409 and "last super_admin" in last.json()["detail"]
+    assert last.status_code == 409 and "last super admin" in last.json()["detail"]
     assert decide(ruth, samirs, "keep", "needed").status_code == 200
     assert [one["name"] for one in items(ruth, review, state="revoked")] == [jonass["name"]]
     assert items(ruth, review, state="revoked")[0]["reason"] == "Leads the sales engineers since October."

@@ -340,6 +340,26 @@ def test_kill_9_of_the_leader_under_load(pair, working):
     print(f"\nthe other led after {min(took):.2f} to {max(took):.2f} s")
 
 
+def test_a_worker_told_to_start_anew_does_so_on_every_server_that_has_it(pair):
+    oncall = pair[0].sign_in(pair[0].person("engineering_oncall"))
+
+    def heard():
+        return [server.log(10**8).count("a worker starts anew") for server in pair]
+
+    for worker, what in (("sequencer", SEQUENCER), ("chores", "chores"), ("outbox", None)):
+        if what:
+            leader(pair, what=what)
+        before, version = heard(), oncall.get(f"workers/{worker}").json()["version"]
+        told = oncall.operate(f"workers/{worker}/restart", justification="It has stood still since noon.")
+        assert told.status_code == 200, told.text
+        assert told.json()["after"]["version"] == version + 1 and told.json()["after"]["restarted_at"]
+        postern.wait_until(lambda: all(now > was for now, was in zip(heard(), before)), 10, "both servers to hear of it")
+        if what:
+            leader(pair, what=what)
+    assert pair[1].run("verify").returncode == 0
+    oncall.close()
+
+
 def test_a_leader_that_stands_still_is_replaced_and_does_not_go_on(pair, working):
     one, (other,) = leader(pair)
     work = working([other])

@@ -472,7 +472,7 @@ def test_a_claim_gives_roles_lets_power_wait_and_takes_back_what_it_gave(chromiu
             assert waiting() == ["legal"]
             # What the role shows is there with the first page.
             window.go("/me")
-            expect(window.page.locator("main")).to_contain_text("support_l1")
+            expect(window.page.locator("main")).to_contain_text("Support L1")
             given = claimed(server, "staff.provision_role")
             assert [(e["facts"]["cause"], e["outcome"]) for e in given] == [("claim", "applied")] * 2
 

@@ -179,6 +179,13 @@ def test_staff_in_the_browser(chromium, cast):
         expect(page.get_by_label("Role", exact=True)).not_to_have_value("")
         window.audit("revoking a role")
 
+        # What is held can be taken, what is not held can be given.
+        window.go(f"/staff/{mira}/change-roles")
+        taking, giving = (page.locator(f'input[name="input.{field}"]') for field in ("revoke", "grant"))
+        assert [box.get_attribute("value") for box in taking.all()] == ["support_l2"]
+        assert "support_l2" not in [box.get_attribute("value") for box in giving.all()] and giving.count() == 12
+        window.audit("changing roles")
+
         # A form answers at the field.
         window.go(f"/staff/{mira}/grant-role")
         page.get_by_label("Role", exact=True).select_option("billing_ops")
@@ -265,7 +272,7 @@ def test_the_last_super_admin_is_recovered_from_the_server(chromium, fresh, tmp_
     asked = fresh.run("staff", "recover", "ada@company.example")
     assert asked.returncode == 0, asked.stderr
     link = link_in(asked.stdout)
-    assert "unless a super_admin cancels it" in asked.stderr
+    assert "unless a super admin cancels it" in asked.stderr
     twice = fresh.run("staff", "recover", "ada@company.example")
     assert twice.returncode == 3 and "asked for already" in twice.stderr
     fresh.stop()

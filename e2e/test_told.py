@@ -121,7 +121,7 @@ def test_an_access_review_is_told_to_its_reviewers_and_to_whose_grants_they_deci
     (mine,) = [item for item in items(ruth, review) if item["staff_id"] == hana.id]
     assert decide(ruth, mine, "keep", "needed").status_code == 200
     kept = postern.wait_until(lambda: unread(hana, mine["id"]).get("grant_kept"), 10, "the decision to be told")
-    assert kept["title"] == "You keep super_admin" and kept["who"] and kept["path"] == "/me"
+    assert kept["title"] == "You keep Super admin" and kept["who"] and kept["path"] == "/me"
     # What is left is not decided in time.
     hears(peer, "An access review is overdue", page_of_it, holders(server, "super_admin", "security") | {ruth.email})
     postern.wait_until(lambda: "access_review_overdue" in unread(hana, review), 10, "it in the inbox")
@@ -132,7 +132,7 @@ def test_an_access_review_is_told_to_its_reviewers_and_to_whose_grants_they_deci
     postern.wait_until(lambda: not unread(ruth, review), 10, "it to be over")
     with Window(chromium, server) as window:
         window.sign_in(server.person("super_admin", 1), path="/inbox?view=all")
-        row = window.page.get_by_role("row").filter(has_text="An access review is overdue")
+        row = window.page.get_by_role("row").filter(has_text="An access review was overdue")
         expect(row).to_contain_text("Nothing is left to decide: it is closed.")
         window.audit("an inbox with a review")
     ruth.close()

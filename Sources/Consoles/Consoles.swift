@@ -30,6 +30,7 @@ public enum Consoles {
             IntegrityConsole.console,
             SlackConsole.console,
             SettingsConsole.console(installation),
+            WorkersConsole.console,
             ClockConsole.console,
         ]
     }

@@ -48,6 +48,8 @@ public struct Console: Sendable {
     public let uniqueRules: [String: FieldError]
     /// Choices only known at run time, by operation and field: `staff.invite/roles`.
     public let choices: [String: @Sendable (any Reader) throws -> [Field.Choice]]
+    /// Choices that depend on the operation's target, by operation and field, of its id.
+    public let targetChoices: [String: @Sendable (String, any Reader) throws -> [Field.Choice]]
     /// What a form about one of its things decides on, by type.
     public let subjects: [String: @Sendable (any Entity, PageCall, any Reader) throws -> FormSubject?]
     /// The search box of the frame for somebody with these permissions; `nil` for who may not search.
@@ -71,6 +73,7 @@ public struct Console: Sendable {
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
         entities: [AnyEntityType] = [], pages: [Page] = [], uniqueRules: [String: FieldError] = [:],
         choices: [String: @Sendable (any Reader) throws -> [Field.Choice]] = [:],
+        targetChoices: [String: @Sendable (String, any Reader) throws -> [Field.Choice]] = [:],
         subjects: [String: @Sendable (any Entity, PageCall, any Reader) throws -> FormSubject?] = [:],
         search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil, runtime: [RuntimeEndpoint] = [],
         evidence: [EvidenceSource] = [], followers: [Follower] = [], specimens: [Styleguide.Specimen] = [],
@@ -87,6 +90,7 @@ public struct Console: Sendable {
         self.runtime = runtime
         self.search = search
         self.choices = choices
+        self.targetChoices = targetChoices
         self.subjects = subjects
         self.name = name
         self.menu = menu

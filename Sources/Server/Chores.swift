@@ -33,18 +33,27 @@ struct Chores: Service {
 
     func run() async {
         await cancelWhenGracefulShutdown {
-            var lease: (any Lease)?
-            var round = Round()
             while !Task.isCancelled {
-                if let held = lease, !(await held.isHeld()) { lease = nil }
-                if lease == nil { lease = try? await running.leadership.acquire("chores") }
-                running.leads.set(.chores, lease != nil)
-                if lease != nil { await turn(&round) }
-                try? await Task.sleep(for: lease == nil ? Self.takeover : Self.interval)
+                await running.restarts.untilTold(.chores) { await lead() }
+                // Another server may have it for once.
+                if !Task.isCancelled { try? await Task.sleep(for: Self.takeover) }
             }
-            running.leads.set(.chores, false)
-            await lease?.release()
         }
+    }
+
+    /// Waits to lead and does what is due while it does, until its task is cancelled.
+    private func lead() async {
+        var lease: (any Lease)?
+        var round = Round()
+        while !Task.isCancelled {
+            if let held = lease, !(await held.isHeld()) { lease = nil }
+            if lease == nil { lease = try? await running.leadership.acquire("chores") }
+            running.leads.set(.chores, lease != nil)
+            if lease != nil { await turn(&round) }
+            try? await Task.sleep(for: lease == nil ? Self.takeover : Self.interval)
+        }
+        running.leads.set(.chores, false)
+        await lease?.release()
     }
 
     /// When the rarer chores were done last.

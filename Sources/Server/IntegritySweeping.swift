@@ -21,8 +21,14 @@ struct IntegritySweeping: Service {
     func run() async {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
-                await turn()
-                try? await Task.sleep(for: interval)
+                await running.restarts.untilTold(.integrity) {
+                    while !Task.isCancelled {
+                        await turn()
+                        try? await Task.sleep(for: interval)
+                    }
+                }
+                // Until the one that was given up has let go of its lease.
+                if !Task.isCancelled { try? await Task.sleep(for: .seconds(1)) }
             }
         }
     }

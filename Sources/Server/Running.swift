@@ -32,6 +32,8 @@ struct Running: Sendable {
     let consoles: [Console]
     /// What this server does for all.
     let leads = Leads()
+    /// Which workers were told to start anew.
+    let restarts = Restarts()
     /// When this server last finished a sweep.
     let swept = LastSweep()
     let clockWasSet: ClockWasSet

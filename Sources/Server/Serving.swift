@@ -75,7 +75,8 @@ extension Running {
         let services: [any Service] =
             sweeping(logger) + watching(logger)
             + [
-                chores, ApprovalTurns(running: self, logger: logger), housekeeping,
+                chores, Restarting(running: self, logger: logger), ApprovalTurns(running: self, logger: logger),
+                housekeeping,
                 Doors(listeners: listeners.services()), draining,
             ]
         // What ends the group is thrown, and said below in a sentence; the libraries would say it before in theirs.

@@ -317,7 +317,7 @@ import Testing
             return try await group.reduce(into: []) { $0.append($1) }
         }
         #expect(ends.count { $0 == "was allowed" } == 1, "\(ends)")
-        #expect(ends.count { $0.contains("is the last super_admin") } == 1, "\(ends)")
+        #expect(ends.count { $0.contains("is the last super admin") } == 1, "\(ends)")
         await stage.world.close()
     }
 

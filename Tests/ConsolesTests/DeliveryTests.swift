@@ -230,6 +230,24 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a worker that starts anew gives back what it has under way, and sends on`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            try await fixture.webhook()
+            try await fixture.world.tenant("acme")
+            let worker = OutboxWorker(outbox: fixture.outbox, courier: HangingCourier())
+            #expect(try await worker.turn() == 1)
+            #expect(try await worker.turn() == 0)
+            await worker.restart()
+            await worker.finishSends()
+            #expect(try await fixture.deliveries().map(\.state) == [.pending])
+            #expect(try await worker.turn() == 1)
+            await worker.stop()
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `an endpoint disabled while an attempt is under way hears nothing more`(
         kind: TestDatabase.Kind
     ) async throws {

@@ -114,6 +114,60 @@ import Testing
             #expect(try await stage.world.pipeline.executeDue() == 1)
             try await stage.tell()
             #expect(try await stage.kinds(of: stage.asker) == ["request_executed", "request_scheduled"])
+            // What was said stays, in the past, with what became of it.
+            let told = try #require(try await stage.listing(of: stage.asker).entries.last)
+            let time = (scheduled.detail ?? "").replacing("It is carried out at ", with: "")
+                .replacing(", unless somebody cancels it.", with: "")
+            #expect(told.title == scheduled.title && told.detail == "It was to be carried out at \(time), and was.")
+            let signed = try #require(try await stage.listing(of: stage.signer, ["view": ["all"]]).entries.first)
+            #expect(signed.title.hasPrefix("Your signature was asked for: "))
+            #expect(signed.detail == "Nothing is left to sign: it has been carried out.")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what was cancelled while it waited for its time says so`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { stage in
+            let id = try await stage.ask().approvalID
+            try await stage.decide("approve", id, by: stage.signer)
+            try await stage.tell()
+            try await stage.decide("cancel", id, by: stage.signer)
+            try await stage.tell()
+            let entries = try await stage.listing(of: stage.asker).entries
+            #expect(entries.map(\.notice.kind) == [.cancelled, .scheduled])
+            #expect(entries.last?.detail == "It was cancelled before it was carried out.")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an exception waits for its review, and has waited once somebody looked`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await Self.with(kind) { stage in
+            let world = stage.world
+            let both = try await world.staff("both", roles: ["support_l1"])
+            let pending = try await world.ask(
+                "staff.grant_role", on: both.person,
+                ["role": "billing_ops", "exception": "One person alone works in this week of holidays."],
+                by: world.caller(stage.asker.person))
+            try await stage.decide("approve", pending.approvalID, by: stage.signer)
+            try await stage.tell()
+            func entry() async throws -> InboxEntry {
+                let entries = try await stage.listing(of: stage.signer, ["view": ["all"]]).entries
+                return try #require(entries.first { $0.notice.kind == .reviewOwed })
+            }
+            let owed = try await entry()
+            #expect(owed.title == "An exception waits for its review")
+            #expect(owed.detail == "Support L1 and Billing operations are held together by one person.")
+            let flag = try #require(
+                try await world.test.database.read { reader in
+                    try reader.query(StaffFlag.selectAll(after: "", limit: 1)).first?.string("id")
+                })
+            try await world.run(
+                "staff_flag.clear", on: flag, reason: "accepted", by: try await world.caller(stage.signer.person))
+            let seen = try await entry()
+            #expect(seen.title == "An exception waited for its review")
+            #expect(seen.detail?.hasSuffix(": the exception stands.") == true)
         }
     }
 
@@ -167,7 +221,7 @@ import Testing
             #expect(rejected.detail == "“looked at it, and this is right”")
             let moot = try #require(try await stage.listing(of: third, ["view": ["all"]]).entries.first)
             #expect(moot.notice.isMoot && moot.notice.readAt != nil)
-            #expect(moot.detail == "Nothing is left to sign: it is rejected.")
+            #expect(moot.detail == "Nothing is left to sign: it has been rejected.")
             #expect(try await stage.kinds(of: third) == [])
         }
     }
@@ -282,7 +336,7 @@ import Testing
                 by: stage.world.caller("stf_asker"))
             try await stage.tell()
             let entry = try #require(try await stage.listing(of: stage.other).entries.first)
-            #expect(entry.title == "You no longer hold support_l2" && entry.who == "asker" && entry.path == "/me")
+            #expect(entry.title == "You no longer hold Support L2" && entry.who == "asker" && entry.path == "/me")
             #expect(try await stage.kinds(of: stage.asker) == [])
         }
     }

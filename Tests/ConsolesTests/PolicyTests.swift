@@ -113,6 +113,23 @@ import Testing
             })
     }
 
+    @Test func `findings call people, roles and operations by their names`() throws {
+        var state = Self.shipped(without: "staff_invite")
+        state.people = state.people.map {
+            Standing(
+                person: "stf_\($0.person)", name: $0.name, isActive: true, roles: $0.roles, permissions: $0.permissions)
+        }
+        let acts =
+            [PolicyLint.Act("tenant.hard_delete", permission: "tenant.hard_delete", risk: .critical, title: "Delete")]
+            + Self.acts.filter { $0.name != "tenant.hard_delete" }
+        let found = PolicyLint(acts).findings(state)
+        let deleting = try #require(found.first { $0.kind == .alone && $0.operation == "tenant.hard_delete" })
+        #expect(deleting.sentence.contains(" could complete “Delete” (tenant.hard_delete) alone, though “"))
+        let words = found.flatMap { [$0.sentence] + $0.steps }
+        #expect(!words.contains { $0.contains("stf_") }, "\(words)")
+        #expect(deleting.steps.contains { $0.hasSuffix(" signs") }, "\(deleting.steps)")
+    }
+
     @Test func `granting roles to others gives nothing without an account to give them to`() {
         let found = PolicyLint(Self.acts).findings(Self.shipped(without: "staff_grant_role"))
         #expect(!found.contains { $0.kind == .alone })
@@ -322,7 +339,7 @@ import Testing
                 justification: "two people are not enough"), by: world.caller(admin.person))
         #expect(
             preview.allowed
-                && preview.consequence?.contains("Nobody asked for tenant.hard_delete in the last 90 days.") == true)
+                && preview.consequence?.contains("Nobody did it or asked for it in the last 90 days.") == true)
         // In the units in which the difference says it.
         let said = " A request waits 1 h for its signatures instead of 1 day. Signed, it runs at once."
         #expect(preview.consequence?.contains(said) == true, "\(preview.consequence ?? "")")
@@ -387,7 +404,7 @@ import Testing
         }
         #expect(unpriced.contains("GBP has no rate"))
         let dead = await refusal { try await ask("policy.change_rule", on: "staff_invite", rule("executive")) }
-        #expect(dead.contains("Nobody could get staff.invite signed"))
+        #expect(dead.contains("Nobody could get “Invite staff” (staff.invite) signed"))
         let stranger = await refusal { try await ask("policy.change_rule", on: "staff_invite", rule("pope")) }
         #expect(stranger.contains("pope, which does not exist"))
         let nothing = await refusal {
@@ -397,7 +414,7 @@ import Testing
         let lost = await refusal { try await ask("policy.change_role", on: "legal", ["give": ["no.such"]]) }
         #expect(lost.contains("no.such, which is no permission"))
         let same = await refusal { try await ask("policy.change_role", on: "security", ["give": ["audit.view"]]) }
-        #expect(same.contains("holds audit.view already"))
+        #expect(same.contains("Security holds “Read the audit log” (audit.view) already"))
         await world.close()
     }
 
@@ -460,7 +477,7 @@ import Testing
         let clerk = try await world.caller("stf_clerk")
         #expect(clerk.roles == ["compliance", "legal"])
         let refused = await refusal { try await grant() }
-        #expect(refused.contains("compliance and legal are not held by one person"))
+        #expect(refused.contains("Compliance and Legal are not held by one person"))
         let again = await refusal {
             _ = try await world.ask(operation, on: "legal", apart, by: world.caller(admin.person))
         }
@@ -549,6 +566,16 @@ import Testing
             #expect(answer.contains(detail), "\(answer)")
         }
         let after: JSON = ["currency": "USD", "amount": 50_00, "daily": 200_00]
+        let preview = try await world.pipeline.preview(
+            OperationRequest(
+                operation: "policy.set_limit", target: cell, input: after, justification: "a quarter was too little"),
+            by: world.caller(admin.person))
+        #expect(
+            preview.consequence
+                == "Support L2 (support_l2) may go up to 50.00 USD (200.00 a day) in one action of “Give a credit” (tenant.credit)."
+        )
+        let row = try await world.test.database.read { try RolePermission.load(cell, from: $0) }
+        #expect(row?.displayName == "Support L2: Give a credit")
         try await Self.change(world, "policy.set_limit", on: cell, after, by: admin)
         let limits = try await world.test.database.read { try RolePermission.load(cell, from: $0)?.limits }
         #expect(limits == [Limit(currency: "USD", amount: 50_00, daily: 200_00)])

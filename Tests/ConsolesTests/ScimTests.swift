@@ -270,7 +270,7 @@ import Testing
                 Issue.record("it waits for approval")
                 return
             }
-            #expect(applied.consequence.contains("holds security already"))
+            #expect(applied.consequence.contains("holds Security already"))
             #expect(try await stage.roles("stf_hal") == ["security"])
             #expect(try await stage.pending("stf_hal").map(\.state) == [.accepted])
         }

@@ -68,7 +68,9 @@ import Testing
                 ["displayName": "Support L1", "members": .array(ids.map { ["value": .string($0)] })]
             }
             let refusal = await stage.refusal(.replace, "Groups/support_l1", members("stf_eve", dora, "stf_fay"))
-            #expect(refusal?.detail.contains("stf_fay: support_l1 and billing_ops") == true, "\(refusal?.detail ?? "")")
+            #expect(
+                refusal?.detail.contains("stf_fay: Support L1 and Billing operations") == true,
+                "\(refusal?.detail ?? "")")
             #expect(try await world.snapshot().state == before.state)
             #expect(try await stage.roles("stf_eve") == ["support_l1"])
             // More than a hundred at once are not even begun.

@@ -362,8 +362,8 @@ import Testing
         for person in [admin.person, guardian.person] {
             let entries = try await notices(of: person)
             #expect(entries.count == 2 && entries.allSatisfy { $0.path == "/staff/\(admin.person)" })
-            #expect(entries.contains { $0.detail == "It was carried out." })
-            #expect(entries.contains { $0.detail?.contains("unless a super_admin cancels it") == true })
+            #expect(entries.contains { $0.detail?.hasSuffix(", and did.") == true && $0.title.contains(" was to be ") })
+            #expect(entries.contains { $0.detail?.contains("unless a super admin cancels it") == true })
         }
         try await world.run("recovery.cancel", on: open.id, by: try await world.caller(admin.person))
         world.test.clock.advance(.hours(25))

@@ -172,7 +172,7 @@ import Testing
             #expect(events.count == 1)
             let rows = Int64(
                 Seeds.roles.count + Seeds.permissions.count + Seeds.rules.count + Seeds.separations.count
-                    + PolicySetting.Key.allCases.count + Seeds.currencies.count + 1)
+                    + PolicySetting.Key.allCases.count + Seeds.currencies.count + 1 + Worker.Name.allCases.count)
             #expect(events[0]["facts"]?["rows"] == .int(rows))
             #expect(events[0]["facts"]?["seed_version"] == .int(Seeds.version))
             #expect(

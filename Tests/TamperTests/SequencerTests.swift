@@ -115,6 +115,33 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `one that is to start anew leaves the lead to another for a moment, and may have it again`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await LogFixture.with(kind) { log in
+            _ = try await log.fill(5)
+            let second = log.another()
+            try await second.turn()
+            #expect(log.sequencer.isLeading && !second.isLeading)
+            await log.sequencer.restart()
+            try await log.record(3)
+            try await log.sequencer.turn()
+            #expect(!log.sequencer.isLeading)
+            try await second.turn()
+            #expect(second.isLeading)
+            #expect(try await log.database.read { try log.store.state($0)?.size } == 8)
+            // One that does not lead has nothing to give up.
+            await log.sequencer.restart()
+            await second.restart()
+            log.db.clock.advance(.seconds(2))
+            try await log.sequencer.turn()
+            #expect(log.sequencer.isLeading && !second.isLeading)
+            await second.stop()
+            try await log.expectClean()
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `who does not lead keeps what is published, and one with another key is refused`(kind: TestDatabase.Kind)
         async throws
     {

@@ -232,6 +232,23 @@ import Testing
         #expect(UI.diff([change], caption: "What changed", fields: .all).text.contains(">Other side</th>"))
     }
 
+    @Test func `a difference calls roles by their titles where a field names them, and nowhere else`() {
+        let change = UI.DiffGroup(
+            title: nil, before: nil, after: ["role": "legal", "roles": ["legal", "made_up"], "area": "legal"])
+        let html = UI.diff([change], caption: "What changes", names: ["role:legal": "Legal"]).text
+        #expect(html.contains("<ins title=\"legal\">Legal</ins>"))
+        #expect(html.contains("<ins title=\"legal, made_up\">Legal, made_up</ins>"))
+        #expect(html.contains("<ins>legal</ins>"))
+    }
+
+    @Test func `what was ticked and is no longer offered stays to be seen`() {
+        let field = Field(
+            "f", label: "Roles", help: "", .checkboxes([Field.Choice("a", "A"), Field.Choice("b", "B")]), value: "b\nc")
+        let html = UI.field(field).text
+        #expect(html.contains("value=\"c\" checked") && html.contains("not offered any more"))
+        #expect(html.contains("value=\"b\" checked") && !html.contains("value=\"a\" checked"))
+    }
+
     @Test func `a difference says what a policy says in sentences, money and time by their units`() {
         let html = UI.diff(
             before: [

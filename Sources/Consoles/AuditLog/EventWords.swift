@@ -54,6 +54,7 @@ enum EventWords {
         case "role_permission": (place, permission) = ("role-permissions", "access.view")
         case "exchange_rate": (place, permission) = ("exchange-rates", "access.view")
         case "setting": (place, permission) = ("settings", "setting.view")
+        case "worker": (place, permission) = ("workers", WorkersConsole.permission)
         case "discrepancy": (place, permission) = ("discrepancies", "integrity.view")
         case "drift": (place, permission) = ("drifts", "tenant.view")
         case "service_account": (place, permission) = ("service-accounts", ServiceAccountListing.viewing)
@@ -130,7 +131,7 @@ enum EventWords {
         "tenant.history": "Viewed a tenant’s history", "tenant.export": "Exported tenants",
         "tenant.search": "Searched", "tenant.users": "Viewed a tenant’s members",
         "tenant.view": "Viewed a tenant", "user.activity": "Viewed a user’s activity", "user.export": "Exported users",
-        "user.list": "Listed users", "user.view": "Viewed a user",
+        "user.list": "Listed users", "user.view": "Viewed a user", "worker.view": "Viewed a worker",
     ]
 
     /// "Suspend tenant" when the action is an operation, else its words.

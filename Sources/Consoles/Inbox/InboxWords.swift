@@ -2,7 +2,7 @@ import HTML
 import Kernel
 
 /// The words of notices, made of what the things they are about are by now: an erasure reaches them, and who may not look any
-/// more is told nothing.
+/// more is told nothing. Each keeps saying what it said when it was new, in the past where it is over, and then what became of it.
 struct InboxWords {
     private let caller: Caller
     private let catalog: Catalog
@@ -15,6 +15,8 @@ struct InboxWords {
     private let recoveries: [String: Recovery]
     private let clockJumps: [String: ClockJump]
     private let discrepancies: [String: Discrepancy]
+    /// Exceptions that were raised, by the event that raised them.
+    private let flags: [String: [StaffFlag]]
     /// Of who did what is told.
     private let names: [String: String]
     /// What the row of a case is called, for who may open its page.
@@ -68,6 +70,7 @@ struct InboxWords {
             events[try row.string("id")] = row
         }
         self.events = events
+        flags = try Self.raised(by: notices, events, from: reader)
         let actors = try events.values.filter { try $0.string("actor_type") == Actor.Kind.staff.rawValue }.map {
             try $0.string("actor_id")
         }
@@ -76,6 +79,23 @@ struct InboxWords {
             names[try row.string("id")] = try row.string("name")
         }
         self.names = names
+    }
+
+    /// Asked for with the event: a notice is about the person.
+    private static func raised(
+        by notices: [Notice], _ events: [String: Row], from reader: any Reader
+    ) throws -> [String: [StaffFlag]] {
+        var raised: [String: [String]] = [:]
+        for event in Set(notices.filter { $0.kind == .reviewOwed }.map(\.event)) {
+            let leaf = (try events[event]?.bytes("leaf")).flatMap { try? JSON(parsing: $0) }
+            let changes = (leaf?["changes"]?.array ?? []).filter { $0["type"]?.string == StaffFlag.type }
+            raised[event] = changes.compactMap { $0["id"]?.string }
+        }
+        let ids = Set(raised.values.joined()).sorted()
+        guard !ids.isEmpty else { return [:] }
+        let found = byID(
+            try reader.query(StaffFlag.select(ids, lock: false, reader.dialect)).map { try StaffFlag($0) }, \.id)
+        return raised.mapValues { $0.compactMap { found[$0] } }
     }
 
     private static func byID<Thing>(_ things: [Thing], _ id: (Thing) -> String) -> [String: Thing] {
@@ -128,42 +148,51 @@ struct InboxWords {
             ?? "a request that is not there any more"
         let emergency = notice.about.flatMap { emergencies[$0.id] }
         let tenant = emergency?.tenant ?? "a tenant"
-        let roles = notice.about.flatMap { reviews[$0.id] }?.roles.joined(separator: ", ") ?? "roles"
-        let role = notice.about.flatMap { items[$0.id] }?.role ?? "a role"
+        let review = notice.about.flatMap { reviews[$0.id] }
+        let roles = review.map { AccessNames.roles($0.roles) } ?? "roles"
+        let role = notice.about.flatMap { items[$0.id] }.map { AccessNames.role($0.role) } ?? "a role"
+        // Whether what it tells of is as it was: "is" or "was".
+        let waits = notice.about.flatMap { requests[$0.id] }?.request.isOpen(at: now) == true
+        let isOpen = review?.state == .open
+        let isOwed = emergency?.session.state != .reviewed
         return switch notice.kind {
-        case .asked: "Your signature is asked for: \(asked)"
-        case .askedAgain: "Your signature is asked for again: \(asked)"
-        case .remindedAtHalf, .remindedAtLast: "Still waits for a signature: \(asked)"
-        case .signed: "Your request was signed, and needs somebody else as well: \(asked)"
+        case .asked: "Your signature \(waits ? "is" : "was") asked for: \(asked)"
+        case .askedAgain: "Your signature \(waits ? "is" : "was") asked for again: \(asked)"
+        case .remindedAtHalf, .remindedAtLast: "Still \(waits ? "waits" : "waited") for a signature: \(asked)"
+        case .signed: "Your request was signed, and \(waits ? "needs" : "needed") somebody else as well: \(asked)"
         case .scheduled: "Your request was approved: \(asked)"
         case .executed: "Your request was carried out: \(asked)"
         case .rejected: "Your request was rejected: \(asked)"
         case .cancelled: "Your request was cancelled: \(asked)"
         case .expired: "Your request expired: \(asked)"
         case .failed: "Your request could not be carried out: \(asked)"
-        case .stale, .reopened: "Your request needs another signature: \(asked)"
-        case .unanswered: "Nobody has signed your request yet: \(asked)"
+        case .stale, .reopened: "Your request \(waits ? "needs" : "needed") another signature: \(asked)"
+        case .unanswered: "Nobody \(waits ? "has" : "had") signed your request yet: \(asked)"
         case .rolesChanged: try Self.roles(events[notice.event])
         case .factorsReset: "Your factors were reset"
         case .sessionsEnded: "Your sessions were ended"
-        case .reviewOwed: "An exception waits for its review"
+        case .reviewOwed:
+            "An exception \(isReviewed(notice) ? "waited" : "waits") for its review"
         case .providerChanged: "The settings of single sign-on were changed on the server"
         case .denialBurst: "Many refusals in a short time"
         case .recoveryAsked:
-            "The account of \(recovery(of: notice)?.name ?? "a super_admin") is to be recovered from the server"
+            """
+            The account of \(recovery(of: notice)?.name ?? "a super admin") \
+            \(recovery(of: notice)?.state == .pending ? "is" : "was") to be recovered from the server
+            """
         case .clockJumped: "The server’s clock was set"
         case .rowDiffers:
             "A row is not what the log says: \(notice.about.flatMap { row(of: $0.id) } ?? "gone")"
         case .emergencyOpened:
             "Break-glass was opened\(emergency?.session.isSolo == true ? " by one person alone" : ""): \(tenant)"
         case .emergencyEnded: "\(isOwn(emergency) ? "Your break-glass" : "Break-glass") has ended: \(tenant)"
-        case .emergencyOwed: "A break-glass is to be reviewed: \(tenant)"
+        case .emergencyOwed: "A break-glass \(isOwed ? "is" : "was") to be reviewed: \(tenant)"
         case .emergencyOverdue:
-            "The review of \(isOwn(emergency) ? "your" : "a") break-glass is overdue: \(tenant)"
+            "The review of \(isOwn(emergency) ? "your" : "a") break-glass \(isOwed ? "is" : "was") overdue: \(tenant)"
         case .emergencyReviewed: "Your break-glass was reviewed: \(tenant)"
-        case .accessReviewAsked: "An access review waits for you: \(roles)"
-        case .accessReviewReminder: "An access review is due soon: \(roles)"
-        case .accessReviewOverdue: "An access review is overdue: \(roles)"
+        case .accessReviewAsked: "An access review \(isOpen ? "waits" : "waited") for you: \(roles)"
+        case .accessReviewReminder: "An access review \(isOpen ? "is" : "was") due soon: \(roles)"
+        case .accessReviewOverdue: "An access review \(isOpen ? "is" : "was") overdue: \(roles)"
         case .grantKept: "You keep \(role)"
         case .grantRevoked: "You no longer hold \(role)"
         }
@@ -173,12 +202,18 @@ struct InboxWords {
 
     private func recovery(of notice: Notice) -> Recovery? { notice.about.flatMap { recoveries[$0.id] } }
 
+    /// Nobody is owed a look at the exceptions any more.
+    private func isReviewed(_ notice: Notice) -> Bool {
+        let raised = flags[notice.event] ?? []
+        return !raised.isEmpty && raised.allSatisfy { $0.state == .cleared }
+    }
+
     private func isOwn(_ emergency: BreakGlassEntry?) -> Bool { emergency?.session.person == caller.person }
 
     private static func roles(_ event: Row?) throws -> String {
         let facts = (try event?.bytes("leaf")).flatMap { try? JSON(parsing: $0) }?["facts"]
         func words(_ name: String) -> String {
-            (facts?[name]?.array ?? []).compactMap(\.string).joined(separator: ", ")
+            AccessNames.roles((facts?[name]?.array ?? []).compactMap(\.string))
         }
         let (given, taken) = (words("granted"), words("revoked"))
         if !given.isEmpty, !taken.isEmpty { return "You were given \(given), and no longer hold \(taken)" }
@@ -196,65 +231,38 @@ struct InboxWords {
         switch notice.kind {
         case .asked, .askedAgain, .remindedAtHalf, .remindedAtLast, .unanswered, .signed, .stale, .reopened:
             guard let request = notice.about.flatMap({ requests[$0.id] })?.request else { return nil }
-            if request.isOpen(at: now) { return "It can be signed until \(request.expiresAt.minuteText)." }
-            return notice.kind.asksToSign ? "Nothing is left to sign: it is \(request.state.rawValue)." : nil
-        case .scheduled:
-            return notice.about.flatMap { requests[$0.id] }?.request.executeAt.map {
-                "It is carried out at \($0.minuteText), unless somebody cancels it."
+            guard let became = request.became(at: now) else {
+                return "It can be signed until \(request.expiresAt.minuteText)."
             }
+            return notice.kind.asksToSign ? "Nothing is left to sign: \(became)." : "Since then \(became)."
+        case .scheduled: return notice.about.flatMap { requests[$0.id] }?.request.afterWaiting(at: now)
         case .rejected: return try sealed("justification")?.string.map { "“\($0)”" }
         case .failed: return try sealed("details")?["reason"]?.string
         case .expired: return "Not everybody agreed in time. You can ask again."
         case .factorsReset: return "If you did not ask for it, tell whoever looks after security."
         case .emergencyOpened, .emergencyEnded, .emergencyOwed, .emergencyOverdue, .emergencyReviewed:
-            return notice.about.flatMap { emergencies[$0.id] }.map { standing(of: $0.session) }
-        case .accessReviewAsked, .accessReviewReminder, .accessReviewOverdue:
-            return notice.about.flatMap { reviews[$0.id] }.map { review in
-                guard review.state == .open else { return "Nothing is left to decide: it is \(review.state.rawValue)." }
-                return review.isOverdue(at: now)
-                    ? "It was due at \(review.dueAt.minuteText). An exception is open until it is closed."
-                    : "It is due at \(review.dueAt.minuteText)."
+            return notice.about.flatMap { emergencies[$0.id] }.map {
+                $0.session.standing(in: notice.kind, for: caller.person, at: now)
             }
+        case .accessReviewAsked, .accessReviewReminder, .accessReviewOverdue:
+            return notice.about.flatMap { reviews[$0.id] }.map { $0.standing(at: now) }
         case .grantKept, .grantRevoked:
             let day = notice.about.flatMap { items[$0.id] }.flatMap { reviews[$0.reviewID] }?.startedAt.day.words
             let review = "Decided in the access review of \(day ?? "a day that is not known any more")."
             return notice.kind == .grantKept ? review : "\(review) If your work needs it, ask for it again."
         case .providerChanged: return "The event names them. If nobody announced it, ask whoever runs the server."
         case .recoveryAsked:
-            return recovery(of: notice).map { recovery in
-                switch recovery.state {
-                case .pending:
-                    "It gets new factors at \(recovery.executeAt.minuteText), unless a super_admin cancels it before."
-                case .done: "It was carried out."
-                case .cancelled: "It was cancelled."
-                }
-            }
-        case .clockJumped:
-            return notice.about.flatMap { clockJumps[$0.id] }.map { jump in
-                jump.isOpen
-                    ? "What goes by dates is held until somebody has looked and confirmed it." : "It was confirmed."
-            }
+            return recovery(of: notice)?.standing
+        case .clockJumped: return notice.about.flatMap { clockJumps[$0.id] }?.standing
         case .rowDiffers:
             return notice.about.flatMap { discrepancies[$0.id] }.map { found in
-                found.state == .open ? "\(DiscrepancyPages.words(found.kind))." : "Nothing is left to settle."
+                let said = "\(DiscrepancyPages.words(found.kind))."
+                return found.state == .open ? said : "\(said) Nothing is left to settle."
             }
-        case .executed, .cancelled, .rolesChanged, .sessionsEnded, .reviewOwed, .denialBurst: return nil
-        }
-    }
-
-    /// How it stands with an emergency by now.
-    private func standing(of session: BreakGlass) -> String {
-        if session.isOn(at: now) {
-            return "It is open until \(session.endsAt.minuteText). Everything done within it is listed on its page."
-        }
-        switch (session.state, session.reviewDueAt) {
-        case (.reviewed, _): return session.verdict.map { "\(BreakGlassPages.words($0))." } ?? "It is reviewed."
-        case (.ended, let due?) where session.isOverdue(at: now): return "Its review was owed by \(due.minuteText)."
-        case (.ended, let due?):
-            let locks = session.isSolo && session.person == caller.person
-            return "Its review is owed by \(due.minuteText), by somebody who neither opened nor signed it."
-                + (locks ? " Until then you can do nothing else." : "")
-        case (.open, _), (.ended, nil): return "It has ended, and its review is owed."
+        case .reviewOwed:
+            let raised = caller.permissions.contains(ClearStaffFlag.spec.permission) ? flags[notice.event] ?? [] : []
+            return raised.isEmpty ? nil : raised.map(\.standing).joined(separator: " ")
+        case .executed, .cancelled, .rolesChanged, .sessionsEnded, .denialBurst: return nil
         }
     }
 

@@ -74,7 +74,7 @@ public enum AddRule: Operation {
         return Plan(
             ApprovalRuleRow(rule),
             consequence:
-                "\(rule.operation) needs \(rule.demand.sentence), when: \(input.condition.text). "
+                "\(PolicyActs.exact(rule.operation)) needs \(rule.demand.sentence), when: \(input.condition.text). "
                 + call.facts.simulation.sentence(of: rule, instead: nil) + warnings)
     }
 

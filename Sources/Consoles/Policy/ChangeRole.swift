@@ -38,14 +38,14 @@ public enum ChangeRole: Operation {
             throw .field("give", "Name at least one permission to give or to take away.")
         }
         if let both = give.intersection(take).sorted().first {
-            throw .field("take_away", "\(both) can't be given and taken away at once.")
+            throw .field("take_away", "\(AccessNames.exactPermission(both)) can't be given and taken away at once.")
         }
         let cells = Dictionary(uniqueKeysWithValues: call.facts.cells.map { ($0.permission, $0) })
         if let stranger = take.sorted().first(where: { cells[$0]?.isRevoked != false }) {
-            throw .field("take_away", "\(role.title) does not hold \(stranger.prefix(60)).")
+            throw .field("take_away", "\(role.title) does not hold \(AccessNames.exactPermission(stranger)).")
         }
         if let held = give.sorted().first(where: { cells[$0]?.isRevoked == false }) {
-            throw .field("give", "\(role.title) holds \(held) already.")
+            throw .field("give", "\(role.title) holds \(AccessNames.exactPermission(held)) already.")
         }
 
         var changes: [Change] = []
@@ -79,17 +79,19 @@ public enum ChangeRole: Operation {
         let holders = state.people.filter { $0.isActive && $0.roles.contains(role.id) }.count
         func words(_ code: String) -> String {
             let limits = state.cells.first { $0.role == role.id && $0.permission == code }?.limits
-            return code + (limits.map { " up to \(RolePermission.words($0))" } ?? "")
+            return AccessNames.exactPermission(code) + (limits.map { " up to \(RolePermission.words($0))" } ?? "")
         }
         let parts = [
             give.isEmpty ? nil : "may now: \(give.sorted().map(words).joined(separator: ", "))",
-            take.isEmpty ? nil : "may no longer: \(take.sorted().joined(separator: ", "))",
+            take.isEmpty
+                ? nil : "may no longer: \(take.sorted().map(AccessNames.exactPermission).joined(separator: ", "))",
         ].compactMap(\.self)
         let who = holders == 1 ? "1 person holds" : "\(holders) people hold"
         return Plan(
             role, also: changes,
             facts: ["given": .array(give.sorted().map(JSON.string)), "taken": .array(take.sorted().map(JSON.string))],
-            consequence: "\(role.title) \(parts.joined(separator: "; it ")). \(who) this role now." + warnings)
+            consequence: "\(role.title) (\(role.id)) \(parts.joined(separator: "; it ")). \(who) this role now."
+                + warnings)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -112,7 +112,7 @@ public enum ChangeRule: Operation {
     }
 
     private static func words(_ after: ApprovalRuleRow, _ before: ApprovalRuleRow) -> String {
-        let operation = after.rule.operation
+        let operation = PolicyActs.exact(after.rule.operation)
         if after.isRetired { return "\(operation) needs nobody because of this rule any more." }
         let whom = "needs \(after.rule.demand.sentence)"
         let instead =

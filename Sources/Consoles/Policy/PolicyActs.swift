@@ -4,8 +4,20 @@ import Kernel
 enum PolicyActs {
     /// Read when it is first asked for: the list of consoles holds the operations that ask.
     static let all: [PolicyLint.Act] = Consoles.all.flatMap(\.operations).filter { !$0.spec.systemOnly }.map {
-        PolicyLint.Act($0.spec.name, permission: $0.spec.permission, risk: $0.spec.risk)
+        PolicyLint.Act(
+            $0.spec.name, permission: $0.spec.permission, risk: $0.spec.risk, title: $0.spec.title)
     }
+
+    private static let titles = Dictionary(
+        all.compactMap { act in act.title.map { (act.name, $0) } }, uniquingKeysWith: { first, _ in first })
+
+    /// "“Suspend tenant” (tenant.suspend)"; all of a kind, `bulk.*`, and what is not built yet by its code.
+    static func exact(_ operation: String) -> String {
+        AccessNames.exactOperation(operation, titles[operation])
+    }
+
+    /// "Suspend tenant"; `nil` for all of a kind, and for what is not built yet.
+    static func title(_ operation: String) -> String? { titles[operation] }
 
     /// What waits for nobody, whatever rules say: what Postern does by itself, and deciding on requests.
     static let exempt: [String] = Consoles.all.flatMap(\.operations).filter {

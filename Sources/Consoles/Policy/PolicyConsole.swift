@@ -25,11 +25,19 @@ public enum PolicyConsole {
         ],
         choices: [
             "policy.add_rule/operation": { _ in
-                Set(PolicyActs.all.map(\.name)).sorted().map { Field.Choice($0, $0) }
+                Set(PolicyActs.all.map(\.name)).sorted().map { name in
+                    Field.Choice(name, PolicyActs.title(name).map { "\($0) (\(name))" } ?? name)
+                }
             },
-            "policy.change_separation/role": { _ in
-                Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+            "policy.change_separation/held": { _ in
+                ChangeSeparation.Held.allCases.map { Field.Choice($0.rawValue, titled($0.rawValue)) }
             },
+        ],
+        targetChoices: [
+            // Not itself.
+            "policy.change_separation/role": { role, _ in
+                Seeds.roles.filter { $0.id != role }.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+            }
         ])
 
     static let permission = "access.view"

@@ -112,11 +112,17 @@ public struct PolicyLint: Sendable {
         public let name: String
         public let permission: String
         public let risk: Risk
-        public init(_ name: String, permission: String, risk: Risk) {
+        /// What findings call it, beside its name.
+        public let title: String?
+        public init(_ name: String, permission: String, risk: Risk, title: String? = nil) {
             self.name = name
             self.permission = permission
             self.risk = risk
+            self.title = title
         }
+
+        /// "“Invite staff” (staff.invite)"
+        var words: String { AccessNames.exactOperation(name, title) }
     }
 
     /// What completing an operation gives to whoever can.
@@ -152,6 +158,8 @@ public struct PolicyLint: Sendable {
     private struct Account {
         /// Who it counts as: a service account is its owner, and no other person.
         let signer: Signer
+        /// As steps call it.
+        let name: String
         let steps: [String]
         /// Its token asks, and never signs.
         var isToken = false
@@ -162,13 +170,13 @@ public struct PolicyLint: Sendable {
         state.accounts.filter { $0.owner == person.person }.map { account in
             let held = AccountScopes.effective(account.scopes, of: person.permissions).granted.keys
             return Account(
-                signer: Signer(person: person.person, roles: [], permissions: Set(held)),
+                signer: Signer(person: person.person, roles: [], permissions: Set(held)), name: account.name,
                 steps: ["\(person.name) asks through \(account.name)"], isToken: true)
         }
     }
 
     private func alone(_ person: Standing, _ state: PolicyState) -> [PolicyFinding] {
-        var controlled = [Account(signer: Signer(person), steps: [])] + tokens(of: person, state)
+        var controlled = [Account(signer: Signer(person), name: person.name, steps: [])] + tokens(of: person, state)
         var open: [String]?  // how policy was changed, once it can be
         var used: Set<String> = []
         let signers = invitationSigners(state)
@@ -183,7 +191,7 @@ public struct PolicyLint: Sendable {
                     let measures = measures(act, by: asker, signers)
                     let rules = covering.filter { $0.condition.matches(measures) }
                     guard let steps = complete(act, by: asker, rules, controlled, open) else { continue }
-                    let done = steps + ["\(person.name) completes \(act.name)"]
+                    let done = steps + ["\(person.name) completes \(act.words)"]
                     switch gain {
                     case .policy: open = done
                     case .factors: controlled += refactored(controlled, state, done)
@@ -206,8 +214,8 @@ public struct PolicyLint: Sendable {
                 guard let steps = complete(act, [rule], controlled, open) else { return nil }
                 return PolicyFinding(
                     .alone, operation: act.name, rule: rule.id, person: person.person,
-                    "\(person.name) could complete \(act.name) alone, though \(rule.summary) needs \(rule.demand.sentence).",
-                    steps: steps + ["\(person.name) completes \(act.name)"])
+                    "\(person.name) could complete \(act.words) alone, though “\(rule.summary)” needs \(rule.demand.sentence).",
+                    steps: steps + ["\(person.name) completes \(act.words)"])
             }
         }
     }
@@ -239,7 +247,7 @@ public struct PolicyLint: Sendable {
     private func refactored(_ controlled: [Account], _ state: PolicyState, _ done: [String]) -> [Account] {
         state.people.filter { other in
             other.isActive && !controlled.contains { $0.signer.person == other.person }
-        }.map { Account(signer: Signer($0), steps: done + ["\($0.name) is theirs by new factors"]) }
+        }.map { Account(signer: Signer($0), name: $0.name, steps: done + ["\($0.name) is theirs by new factors"]) }
     }
 
     /// Accounts of every role, as many as the most leaves a rule can have.
@@ -249,7 +257,8 @@ public struct PolicyLint: Sendable {
             return (0..<Demand.mostLeaves).map { number in
                 Account(
                     signer: Signer(person: "new \(role) \(number + 1)", roles: [role], permissions: permissions),
-                    steps: done + ["an account with \(role) is theirs"])
+                    name: "new account \(number + 1) with \(AccessNames.role(role))",
+                    steps: done + ["new accounts with \(AccessNames.role(role)) are theirs"])
             }
         }
     }
@@ -268,7 +277,7 @@ public struct PolicyLint: Sendable {
             grew = true
             return Account(
                 signer: Signer(person: account.signer.person, roles: all, permissions: permissions),
-                steps: account.steps + done + ["\(account.signer.person) is given every role"])
+                name: account.name, steps: account.steps + done + ["\(account.name) is given every role"])
         }
         return grew ? out : nil
     }
@@ -294,7 +303,7 @@ public struct PolicyLint: Sendable {
         let helpers = others.filter { names.contains($0.signer.person) }
         var steps: [String] = []
         for step in asker.steps + helpers.flatMap(\.steps) where !steps.contains(step) { steps.append(step) }
-        return steps + helpers.map { "\($0.signer.person) signs" }
+        return steps + helpers.map { "\($0.name) signs" }
     }
 
     // MARK: The others
@@ -318,7 +327,7 @@ public struct PolicyLint: Sendable {
                 guard !possible else { return nil }
                 return PolicyFinding(
                     .deadlock, operation: act.name, rule: rule.id,
-                    "Nobody could get \(act.name) signed: \(rule.summary) needs \(rule.demand.sentence), and too few people hold that."
+                    "Nobody could get \(act.words) signed: “\(rule.summary)” needs \(rule.demand.sentence), and too few people hold that."
                 )
             }
         }
@@ -337,7 +346,7 @@ public struct PolicyLint: Sendable {
             Self.strangers(in: rule.demand, roles: roles).map { name in
                 PolicyFinding(
                     .unknown, operation: rule.operation, rule: rule.id,
-                    "\(rule.summary) asks for \(name), which does not exist.")
+                    "“\(rule.summary)” asks for \(name), which does not exist.")
             }
         }
     }
@@ -368,7 +377,7 @@ public struct PolicyLint: Sendable {
             act.risk == .critical && !state.rules.contains { $0.covers(act.name) }
         }.sorted { $0.name < $1.name }.map {
             PolicyFinding(
-                .unguarded, operation: $0.name, "\($0.name) is critical, and no rule asks for a second person.")
+                .unguarded, operation: $0.name, "\($0.words) is critical, and no rule asks for a second person.")
         }
     }
 }

@@ -36,14 +36,17 @@ enum PolicyPages {
                         "\(people) people, \(state.rules.count) rules and every way to gain an account, factors, a role or a change of policy were searched."
                     )
                 }
-                panel("Problems", problems, id: "f-problems")
-                panel("Worth knowing", notes, id: "f-notes")
+                panel("Problems", problems, state.rules, id: "f-problems")
+                panel("Worth knowing", notes, state.rules, id: "f-notes")
             }
         return PageAnswer(title: "Findings", body: body, disclosure: PolicyConsole.disclosure(of: found))
     }
 
-    private static func panel(_ title: String, _ findings: [PolicyFinding], id: String) -> Node {
+    private static func panel(
+        _ title: String, _ findings: [PolicyFinding], _ rules: [ApprovalRule], id: String
+    ) -> Node {
         guard !findings.isEmpty else { return .none }
+        let summaries = Dictionary(rules.map { ($0.id, $0.summary) }, uniquingKeysWith: { first, _ in first })
         let columns: [Column<PolicyFinding>] = [
             Column("Kind", .tight) { finding in
                 let (word, tone) = words(finding.kind)
@@ -56,7 +59,7 @@ enum PolicyPages {
             },
             Column("Rule", priority: 2) { finding in
                 finding.rule.map { rule in
-                    rule.contains("*") ? UI.code(rule) : el("a", .href("/approval-rules/\(rule)")) { UI.code(rule) }
+                    el("a", .href("/approval-rules/\(rule)")) { summaries[rule] ?? rule } + UI.sub(UI.code(rule))
                 } ?? UI.hint("none")
             },
         ]
@@ -114,11 +117,11 @@ enum PolicyPages {
     private static func apart(_ role: String, _ matrix: AccessMatrix) -> Node {
         let others = Set(matrix.separations.flatMap { $0.partners(of: role) }).sorted()
         guard !others.isEmpty else { return UI.hint("none") }
-        return UI.row { for other in others { el("a", .href("/roles/\(other)")) { other } } }
+        return UI.row { for other in others { el("a", .href("/roles/\(other)")) { AccessNames.role(other) } } }
     }
 
     static func limits(_ limits: [Limit]?) -> Node {
-        guard let limits, !limits.isEmpty else { return UI.hint("any amount") }
+        guard let limits, !limits.isEmpty else { return UI.hint("no limit") }
         return Node(RolePermission.words(limits))
     }
 
@@ -127,18 +130,20 @@ enum PolicyPages {
         let cell = try PolicyListing<RolePermission>.find(call.readCall, "cell", from: reader)
         let entry = PermissionCatalog[cell.permission]
         let title = entry?.title ?? cell.permission
+        let role = AccessNames.role(cell.role)
         let body =
-            UI.crumbs([("Access", "/access"), (cell.role, "/roles/\(cell.role)")], here: title)
-            + UI.title(title) { UI.id(cell.id, copy: "cell’s id") }
+            UI.crumbs([("Access", "/access"), (role, "/roles/\(cell.role)")], here: title)
+            + UI.title(title, lead: "for \(role)") { UI.id(cell.id, copy: "cell’s id") }
             + UI.keyFacts([
-                ("Role", el("a", .href("/roles/\(cell.role)")) { cell.role }),
+                ("Role", el("a", .href("/roles/\(cell.role)")) { role }),
+                ("Permission", UI.code(cell.permission)),
                 ("Held", cell.isRevoked ? UI.state("Taken away", .plain, .x) : UI.state("Yes", .ok)),
                 ("Up to", limits(cell.limits)), ("Risk", UI.tag(entry?.risk.rawValue ?? "critical")),
             ])
             + UI.actionBar(
                 cell, path: "/role-permissions/\(cell.id)", catalog: call.catalog, caller: call.caller, now: reader.now,
                 waiting: try ApprovalList.waiting(on: cell.id, for: call.caller, from: reader))
-        return PageAnswer(title: title, body: body)
+        return PageAnswer(title: cell.displayName, body: body)
     }
 
     // MARK: Rates

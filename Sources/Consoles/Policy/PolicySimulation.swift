@@ -22,7 +22,6 @@ public enum PolicySimulation {
 
     /// The newest first.
     public struct History: Sendable {
-        let operation: String
         let occasions: [Occasion]
         /// There are more than these.
         let isCut: Bool
@@ -35,7 +34,7 @@ public enum PolicySimulation {
         /// In one sentence, for the plan of a change.
         func sentence(of rule: ApprovalRule?, instead old: ApprovalRule?) -> String {
             let days = PolicySimulation.period.seconds / 86_400
-            guard !occasions.isEmpty else { return "Nobody asked for \(operation) in the last \(days) days." }
+            guard !occasions.isEmpty else { return "Nobody did it or asked for it in the last \(days) days." }
             let count = occasions.count
             let now = matched(by: rule).count
             let before = matched(by: old).count
@@ -63,7 +62,7 @@ public enum PolicySimulation {
             found += try rows.prefix(limit).compactMap(occasion)
         }
         return History(
-            operation: operation, occasions: found.sorted { ($0.at, $0.event) > ($1.at, $1.event) }, isCut: isCut)
+            occasions: found.sorted { ($0.at, $0.event) > ($1.at, $1.event) }, isCut: isCut)
     }
 
     /// `nil` for what was carried out by approval: its request is the occasion.

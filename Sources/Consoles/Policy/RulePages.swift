@@ -40,6 +40,11 @@ enum RulePages {
         return PageAnswer(title: "Approval rules", body: body)
     }
 
+    /// What it is for, by its title where it has one.
+    private static func operation(_ code: String) -> Node {
+        PolicyActs.title(code).map { Node($0) + UI.sub(UI.code(code)) } ?? UI.code(code)
+    }
+
     static func state(_ row: ApprovalRuleRow) -> Node {
         row.isRetired ? UI.state("Ended", .plain, .x) : UI.state("In force", .ok)
     }
@@ -57,7 +62,7 @@ enum RulePages {
                 UI.id(row.id, copy: "rule’s code")
             }
             + UI.keyFacts([
-                ("Operation", UI.code(rule.operation)), ("Who must agree", Node(rule.demand.sentence)),
+                ("Operation", operation(rule.operation)), ("Who must agree", Node(rule.demand.sentence)),
                 ("Waits for", Node(TimeText.exactly(rule.window))),
                 ("Cooldown", rule.cooldown.map { Node(TimeText.exactly($0)) } ?? UI.hint("none")),
             ])
@@ -96,12 +101,11 @@ enum RulePages {
                 UI.muted(
                     occasion.measures.map { measures in
                         measures.values.isEmpty
-                            ? "nothing"
+                            ? "It has nothing to measure"
                             : measures.values.keys.sorted().map { name in
-                                let value = measures.values[name] ?? .null
-                                return "\(name) \(value.string ?? value.canonicalText)"
+                                "\(DocumentDiff.label(name)): \(DocumentDiff.spoken(measures.values[name] ?? .null))"
                             }.joined(separator: ", ")
-                    } ?? "not known any more")
+                    } ?? "Not known any more")
             },
             Column("Then") { $0.waited ? UI.state("Waited for others", .info, .ring) : UI.state("At once", .plain) },
         ]
@@ -129,7 +133,9 @@ enum RulePages {
                     UI.stat("Could not get it signed", Grouped.digits(trial.stranded), note: "people who may ask")
                 }
             }
-            if trial.newest.isEmpty {
+            if trial.history.occasions.isEmpty {
+                UI.empty("Nobody did it or asked for it", "There is nothing of that time to try these terms on.")
+            } else if trial.newest.isEmpty {
                 UI.empty("Nothing would have waited", "These terms cover nothing of what was done.")
             } else {
                 UI.table(

@@ -42,7 +42,10 @@ public enum SetLimit: Operation {
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<RolePermission> {
         let before = call.before
-        guard !before.isRevoked else { throw .conflict("\(before.role) does not hold \(before.permission).") }
+        guard !before.isRevoked else {
+            throw .conflict(
+                "\(AccessNames.role(before.role)) does not hold \(AccessNames.exactPermission(before.permission)).")
+        }
         let currency = call.input.currency
         var limits = (before.limits ?? []).filter { $0.currency != currency }
         if let amount = call.input.amount {
@@ -55,7 +58,8 @@ public enum SetLimit: Operation {
         }
         limits.sort { $0.currency < $1.currency }
         if let ceiling = Seeds.ceilings[before.id] {
-            let most = "\(before.role) may carry at most \(RolePermission.words([ceiling])) for \(before.permission)."
+            let most =
+                "\(AccessNames.role(before.role)) may carry at most \(RolePermission.words([ceiling])) for \(AccessNames.permission(before.permission))."
             guard !limits.isEmpty else { throw .field("amount", "\(most) It can't be without a limit.") }
             if let amount = call.input.amount {
                 guard let worth = call.facts.rates.converted(amount, from: currency, to: ceiling.currency) else {
@@ -68,7 +72,11 @@ public enum SetLimit: Operation {
         after.limits = limits.isEmpty ? nil : limits
         guard after != before else { throw .conflict("The limit is exactly so already.") }
         let words = limits.isEmpty ? "up to any amount" : "up to \(RolePermission.words(limits))"
-        return Plan(after, consequence: "\(before.role) may \(before.permission) \(words) in one action.")
+        return Plan(
+            after,
+            consequence:
+                "\(AccessNames.exactRole(before.role)) may go \(words) in one action of \(AccessNames.exactPermission(before.permission))."
+        )
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

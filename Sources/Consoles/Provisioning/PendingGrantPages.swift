@@ -95,7 +95,7 @@ enum PendingGrantPages {
                 })
         }
         columns += [
-            Column("Role", isRowHeader: !showsPerson) { UI.tag($0.role) },
+            Column("Role", isRowHeader: !showsPerson) { AccessNames.tag($0.role) },
             Column("Asked by", priority: 3) { grant in
                 UI.muted(
                     sources[grant.source] ?? (grant.source == ClaimedRoles.person ? "Single sign-on" : grant.source))

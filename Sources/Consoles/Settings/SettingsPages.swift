@@ -5,12 +5,17 @@ import Kernel
 enum SettingsPages {
     private static let permission = "setting.view"
 
+    /// Above every page of settings.
+    static func title(_ path: String) -> Node {
+        UI.title("Settings", lead: "The rules of this deployment, what it is, and what it runs with") + tabs(path)
+    }
+
     private static func tabs(_ path: String) -> Node {
         UI.tabs(
             label: "Settings",
             [
                 ("Rules", "/settings"), ("This installation", "/installation"),
-                ("Configuration", "/installation/configuration"),
+                ("Configuration", "/installation/configuration"), ("Workers", "/workers"),
             ].map { UI.Tab($0.0, href: $0.1, isCurrent: $0.1 == path) })
     }
 
@@ -42,8 +47,7 @@ enum SettingsPages {
             },
         ]
         let body =
-            UI.title("Settings", lead: "The rules of this deployment, what it is, and what it runs with")
-            + tabs("/settings")
+            title("/settings")
             + UI.stack {
                 UI.panel("Rules", id: "s-rules", hint: "changed here, followed by every server from its next request") {
                     UI.table(
@@ -102,8 +106,7 @@ enum SettingsPages {
         Page("/installation", permission: permission, menuPath: "/settings") { call, reader in
             let report = try InstallationReport.load(facts, from: reader)
             let body =
-                UI.title("Settings", lead: "The rules of this deployment, what it is, and what it runs with")
-                + tabs("/installation")
+                title("/installation")
                 + UI.stack {
                     warnings(report.warnings)
                     UI.split(.even) {
@@ -224,8 +227,7 @@ enum SettingsPages {
                 },
             ]
             let body =
-                UI.title("Settings", lead: "The rules of this deployment, what it is, and what it runs with")
-                + tabs("/installation/configuration")
+                title("/installation/configuration")
                 + UI.stack {
                     UI.banner(
                         .info, "Set where the server starts.",

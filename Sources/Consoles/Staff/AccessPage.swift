@@ -11,9 +11,7 @@ enum AccessPage {
             + UI.stack {
                 UI.banner(
                     .info, "Permissions add up: a person may do what any of their roles may.",
-                    "A check mark means the role holds the permission, an empty cell that it does not; an amount is the most one "
-                        + "action may come to without a co-signature. Your own roles, tinted: "
-                        + "\(mine.isEmpty ? "none" : mine.sorted().joined(separator: ", ")).")
+                    legend(mine))
                 UI.panel("Roles", id: "p-roles") {
                     UI.panelBody {
                         el("div", .class("roomy")) {
@@ -37,17 +35,21 @@ enum AccessPage {
                     "Not held together", id: "p-separations", hint: "an exception needs its reason and is reviewed"
                 ) {
                     UI.panelBody {
-                        UI.facts(
-                            matrix.separations.map { pair in
-                                (
-                                    pair.summary,
-                                    UI.row {
-                                        for role in pair.first { UI.tag(role) }
-                                        "with"
-                                        for role in pair.second { UI.tag(role) }
-                                    }
-                                )
-                            })
+                        if matrix.separations.isEmpty {
+                            el("p") { UI.hint("No roles are kept apart: one person may hold any of them together.") }
+                        } else {
+                            UI.facts(
+                                matrix.separations.map { pair in
+                                    (
+                                        pair.summary,
+                                        UI.row {
+                                            for role in pair.first { AccessNames.tag(role) }
+                                            "not with"
+                                            for role in pair.second { AccessNames.tag(role) }
+                                        }
+                                    )
+                                })
+                        }
                         if call.caller.permissions.contains(ChangeSeparation.spec.permission) {
                             el("p") { UI.hint("Changed on the page of either role.") }
                         }
@@ -55,6 +57,14 @@ enum AccessPage {
                 }
             }
         return PageAnswer(title: "Access", body: body)
+    }
+
+    private static func legend(_ mine: Set<String>) -> String {
+        let own = mine.isEmpty ? "You hold no role." : "Your own roles, tinted: \(AccessNames.roles(mine.sorted()))."
+        return """
+            A check mark means the role holds the permission, an empty cell that it does not; an amount is the most one action \
+            may come to without a co-signature. \(own)
+            """
     }
 
     private static func table(_ matrix: AccessMatrix, own: Set<String>) -> Matrix {

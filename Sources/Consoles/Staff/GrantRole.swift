@@ -46,8 +46,8 @@ public enum GrantRole: Operation {
         return Plan(
             call.before.touched(at: call.now), also: outcome.changes, facts: facts,
             consequence:
-                "\(call.before.name) holds \(role) \(until.map { "until \($0.minuteText)" } ?? "from now on")."
-                + outcome.exceptions.map { " \($0.joined(separator: " and ")) are held together by an exception." }
+                "\(call.before.name) holds \(AccessNames.exactRole(role)) \(until.map { "until \($0.minuteText)" } ?? "from now on")."
+                + outcome.exceptions.map { " \(AccessNames.roles($0, " and ")) are held together by an exception." }
                 .joined())
     }
 
@@ -106,7 +106,8 @@ public enum RevokeRole: Operation {
             .init(take: [role]), for: call.before, by: call.person, at: call.now, call.fresh
         ).changes
         var facts: [String: JSON] = ["revoked": [.string(role)]]
-        var consequence = "\(call.before.name) no longer holds \(role), from the next request on."
+        var consequence =
+            "\(call.before.name) no longer holds \(AccessNames.exactRole(role)), from the next request on."
         // Given by mistake it is no answer, and the provider may not ask a second time.
         if call.reasonCode == "mistake", let answered = call.facts.answered,
             !call.facts.change.undecided.contains(where: { $0.role == role })
@@ -179,12 +180,14 @@ public enum ChangeRoles: Operation {
         if !outcome.exceptions.isEmpty { facts["exception"] = true }
         var parts: [String] = []
         if !give.isEmpty {
-            parts.append("gets \(give.joined(separator: ", "))\(until.map { " until \($0.minuteText)" } ?? "")")
+            parts.append("gets \(AccessNames.roles(give))\(until.map { " until \($0.minuteText)" } ?? "")")
         }
-        if !take.isEmpty { parts.append("loses \(take.joined(separator: ", "))") }
+        if !take.isEmpty { parts.append("loses \(AccessNames.roles(take))") }
         return Plan(
             call.before.touched(at: call.now), also: outcome.changes, facts: facts,
-            consequence: "\(call.before.name) \(parts.joined(separator: " and ")), from the next request on.")
+            consequence: "\(call.before.name) \(parts.joined(separator: " and ")), from the next request on."
+                + outcome.exceptions.map { " \(AccessNames.roles($0, " and ")) are held together by an exception." }
+                .joined())
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -122,7 +122,7 @@ public enum InviteStaff: Operation {
         }
         let link = Enrolment.Link(call.fresh, staff: id, at: call.now, lasting: .hours(24))
         let facts: [String: JSON] = ["roles": .array(roles.map(JSON.string))]
-        let list = roles.isEmpty ? "no role yet" : roles.joined(separator: ", ")
+        let list = roles.isEmpty ? "no role yet" : AccessNames.roles(roles)
         // The link is a secret: the mail only says that an invitation waits, and whom to ask for it.
         let effects = [MailNotice.invitation.effect(to: id)]
 

@@ -51,7 +51,8 @@ enum MyPage {
                                 + [
                                     (
                                         "Roles",
-                                        roles.isEmpty ? UI.hint("none") : UI.row { for role in roles { UI.tag(role) } }
+                                        roles.isEmpty
+                                            ? UI.hint("none") : UI.row { for role in roles { AccessNames.tag(role) } }
                                     )
                                 ]
                         )

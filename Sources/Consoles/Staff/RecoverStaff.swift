@@ -6,7 +6,7 @@ public enum RecoverStaff: Operation {
     public typealias Target = Staff
     public static let spec = OperationSpec(
         "staff.recover", "Recover an account from the server",
-        summary: "Asks for new factors for the last super_admin; they are told, and it is carried out after 24 hours.",
+        summary: "Asks for new factors for the last super admin; they are told, and it is carried out after 24 hours.",
         permission: "staff.reset_factors", risk: .critical, justification: OperationSpec.Justification.none,
         systemOnly: true)
 
@@ -43,7 +43,7 @@ public enum RecoverStaff: Operation {
         let before = call.before
         guard before.status == .active, call.facts.holds else {
             throw .conflict(
-                "\(before.email) is not an active super_admin. Any super_admin can help them in the console.")
+                "\(before.email) is not an active super admin. Any super admin can help them in the console.")
         }
         if let pending = call.facts.pending {
             throw .conflict(
@@ -57,7 +57,7 @@ public enum RecoverStaff: Operation {
         guard !canBeReset else {
             throw .conflict(
                 """
-                Other super_admins can sign in: one of them resets the factors of \(before.email) in the console, and another \
+                Other super admins can sign in: one of them resets the factors of \(before.email) in the console, and another \
                 person agrees. This is for when nobody can.
                 """)
         }
@@ -70,11 +70,11 @@ public enum RecoverStaff: Operation {
             effects: call.facts.told.map { MailNotice.recoveryRequested.effect(to: $0) },
             facts: ["recovery": .string(recovery.id), "execute_at": .string(start.rfc3339)], reveal: link.reveal,
             consequence:
-                "\(before.name) gets new factors at \(start.minuteText), unless a super_admin cancels it before.")
+                "\(before.name) gets new factors at \(start.minuteText), unless a super admin cancels it before.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
-        .impossible("A super_admin cancels the recovery in the console.")
+        .impossible("A super admin cancels the recovery in the console.")
     }
 
     /// Whom the servers tell, and by what: "mail to jo@company.example"; nobody where they have no channel. Whoever asks on the

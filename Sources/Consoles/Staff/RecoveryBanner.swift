@@ -23,7 +23,7 @@ enum RecoveryBanner {
         let advice =
             mayCancel
             ? "If nobody is locked out, cancel it."
-            : "Ask \(recovery.name) whether they are locked out. A super_admin who signs in can cancel it."
+            : "Ask \(recovery.name) whether they are locked out. A super admin who signs in can cancel it."
         return UI.banner(
             .danger, "The account of \(recovery.name) is about to be recovered from the server.",
             "Its factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). \(advice)",

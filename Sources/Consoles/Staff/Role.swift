@@ -57,7 +57,10 @@ public struct RolePermission: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [] }
-    public var displayName: String { id }
+    /// "Support L2: Give a credit"
+    public var displayName: String {
+        "\(AccessNames.role(role)): \(PermissionCatalog[permission]?.title ?? permission)"
+    }
     public var document: JSON {
         JSON.members([
             ("id", .string(id)), ("version", .int(version)), ("role", .string(role)),
@@ -117,7 +120,7 @@ public struct Grant: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { role }
+    public var displayName: String { AccessNames.role(role) }
     public var document: JSON {
         // Members that came later stand only where there is something.
         .members([

@@ -4,7 +4,7 @@ import Kernel
 /// sizes, and are refused by the same rules.
 public struct RoleChange: Sendable {
     static let exceptionHelp =
-        "Only where two roles are not held together by one person: why they are all the same. It raises a flag that somebody else reviews."
+        "Only where one person is not to hold two of the roles together: why they may. It raises a flag that somebody else reviews."
 
     /// Every grant of the person that was not taken back, also one that has run out.
     let grants: [Grant]
@@ -88,7 +88,7 @@ public struct RoleChange: Sendable {
             throw .field(wish.giveField, "There is no role \(role) in this deployment.")
         }
         if let role = give.intersection(take).sorted().first {
-            throw .field(wish.takeField, "\(role) can't be both given and taken away.")
+            throw .field(wish.takeField, "\(AccessNames.role(role)) can't be both given and taken away.")
         }
         if let until = wish.until {
             guard until > now else { throw .field("expires_at", "That time is over; choose a later one.") }
@@ -131,7 +131,12 @@ public struct RoleChange: Sendable {
         _ take: Set<String>, from live: [Grant], of target: Staff, _ wish: Wish
     ) throws(Refusal) {
         if let role = take.subtracting(live.map(\.role)).sorted().first {
-            throw .field(wish.takeField, "\(target.name) doesn't hold \(role).")
+            // A form offers what was held when it was opened.
+            let held = live.map(\.role).sorted()
+            throw .field(
+                wish.takeField,
+                "\(target.name) doesn't hold \(AccessNames.role(role)). "
+                    + (held.isEmpty ? "They hold no role now." : "They hold \(AccessNames.roles(held)) now."))
         }
         try keepSuperAdmin(
             of: target, ending: live.filter { take.contains($0.role) }, others: otherSuperAdmins)
@@ -142,10 +147,11 @@ public struct RoleChange: Sendable {
     ) throws(Refusal) {
         for grant in live where give.contains(grant.role) {
             guard let end = grant.expiresAt else {
-                throw .field(wish.giveField, "\(target.name) holds \(grant.role) already, without an end.")
+                throw .field(
+                    wish.giveField, "\(target.name) holds \(AccessNames.role(grant.role)) already, without an end.")
             }
             guard end != wish.until else {
-                throw .field(wish.giveField, "\(target.name) holds \(grant.role) until then already.")
+                throw .field(wish.giveField, "\(target.name) holds \(AccessNames.role(grant.role)) until then already.")
             }
         }
     }
@@ -162,7 +168,8 @@ public struct RoleChange: Sendable {
             throw .field(
                 wish.giveField,
                 """
-                \(pair.first) and \(pair.second) are not held by one person: either could finish what the other must check. \
+                \(AccessNames.roles([pair.first, pair.second], " and ")) are not held by one person: either could finish what the \
+                other must check. \
                 If there is a reason to make an exception, write it down; somebody else then reviews it.
                 """)
         }
@@ -180,5 +187,5 @@ func keepSuperAdmin(of target: Staff, ending: [Grant], others: Int64) throws(Ref
         ending.contains(where: { $0.role == "super_admin" && $0.expiresAt == nil })
     else { return }
     throw .conflict(
-        "\(target.name) is the last super_admin. Make somebody else super_admin first, without an end to the grant.")
+        "\(target.name) is the last super admin. Make somebody else super admin first, without an end to the grant.")
 }

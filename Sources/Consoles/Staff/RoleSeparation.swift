@@ -52,7 +52,8 @@ public struct RoleSeparation: Entity, Hashable {
     /// Why these roles may not be held together; `nil` when they may.
     public static func sentence(_ held: Set<String>, under separations: [RoleSeparation]) -> String? {
         separations.lazy.compactMap { $0.conflict(in: held) }.first.map { first, second in
-            "\(first) and \(second) are not held by one person: either could finish what the other must check."
+            let pair = AccessNames.roles([first, second], " and ")
+            return "\(pair) are not held by one person: either could finish what the other must check."
         }
     }
 }

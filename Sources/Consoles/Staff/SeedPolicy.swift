@@ -1,6 +1,6 @@
 import Kernel
 
-/// Puts the shipped roles, permissions, limits, approval rules, separations, settings and the schedule of reviews into the tables. Rows that are there already stay as they
+/// Puts the shipped roles, permissions, limits, approval rules, separations, settings, the schedule of reviews and the workers into the tables. Rows that are there already stay as they
 /// are, whatever was changed in them.
 public enum SeedPolicy: Operation {
     public typealias Target = Role
@@ -46,6 +46,7 @@ public enum SeedPolicy: Operation {
         out += PolicySetting.Key.allCases.map { PolicySetting($0, at: now) }
         out += Seeds.currencies.map { ExchangeRate(id: $0, micros: 0) }
         out += [AccessReviewPlan(updatedAt: now)]
+        out += Worker.Name.allCases.map { Worker($0) }
         return out
     }
 
@@ -56,12 +57,12 @@ public enum SeedPolicy: Operation {
             Role.selectAll(after: "", limit: limit), RolePermission.selectAll(after: "", limit: limit),
             ApprovalRuleRow.selectAll(after: "", limit: limit), PolicySetting.selectAll(after: "", limit: limit),
             RoleSeparation.selectAll(after: "", limit: limit), ExchangeRate.selectAll(after: "", limit: limit),
-            AccessReviewPlan.selectAll(after: "", limit: limit),
+            AccessReviewPlan.selectAll(after: "", limit: limit), Worker.selectAll(after: "", limit: limit),
         ])
         var out: Set<String> = []
         let types = [
             Role.type, RolePermission.type, ApprovalRuleRow.type, PolicySetting.type, RoleSeparation.type,
-            ExchangeRate.type, AccessReviewPlan.type,
+            ExchangeRate.type, AccessReviewPlan.type, Worker.type,
         ]
         for (type, rows) in zip(types, rows) {
             for row in rows { out.insert("\(type) \(try row.string("id"))") }

@@ -33,13 +33,35 @@ public enum StaffConsole {
             "staff_email": FieldError(pointer: "/input/email", detail: "Somebody with this e-mail exists already.")
         ],
         choices: [
-            "staff.invite/roles": roles, "staff.grant_role/role": roles, "staff.revoke_role/role": roles,
-            "staff.change_roles/grant": roles, "staff.change_roles/revoke": roles,
+            "staff.invite/roles": { _ in offered { _ in true } }
+        ],
+        targetChoices: [
+            // A role until a time may be given anew: for good, or until another time.
+            "staff.grant_role/role": { staff, reader in
+                let held = Set(try live(of: staff, reader).filter { $0.expiresAt == nil }.map(\.role))
+                return offered { !held.contains($0) }
+            },
+            "staff.revoke_role/role": held,
+            "staff.change_roles/grant": { staff, reader in
+                let held = Set(try live(of: staff, reader).map(\.role))
+                return offered { !held.contains($0) }
+            },
+            "staff.change_roles/revoke": held,
         ],
         specimens: [.init("Staff", Staff.Status.allCases.map { StaffPages.status($0, dense: false) })],
         risks: PermissionCatalog.risks)
 
-    private static let roles: @Sendable (any Reader) throws -> [Field.Choice] = { _ in
-        Seeds.roles.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+    private static func offered(_ isOffered: (String) -> Bool) -> [Field.Choice] {
+        Seeds.roles.filter { isOffered($0.id) }.map { Field.Choice($0.id, $0.title, note: $0.summary) }
+    }
+
+    private static func live(of staff: String, _ reader: any Reader) throws -> [Grant] {
+        try reader.query(Grant.of([staff])).map { try Grant($0) }.filter { $0.isLive(at: reader.now) }
+    }
+
+    /// What somebody holds, which is what can be taken from them.
+    private static let held: @Sendable (String, any Reader) throws -> [Field.Choice] = { staff, reader in
+        let held = Set(try live(of: staff, reader).map(\.role))
+        return offered { held.contains($0) }
     }
 }

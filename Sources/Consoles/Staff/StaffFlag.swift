@@ -47,7 +47,7 @@ public struct StaffFlag: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { roles.joined(separator: " and ") }
+    public var displayName: String { AccessNames.roles(roles, " and ") }
     public var document: JSON {
         [
             "id": .string(id), "version": .int(version), "staff_id": .string(staffID),

@@ -50,12 +50,16 @@ enum StaffFlagPages {
             : UI.linkButton("Those to review", href: "/staff-flags")
         let body =
             UI.crumbs([("Staff", "/staff")], here: "Exceptions")
-            + UI.title("Exceptions", lead: "Roles that are not held together, and are all the same", trailing: other)
+            + UI.title(
+                "Exceptions", lead: "People who hold two roles that are kept apart, and the reason why they may",
+                trailing: other)
             + el("section", .class("panel"), .label("Exceptions")) {
                 if listing.items.isEmpty {
                     isOpen
-                        ? UI.empty("Nothing to review", "An exception appears here once somebody makes one.")
-                        : UI.empty("None was closed yet", "Reviews that are closed are kept here.")
+                        ? UI.empty(
+                            "No exception waits for its review",
+                            "One appears here when somebody is given two roles that are kept apart.")
+                        : UI.empty("No review was closed yet", "Exceptions stay here once they were reviewed.")
                 } else {
                     table(listing.items, listing.names, caller: call.caller, now: now, showsPerson: true)
                 }
@@ -70,7 +74,7 @@ enum StaffFlagPages {
     static func table(
         _ flags: [StaffFlag], _ names: [String: String], caller: Caller, now: Instant, showsPerson: Bool
     ) -> Node {
-        func name(_ id: String) -> String { names[id] ?? id }
+        func name(_ id: String) -> String { StaffDetail.called(id, names) }
         let reviews = caller.permissions.contains(ClearStaffFlag.spec.permission)
         var columns: [Column<StaffFlag>] = []
         if showsPerson {
@@ -80,7 +84,9 @@ enum StaffFlagPages {
                 })
         }
         columns += [
-            Column("Roles", isRowHeader: !showsPerson) { flag in UI.row { for role in flag.roles { UI.tag(role) } } },
+            Column("Roles", isRowHeader: !showsPerson) { flag in
+                UI.row { for role in flag.roles { AccessNames.tag(role) } }
+            },
             Column("Why", .wide) { Node($0.reason) },
             Column("Made by", priority: 3) { flag in
                 Node(name(flag.raisedBy)) + UI.sub(UI.time(flag.raisedAt, now: now))

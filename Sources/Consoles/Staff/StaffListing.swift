@@ -116,8 +116,13 @@ struct StaffDetail {
     }
 
     /// What a person or a part of Postern is called.
-    func name(_ id: String) -> String {
-        names[id] ?? ([ScimDoor.person, ClaimedRoles.person].contains(id) ? "the identity provider" : id)
+    func name(_ id: String) -> String { Self.called(id, names) }
+
+    /// What somebody is called who did something: a colleague by their name, and the others for what they are.
+    static func called(_ id: String, _ names: [String: String]) -> String {
+        if let name = names[id] { return name }
+        if [ScimDoor.person, ClaimedRoles.person].contains(id) { return "the identity provider" }
+        return id.hasPrefix("\(Staff.idPrefix)_") ? id : "Postern on the server"
     }
 
     /// What keeps everything else of theirs locked until somebody has reviewed it.

@@ -26,7 +26,7 @@ enum StaffMovePage {
             + UI.split {
                 UI.stack {
                     if move.isChange {
-                        against(move)
+                        against(move, call.caller)
                         rights(move)
                         next(move)
                     } else {
@@ -61,7 +61,7 @@ enum StaffMovePage {
         var forbidden: [String] {
             state.separations.flatMap { separation in
                 separation.conflicts(in: wanted).filter { given.contains($0.first) || given.contains($0.second) }.map {
-                    "\($0.first) and \($0.second): \(separation.summary.lowercased())."
+                    "\(AccessNames.roles([$0.first, $0.second], " and ")): \(separation.summary)."
                 }
             }
         }
@@ -82,7 +82,7 @@ enum StaffMovePage {
         var demands: [String] {
             let measures = Measures(["grants_power": .bool(!powerful.isEmpty), "exception": .bool(!forbidden.isEmpty)])
             return state.rules.filter { $0.covers(ChangeRoles.spec.name) && $0.condition.matches(measures) }.map {
-                "\($0.demand.sentence) (\($0.summary.lowercased()))"
+                "\($0.demand.sentence), by the rule “\($0.summary)”"
             }
         }
 
@@ -126,10 +126,12 @@ enum StaffMovePage {
         }
     }
 
-    private static func against(_ move: Move) -> Node {
+    private static func against(_ move: Move, _ caller: Caller) -> Node {
         let forbidden = move.forbidden
         let findings = move.findings.filter { $0.kind != .separation }
         guard !forbidden.isEmpty || !findings.isEmpty else {
+            // What stands above speaks against it.
+            guard notices(move, caller).isEmpty else { return .none }
             return UI.banner(
                 .ok, "Nothing speaks against it.",
                 "No roles that are kept apart come together, and nobody could act alone who could not before.")
@@ -213,6 +215,13 @@ enum StaffMovePage {
                             ? UI.hint("nobody else") : Node(move.demands.joined(separator: "; and "))
                     ),
                 ])
+                if !move.given.isEmpty {
+                    el("p") {
+                        UI.hint(
+                            "For \(Standing.quarantine.seconds / 3600) hours after it, \(move.staff.name) signs nothing that whoever makes this change asks for."
+                        )
+                    }
+                }
                 el("p", .class("row")) {
                     UI.linkButton("Go on to the change…", href: move.address, style: .primary)
                     UI.hint("Ticket, reason and preview come next. Nothing changes yet.")
@@ -222,6 +231,6 @@ enum StaffMovePage {
     }
 
     private static func tags(_ roles: [String]) -> Node {
-        roles.isEmpty ? UI.hint("nothing") : UI.row { for role in roles { UI.tag(role) } }
+        roles.isEmpty ? UI.hint("nothing") : UI.row { for role in roles { AccessNames.tag(role) } }
     }
 }

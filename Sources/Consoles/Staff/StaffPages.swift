@@ -63,7 +63,7 @@ enum StaffPages {
 
     /// A role, with when it ends where it does.
     private static func role(_ grant: Grant, now: Instant) -> Node {
-        UI.tag(grant.role)
+        AccessNames.tag(grant.role)
             + (grant.expiresAt.map { end in
                 el("span", .class("hint")) {
                     "ends "
@@ -219,7 +219,7 @@ enum StaffPages {
     private static func grants(_ detail: StaffDetail, canRevoke: Bool, _ now: Instant) -> Node {
         let staff = detail.staff
         var columns: [Column<Grant>] = [
-            Column("Role", isRowHeader: true) { UI.tag($0.role) },
+            Column("Role", isRowHeader: true) { AccessNames.tag($0.role) },
             Column("State") { grant in
                 switch grant.state(at: now) {
                 case .inForce: UI.state("In force", .ok)
@@ -264,7 +264,7 @@ enum StaffPages {
                 caption: "Reviews of \(staff.name)",
                 columns: [
                     Column("Role", isRowHeader: true) { item in
-                        el("a", .href("/access-reviews/\(item.reviewID)")) { item.role }
+                        el("a", .href("/access-reviews/\(item.reviewID)")) { AccessNames.role(item.role) }
                     }, Column("Decision") { AccessReviewPages.state($0.state) },
                     Column("When", .number) { item in
                         item.decidedAt.map { UI.time($0, now: now) } ?? UI.hint("not yet")
@@ -284,6 +284,7 @@ enum StaffPages {
         if let entry = detail.emergency { out = out + BreakGlassNotice.ofColleague(entry, caller, now: now) }
         if let at = staff.resetAt, now - at < Standing.quarantine {
             let who = staff.resetBy.map(detail.name) ?? "somebody"
+            let isColleague = staff.resetBy?.hasPrefix("\(Staff.idPrefix)_") == true
             let what =
                 at == staff.createdAt
                 ? "\(staff.name) came through a token of \(who)" : "The factors of \(staff.name) were reset by \(who)"
@@ -291,7 +292,9 @@ enum StaffPages {
                 out
                 + UI.banner(
                     .info, "\(what) \(TimeText.relative(at, now: now)).",
-                    "Until \((at + Standing.quarantine).minuteText) this account signs nothing that \(who) asks for.")
+                    isColleague
+                        ? "Until \((at + Standing.quarantine).minuteText) this account signs nothing that \(who) asks for: whoever set its factors up could be using it."
+                        : "Whoever runs the server can say who asked for it.")
         }
         return out
     }

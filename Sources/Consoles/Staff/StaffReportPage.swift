@@ -98,7 +98,7 @@ enum StaffReportPage {
                                 ? UI.hint("none")
                                 : UI.row {
                                     for grant in person.grants {
-                                        UI.tag(grant.role)
+                                        AccessNames.tag(grant.role)
                                         if let end = grant.expiresAt {
                                             el("span", .class("hint")) {
                                                 "ends "

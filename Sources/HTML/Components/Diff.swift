@@ -106,14 +106,15 @@ public struct DocumentDiff: Sendable, Equatable {
     private static let running = "when it runs"
 
     /// A document as it is told: the pairs of roles that are kept apart stand in the place of two lists of roles.
-    static func told(_ document: JSON?) -> JSON? {
+    static func told(_ document: JSON?, _ names: [String: String]) -> JSON? {
         guard var members = document?.object, let first = members["first_roles"]?.array,
             let second = members["second_roles"]?.array
         else { return document }
         members["first_roles"] = nil
         members["second_roles"] = nil
+        func title(_ role: JSON) -> String { names[roleKey(words(role))] ?? words(role) }
         members["kept_apart"] = .array(
-            first.flatMap { one in second.map { .string("\(words(one)) and \(words($0))") } })
+            first.flatMap { one in second.map { .string("\(title(one)) and \(title($0))") } })
         return .object(members)
     }
 
@@ -132,6 +133,30 @@ public struct DocumentDiff: Sendable, Equatable {
             }
             return after != .null && after != .object([:]) && after != .array([])
         }
+    }
+
+    /// Fields that name roles of staff by their codes.
+    private static let roleFields: Set<String> = ["role", "roles", "first_roles", "second_roles"]
+
+    /// Where the title of a role stands among the names of a difference: its code alone may be another field's value.
+    static func roleKey(_ code: String) -> String { "role:\(code)" }
+
+    private static func codes(_ value: JSON?) -> [String] {
+        value?.string.map { [$0] } ?? (value?.array ?? []).compactMap(\.string)
+    }
+
+    /// The keys of the roles that a line names.
+    static func roleKeys(_ line: Line) -> [String] {
+        guard roleFields.contains(line.path) else { return [] }
+        return (codes(line.before) + codes(line.after)).map(roleKey)
+    }
+
+    /// Roles by their titles; `nil` for everything else, and where none of them has one.
+    static func titles(_ value: JSON, at path: String, _ names: [String: String]) -> String? {
+        guard roleFields.contains(path) else { return nil }
+        let found = codes(value)
+        guard found.contains(where: { names[roleKey($0)] != nil }) else { return nil }
+        return found.map { names[roleKey($0)] ?? $0 }.joined(separator: ", ")
     }
 
     /// What every change moves by itself, and what a new thing does not have: left out where a person decides, never in
@@ -264,7 +289,7 @@ extension UI {
     ///   - captions: "Now"/"After" in a preview, "Before"/"After" in the record.
     ///   - showsCaption: false where the heading above says the same.
     ///   - rest: how to see the groups beyond the first `atOnce`; without it all are shown.
-    ///   - names: of people, by their ids: whoever is known by name is called by it.
+    ///   - names: of people, by their ids, and of roles (`PeopleNames`): whoever is known by name is called by it.
     public static func diff(
         _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After"),
         fields: DiffFields = .essential, showsCaption: Bool = true, rest: Node? = nil, names: [String: String] = [:]
@@ -307,14 +332,16 @@ extension UI {
 
     private static func body(_ group: DiffGroup, _ fields: DiffFields, _ names: [String: String]) -> Node {
         func value(_ tag: StaticString, _ value: JSON, at path: String) -> Node {
-            let spoken = value.string.flatMap { names[$0] } ?? DocumentDiff.spoken(value, at: path)
+            let named = DocumentDiff.titles(value, at: path, names) ?? value.string.flatMap { names[$0] }
+            let spoken = named ?? DocumentDiff.spoken(value, at: path)
             let exact = DocumentDiff.words(value)
             return el(tag, .when(spoken != exact, .title(exact))) { cuttable(spoken) }
         }
         let difference =
             fields == .all
             ? DocumentDiff(before: group.before, after: group.after)
-            : DocumentDiff(before: DocumentDiff.told(group.before), after: DocumentDiff.told(group.after))
+            : DocumentDiff(
+                before: DocumentDiff.told(group.before, names), after: DocumentDiff.told(group.after, names))
         func label(_ line: DocumentDiff.Line) -> String {
             let isNamed = [line.before, line.after].contains { $0?.string.flatMap { names[$0] } != nil }
             return fields == .planned && isNamed

@@ -139,6 +139,12 @@ public struct Field: Sendable {
         }
     }
 
+    private var ticked: Set<String> { Set(value.split(separator: "\n").map(String.init)) }
+
+    private func gone(from choices: [Choice], _ ticked: Set<String>) -> [Choice] {
+        ticked.subtracting(choices.map(\.value)).sorted().map { Choice($0, $0, note: "not offered any more") }
+    }
+
     private func group(_ type: String, _ choices: [Choice], ticked: Set<String>) -> Node {
         el(
             "fieldset",
@@ -222,7 +228,8 @@ public struct Field: Sendable {
                 })
         case .radios(let choices): group("radio", choices, ticked: [value])
         case .checkboxes(let choices):
-            group("checkbox", choices, ticked: Set(value.split(separator: "\n").map(String.init)))
+            // As with a list to choose from: what was ticked and is no longer offered stays, so that it can be seen and taken off.
+            group("checkbox", choices + gone(from: choices, ticked), ticked: ticked)
         }
     }
 }

@@ -1,15 +1,16 @@
 import Kernel
 
 /// People whose ids a difference shows, by name: colleagues for everybody who sees it, customers' people for whoever may look at
-/// those.
+/// those. Roles of staff by their titles.
 public struct PeopleNames: Sendable {
-    /// What they are called, by id. One who is gone is left out.
+    /// What they are called, by id; roles by `DocumentDiff.roleKey`. One who is gone is left out.
     public private(set) var names: [String: String] = [:]
     /// Those of them who are customers' people: that they were shown is recorded.
     public private(set) var users: [String] = []
 
     private static let staff = "staff"
     private static let user = "user"
+    private static let role = "role"
 
     public init() {}
 
@@ -31,6 +32,14 @@ public struct PeopleNames: Sendable {
             return found
         }
         names = try find(Self.staff)
+        let roles = ids.filter { $0.hasPrefix(DocumentDiff.roleKey("")) }.map {
+            String($0.dropFirst(DocumentDiff.roleKey("").count))
+        }
+        if !roles.isEmpty, let kind = catalog.entity(Self.role) {
+            for (code, title) in try kind.displayNames(Array(roles.sorted().prefix(1000)), reader) {
+                names[DocumentDiff.roleKey(code)] = title
+            }
+        }
         guard caller.isSystem || caller.permissions.contains("user.view"),
             caller.emergency?.refusal(on: tenant) == nil
         else { return }
@@ -39,20 +48,22 @@ public struct PeopleNames: Sendable {
         names.merge(customers) { name, _ in name }
     }
 
-    /// Ids of people that the difference of these groups shows, in its headings and as values.
+    /// Ids of people that the difference of these groups shows, in its headings and as values, and the roles it names.
     public static func ids(
         in groups: some Sequence<UI.DiffGroup>, _ catalog: Catalog, fields: UI.DiffFields = .essential
     ) -> Set<String> {
         // A plan shows the ids of those who have a name, which is what is looked for.
         let fields: UI.DiffFields = fields == .planned ? .all : fields
         var texts: Set<String> = []
+        var roles: Set<String> = []
         for group in groups {
             texts.formUnion((group.title ?? "").split(separator: " ").map(String.init))
             for line in DocumentDiff(before: group.before, after: group.after).shown(fields) {
                 texts.formUnion([line.before?.string, line.after?.string].compactMap { $0 })
+                roles.formUnion(DocumentDiff.roleKeys(line))
             }
         }
         let prefixes = [staff, user].compactMap { catalog.entity($0).map { "\($0.idPrefix)_" } }
-        return texts.filter { text in prefixes.contains { text.hasPrefix($0) } }
+        return texts.filter { text in prefixes.contains { text.hasPrefix($0) } }.union(roles)
     }
 }

@@ -182,6 +182,20 @@ public actor Sequencer {
         state = nil
     }
 
+    /// How long a sequencer that starts anew leaves the lead to others.
+    private static let leaving = Span.seconds(1)
+
+    /// Gives the lead up between two rounds and begins anew from what the database holds; for a moment another process may have it.
+    public func restart() async {
+        try? await alone {
+            // Entries are reserved by who goes on alone, and gives the lead up itself.
+            guard ahead == nil, lease != nil else { return }
+            await stepDown()
+            nextAttempt = clock.now + Self.leaving
+        }
+        wake.signal()
+    }
+
     private func caughtUp() {
         let now = clock.now
         shared.withLock { $0.caughtUp = now }

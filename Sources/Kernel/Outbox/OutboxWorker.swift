@@ -68,6 +68,12 @@ public actor OutboxWorker {
         for await _ in done {}
     }
 
+    /// Ends the attempts under way and gives their leases back; they are claimed anew at once, here or by another server.
+    public func restart() {
+        for send in sends.values { send.task.cancel() }
+        wake.signal()
+    }
+
     private func run() async {
         let wake = wake
         let (poll, pause) = (settings.poll, settings.pause)

@@ -121,7 +121,8 @@ extension StaffConsole {
         showsAll: Bool = false, _ signed: Signed
     ) async throws -> OperationSheet {
         let permission = operation.spec.permission
-        let offered = choices(of: operation)
+        let offered = choices(of: operation) { $0.choices }
+        let offeredOf = choices(of: operation) { $0.targetChoices }
         guard !operation.creates, let id, let type = context.catalog.entity(operation.targetType) else {
             let choices = try await context.pipeline.read(permission, by: signed.caller) { reader in
                 (try offered.mapValues { try $0(reader) }, nil)
@@ -152,10 +153,9 @@ extension StaffConsole {
             let waiting = twin.flatMap { WaitingRequest($0, for: signed.caller, at: reader.now) }
             let name = try Self.name(of: entity, catalog, records, from: reader)
             let subject = try describe?(entity, call, reader)
-            return (
-                (entity, name, subject, try offered.mapValues { try $0(reader) }, waiting),
-                subject?.disclosure ?? shown
-            )
+            var choices = try offered.mapValues { try $0(reader) }
+            for (field, choicesOf) in offeredOf { choices[field] = try choicesOf(entity.id, reader) }
+            return ((entity, name, subject, choices, waiting), subject?.disclosure ?? shown)
         }
         return OperationSheet(
             operation: operation, entity: entity, name: name, subject: subject, url: url, undoing: undoing,
@@ -199,10 +199,12 @@ extension StaffConsole {
     }
 
     /// The run-time choices of an operation's fields, by field name.
-    private func choices(of operation: AnyOperation) -> [String: @Sendable (any Reader) throws -> [Field.Choice]] {
+    private func choices<Reading>(
+        of operation: AnyOperation, _ declared: (Console) -> [String: Reading]
+    ) -> [String: Reading] {
         let prefix = operation.spec.name + "/"
         return context.consoles.reduce(into: [:]) { found, console in
-            for (name, choices) in console.choices where name.hasPrefix(prefix) {
+            for (name, choices) in declared(console) where name.hasPrefix(prefix) {
                 found[String(name.dropFirst(prefix.count))] = choices
             }
         }

@@ -1,0 +1,50 @@
+"""Workers of the servers in the browser and over the API: whoever is on call has one start anew."""
+import re
+
+import postern
+from browser import PHONE, Window
+from playwright.sync_api import expect
+
+WORKERS = {"sequencer", "chores", "integrity", "outbox"}
+
+
+def test_a_worker_starts_anew_and_the_server_says_so(server, people):
+    oncall = people("engineering_oncall")
+    listed = oncall.get("workers").json()["items"]
+    assert {item["id"] for item in listed} == WORKERS and all(item["title"] and item["summary"] for item in listed)
+    before = server.log(10**8).count("a worker starts anew")
+    for worker in sorted(WORKERS):
+        told = oncall.operate(f"workers/{worker}/restart", justification="It has stood still since noon.")
+        assert told.status_code == 200, told.text
+        assert not told.json().get("undo")
+    postern.wait_until(lambda: server.log(10**8).count("a worker starts anew") == before + len(WORKERS), 10,
+                       "the server to hear of all")
+    # It leads again, and what happens goes on into the log.
+    postern.wait_until(server.ready, 10, "the server to be ready")
+    assert server.run("verify").returncode == 0
+    reader = people("security")
+    assert reader.get("workers/chores").json()["restarted_at"]
+    denied = reader.operate("workers/chores/restart", justification="I may not do this.")
+    assert denied.status_code == 403 and denied.json()["required_permission"] == "worker.restart"
+    assert people("support_l1").get("workers").status_code == 403
+
+
+def test_workers_in_the_browser(chromium, server):
+    with Window(chromium, server) as window:
+        page = window.page
+        window.sign_in(server.person("engineering_oncall"), path="/settings")
+        page.get_by_role("link", name="Workers", exact=True).click()
+        window.heading("Settings")
+        assert window.path == "/workers"
+        window.audit("workers")
+        page.get_by_role("link", name="Restart Chores…").click()
+        window.heading("^Restart Chores$")
+        page.get_by_role("button", name=re.compile("^Preview")).click()
+        expect(page.locator("main")).to_contain_text("Chores starts anew within a few seconds.")
+        window.audit("restarting a worker")
+        page.get_by_role("button", name=re.compile("^Restart Chores")).click()
+        window.done("Restart Chores")
+    with Window(chromium, server, viewport=PHONE, scheme="dark") as window:
+        window.sign_in(server.person("security"), path="/workers")
+        window.audit("workers on a phone, in the dark")
+        expect(window.page.get_by_role("link", name=re.compile("^Restart "))).to_have_count(0)
