@@ -166,7 +166,7 @@ import Testing
         let networks = { @Sendable (configuration: inout WebConfiguration) in
             configuration.staffNetworks = [NetworkRange("192.0.2.0/24")!]
         }
-        try await Loopback.run(.sqlite, networks) { loopback in
+        try await Loopback.run(.sqlite, networks) { loopback async throws in
             for path in ["/healthz", "/readyz"] {
                 #expect(try await loopback.send("GET", path).status == 200, "\(path)")
             }
