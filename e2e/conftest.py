@@ -72,16 +72,30 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def demos(tmp_path_factory):
+    """The demo is made once for all workers; servers begin with a copy."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    postern.demos = postern.Demos(folder / "demos")
+    yield postern.demos
+    made, postern.demos = postern.demos, None
+    made.close()
+
+
 @pytest.fixture(scope="session")
-def admin_url(home):
+def admin_url(demos):
     """A superuser's URL of a PostgreSQL on which databases may be made; starts one when none is named."""
     named = os.environ.get("POSTERN_TEST_POSTGRES")
     if named:
+        demos.admin_url = named
         yield named
         return
     if not postern.Cluster.available():
         postern.lacking("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
     cluster = postern.Cluster(postern.temporary_directory("pg")).start()
+    demos.admin_url = cluster.url
     yield cluster.url
     cluster.stop("immediate")
     shutil.rmtree(cluster.home, ignore_errors=True)
