@@ -1,4 +1,5 @@
 """Servers for the tests: one on each database for the whole run."""
+import collections
 import os
 import re
 import shutil
@@ -24,16 +25,56 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+# What takes longest, longest first: with several workers it is begun first, so that the others don't wait for one in the end. The
+# summary of a run says how long each file took.
+LONG = [
+    "test_every_rule.py", "test_large_demo.py", "test_import.py::test_ten_thousand_customers", "test_openapi.py", "test_sso.py",
+    "test_servers.py", "test_journey.py", "test_servers_database.py", "test_passkeys.py", "test_api.py", "test_telling.py",
+    "test_scim.py", "test_access_reviews.py", "test_breakglass.py", "test_staff.py", "test_deliveries.py::test_bad_receivers",
+    "test_crash.py::test_kill_9_at_random", "test_runtime.py", "test_tenants.py", "test_approvals.py", "test_exports.py",
+]
+# The tests of these files share nothing: each goes wherever there is time.
+APART = {"test_channels.py", "test_crash.py", "test_deliveries.py", "test_import.py"}
+
+
+class LongestFirst(collections.OrderedDict):
+    """What is left to do, by its scope."""
+
+    def popitem(self, last=False):
+        scope = min(self, key=self.place)
+        return scope, self.pop(scope)
+
+    def place(self, scope):
+        """Unlisted ones come after what is listed, by the number of their tests."""
+        return next((place for place, name in enumerate(LONG) if name in scope), len(LONG)), -len(self[scope])
+
+
 def pytest_xdist_make_scheduler(config, log):
     """With several workers, the tests of a file on one database stay together, one after the other."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFileAndDatabase(LoadScopeScheduling):
+        def __init__(self, config, log):
+            super().__init__(config, log)
+            self.workqueue = LongestFirst()
+
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
+            if os.path.basename(file) in APART:
+                return nodeid
             return file + ("[postgres]" if re.search(r"\[(.*-)?postgres[-\]]", test) else "[sqlite]")
 
     return ByFileAndDatabase(config, log)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How long each file took, on both databases together."""
+    took = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                took[os.path.basename(report.nodeid.partition("::")[0])] += report.duration
+    terminalreporter.write_line("Seconds: " + ", ".join(f"{file} {seconds:.0f}" for file, seconds in took.most_common()))
 
 
 def pytest_collection_modifyitems(config, items):
