@@ -216,7 +216,8 @@ public final class World: Sendable {
     }
 
     /// A request that its own preview allows: fields from their declarations, tried on every entity of the target's type.
-    public func trial(of operation: AnyOperation) async throws -> Trial? {
+    /// - Parameter refused: hears why a preview did not allow it.
+    public func trial(of operation: AnyOperation, refused: ([String]) -> Void = { _ in }) async throws -> Trial? {
         let caller = operation.spec.systemOnly ? system : everybody
         let number = counter.add(1, ordering: .relaxed).newValue
         var request = OperationRequest(
@@ -228,9 +229,9 @@ public final class World: Sendable {
         if operation.creates || (operation.spec.systemOnly && operation.spec.noun != operation.targetType) {
             for code in codes {
                 request.reasonCode = code
-                if try await pipeline.preview(request, by: caller).allowed {
-                    return Trial(request: request, caller: caller)
-                }
+                let preview = try await pipeline.preview(request, by: caller)
+                if preview.allowed { return Trial(request: request, caller: caller) }
+                refused(preview.reasons)
             }
             return nil
         }
@@ -243,9 +244,9 @@ public final class World: Sendable {
                 request.reasonCode = code
                 request.target = target.id
                 request.ifMatch = target.version
-                if try await pipeline.preview(request, by: caller).allowed {
-                    return Trial(request: request, caller: caller)
-                }
+                let preview = try await pipeline.preview(request, by: caller)
+                if preview.allowed { return Trial(request: request, caller: caller) }
+                refused(preview.reasons)
             }
         }
         return nil
