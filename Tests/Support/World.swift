@@ -20,13 +20,13 @@ public final class World: Sendable {
 
     /// Everything governed and everything the kernel keeps, to compare before and after.
     public struct Snapshot: Sendable, Equatable {
-        /// `type id` → canonical document.
-        public var documents: [String: String]
+        /// `type id` → document.
+        public var documents: [String: JSON]
         public var counts: [String: Int64]
         public var events: Int64
         /// All but the number of events.
-        public var state: [String: String] {
-            documents.merging(counts.mapValues(String.init)) { first, _ in first }
+        public var state: [String: JSON] {
+            documents.merging(counts.mapValues(JSON.int)) { first, _ in first }
         }
     }
 
@@ -268,12 +268,12 @@ public final class World: Sendable {
     public func snapshot() async throws -> Snapshot {
         let types = catalog.entities
         return try await test.database.read { reader in
-            var documents: [String: String] = [:]
+            var documents: [String: JSON] = [:]
             for type in types {
                 var cursor = ""
                 while true {
                     let rows = try type.page(cursor, 500, reader)
-                    for row in rows { documents["\(type.type) \(row.entity.id)"] = row.entity.document.canonicalText }
+                    for row in rows { documents["\(type.type) \(row.entity.id)"] = row.entity.document }
                     guard rows.count == 500, let last = rows.last else { break }
                     cursor = last.entity.id
                 }
