@@ -28,7 +28,8 @@ def pytest_configure():
 # What takes longest, longest first: with several workers it is begun first, so that the others don't wait for one in the end. The
 # summary of a run says how long each file took.
 LONG = [
-    "test_every_rule.py", "test_large_demo.py", "test_import.py::test_ten_thousand_customers", "test_openapi.py", "test_sso.py",
+    "test_every_rule.py", "test_large_demo.py", "test_import.py::test_an_import_of_many_rows",
+    "test_import.py::test_ten_thousand_customers", "test_openapi.py", "test_sso.py",
     "test_servers.py", "test_journey.py", "test_servers_database.py", "test_passkeys.py", "test_api.py", "test_telling.py",
     "test_scim.py", "test_access_reviews.py", "test_breakglass.py", "test_staff.py", "test_deliveries.py::test_bad_receivers",
     "test_crash.py::test_kill_9_at_random", "test_runtime.py", "test_tenants.py", "test_approvals.py", "test_exports.py",
@@ -37,16 +38,24 @@ LONG = [
 APART = {"test_channels.py", "test_crash.py", "test_deliveries.py", "test_import.py"}
 
 
+def is_on_postgres(name):
+    return re.search(r"\[(.*-)?postgres[-\]]", name) is not None
+
+
 class LongestFirst(collections.OrderedDict):
     """What is left to do, by its scope."""
+
+    # What the worker whose turn it is did last: it has a server there, which it would end for the other database.
+    was_on_postgres = None
 
     def popitem(self, last=False):
         scope = min(self, key=self.place)
         return scope, self.pop(scope)
 
     def place(self, scope):
-        """Unlisted ones come after what is listed, by the number of their tests."""
-        return next((place for place, name in enumerate(LONG) if name in scope), len(LONG)), -len(self[scope])
+        """Unlisted ones come after what is listed, those with most tests first."""
+        listed = next((place for place, name in enumerate(LONG) if name in scope), len(LONG))
+        return listed, is_on_postgres(scope) != self.was_on_postgres, -len(self[scope])
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -57,12 +66,18 @@ def pytest_xdist_make_scheduler(config, log):
         def __init__(self, config, log):
             super().__init__(config, log)
             self.workqueue = LongestFirst()
+            self.was_on_postgres = {}
+
+        def _assign_work_unit(self, node):
+            self.workqueue.was_on_postgres = self.was_on_postgres.get(node)
+            super()._assign_work_unit(node)
+            self.was_on_postgres[node] = is_on_postgres(next(reversed(self.assigned_work[node])))
 
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
             if os.path.basename(file) in APART:
                 return nodeid
-            return file + ("[postgres]" if re.search(r"\[(.*-)?postgres[-\]]", test) else "[sqlite]")
+            return file + ("[postgres]" if is_on_postgres(test) else "[sqlite]")
 
     return ByFileAndDatabase(config, log)
 
