@@ -119,6 +119,13 @@ def home():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def examines(request):
+    """Pages are the same on both databases: of a test that runs on both, axe looks at them once."""
+    kind = getattr(request.node, "callspec", None) and request.node.callspec.params.get("kind")
+    chrome.examines = kind != "postgres" or request.config.getoption("--database") is not None
+
+
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
