@@ -103,11 +103,13 @@ public final class TestDatabase: Sendable {
         case .sqlite:
             try await database.write { writer in
                 let triggers = try writer.query(
-                    Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-                ).map { (try $0.string("name"), try $0.string("sql")) }
-                for (name, _) in triggers { try writer.execute(Statement("DROP TRIGGER \"\(name)\"")) }
+                    Statement("SELECT name, tbl_name AS place, sql FROM sqlite_master WHERE type = 'trigger'")
+                ).map { (name: try $0.string("name"), table: try $0.string("place"), sql: try $0.string("sql")) }
+                // Of the tables that are written; there are many others.
+                let guards = triggers.filter { trigger in statements.contains { $0.text.contains(trigger.table) } }
+                for trigger in guards { try writer.execute(Statement("DROP TRIGGER \"\(trigger.name)\"")) }
                 for statement in statements { try writer.execute(statement) }
-                for (_, sql) in triggers { try writer.execute(Statement(sql)) }
+                for trigger in guards { try writer.execute(Statement(trigger.sql)) }
             }
         case .postgres:
             try await asOwner { writer in
