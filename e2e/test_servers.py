@@ -17,11 +17,13 @@ from test_crash import acknowledged_more, settled
 from test_deliveries import Receiver, subscribe
 
 SEQUENCER = "log.sequencer"
+# One for all questions, which come over and over; each on a connection of its own, as servers come and go.
+CLIENT = httpx.Client(timeout=10, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def metrics(server):
     """The gauges of one server, by name and labels."""
-    text = httpx.get(server.metrics_url.replace("localhost", "127.0.0.1") + "/metrics", timeout=10).text
+    text = CLIENT.get(server.metrics_url.replace("localhost", "127.0.0.1") + "/metrics").text
     lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
     return {name: float(value) for name, value in lines}
 
