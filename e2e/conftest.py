@@ -165,11 +165,11 @@ def admin_url(demos):
 
 
 @pytest.fixture
-def own_cluster():
+def own_cluster(demos):
     """A PostgreSQL that the test may stop, cut off and break."""
     if not postern.Cluster.available():
         postern.lacking("no PostgreSQL server is installed")
-    cluster = postern.Cluster(postern.temporary_directory("pg")).start()
+    cluster = demos.cluster().start()
     yield cluster
     cluster.stop("immediate")
     shutil.rmtree(cluster.home, ignore_errors=True)

@@ -190,8 +190,9 @@ class Demos:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        # The cluster in which databases are copied; a test's own is another one.
+        # The cluster of the run, and those that tests have for themselves: each by its URL with the database to copy there.
         self.admin_url = None
+        self.clusters = {}
         self.user = self.folder / f"user-{os.getpid()}"
         self.user.touch()
 
@@ -206,26 +207,56 @@ class Demos:
         if not server.begins_with_the_demo():
             return
         is_postgres = server.database.kind == "postgres"
-        if is_postgres and server.database.admin_url != self.admin_url:
+        place = server.database.admin_url if is_postgres else None
+        mail = {name: value for name, value in server.settings.items() if name in MAIL}
+        if place in self.clusters and not mail:
+            source = Server(self.folder / "cluster", PostgresDatabase(place, self.clusters[place]))
+        elif place in (None, self.admin_url):
+            source = self.source(is_postgres, mail)
+        else:
             return
-        source = self.source(is_postgres)
         shutil.copytree(source.data, server.data)
         if is_postgres:
             server.database.copy(source.database, (source.data / "keys/database.password").read_text().strip())
 
-    def source(self, is_postgres):
+    def source(self, is_postgres, mail):
         """The server that made it, which does not run."""
         name = "postgres-" + hashlib.sha256(self.admin_url.encode()).hexdigest()[:8] if is_postgres else "sqlite"
+        # Where mail is sent the story leaves some.
+        name += "-mail" if mail else ""
         with self.lock():
             note = self.folder / f"{name}.json"
             if note.exists():
                 return Server(self.folder / name, self.kept(note))
             database = PostgresDatabase(self.admin_url) if is_postgres else EmbeddedDatabase()
-            source = Server(self.folder / name, database)
-            made = source.run("demo", "--no-serve", seconds=START_SECONDS)
-            assert made.returncode == 0, made.stdout + made.stderr
+            source = self.make(self.folder / name, database, **mail)
             note.write_text(json.dumps([database.admin_url, database.name] if is_postgres else None))
             return source
+
+    @staticmethod
+    def make(home, database, **settings):
+        source = Server(home, database, **settings)
+        made = source.run("demo", "--no-serve", seconds=START_SECONDS)
+        assert made.returncode == 0, made.stdout + made.stderr
+        return source
+
+    def cluster(self):
+        """A cluster for one test, not yet started, with the demo in it to copy."""
+        with self.lock():
+            note = self.folder / "cluster.note"
+            if not note.exists():
+                first = Cluster(temporary_directory("pg")).start()
+                try:
+                    name = self.make(self.folder / "cluster", PostgresDatabase(first.url)).database.name
+                finally:
+                    first.stop()
+                note.write_text(json.dumps([str(first.home), name]))
+            home, name = json.loads(note.read_text())
+        copy = temporary_directory("pg")
+        subprocess.run(["cp", "-a", f"{home}/data", str(copy)], check=True)
+        cluster = Cluster(copy)
+        self.clusters[cluster.url] = name
+        return cluster
 
     @staticmethod
     def kept(note):
@@ -238,6 +269,9 @@ class Demos:
             self.user.unlink()
             if any(self.folder.glob("user-*")):
                 return
+            for note in self.folder.glob("*.note"):
+                shutil.rmtree(json.loads(note.read_text())[0], ignore_errors=True)
+                note.unlink()
             for note in self.folder.glob("*.json"):
                 # A cluster that a worker started for itself is gone already.
                 with contextlib.suppress(psycopg.OperationalError):
@@ -255,6 +289,8 @@ ASIDE = {
     "POSTERN_SLACK_TOKEN", "POSTERN_SLACK_CHANNEL", "POSTERN_SLACK_API", "POSTERN_SLACK_WEBHOOK_URL",
     "POSTERN_SLACK_SIGNING_SECRET_FILE",
 }
+# Of these it only looks whether they are there.
+MAIL = {"POSTERN_SMTP_URL", "POSTERN_SMTP_USER", "POSTERN_SMTP_PASSWORD_FILE", "POSTERN_SMTP_CA_FILE", "POSTERN_MAIL_FROM"}
 
 
 # ---- the server ------------------------------------------------------------------------------------------
@@ -332,7 +368,7 @@ class Server:
     def begins_with_the_demo(self):
         """Whether the first start would make the demo as any other's would."""
         return (self.process is None and not self.data.exists() and self.arguments == ["demo"] and self.binary == BINARY
-                and self.settings.keys() <= ASIDE)
+                and self.settings.keys() <= ASIDE | MAIL)
 
     def ready(self):
         # Asked over and over: httpx would read the certificates of the world each time.
