@@ -18,6 +18,9 @@ PHONE = {"width": 390, "height": 844}
 
 expect.set_options(timeout=10_000)
 
+# Whether pages are looked at with axe; said for each test.
+examines = True
+
 
 class Window:
     """One browser window with a cookie jar of its own."""
@@ -146,7 +149,15 @@ class Window:
         page = self.page
         if not self.script:
             return
-        session = self.context.new_cdp_session(page)
+        if examines:
+            self.examine(what)
+        wide, most = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= most, f"{what} is {wide} px wide in a window of {most} px"
+        assert page.title().endswith("· Postern") and headings in (None, page.locator("h1").count()), what
+        assert page.locator("[style], script:not([src])").count() == 0, f"{what} has inline style or script"
+
+    def examine(self, what):
+        session = self.context.new_cdp_session(self.page)
         try:
             session.send("Runtime.evaluate", {"expression": AXE})
             answer = session.send("Runtime.evaluate", {
@@ -158,10 +169,6 @@ class Window:
         assert "exceptionDetails" not in answer, answer
         found = answer["result"]["value"]
         assert found == "[]", f"{what} ({self.scheme}): {found}"
-        wide, most = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert wide <= most, f"{what} is {wide} px wide in a window of {most} px"
-        assert page.title().endswith("· Postern") and headings in (None, page.locator("h1").count()), what
-        assert page.locator("[style], script:not([src])").count() == 0, f"{what} has inline style or script"
 
     def shot(self, name):
         if os.environ.get("POSTERN_SCREENSHOTS") == "1":

@@ -1,4 +1,5 @@
 """Servers for the tests: one on each database for the whole run."""
+import collections
 import os
 import re
 import shutil
@@ -24,16 +25,71 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+# What takes longest, longest first: with several workers it is begun first, so that the others don't wait for one in the end. The
+# summary of a run says how long each file took.
+LONG = [
+    "test_every_rule.py", "test_large_demo.py", "test_import.py::test_an_import_of_many_rows",
+    "test_import.py::test_ten_thousand_customers", "test_openapi.py", "test_sso.py",
+    "test_servers.py", "test_journey.py", "test_servers_database.py", "test_passkeys.py", "test_api.py", "test_telling.py",
+    "test_scim.py", "test_access_reviews.py", "test_breakglass.py", "test_staff.py", "test_deliveries.py::test_bad_receivers",
+    "test_crash.py::test_kill_9_at_random", "test_runtime.py", "test_tenants.py", "test_approvals.py", "test_exports.py",
+]
+# The tests of these files share nothing: each goes wherever there is time.
+APART = {"test_channels.py", "test_crash.py", "test_deliveries.py", "test_import.py"}
+
+
+def is_on_postgres(name):
+    return re.search(r"\[(.*-)?postgres[-\]]", name) is not None
+
+
+class LongestFirst(collections.OrderedDict):
+    """What is left to do, by its scope."""
+
+    # What the worker whose turn it is did last: it has a server there, which it would end for the other database.
+    was_on_postgres = None
+
+    def popitem(self, last=False):
+        scope = min(self, key=self.place)
+        return scope, self.pop(scope)
+
+    def place(self, scope):
+        """Unlisted ones come after what is listed, those with most tests first."""
+        listed = next((place for place, name in enumerate(LONG) if name in scope), len(LONG))
+        return listed, is_on_postgres(scope) != self.was_on_postgres, -len(self[scope])
+
+
 def pytest_xdist_make_scheduler(config, log):
     """With several workers, the tests of a file on one database stay together, one after the other."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFileAndDatabase(LoadScopeScheduling):
+        def __init__(self, config, log):
+            super().__init__(config, log)
+            self.workqueue = LongestFirst()
+            self.was_on_postgres = {}
+
+        def _assign_work_unit(self, node):
+            self.workqueue.was_on_postgres = self.was_on_postgres.get(node)
+            super()._assign_work_unit(node)
+            self.was_on_postgres[node] = is_on_postgres(next(reversed(self.assigned_work[node])))
+
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
-            return file + ("[postgres]" if re.search(r"\[(.*-)?postgres[-\]]", test) else "[sqlite]")
+            if os.path.basename(file) in APART:
+                return nodeid
+            return file + ("[postgres]" if is_on_postgres(test) else "[sqlite]")
 
     return ByFileAndDatabase(config, log)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How long each file took, on both databases together."""
+    took = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                took[os.path.basename(report.nodeid.partition("::")[0])] += report.duration
+    terminalreporter.write_line("Seconds: " + ", ".join(f"{file} {seconds:.0f}" for file, seconds in took.most_common()))
 
 
 def pytest_collection_modifyitems(config, items):
@@ -63,6 +119,13 @@ def home():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def examines(request):
+    """Pages are the same on both databases: of a test that runs on both, axe looks at them once."""
+    kind = getattr(request.node, "callspec", None) and request.node.callspec.params.get("kind")
+    chrome.examines = kind != "postgres" or request.config.getoption("--database") is not None
+
+
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
@@ -72,27 +135,41 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def demos(tmp_path_factory):
+    """The demo is made once for all workers; servers begin with a copy."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    postern.demos = postern.Demos(folder / "demos")
+    yield postern.demos
+    made, postern.demos = postern.demos, None
+    made.close()
+
+
 @pytest.fixture(scope="session")
-def admin_url(home):
+def admin_url(demos):
     """A superuser's URL of a PostgreSQL on which databases may be made; starts one when none is named."""
     named = os.environ.get("POSTERN_TEST_POSTGRES")
     if named:
+        demos.admin_url = named
         yield named
         return
     if not postern.Cluster.available():
         postern.lacking("POSTERN_TEST_POSTGRES is not set and no PostgreSQL server is installed")
     cluster = postern.Cluster(postern.temporary_directory("pg")).start()
+    demos.admin_url = cluster.url
     yield cluster.url
     cluster.stop("immediate")
     shutil.rmtree(cluster.home, ignore_errors=True)
 
 
 @pytest.fixture
-def own_cluster():
+def own_cluster(demos):
     """A PostgreSQL that the test may stop, cut off and break."""
     if not postern.Cluster.available():
         postern.lacking("no PostgreSQL server is installed")
-    cluster = postern.Cluster(postern.temporary_directory("pg")).start()
+    cluster = demos.cluster().start()
     yield cluster
     cluster.stop("immediate")
     shutil.rmtree(cluster.home, ignore_errors=True)

@@ -5,6 +5,7 @@ import json
 import os
 import struct
 
+import browser
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,6 +36,8 @@ class VirtualAuthenticator:
 
     def audit(self, what):
         """Looks at the page. The end of axe's session takes virtual devices away, so this one is plugged in again."""
+        if not browser.examines:
+            return self.window.audit(what)
         kept = self.credentials()
         self.window.audit(what)
         self.plug_in()

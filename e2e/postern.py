@@ -1,6 +1,10 @@
 """Starts and stops real servers and real databases, and speaks to them as people would."""
+import contextlib
 import csv
+import fcntl
 import glob
+import hashlib
+import http.client
 import itertools
 import json
 import os
@@ -8,6 +12,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -134,16 +139,28 @@ class PostgresDatabase:
 
     kind = "postgres"
 
-    def __init__(self, admin_url):
+    def __init__(self, admin_url, name=None):
+        """`name` is one that is there already."""
         self.admin_url = admin_url
-        self.name = "e2e_" + secrets.token_hex(5)
+        self.name = name or "e2e_" + secrets.token_hex(5)
         parts = urllib.parse.urlsplit(admin_url)
         self.url = urllib.parse.urlunsplit(parts._replace(path="/" + self.name))
-        self.create()
+        if name is None:
+            self.create()
 
     def create(self):
         with psycopg.connect(self.admin_url, autocommit=True) as db:
             db.execute(f'CREATE DATABASE "{self.name}"')
+
+    def copy(self, other, password):
+        """Becomes what another database of the cluster is, which nobody may be connected to. Its server's role, whose name comes
+        from the database's, may do what the other one's may."""
+        mine, theirs = (f"postern_app_{one.name}" for one in (self, other))
+        with psycopg.connect(self.admin_url, autocommit=True) as db:
+            db.execute(f'DROP DATABASE "{self.name}"')
+            db.execute(f'CREATE DATABASE "{self.name}" TEMPLATE "{other.name}"')
+            db.execute(f"CREATE ROLE {mine} LOGIN PASSWORD '{password}'")
+            db.execute(f"GRANT {theirs} TO {mine}")
 
     def connect(self):
         return psycopg.connect(self.url, autocommit=True)
@@ -161,6 +178,119 @@ class EmbeddedDatabase:
 
     def drop(self):
         pass
+
+
+# ---- the demo, made once ----------------------------------------------------------------------------------
+
+
+class Demos:
+    """The demo company, made once for each kind of database and copied for every server that begins with it: making it takes much
+    longer than starting on it. Test processes that have the same folder share what one of them made."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The cluster of the run, and those that tests have for themselves: each by its URL with the database to copy there.
+        self.admin_url = None
+        self.clusters = {}
+        self.user = self.folder / f"user-{os.getpid()}"
+        self.user.touch()
+
+    @contextlib.contextmanager
+    def lock(self):
+        with open(self.folder / "lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def begin(self, server):
+        """Puts the demo where the server looks for it, if that is what it would make now by itself."""
+        if not server.begins_with_the_demo():
+            return
+        is_postgres = server.database.kind == "postgres"
+        place = server.database.admin_url if is_postgres else None
+        mail = {name: value for name, value in server.settings.items() if name in MAIL}
+        if place in self.clusters and not mail:
+            source = Server(self.folder / "cluster", PostgresDatabase(place, self.clusters[place]))
+        elif place in (None, self.admin_url):
+            source = self.source(is_postgres, mail)
+        else:
+            return
+        shutil.copytree(source.data, server.data)
+        if is_postgres:
+            server.database.copy(source.database, (source.data / "keys/database.password").read_text().strip())
+
+    def source(self, is_postgres, mail):
+        """The server that made it, which does not run."""
+        name = "postgres-" + hashlib.sha256(self.admin_url.encode()).hexdigest()[:8] if is_postgres else "sqlite"
+        # Where mail is sent the story leaves some.
+        name += "-mail" if mail else ""
+        with self.lock():
+            note = self.folder / f"{name}.json"
+            if note.exists():
+                return Server(self.folder / name, self.kept(note))
+            database = PostgresDatabase(self.admin_url) if is_postgres else EmbeddedDatabase()
+            source = self.make(self.folder / name, database, **mail)
+            note.write_text(json.dumps([database.admin_url, database.name] if is_postgres else None))
+            return source
+
+    @staticmethod
+    def make(home, database, **settings):
+        source = Server(home, database, **settings)
+        made = source.run("demo", "--no-serve", seconds=START_SECONDS)
+        assert made.returncode == 0, made.stdout + made.stderr
+        return source
+
+    def cluster(self):
+        """A cluster for one test, not yet started, with the demo in it to copy."""
+        with self.lock():
+            note = self.folder / "cluster.note"
+            if not note.exists():
+                first = Cluster(temporary_directory("pg")).start()
+                try:
+                    name = self.make(self.folder / "cluster", PostgresDatabase(first.url)).database.name
+                finally:
+                    first.stop()
+                note.write_text(json.dumps([str(first.home), name]))
+            home, name = json.loads(note.read_text())
+        copy = temporary_directory("pg")
+        subprocess.run(["cp", "-a", f"{home}/data", str(copy)], check=True)
+        cluster = Cluster(copy)
+        self.clusters[cluster.url] = name
+        return cluster
+
+    @staticmethod
+    def kept(note):
+        place = json.loads(note.read_text())
+        return PostgresDatabase(*place) if place else EmbeddedDatabase()
+
+    def close(self):
+        """The last one takes away what was made."""
+        with self.lock():
+            self.user.unlink()
+            if any(self.folder.glob("user-*")):
+                return
+            for note in self.folder.glob("*.note"):
+                shutil.rmtree(json.loads(note.read_text())[0], ignore_errors=True)
+                note.unlink()
+            for note in self.folder.glob("*.json"):
+                # A cluster that a worker started for itself is gone already.
+                with contextlib.suppress(psycopg.OperationalError):
+                    self.kept(note).drop()
+                note.unlink()
+                shutil.rmtree(self.folder / note.stem)
+
+
+# What servers of this run begin with; None: each makes its own.
+demos = None
+
+# Settings that the making of the demo does not look at.
+ASIDE = {
+    "POSTERN_WEBHOOK_ALLOW_PRIVATE", "POSTERN_DRAIN_SECONDS", "POSTERN_STOP_SECONDS", "POSTERN_REQUEST_DELETION",
+    "POSTERN_SLACK_TOKEN", "POSTERN_SLACK_CHANNEL", "POSTERN_SLACK_API", "POSTERN_SLACK_WEBHOOK_URL",
+    "POSTERN_SLACK_SIGNING_SECRET_FILE",
+}
+# Of these it only looks whether they are there.
+MAIL = {"POSTERN_SMTP_URL", "POSTERN_SMTP_USER", "POSTERN_SMTP_PASSWORD_FILE", "POSTERN_SMTP_CA_FILE", "POSTERN_MAIL_FROM"}
 
 
 # ---- the server ------------------------------------------------------------------------------------------
@@ -235,13 +365,25 @@ class Server:
         log.close()
         return self
 
+    def begins_with_the_demo(self):
+        """Whether the first start would make the demo as any other's would."""
+        return (self.process is None and not self.data.exists() and self.arguments == ["demo"] and self.binary == BINARY
+                and self.settings.keys() <= ASIDE | MAIL)
+
     def ready(self):
+        # Asked over and over: httpx would read the certificates of the world each time.
+        line = http.client.HTTPConnection("127.0.0.1", self.staff_port, timeout=5)
         try:
-            return httpx.get(f"http://127.0.0.1:{self.staff_port}/readyz", timeout=5).status_code == 200
-        except httpx.TransportError:
+            line.request("GET", "/readyz")
+            return line.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            line.close()
 
     def start(self, seconds=START_SECONDS):
+        if demos:
+            demos.begin(self)
         self.launch()
 
         def answer():
@@ -289,7 +431,26 @@ class Server:
         return holders[index]
 
     def authenticator(self, person):
-        return self.apps.setdefault(person["email"], totp.Authenticator(person["totp_secret"]))
+        return self.apps.setdefault(person["email"], self.app(person["email"], person["totp_secret"]))
+
+    def app(self, email, secret):
+        return totp.Authenticator(secret, forget=lambda: self.forget_codes(email))
+
+    def forget_codes(self, email):
+        """A person's codes count again: waiting half a minute for the next one shows nothing. That each counts once is a test of
+        its own. False while the database can't be written."""
+        factors = "SELECT f.id FROM factors f JOIN staff p ON p.id = f.staff_id WHERE f.kind = 'totp' AND p.email = ?"
+        sql = f"UPDATE factor_use SET last_step = NULL WHERE factor_id IN ({factors})"
+        try:
+            if self.database.kind == "sqlite":
+                # Not made where there is none.
+                file = f"file:{urllib.parse.quote(str(self.data / 'postern.db'))}?mode=rw"
+                with contextlib.closing(sqlite3.connect(file, uri=True, timeout=10)) as db, db:
+                    return db.execute(sql, [email]).rowcount > 0
+            with self.database.connect() as db:
+                return db.execute(sql.replace("?", "%s"), [email]).rowcount > 0
+        except (sqlite3.Error, psycopg.Error):
+            return False
 
     def sign_in(self, person):
         return Person(self, person)
@@ -473,7 +634,11 @@ class Balancer:
         return Balanced(self)
 
     authenticator = Server.authenticator
+    app = Server.app
     sign_in = Server.sign_in
+
+    def forget_codes(self, email):
+        return self.servers[0].forget_codes(email)
 
     def people(self):
         return self.servers[0].people()

@@ -7,16 +7,34 @@ import time
 import checker
 import postern
 import pytest
+from conftest import new_database
 
 TENANTS, EVENTS = 2300, 9000
 MAKE = ("demo", "--tenants", str(TENANTS), "--events", str(EVENTS), "--no-serve")
+BIGGER = ("demo", "--tenants", "9000", "--events", "17000", "--no-serve")
 
 
-@pytest.fixture
-def made(own_server):
-    done = own_server.run(*MAKE, seconds=300)
+@pytest.fixture(scope="module")
+def made(kind, tmp_path_factory, request):
+    """Looked at by several tests, of which the last one changes it."""
+    database = new_database(kind, request)
+    server = postern.Server(tmp_path_factory.mktemp("large") / "made", database)
+    try:
+        done = server.run(*MAKE, seconds=300)
+        assert done.returncode == 0, done.stderr
+        yield server
+    finally:
+        server.kill()
+        database.drop()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bigger one, made without a stop."""
+    server = postern.Server(tmp_path_factory.mktemp("whole") / "made")
+    done = server.run(*BIGGER, seconds=300)
     assert done.returncode == 0, done.stderr
-    return own_server
+    return server
 
 
 def content(database):
@@ -68,6 +86,53 @@ def test_it_is_whole_and_has_its_shape(made):
     assert f"\n{report['size']}\n" in json.loads(notes[-1])["note"]
 
 
+def test_two_makings_are_the_same(made, kind, tmp_path):
+    other = postern.Server(tmp_path / "other")
+    done = other.run(*MAKE, seconds=300)
+    assert done.returncode == 0, done.stderr
+    with checker.Database.of(made) as one, checker.Database.of(other) as two:
+        assert content(one) == content(two)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_making_goes_on_where_it_was(own_server, whole, how):
+    process = own_server.launch(*BIGGER).process
+    own_server.process = None
+    file = own_server.data / "large.json"
+    postern.wait_until(lambda: file.exists() or process.poll() is not None, 120, "the large data to begin")
+    # Somewhere within it: how much is in is seen from outside.
+    with checker.Database.of(own_server) as database:
+        postern.wait_until(
+            lambda: database.one("SELECT count(*) FROM tenants") > 4000 or process.poll() is not None, 120, "tenants")
+    assert process.poll() is None, own_server.log()
+    process.send_signal(how)
+    status = process.wait(60)
+    assert status == (3 if how == signal.SIGINT else -how), own_server.log()
+    assert json.loads(file.read_text())["done"] is False
+    verified(own_server)
+    with checker.Database.of(own_server) as database:
+        # What was in hand was finished, and no more.
+        assert database.one("SELECT count(*) FROM events") < 17_000
+
+    done = own_server.run(*BIGGER, seconds=300)
+    assert done.returncode == 0, done.stderr
+    # All tenants may have been in hand.
+    assert "Making tenants" not in done.stderr or "are in already" in done.stderr
+    verified(own_server)
+    with checker.Database.of(own_server) as one, checker.Database.of(whole) as two:
+        assert content(one) == content(two)
+    assert json.loads(file.read_text())["done"] is True
+
+
+def test_it_is_made_once(made):
+    before = time.monotonic()
+    assert made.run(*MAKE).returncode == 0
+    assert time.monotonic() - before < 20
+    other = made.run("demo", "--tenants", str(TENANTS + 1), "--no-serve")
+    assert other.returncode == 3 and f"--tenants {TENANTS} --events {EVENTS}" in other.stderr
+
+
+# Last: it changes what the others look at.
 def test_it_is_served_and_worked_on(made):
     made.start()
     person = made.sign_in(made.person("support_l2"))
@@ -87,55 +152,6 @@ def test_it_is_served_and_worked_on(made):
         one.close()
     made.stop()
     verified(made)
-
-
-def test_two_makings_are_the_same(made, kind, tmp_path):
-    other = postern.Server(tmp_path / "other")
-    done = other.run(*MAKE, seconds=300)
-    assert done.returncode == 0, done.stderr
-    with checker.Database.of(made) as one, checker.Database.of(other) as two:
-        assert content(one) == content(two)
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_making_goes_on_where_it_was(own_server, tmp_path, how):
-    bigger = ("demo", "--tenants", "9000", "--events", "17000", "--no-serve")
-    process = own_server.launch(*bigger).process
-    own_server.process = None
-    file = own_server.data / "large.json"
-    postern.wait_until(lambda: file.exists() or process.poll() is not None, 120, "the large data to begin")
-    # Somewhere within it: how much is in is seen from outside.
-    with checker.Database.of(own_server) as database:
-        postern.wait_until(
-            lambda: database.one("SELECT count(*) FROM tenants") > 4000 or process.poll() is not None, 120, "tenants")
-    assert process.poll() is None, own_server.log()
-    process.send_signal(how)
-    status = process.wait(60)
-    assert status == (3 if how == signal.SIGINT else -how), own_server.log()
-    assert json.loads(file.read_text())["done"] is False
-    verified(own_server)
-    with checker.Database.of(own_server) as database:
-        # What was in hand was finished, and no more.
-        assert database.one("SELECT count(*) FROM events") < 17_000
-
-    done = own_server.run(*bigger, seconds=300)
-    assert done.returncode == 0, done.stderr
-    # All tenants may have been in hand.
-    assert "Making tenants" not in done.stderr or "are in already" in done.stderr
-    verified(own_server)
-    whole = postern.Server(tmp_path / "whole")
-    assert whole.run(*bigger, seconds=300).returncode == 0
-    with checker.Database.of(own_server) as one, checker.Database.of(whole) as two:
-        assert content(one) == content(two)
-    assert json.loads(file.read_text())["done"] is True
-
-
-def test_it_is_made_once(made):
-    before = time.monotonic()
-    assert made.run(*MAKE).returncode == 0
-    assert time.monotonic() - before < 20
-    other = made.run("demo", "--tenants", str(TENANTS + 1), "--no-serve")
-    assert other.returncode == 3 and f"--tenants {TENANTS} --events {EVENTS}" in other.stderr
 
 
 @pytest.mark.parametrize("arguments, words", [

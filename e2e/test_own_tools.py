@@ -28,6 +28,21 @@ def test_an_authenticator_never_repeats_a_code_and_uses_the_three_steps_at_hand(
     assert now[0] >= 1_000_002 * 30
 
 
+def test_an_authenticator_waits_for_nothing_where_the_server_forgets(monkeypatch):
+    now, forgotten = [1_000_000 * 30 + 3.0], []
+    monkeypatch.setattr(totp.time, "time", lambda: now[0])
+    monkeypatch.setattr(totp.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    # The database is away the second time it is asked.
+    app = totp.Authenticator(base64.b32encode(b"12345678901234567890").decode(),
+                             forget=lambda: forgotten.append(len(forgotten)) or len(forgotten) != 2)
+    steps = []
+    for _ in range(7):
+        app.next()
+        steps.append(app.last)
+    assert steps == [999_999, 1_000_000, 1_000_001, 999_999, 1_000_000, 1_000_001, 1_000_002] and forgotten == [0, 1]
+    assert 1_000_001 * 30 <= now[0] < 1_000_002 * 30
+
+
 # The leaves and roots of certificate-transparency-go's reference tests.
 LEAVES = [bytes.fromhex(x) for x in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657",
                                      "606162636465666768696a6b6c6d6e6f")]

@@ -7,7 +7,6 @@ import urllib.parse
 import httpx
 import postern
 import pytest
-import totp
 
 ORIGIN = "console.company.example/log"
 
@@ -44,7 +43,7 @@ def enrol(server, link, password="four unrelated quiet lamps"):
         # Secure cookies are kept for localhost by browsers, not by this client.
         cookie = page.headers["set-cookie"].split(";")[0]
         email = field(page.text, "email")
-        server.apps[email] = totp.Authenticator(secret)
+        server.apps[email] = server.app(email, secret)
         done = browser.post(server.url + "/enrol", headers={"Cookie": cookie}, data={
             "token": urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)["token"][0],
             "csrf": field(page.text, "csrf"), "sealed_secret": field(page.text, "sealed_secret"), "password": password,

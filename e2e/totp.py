@@ -17,12 +17,14 @@ def code(secret, step):
 
 
 class Authenticator:
-    """One person's app. It never gives out the same code twice: the server takes each once and looks one step back and
-    one ahead, so three codes are there at once and then one every 30 seconds."""
+    """One person's app. The server takes each code once and looks one step back and one ahead, so three codes are there at
+    once and then one every 30 seconds. No code is given out twice, unless the server can be made to forget which it took."""
 
-    def __init__(self, secret, last=0):
+    def __init__(self, secret, last=0, forget=None):
+        """`forget` makes the server forget, and answers whether it did."""
         self.secret = secret
         self.last = last
+        self.forget = forget
 
     def next(self):
         while True:
@@ -34,4 +36,7 @@ class Authenticator:
             if step <= here + 1:
                 self.last = step
                 return code(self.secret, step)
+            if self.forget and self.forget():
+                self.last = 0
+                continue
             time.sleep((step - 1) * STEP - now + 0.05)

@@ -194,9 +194,9 @@ import Testing
         #expect(second.state == .open && second.ours == first.theirs)
         try await world.run("drift.accept", on: second.id)
         let owners = try await world.snapshot().documents.filter {
-            $0.key.hasPrefix("membership ") && $0.value.contains("\"role\":\"owner\"")
+            $0.key.hasPrefix("membership ") && $0.value["role"] == "owner"
         }
-        #expect(owners.count == 1 && owners.values.allSatisfy { $0.contains(second.theirs) })
+        #expect(owners.count == 1 && owners.values.allSatisfy { $0["user_id"]?.string == second.theirs })
         await world.close()
     }
 }

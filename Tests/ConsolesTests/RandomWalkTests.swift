@@ -107,9 +107,12 @@ import Testing
         }
     }
 
-    /// - Parameter weakened: how many of the rules that keep people apart ask for nobody.
-    private func walk(_ kind: TestDatabase.Kind, seed: Int, weakened: Int) async throws -> (isDone: Bool, isNamed: Bool)
-    {
+    /// - Parameters:
+    ///   - weakened: how many of the rules that keep people apart ask for nobody.
+    ///   - isShown: that somebody who is named gets there need not be shown again.
+    private func walk(
+        _ kind: TestDatabase.Kind, seed: Int, weakened: Int, isShown: Bool = false
+    ) async throws -> (isDone: Bool, isNamed: Bool) {
         var random = SplitMix(seed: UInt64(seed) &* 104_729 &+ UInt64(weakened))
         let world = try await World.make(kind, populated: false)
         let tenant = try await world.tenant("leaving", then: [("tenant.archive", "customer_departed")])
@@ -138,7 +141,7 @@ import Testing
         let isNamed = PolicyActs.lint.findings(state).contains { $0.kind == .alone && $0.person == person }
         var walk = Walk(world, tenant, from: person, among: people.map { "stf_\($0)" }, random)
         var isDone = false
-        for _ in 0..<70 where !isDone {
+        for _ in 0..<70 where !isDone && !(isNamed && isShown) {
             try await walk.step()
             isDone = try await walk.isDone
         }
@@ -155,7 +158,7 @@ import Testing
     @Test func `under a weaker one only those get there whom the search names`() async throws {
         var done = 0
         for seed in 0..<16 {
-            let (isDone, isNamed) = try await walk(.sqlite, seed: seed, weakened: 2)
+            let (isDone, isNamed) = try await walk(.sqlite, seed: seed, weakened: 2, isShown: done > 0)
             #expect(!isDone || isNamed, "seed \(seed): a person that was not named went alone")
             if isDone { done += 1 }
         }

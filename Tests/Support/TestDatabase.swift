@@ -50,8 +50,8 @@ public final class TestDatabase: Sendable {
         switch kind {
         case .sqlite:
             let path = NSTemporaryDirectory() + "postern-test-\(SecureRandom.bytes(8).hex).db"
+            try await SQLiteTemplate.shared.copy(to: path)
             let database = try SQLiteDatabase(path: path, clock: clock.clock)
-            try await Migrator.migrate(database)
             return TestDatabase(kind: kind, database: database, clock: clock, location: path, url: path)
         case .postgres:
             let (owner, app) = try await PostgresTemplate.shared.clone()
@@ -103,11 +103,13 @@ public final class TestDatabase: Sendable {
         case .sqlite:
             try await database.write { writer in
                 let triggers = try writer.query(
-                    Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-                ).map { (try $0.string("name"), try $0.string("sql")) }
-                for (name, _) in triggers { try writer.execute(Statement("DROP TRIGGER \"\(name)\"")) }
+                    Statement("SELECT name, tbl_name AS place, sql FROM sqlite_master WHERE type = 'trigger'")
+                ).map { (name: try $0.string("name"), table: try $0.string("place"), sql: try $0.string("sql")) }
+                // Of the tables that are written; there are many others.
+                let guards = triggers.filter { trigger in statements.contains { $0.text.contains(trigger.table) } }
+                for trigger in guards { try writer.execute(Statement("DROP TRIGGER \"\(trigger.name)\"")) }
                 for statement in statements { try writer.execute(statement) }
-                for (_, sql) in triggers { try writer.execute(Statement(sql)) }
+                for trigger in guards { try writer.execute(Statement(trigger.sql)) }
             }
         case .postgres:
             try await asOwner { writer in
@@ -129,6 +131,31 @@ public final class TestDatabase: Sendable {
             await owner.close()
             throw error
         }
+    }
+}
+
+/// A migrated file that test databases begin as.
+private actor SQLiteTemplate {
+    static let shared = SQLiteTemplate()
+
+    private var content: Task<Data, any Error>?
+
+    func copy(to path: String) async throws {
+        let task = content ?? Task { try await Self.make() }
+        content = task
+        try (try await task.value).write(to: URL(fileURLWithPath: path))
+    }
+
+    private static func make() async throws -> Data {
+        let path = NSTemporaryDirectory() + "postern-test-\(SecureRandom.bytes(8).hex)-template.db"
+        defer {
+            for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + suffix) }
+        }
+        let database = try SQLiteDatabase(path: path, clock: ManualClock(TestDatabase.start).clock)
+        try await Migrator.migrate(database)
+        // What was written is in the file alone from here on.
+        await database.close()
+        return try Data(contentsOf: URL(fileURLWithPath: path))
     }
 }
 

@@ -20,13 +20,13 @@ public final class World: Sendable {
 
     /// Everything governed and everything the kernel keeps, to compare before and after.
     public struct Snapshot: Sendable, Equatable {
-        /// `type id` → canonical document.
-        public var documents: [String: String]
+        /// `type id` → document.
+        public var documents: [String: JSON]
         public var counts: [String: Int64]
         public var events: Int64
         /// All but the number of events.
-        public var state: [String: String] {
-            documents.merging(counts.mapValues(String.init)) { first, _ in first }
+        public var state: [String: JSON] {
+            documents.merging(counts.mapValues(JSON.int)) { first, _ in first }
         }
     }
 
@@ -216,7 +216,8 @@ public final class World: Sendable {
     }
 
     /// A request that its own preview allows: fields from their declarations, tried on every entity of the target's type.
-    public func trial(of operation: AnyOperation) async throws -> Trial? {
+    /// - Parameter refused: hears why a preview did not allow it.
+    public func trial(of operation: AnyOperation, refused: ([String]) -> Void = { _ in }) async throws -> Trial? {
         let caller = operation.spec.systemOnly ? system : everybody
         let number = counter.add(1, ordering: .relaxed).newValue
         var request = OperationRequest(
@@ -228,9 +229,9 @@ public final class World: Sendable {
         if operation.creates || (operation.spec.systemOnly && operation.spec.noun != operation.targetType) {
             for code in codes {
                 request.reasonCode = code
-                if try await pipeline.preview(request, by: caller).allowed {
-                    return Trial(request: request, caller: caller)
-                }
+                let preview = try await pipeline.preview(request, by: caller)
+                if preview.allowed { return Trial(request: request, caller: caller) }
+                refused(preview.reasons)
             }
             return nil
         }
@@ -243,9 +244,9 @@ public final class World: Sendable {
                 request.reasonCode = code
                 request.target = target.id
                 request.ifMatch = target.version
-                if try await pipeline.preview(request, by: caller).allowed {
-                    return Trial(request: request, caller: caller)
-                }
+                let preview = try await pipeline.preview(request, by: caller)
+                if preview.allowed { return Trial(request: request, caller: caller) }
+                refused(preview.reasons)
             }
         }
         return nil
@@ -267,12 +268,12 @@ public final class World: Sendable {
     public func snapshot() async throws -> Snapshot {
         let types = catalog.entities
         return try await test.database.read { reader in
-            var documents: [String: String] = [:]
+            var documents: [String: JSON] = [:]
             for type in types {
                 var cursor = ""
                 while true {
                     let rows = try type.page(cursor, 500, reader)
-                    for row in rows { documents["\(type.type) \(row.entity.id)"] = row.entity.document.canonicalText }
+                    for row in rows { documents["\(type.type) \(row.entity.id)"] = row.entity.document }
                     guard rows.count == 500, let last = rows.last else { break }
                     cursor = last.entity.id
                 }

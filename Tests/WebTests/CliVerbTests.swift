@@ -511,8 +511,8 @@ import Testing
     }
 
     @Test func `every operation people may call has help that names each field`() {
+        let tree = PosternCommand.helpTree(in: CliStage().invocation())
         for operation in CliStage.catalog.operations where !operation.spec.systemOnly {
-            let tree = PosternCommand.helpTree(in: CliStage().invocation())
             let noun = operation.spec.noun.replacing("_", with: "-")
             #expect(tree.contains("## postern \(noun) \(operation.spec.verbPath)\n"))
             for field in operation.fields() {
