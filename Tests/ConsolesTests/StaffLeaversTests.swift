@@ -163,6 +163,34 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever lets such an account back in counts as who reset it, also after another reset`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await StaffRolesTests.Stage(kind)
+        let database = stage.world.test.database
+        let id = stage.colleague.person
+        _ = try await stage.apply("deactivate", on: stage.colleague, reason: "compromised", by: stage.asker)
+        _ = try await stage.apply("reactivate", on: stage.colleague, reason: "returned", by: stage.asker)
+        let invited = try #require(try await database.read { try Staff.load(id, from: $0) })
+        var enrolled = invited
+        enrolled.status = .active
+        enrolled.version += 1
+        try await stage.world.put([.update(invited, to: enrolled)])
+        stage.world.test.clock.advance(.hours(1))
+        let asked = try await stage.ask("reset_factors", on: stage.colleague, reason: "lost", by: stage.signer)
+        try await stage.approve(asked.approvalID, by: stage.guardian)
+        let directory = StaffDirectory()
+        let standing = try await database.read { reader in
+            try directory.standings(of: [id]).read(from: reader)[id]
+        }
+        let now = stage.world.test.clock.clock.now
+        for person in [stage.asker, stage.signer] {
+            #expect(standing?.quarantine(from: person.person, at: now)?.kind == .refactored, "\(person.person)")
+        }
+        await stage.world.close()
+    }
+
     // MARK: Sessions
 
     @Test(arguments: TestDatabase.Kind.allCases)
