@@ -55,8 +55,9 @@ extension Documents {
         text += """
 
             Never whoever asked. Never, for \(hours(Standing.quarantine)), an account that the requester invited, gave a role or had new factors
-            made for, nor somebody who did that for the requester. A signature counts while its giver is active and holds what they
-            signed as, until the moment the operation is carried out.
+            made for, nor somebody who did that for the requester. A signature counts while its giver is active, holds what they signed as
+            and was given no new factors since, until the moment the operation is carried out; what somebody asked for before they were
+            given new factors is not carried out.
 
             ## The life of a request
 

@@ -120,6 +120,70 @@ import Testing
         await world.close()
     }
 
+    /// Somebody's factors are reset, with the signature that takes.
+    private func reset(_ world: World, _ person: Caller, by asker: Caller, with signer: Caller) async throws {
+        let pending = try await world.ask(
+            "staff.reset_factors", on: person.person, reason: "stolen", by: world.caller(asker.person))
+        try await world.run("approval.approve", on: pending.approvalID, by: world.caller(signer.person))
+        #expect(try await world.approval(pending.approvalID).state == .executed)
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases, ["signer", "asker", "recovered"])
+    func `what an account signed or asked for before its factors were reset comes to nothing`(
+        kind: TestDatabase.Kind, who: String
+    ) async throws {
+        let stage = try await ApprovalTests.Stage(kind)
+        let world = stage.world
+        let third = try await world.staff("third", roles: ["super_admin"])
+        let guardian = try await world.staff("guardian", roles: ["security"])
+        let id = try await stage.ask().approvalID
+        try await stage.decide("approve", id, by: stage.signer)
+        world.test.clock.advance(.hours(1))
+        switch who {
+        case "recovered": try await world.run("staff.recover", on: stage.asker.person, by: world.system)
+        case "asker": try await reset(world, stage.asker, by: third, with: guardian)
+        default: try await reset(world, stage.signer, by: third, with: guardian)
+        }
+        world.test.clock.advance(.hours(24))
+        if who == "recovered" { #expect(try await RecoveryTurn(pipeline: world.pipeline).turn() == 1) }
+        let before = try await world.snapshot()
+        #expect(try await world.pipeline.executeDue() == 1)
+        #expect(try await stage.status() == "archived")
+        let events = try await world.events(after: before)
+        try #require(events.count == 1)
+        let details = try await world.sealed(events[0].id)["details"]?["value"]
+        guard who == "signer" else {
+            #expect(events[0].action == "approval.failed")
+            #expect(details?["reason"]?.string?.contains("was given new factors since") == true)
+            #expect(try await world.approval(id).state == .failed)
+            await world.close()
+            return
+        }
+        #expect(events[0].action == "approval.reopened")
+        #expect(details?["lapsed"]?.array?.first?["reason"] == "was given new factors since")
+        #expect(try await world.approval(id).state == .pending)
+        // Whoever has the new ones signs for themselves.
+        try await stage.decide("approve", id, by: stage.signer)
+        world.test.clock.advance(.hours(25))
+        #expect(try await world.pipeline.executeDue() == 1)
+        #expect(try await stage.status() == "deleted")
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `factors that people change themselves take nothing from what they signed or asked for`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await ApprovalTests.Stage(kind)
+        let id = try await stage.ask().approvalID
+        try await stage.decide("approve", id, by: stage.signer)
+        stage.world.test.clock.advance(.hours(25))
+        for person in [stage.asker, stage.signer] { try await enrol(stage.world, person.person) }
+        #expect(try await stage.world.pipeline.executeDue() == 1)
+        #expect(try await stage.status() == "deleted")
+        await stage.world.close()
+    }
+
     @Test(arguments: ["approval.approve", "approval.*", "policy.*", "tenant.*"])
     func `no rule covers decisions or what Postern does by itself`(operation: String) async throws {
         let world = try await World.make(.sqlite, populated: false)

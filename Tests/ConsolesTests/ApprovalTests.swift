@@ -411,6 +411,89 @@ import Testing
         await stage.world.close()
     }
 
+    /// A role that somebody lost for a while, again.
+    private static func giveBack(_ role: String, to person: String, _ world: World) async throws {
+        try await world.put([
+            .create(
+                Grant(
+                    id: "grt_again-\(role)", staffID: person, role: role, grantedBy: "bootstrap",
+                    grantedAt: world.test.clock.clock.now))
+        ])
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever holds again what their signature fell with signs anew`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let id = try await world.ask(
+            "staff.invite", ["email": "new@staff.test", "name": "New", "roles": ["support_l1"]], by: stage.asker,
+            notBefore: world.test.clock.clock.now + .hours(2)
+        ).approvalID
+        try await stage.decide("approve", id, by: stage.signer)
+        let expires = try await world.approval(id).expiresAt
+        world.test.clock.advance(.hours(3))
+        try await world.revoke("super_admin", of: stage.signer.person)
+        #expect(try await world.pipeline.executeDue() == 1)
+        let reopened = try await world.approval(id)
+        #expect(reopened.state == .pending && reopened.round == 2 && reopened.expiresAt == expires)
+        try await Self.giveBack("super_admin", to: stage.signer.person, world)
+        try await stage.decide("approve", id, by: stage.signer)
+        #expect(try await world.approval(id).state == .executed)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what nobody is missing from though it is open is completed by whoever may sign it`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        try await Self.add("hard_delete_watched", demanding: "security", stage)
+        let guardian = try await world.caller("stf_guard")
+        let second = try await world.staff("second", roles: ["security"])
+        let id = try await world.ask(
+            "tenant.hard_delete", on: stage.tenant, reason: "retention_policy", by: stage.fresh(stage.asker)
+        ).approvalID
+        try await stage.decide("approve", id, by: guardian)
+        try await world.revoke("security", of: guardian.person)
+        try await stage.decide("approve", id, by: stage.signer)
+        #expect(try await world.approval(id).state == .pending)
+        // Both signatures count, and neither of the two signs twice.
+        try await Self.giveBack("security", to: guardian.person, world)
+        #expect(try await stage.refusal("approve", id, by: guardian).contains("You signed this request"))
+        try await stage.decide("approve", id, by: second)
+        #expect(try await world.approval(id).state == .scheduled)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever was given new factors leaves their place to somebody else while others are missing`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        try await Self.add("hard_delete_watched", demanding: "security", stage)
+        let guardian = try await world.caller("stf_guard")
+        let second = try await world.staff("second", roles: ["security"])
+        let id = try await world.ask(
+            "tenant.hard_delete", on: stage.tenant, reason: "retention_policy", by: stage.fresh(stage.asker)
+        ).approvalID
+        try await stage.decide("approve", id, by: guardian)
+        world.test.clock.advance(.minutes(1))
+        let before = try #require(try await world.test.database.read { try Staff.load("stf_guard", from: $0) })
+        var reset = before
+        reset.resetBy = second.person
+        reset.resetAt = world.test.clock.clock.now
+        reset.version += 1
+        try await world.put([.update(before, to: reset)])
+        try await stage.decide("approve", id, by: stage.signer)
+        #expect(try await world.approval(id).state == .pending)
+        #expect(try await stage.refusal("approve", id, by: guardian).contains("was given new factors since"))
+        try await stage.decide("approve", id, by: second)
+        #expect(try await world.approval(id).state == .scheduled)
+        await world.close()
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `an operation that refuses when its time has come fails, and says why`(kind: TestDatabase.Kind) async throws {
         let stage = try await Stage(kind)

@@ -108,4 +108,111 @@ import Testing
         try await world.run("clock.confirm", on: next, version: 1, by: try await stage.fresh(stage.asker))
         await world.close()
     }
+
+    /// The same database, for a server that holds its clock for wrong.
+    private static func doubting(_ world: World) -> Pipeline {
+        Pipeline(
+            database: world.test.database, records: world.pipeline.records, directory: world.pipeline.directory,
+            catalog: world.catalog, clock: world.pipeline.clock, settings: world.pipeline.settings,
+            hooks: Pipeline.Hooks(isClockTrusted: { false }))
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `nobody is alone in an emergency by a clock that they set`(kind: TestDatabase.Kind) async throws {
+        try await BreakGlassStage.with(kind) { stage in
+            let world = stage.world
+            let request = try await stage.ask(by: stage.ann)
+            stage.advance(.minutes(11))
+            let id = try await ClockJump.record(
+                .minutes(11), in: world.test.database, world.pipeline.records, sendsMail: false)
+            let refused = await stage.refusal {
+                try await world.run("clock.confirm", on: id, version: 1, by: try await stage.fresh(stage.ann))
+            }
+            #expect(refused.contains("Somebody else confirms"), "\(refused)")
+            // By that clock it is not over: it can be taken back, and then has opened nothing.
+            let page = try #require(Consoles.all.flatMap(\.pages).first { $0.path == "/approvals/{id}" })
+            let ann = try await stage.fresh(stage.ann)
+            let shown = try await world.test.database.read { reader in
+                try page.render(PageCallFixture.make(ann, path: ["id": request]), reader).body.text
+            }
+            #expect(shown.contains("/approvals/\(request)/cancel") && shown.contains("clock was set"))
+            _ = try await Self.doubting(world).run(stage.request("approval.cancel", on: request), by: ann)
+            #expect(try await world.approval(request).state == .cancelled)
+            try await world.run("clock.confirm", on: id, version: 1, by: try await stage.fresh(stage.ann))
+            let alone = await stage.refusal { try await stage.solo(by: stage.ann) }
+            #expect(alone.contains("Ask without “Alone” first"), "\(alone)")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `there is as long to say no to a recovery, however far the clock was set`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let admin = try await world.staff("admin", roles: ["super_admin"])
+        let guardian = try await world.staff("guardian", roles: ["security"])
+        func jumped(_ span: Span) async throws -> String {
+            try await ClockJump.record(span, in: world.test.database, world.pipeline.records, sendsMail: false)
+        }
+        func confirm(_ id: String, _ version: Int64) async throws -> Applied {
+            try await world.run(
+                "clock.confirm", on: id, version: version, by: try await world.caller(guardian.person))
+        }
+        let turn = RecoveryTurn(pipeline: world.pipeline)
+        try await world.run("staff.recover", on: admin.person, by: world.system)
+        world.test.clock.advance(.hours(25))
+        let applied = try await confirm(try await jumped(.hours(25)), 1)
+        #expect(applied.consequence.contains("The account of admin is recovered at"), "\(applied.consequence)")
+        #expect(try await turn.turn() == 0)
+        world.test.clock.advance(.hours(23) + .minutes(59))
+        #expect(try await turn.turn() == 0)
+        // Back takes nothing from it.
+        let back = try await confirm(try await jumped(.hours(-1)), 1)
+        #expect(!back.consequence.contains("recovered"), "\(back.consequence)")
+        // Nor does a small step that comes after a great one.
+        world.test.clock.advance(.hours(25))
+        let first = try await jumped(.hours(25))
+        #expect(try await jumped(.seconds(31)) == first)
+        _ = try await confirm(first, 2)
+        world.test.clock.advance(.hours(23) + .minutes(59))
+        #expect(try await turn.turn() == 0)
+        world.test.clock.advance(.minutes(1))
+        #expect(try await turn.turn() == 1)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `by a clock that was set nobody signs for whoever made their account, however long ago it seems`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await ApprovalTests.Stage(kind)
+        let world = stage.world
+        let puppet = try await world.staff(
+            "puppet", roles: ["super_admin"], grantedBy: stage.asker.person, ago: .hours(73))
+        let id = try await stage.ask().approvalID
+        let pipeline = Self.doubting(world)
+        func approval() -> OperationRequest {
+            OperationRequest(
+                operation: "approval.approve", target: id, justification: "looked at it, and this is right",
+                idempotencyKey: world.key())
+        }
+        let refused = await failure { _ = try await pipeline.run(approval(), by: try await stage.fresh(puppet)) }
+        guard case .conflict(let detail, _) = refused, detail.contains("clock can’t be trusted") else {
+            Issue.record("\(String(describing: refused))")
+            return
+        }
+        // Whom nobody made what they are signs as always.
+        #expect(try await pipeline.preview(approval(), by: try await stage.fresh(stage.signer)).allowed)
+        let jump = try await ClockJump.record(
+            .hours(73), in: world.test.database, world.pipeline.records, sendsMail: false)
+        let caller = try await stage.fresh(puppet)
+        let shown = try await world.test.database.read { reader in
+            try ApprovalDetail.load(id, for: caller, from: reader).signatures.hindrance(toApprove: caller)
+        }
+        #expect(shown?.contains("clock can’t be trusted") == true)
+        try await world.run("clock.confirm", on: jump, version: 1, by: try await stage.fresh(stage.signer))
+        try await stage.decide("approve", id, by: puppet)
+        #expect(try await world.approval(id).state == .scheduled)
+        await world.close()
+    }
 }

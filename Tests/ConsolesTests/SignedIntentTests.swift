@@ -297,7 +297,7 @@ import Testing
         try await stage.world.revoke("security", of: stage.codes.person)
         #expect(try await stage.world.pipeline.executeDue() == 1)
         let reopened = try await stage.world.approval(id)
-        #expect(reopened.state == .pending && reopened.round == 1 && reopened.expiresAt == expires)
+        #expect(reopened.state == .pending && reopened.round == 2 && reopened.expiresAt == expires)
         await stage.world.close()
     }
 }

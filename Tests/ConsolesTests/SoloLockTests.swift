@@ -150,9 +150,11 @@ import Testing
             }
             #expect(elsewhere.hasPrefix("tenant.set_note: You opened break-glass alone"), "\(elsewhere)")
             let ann = try await stage.fresh(stage.ann)
-            let preview = try await stage.world.pipeline.preview(
-                stage.request("tenant.set_note", on: stage.other, ["note": "Mine."]), by: ann)
-            #expect(!preview.allowed && preview.reasons[0].contains("alone"))
+            let preview = await stage.refusal {
+                try await stage.world.pipeline.preview(
+                    stage.request("tenant.set_note", on: stage.other, ["note": "Mine."]), by: ann)
+            }
+            #expect(preview.hasPrefix("tenant.set_note: You opened break-glass alone"), "\(preview)")
             for (operation, target, input) in [
                 ("staff.invite", nil, ["email": "x@y.example", "name": "X", "roles": ["support_l1"]]),
                 ("tenant.hard_delete", stage.acme, [:]), ("approval.approve", "apr_x", [:]),
@@ -202,6 +204,32 @@ import Testing
             #expect(gone.contains("your privileges are locked"))
             try await stage.review(id, by: stage.bob)
             try await stage.apply("tenant.set_note", on: stage.other, ["note": "Free."], by: stage.ann)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever is locked hears nothing of another tenant by undoing what was done to it`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await BreakGlassStage.with(kind) { stage in
+            let done = try await stage.apply(
+                "tenant.set_note", on: stage.other, ["note": "Owes us a secret."], by: stage.bob)
+            try await stage.apply("tenant.set_note", on: stage.other, ["note": "Since then."], by: stage.bob)
+            let own = try await stage.apply("tenant.set_note", on: stage.acme, ["note": "Outage."], by: stage.bob)
+            func offer(_ event: String) async throws -> String {
+                let ann = try await stage.fresh(stage.ann)
+                return await stage.refusal {
+                    try await stage.world.pipeline.undoOffer(for: event, by: ann)
+                }
+            }
+            // Whoever may see it is told what stood there.
+            #expect(try await offer(done.eventID).contains("Since then."))
+            _ = try await stage.openAlone(by: stage.ann)
+            let before = try await stage.world.snapshot()
+            let said = try await offer(done.eventID)
+            #expect(said.contains("You opened break-glass alone") && !said.contains("Since then."), "\(said)")
+            #expect(try await stage.world.events(after: before).map(\.action) == ["authz.denied"])
+            #expect(try await offer(own.eventID) == "was allowed")
         }
     }
 

@@ -129,6 +129,68 @@ import Testing
         await stage.world.close()
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an account that somebody else may have used comes back without what it signed in with`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let root = try await fixture.bootstrap()
+            let ann = try await fixture.invite(
+                "ann@example.com", roles: ["support_l1"], by: try await fixture.caller(root.first))
+            func run(_ verb: String, _ reason: String) async throws -> Applied {
+                let outcome = try await fixture.pipeline.run(
+                    OperationRequest(
+                        operation: "staff.\(verb)", target: ann.id, reasonCode: reason,
+                        justification: "Her laptop was stolen while it was open.", idempotencyKey: verb),
+                    by: try await fixture.caller(try await fixture.signIn(root)))
+                guard case .applied(let applied) = outcome.result else { throw StoreError.other("\(verb) waits") }
+                return applied
+            }
+            _ = try await run("deactivate", "compromised")
+            let back = try await run("reactivate", "returned")
+            #expect(back.after?["status"] == "invited")
+            #expect(back.consequence.contains("which somebody else may have: invite them once more"))
+            #expect(await failure { _ = try await fixture.signIn(ann) } != nil)
+            let event = try #require(try await fixture.events("staff.reactivate").last)
+            #expect(event["facts"]?["factors"] == 3)
+            let row = try await test.database.read { try Staff.load(ann.id, from: $0) }
+            #expect(row?.status == .invited && row?.resetBy == root.id)
+            let again = try await fixture.invite(
+                ann.email, roles: ["support_l1"], by: try await fixture.caller(try await fixture.signIn(root)))
+            #expect(again.id == ann.id)
+            #expect(try await fixture.caller(try await fixture.signIn(again)).roles == ["support_l1"])
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever lets such an account back in counts as who reset it, also after another reset`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await StaffRolesTests.Stage(kind)
+        let database = stage.world.test.database
+        let id = stage.colleague.person
+        _ = try await stage.apply("deactivate", on: stage.colleague, reason: "compromised", by: stage.asker)
+        _ = try await stage.apply("reactivate", on: stage.colleague, reason: "returned", by: stage.asker)
+        let invited = try #require(try await database.read { try Staff.load(id, from: $0) })
+        var enrolled = invited
+        enrolled.status = .active
+        enrolled.version += 1
+        try await stage.world.put([.update(invited, to: enrolled)])
+        stage.world.test.clock.advance(.hours(1))
+        let asked = try await stage.ask("reset_factors", on: stage.colleague, reason: "lost", by: stage.signer)
+        try await stage.approve(asked.approvalID, by: stage.guardian)
+        let directory = StaffDirectory()
+        let standing = try await database.read { reader in
+            try directory.standings(of: [id]).read(from: reader)[id]
+        }
+        let now = stage.world.test.clock.clock.now
+        for person in [stage.asker, stage.signer] {
+            #expect(standing?.quarantine(from: person.person, at: now)?.kind == .refactored, "\(person.person)")
+        }
+        await stage.world.close()
+    }
+
     // MARK: Sessions
 
     @Test(arguments: TestDatabase.Kind.allCases)

@@ -170,7 +170,7 @@ enum ApprovalText {
         let how = isSigned ? "signed by a passkey" : "last factor: \((signature["method"] ?? .null).shown)"
         var text = "\(who) \(decision) at \((signature["created_at"] ?? .null).shown) (\(how))"
         if (signature["round"]?.int ?? 0) < (request["round"]?.int ?? 0) {
-            text += ", to an earlier plan"
+            text += ", before it had to be signed again"
         } else if let reason = signature["lapsed"]?.string {
             text += ", and counts no more: \(reason)"
         }

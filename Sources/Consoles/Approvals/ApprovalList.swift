@@ -245,7 +245,7 @@ struct ApprovalDetail: Sendable {
     var sentMail: Set<String>?
     /// Those whose ids its plan shows, where a page does.
     var people = PeopleNames()
-    /// Why it is not carried out when its time comes, where a page asked.
+    /// That somebody set the clock: while it may come to something, it is neither carried out nor called expired by that.
     var held: ClockJump?
     /// The event that carried it out.
     var outcome: EventDetail?
@@ -271,9 +271,10 @@ struct ApprovalDetail: Sendable {
         try request.checkOpen(to: caller)
         let entry = try ApprovalList.name([request], from: reader)[0]
         let id = request.id
+        let held = try request.state.isLive ? ClockJump.open(from: reader) : nil
         let signatures = try ApprovalSignatures(
             of: request, rows: reader.query(ApprovalListQueries.signatures(on: id)), and: [caller.person],
-            StaffDirectory(), from: reader)
+            StaffDirectory(), isClockTrusted: held == nil, from: reader)
         let ending = try request.outcomeEventID.map { try EventDetail.load($0, from: reader) }
         let sendsMail = try ChannelState.isOn(.mail, reader)
         var detail = ApprovalDetail(
@@ -291,7 +292,8 @@ struct ApprovalDetail: Sendable {
             shift: request.isOpen(at: reader.now)
                 ? try Signers.onShift(for: request, signatures: signatures.all, from: reader) : nil,
             sendsMail: sendsMail,
-            sentMail: request.state == .executed ? try mail(after: ending, sendsMail: sendsMail, from: reader) : nil)
+            sentMail: request.state == .executed ? try mail(after: ending, sendsMail: sendsMail, from: reader) : nil,
+            held: held)
         if request.state == .executed {
             detail.outcome = ending
             detail.undo = try ending.map {

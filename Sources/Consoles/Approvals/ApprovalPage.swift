@@ -21,7 +21,6 @@ extension ApprovalPages {
             of: PeopleNames.ids(
                 in: call.first("all") == nil ? groups.prefix(UI.atOnce) : groups[...], call.catalog, fields: .planned),
             about: detail.event.row.tenantID, call.catalog, for: call.caller, from: reader)
-        if detail.entry.request.state.isDue { detail.held = try ClockJump.open(from: reader) }
         return detail
     }
 
@@ -94,9 +93,9 @@ extension ApprovalPages {
         let caller = call.caller
         let isMine = request.comes(from: caller.person)
         let isOpen = request.isOpen(at: now)
-        guard caller.permissions.contains("approval.decide"), request.state.isLive, request.state.isDue || isOpen else {
-            return .none
-        }
+        // By a clock that was set it is not over, so that it can be taken back.
+        let isWaiting = isOpen || request.state.isDue || detail.held != nil
+        guard caller.permissions.contains("approval.decide"), request.state.isLive, isWaiting else { return .none }
         guard isMine || detail.signatures.isAsked(caller) else {
             guard isOpen else { return .none }
             return el("p", .class("actions muted")) {
@@ -335,7 +334,7 @@ extension ApprovalPages {
                     if signature.decision == .reject {
                         UI.state("Rejected", .danger, .x)
                     } else if signature.round < round {
-                        UI.state("Agreed to an earlier plan", .plain, .ring)
+                        UI.state("Agreed, before it had to be signed again", .plain, .ring)
                     } else if let reason = lapsed[signature.person] {
                         UI.state("Counts no more: \(reason)", .warn, .tri)
                     } else {

@@ -20,7 +20,9 @@ extension ClockJump {
     /// Through `clock_jumps_open`.
     static let unconfirmed = Statement("SELECT \(columns) FROM clock_jumps WHERE is_open = 1")
 
-    /// `person`: who asked for or signed what was agreed to by then and is not carried out yet. Through `approvals_due`.
+    /// `person`: who asked for or signed what was agreed to by then and is not carried out yet, through `approvals_due`; and who
+    /// asked by then for break-glass that nobody has answered, and which opens for one alone once it is called expired. Through
+    /// `approvals_live`, whose own condition stands first.
     static func waiting(at time: Instant) -> Statement {
         Statement(
             """
@@ -29,6 +31,10 @@ extension ClockJump {
             UNION
             SELECT s.person FROM approvals a JOIN approval_signatures s ON s.approval_id = a.id AND s.round = a.round
             WHERE a.state IN ('approved', 'scheduled') AND a.execute_at > 0 AND a.decided_at <= $1
+            UNION
+            SELECT requester AS person FROM approvals
+            WHERE operation = 'breakglass.open' AND state IN ('pending', 'stale', 'approved', 'scheduled')
+                AND state IN ('pending', 'stale') AND created_at <= $1
             """, [Value(time)])
     }
 }

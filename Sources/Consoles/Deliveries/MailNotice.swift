@@ -175,7 +175,7 @@ enum MailNotice: String, CaseIterable {
         case .requestReopened:
             (
                 "needs another signature",
-                "A signature counts no more, so somebody else has to sign before it is carried out."
+                "A signature counts no more, so it has to be signed again before it is carried out."
             )
         default: nil
         }

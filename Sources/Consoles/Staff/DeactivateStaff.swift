@@ -12,9 +12,12 @@ public enum DeactivateStaff: Operation {
         reasonCodes: [
             ReasonCode("left", "They left the company"),
             ReasonCode("leave", "They are away for a long time"),
-            ReasonCode("compromised", "Somebody else may use the account"),
+            ReasonCode(compromised, "Somebody else may use the account"),
             ReasonCode("mistake", "The account should not be there"),
         ], confirmByTyping: true, isDestructive: true)
+
+    /// Why an account ends that comes back without what it signed in with.
+    static let compromised = "compromised"
 
     /// What accounts of somebody who left are revoked for.
     static let accountReason = "owner_left"
@@ -135,12 +138,14 @@ public struct Leaving: Sendable {
     }
 }
 
-/// Somebody comes back. The account is what it was, without any role.
+/// Somebody comes back. The account is what it was, without any role; one that somebody else may have used is without what it
+/// signed in with, too.
 public enum ReactivateStaff: Operation {
     public typealias Target = Staff
     public static let spec = OperationSpec(
         "staff.reactivate", "Reactivate",
-        summary: "Lets a person who left use their account again, without any role.",
+        summary:
+            "Lets a person who left use their account again, without any role; with new factors where somebody else may have used it.",
         permission: "staff.deactivate", risk: .high,
         reasonCodes: [
             ReasonCode("returned", "They are back"),
@@ -151,6 +156,8 @@ public enum ReactivateStaff: Operation {
         let factors: [Factor]
         /// Whether the identity provider ended the account, and no colleague did.
         let isEndedByProvider: Bool
+        /// Whether it ended because somebody else may have used it.
+        let wasCompromised: Bool
 
         /// Whether they can sign in with what they have.
         var canSignIn: Bool { factors.contains { $0.kind != .recovery } }
@@ -159,9 +166,12 @@ public enum ReactivateStaff: Operation {
     public static func gather(_ input: NoInput, _ target: Staff?, from reader: any Reader) throws -> Facts {
         let id = target?.id ?? ""
         let rows = try reader.query([Factor.active(of: id), StaffQueries.whoEnded(id)])
+        let end = rows[1].first
+        let leaf = try end.map { try $0.bytes("leaf") }.flatMap { try? JSON(parsing: $0) }
         return Facts(
             factors: try rows[0].map(Factor.init),
-            isEndedByProvider: try rows[1].first?.string("actor_id") == ScimDoor.person)
+            isEndedByProvider: try end?.string("actor_id") == ScimDoor.person,
+            wasCompromised: leaf?["reason_code"]?.string == DeactivateStaff.compromised)
     }
 
     public static func guards(_ input: NoInput, _ target: String?) -> [Guard] { Guard.roles(of: target) }
@@ -175,6 +185,9 @@ public enum ReactivateStaff: Operation {
             throw .conflict("\(before.name) is not deactivated.", legal: ["staff.deactivate"])
         }
         if call.person == ScimDoor.person { return try readmit(call) }
+        if call.facts.wasCompromised {
+            return renewed(call, by: call.person, without: "factors, which somebody else may have")
+        }
         var after = before.touched(at: call.now)
         after.status = call.facts.canSignIn ? .active : .invited
         return Plan(
@@ -190,8 +203,13 @@ public enum ReactivateStaff: Operation {
         let before = call.before
         guard call.facts.isEndedByProvider else { throw .conflict(endedHere(before), legal: []) }
         // Who was shown the token may have told so in the provider's place, and come back as somebody else.
-        let renewal = FactorRenewal(
-            of: before, factors: call.facts.factors, by: call.mandate?.holder ?? call.person, at: call.now)
+        return renewed(call, by: call.mandate?.holder ?? call.person, without: "factors")
+    }
+
+    /// Whoever has what they signed in with may be somebody else.
+    private static func renewed(_ call: Call<Self>, by person: String, without factors: String) -> Plan<Staff> {
+        let before = call.before
+        let renewal = FactorRenewal(of: before, factors: call.facts.factors, by: person, at: call.now)
         var after = renewal.after
         after.status = .invited
         return Plan(
@@ -200,7 +218,7 @@ public enum ReactivateStaff: Operation {
                 ["factors": .int(Int64(call.facts.factors.count))]
             ) { own, _ in own },
             consequence:
-                "\(before.name) is back without roles and factors: invite them once more, with the roles they are to have."
+                "\(before.name) is back without roles and \(factors): invite them once more, with the roles they are to have."
         )
     }
 

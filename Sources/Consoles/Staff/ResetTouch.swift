@@ -11,13 +11,14 @@ struct ResetTouch {
     /// What an event says of who was shown the token, to be found again here.
     static func facts(_ mandate: Mandate?) -> [String: JSON] { mandate.map { [holderFact: .string($0.holder)] } ?? [:] }
 
-    /// - Returns: `nil` for an event behind which nobody is: a colleague who reactivates an account resets nothing.
+    /// - Returns: `nil` for an event behind which nobody is: a colleague who reactivates an account resets nothing, unless somebody
+    ///   else may have used it.
     init?(_ row: Row) throws {
         let facts = try? JSON(parsing: row.bytes("leaf"))["facts"]
         let by: String
         if let holder = facts?[Self.holderFact]?.string {
             by = holder
-        } else if try row.string("action") == ResetFactors.spec.name {
+        } else if facts?["factors"] != nil {
             by = try row.string("actor_id")
         } else {
             return nil

@@ -75,13 +75,13 @@ enum StaffQueries {
             """, values)
     }
 
-    /// `actor_id` of whoever ended an account that is deactivated: the first who did since it was last reactivated, as deleting
-    /// somebody who is gone already ends nothing. One that was made inactive was ended by whoever made it. A preview, which is an
-    /// access of the same name, does neither. Through `events_target`; a CASE, so that the person is what narrows.
+    /// `actor_id` and `leaf` of what ended an account that is deactivated: the first event that did since it was last reactivated,
+    /// as deleting somebody who is gone already ends nothing. One that was made inactive was ended by whoever made it. A preview,
+    /// which is an access of the same name, does neither. Through `events_target`; a CASE, so that the person is what narrows.
     static func whoEnded(_ staff: String) -> Statement {
         Statement(
             """
-            SELECT e.actor_id FROM events e
+            SELECT e.actor_id, e.leaf FROM events e
             WHERE e.target_id = $1 AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied'
                     AND e.action IN ('staff.deactivate', 'staff.deprovision', 'staff.provision') THEN 1 ELSE 0 END = 1
                 AND NOT EXISTS (

@@ -35,8 +35,12 @@ public enum Decisions {
         } undo: {
             "A decision stands."
         } unavailable: { request, now in
-            if request.state.isOpen, request.expiresAt <= now { return Unavailable("it has expired", isMoot: true) }
-            let possible = spec.name == "approval.cancel" ? request.state.isLive : request.state.isOpen
+            let isCancel = spec.name == "approval.cancel"
+            // By a clock that was set nothing is over: what is taken back then only the transaction can tell.
+            if request.state.isOpen, request.expiresAt <= now, !isCancel {
+                return Unavailable("it has expired", isMoot: true)
+            }
+            let possible = isCancel ? request.state.isLive : request.state.isOpen
             return possible ? nil : Unavailable("it is \(request.state.rawValue) already", isMoot: true)
         }
     }
@@ -49,21 +53,26 @@ public struct ApprovalSignatures: Sendable {
     public let all: [ApprovalSignature]
     public let standings: [String: Standing]
     let now: Instant
+    /// Nobody set the clock, so that what is long ago by it is.
+    let isClockTrusted: Bool
 
     /// - Parameters:
     ///   - rows: what `Records.signatures` answers.
     ///   - people: whose standing is needed beside the signers' and the requester's.
+    ///   - isClockTrusted: false while the clock was set and nobody has confirmed it.
     public init(
         of request: ApprovalRequest, rows: [Row], and people: Set<String>, _ directory: any Directory,
-        from reader: any Reader
+        isClockTrusted: Bool, from reader: any Reader
     ) throws {
         self.request = request
         all = try rows.map(ApprovalSignature.init)
         standings = try directory.standings(
             of: people.union(all.map(\.person)).union(request.askers), from: reader)
         now = reader.now
+        self.isClockTrusted = isClockTrusted
     }
 
+    /// By a clock that nobody set: who could sign once it is confirmed is asked as always.
     public init(
         of request: ApprovalRequest, all: [ApprovalSignature], standings: [String: Standing], at now: Instant
     ) {
@@ -71,6 +80,7 @@ public struct ApprovalSignatures: Sendable {
         self.all = all
         self.standings = standings
         self.now = now
+        isClockTrusted = true
     }
 
     private var binding: [ApprovalSignature] { all.filter { $0.agrees(to: request) } }
@@ -78,7 +88,7 @@ public struct ApprovalSignatures: Sendable {
     /// Those whose signature counts at this moment, with what they signed as and still are.
     public var counting: [Signer] {
         binding.compactMap { signature in
-            guard let standing = standings[signature.person], reason(against: standing) == nil else { return nil }
+            guard let standing = standings[signature.person], lapse(of: signature, standing) == nil else { return nil }
             return signature.signer(now: standing)
         }
     }
@@ -87,13 +97,25 @@ public struct ApprovalSignatures: Sendable {
     public var lapsed: [(person: String, reason: String)] {
         binding.compactMap { signature in
             guard let standing = standings[signature.person] else { return (signature.person, "is not known any more") }
-            if let reason = reason(against: standing) { return (signature.person, reason) }
+            if let reason = lapse(of: signature, standing) { return (signature.person, reason) }
             let signer = signature.signer(now: standing)
             let signed = signature.signedAs
             let lost = signed.roles.subtracting(signer.roles).union(signed.permissions.subtracting(signer.permissions))
             let words = lost.map { RoleTitle.of(Demand.manager(in: $0) == nil ? $0 : Demand.managerRole) }.sorted()
             return lost.isEmpty ? nil : (signature.person, "no longer holds \(words.joined(separator: ", "))")
         }
+    }
+
+    /// Why what somebody signed counts no more, whatever they hold; `nil` when it does.
+    private func lapse(of signature: ApprovalSignature, _ standing: Standing) -> String? {
+        if let reason = reason(against: standing) { return reason }
+        return isRenewed(signature.person, since: signature.createdAt) ? "was given new factors since" : nil
+    }
+
+    /// Whether somebody's factors were reset after a moment: until then, whoever had the former ones may have acted as them. What
+    /// people change themselves is no reset; a recovery from the server is.
+    func isRenewed(_ person: String, since moment: Instant) -> Bool {
+        (standings[person]?.touches ?? []).contains { $0.kind == .refactored && $0.at > moment }
     }
 
     /// Why somebody signs nothing for this requester, whatever they hold; `nil` when they may.
@@ -106,22 +128,30 @@ public struct ApprovalSignatures: Sendable {
             return "opened break-glass alone, which nobody has reviewed yet"
         }
         if let touch = quarantine(standing) {
-            return "was \(Self.word(touch.kind)) by the requester less than 72 hours ago"
+            return "was \(Self.word(touch.kind)) by the requester"
+                + (isClockTrusted ? " less than 72 hours ago" : ", \(Self.untold)")
         }
         // Nor the other way round: whoever made an account or had its factors reset could be asking as it.
         let touches = request.askers.flatMap { standings[$0]?.touches ?? [] }
-        if touches.contains(where: {
-            $0.by == standing.person && $0.kind != .granted && now - $0.at < Standing.quarantine
-        }) {
-            return "invited the requester, or had their factors reset, less than 72 hours ago"
+        if touches.contains(where: { $0.by == standing.person && $0.kind != .granted && isRecent($0) }) {
+            return "invited the requester, or had their factors reset, "
+                + (isClockTrusted ? "less than 72 hours ago" : Self.untold)
         }
         return nil
     }
 
     /// What whoever asks did to this account so lately that it can't sign for them.
     private func quarantine(_ standing: Standing) -> Standing.Touch? {
-        request.askers.compactMap { standing.quarantine(from: $0, at: now) }.max { $0.at < $1.at }
+        standing.touches.filter { request.comes(from: $0.by) && isRecent($0) }.max { $0.at < $1.at }
     }
+
+    /// By a clock that was set, everything may be.
+    private func isRecent(_ touch: Standing.Touch) -> Bool {
+        !isClockTrusted || now - touch.at < Standing.quarantine
+    }
+
+    /// What stands for how long ago something was, by a clock that was set.
+    private static let untold = "nobody knows how long ago, as the server’s clock was set"
 
     /// Whether any role or permission of theirs is asked for at all. For the others there is nothing to decide.
     public func isAsked(_ caller: Caller) -> Bool {
@@ -150,8 +180,12 @@ public struct ApprovalSignatures: Sendable {
                 "You were shown the token that asked for this, so somebody else must decide. You can cancel it."
         }
         if let mine = all.first(where: { $0.person == caller.person && $0.round == request.round }) {
-            return "You signed this request at \(mine.createdAt.minuteText) already."
-                + (mine.decision == .approve ? " To take that back, cancel the request." : "")
+            let said = "You signed this request at \(mine.createdAt.minuteText) already"
+            if let lapse = lapsed.first(where: { $0.person == caller.person }) {
+                return
+                    "\(said), which counts no more: your account \(lapse.reason). Somebody else signs, or it is cancelled and asked for again."
+            }
+            return said + "." + (mine.decision == .approve ? " To take that back, cancel the request." : "")
         }
         if request.barred.contains(caller.person) { return "This is about you, so somebody else must decide." }
         return nil
@@ -163,8 +197,10 @@ public struct ApprovalSignatures: Sendable {
         guard let standing = standings[caller.person] else { return "Only people decide on requests." }
         if let touch = quarantine(standing) {
             let until = touch.at + Standing.quarantine
-            return
-                "You were \(Self.word(touch.kind)) by the person who asks, so you can't sign for them until \(until.minuteText)."
+            let what = "You were \(Self.word(touch.kind)) by the person who asks, so you can't sign for them"
+            return isClockTrusted
+                ? "\(what) until \(until.minuteText)."
+                : "\(what) while the server’s clock can’t be trusted: it was set, so that nobody knows how long ago that was."
         }
         let others = counting
         if let reason = reason(against: standing) {
@@ -172,13 +208,24 @@ public struct ApprovalSignatures: Sendable {
                 "Your signature does not count: your account \(reason). Somebody else has to sign: it still needs \(missing(beside: others))."
         }
         let signer = Signer(signing: standing)
-        guard request.needs.contains(where: { $0.demand.isFurthered(by: signer, beside: others) }) else {
+        guard isFurthered(by: signer, beside: others) else {
             return "What you could sign is signed already. It still needs \(missing(beside: others))."
         }
         return nil
     }
 
-    /// Who is still missing, in words. One person signs for every rule: what two rules ask for is said once.
+    /// Whether one signature more brings it nearer to being carried out. Where nobody is missing though it is open, as when a
+    /// signer lost a role for a while in which others signed, whoever may sign at all completes it.
+    func isFurthered(by signer: Signer, beside others: [Signer]) -> Bool {
+        let isMet = request.needs.allSatisfy { $0.demand.isMet(by: others) }
+        return request.needs.contains { need in
+            isMet
+                ? need.demand.alternatives.joined().contains { $0.isFilled(by: signer) }
+                : need.demand.isFurthered(by: signer, beside: others)
+        }
+    }
+
+    /// Who is still missing, in words, and never nobody. One person signs for every rule: what two rules ask for is said once.
     public func missing(beside signers: [Signer]) -> String {
         var wanted: [Demand] = []
         for need in request.needs where !need.demand.isMet(by: signers) {
@@ -191,7 +238,7 @@ public struct ApprovalSignatures: Sendable {
                 }
             }
         }
-        return Demand.sentence(ofAll: wanted)
+        return wanted.isEmpty ? "one signature more, of anybody who may sign it" : Demand.sentence(ofAll: wanted)
     }
 
     static func word(_ kind: Standing.Touch.Kind) -> String {
@@ -256,7 +303,8 @@ extension Decisions {
             caller = rehearsal.caller
             signatures = try ApprovalSignatures(
                 of: request, rows: reader.query(rehearsal.records.signatures(approval: request.id)),
-                and: [rehearsal.caller.person], rehearsal.directory, from: reader)
+                and: [rehearsal.caller.person], rehearsal.directory, isClockTrusted: rehearsal.isClockTrusted,
+                from: reader)
             eventID = rehearsal.eventID
             signatureID = rehearsal.fresh.id(ApprovalSignature.idPrefix)
             operation = rehearsal.operation
@@ -342,7 +390,8 @@ extension Decisions {
             guard request.state.isLive else {
                 throw .conflict("This request is \(request.state.rawValue) already: there is nothing left to cancel.")
             }
-            guard !request.state.isOpen || now < request.expiresAt else {
+            // Nobody calls it expired by a clock that was set: until then it waits, and may be taken back.
+            guard !request.state.isOpen || now < request.expiresAt || !isClockTrusted else {
                 throw .conflict(
                     "This request expired at \(request.expiresAt.minuteText): nothing comes of it any more.")
             }

@@ -77,6 +77,12 @@ extension Pipeline {
         caller.emergency?.refusal(on: tenant(rehearsed))
     }
 
+    /// Refuses them, as a denial, before anything of the target is told.
+    static func confine(_ admitted: Admitted, to rehearsed: AnyOperation.Rehearsed) throws(OperationError) {
+        guard let sentence = confinement(admitted.caller, to: rehearsed) else { return }
+        throw .forbidden(permission: admitted.operation.spec.permission, detail: sentence)
+    }
+
     /// A sentence when the caller's grant carries a limit below the amount, or below what they come to with it in a day.
     private func overLimit(
         _ operation: AnyOperation, _ spending: Spending, _ caller: Caller, from reader: any Reader

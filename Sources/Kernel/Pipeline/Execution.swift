@@ -163,14 +163,9 @@ extension Pipeline {
         let signatures = try ApprovalSignatures(
             of: request, rows: tx.query(records.signatures(approval: id)),
             and: Set([asked.actor.isAccount ? asked.actor.id : nil, asked.mandate?.token].compactMap(\.self)),
-            directory, from: tx)
+            directory, isClockTrusted: hooks.isClockTrusted(), from: tx)
         guard let caller = caller(for: request, asked, signatures) else {
-            return try close(
-                request, .failed,
-                because: asked.mandate != nil
-                    ? "The token that asked was revoked or has run out. Nothing was changed; it can be asked for anew with another."
-                    : "The person who asked is not active any more, or no longer holds \(asked.operation.spec.permission). Nothing was changed; somebody who holds it can ask for it anew.",
-                tx)
+            return try close(request, .failed, because: Self.absence(of: asked, from: request, signatures), tx)
         }
         let counting = signatures.counting
         guard request.needs.allSatisfy({ $0.demand.isMet(by: counting) }) else {
@@ -317,7 +312,21 @@ extension Pipeline {
             })
     }
 
-    /// Who asked, as they stand today; `nil` when they may not do it any more. What Postern asked for itself needs nobody.
+    /// Why nobody stands for what was asked.
+    private static func absence(
+        of asked: Asked, from request: ApprovalRequest, _ signatures: ApprovalSignatures
+    ) -> String {
+        if signatures.isRenewed(request.requester, since: request.createdAt) {
+            return
+                "The person who asked was given new factors since, so that somebody else may have asked as them. Nothing was changed; they can ask for it anew."
+        }
+        return asked.mandate != nil
+            ? "The token that asked was revoked or has run out. Nothing was changed; it can be asked for anew with another."
+            : "The person who asked is not active any more, or no longer holds \(asked.operation.spec.permission). Nothing was changed; somebody who holds it can ask for it anew."
+    }
+
+    /// Who asked, as they stand today; `nil` when they may not do it any more, or somebody else may have asked as them. What
+    /// Postern asked for itself needs nobody.
     private func caller(for request: ApprovalRequest, _ asked: Asked, _ signatures: ApprovalSignatures) -> Caller? {
         // An account stands for itself too: it may have been revoked, or lost the scope, while its owner still holds everything.
         let standing = signatures.standings[asked.actor.isAccount ? asked.actor.id : request.requester]
@@ -325,6 +334,7 @@ extension Pipeline {
             guard let standing, standing.isActive, standing.permissions.contains(asked.operation.spec.permission) else {
                 return nil
             }
+            if signatures.isRenewed(request.requester, since: request.createdAt) { return nil }
         }
         // What a token asked for ends with it.
         if let token = asked.mandate.flatMap({ signatures.standings[$0.token] }), !token.isActive { return nil }
@@ -351,7 +361,8 @@ extension Pipeline {
         return record(draft, request, after, saying: reason, tx)
     }
 
-    /// A signature counts no more: its leaf is open again. The others stay while the time lasts for which they were given.
+    /// A signature counts no more: it is open for another round while the time lasts for which it could be signed. Nobody signs
+    /// twice in one, and whose signature fell may hold tomorrow what it takes, when nobody is left to complete it.
     private func reopen(
         _ request: ApprovalRequest, _ signatures: ApprovalSignatures, _ tx: any Writer
     ) throws -> Execution {
@@ -367,13 +378,11 @@ extension Pipeline {
         after.state = .pending
         after.executeAt = nil
         after.decidedAt = nil
-        if request.expiresAt <= tx.now {
-            after.round += 1
-            after.expiresAt = tx.now + Self.window(request.needs)
-        }
+        after.round += 1
+        if request.expiresAt <= tx.now { after.expiresAt = tx.now + Self.window(request.needs) }
         return record(
             draft, request, after,
-            saying: "A signature counts no more, so somebody else has to sign before anything is carried out.", tx)
+            saying: "A signature counts no more, so it has to be signed again before anything is carried out.", tx)
     }
 
     /// It would do something else by now, or today's rules ask for somebody else: the approvers see what differs, and sign

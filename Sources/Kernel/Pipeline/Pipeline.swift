@@ -358,9 +358,7 @@ public struct Pipeline: Sendable {
         let salt = SecureRandom.bytes(32)
         let rehearsed = try operation.rehearse(
             rehearsal(admitted, stored: stored, eventID: eventID, fresh: fresh(at: now, salt: salt)), tx)
-        if let sentence = Self.confinement(caller, to: rehearsed) {
-            throw OperationError.forbidden(permission: operation.spec.permission, detail: sentence)
-        }
+        try Self.confine(admitted, to: rehearsed)
         if let refusal = rehearsed.refusal { return .refused(refusal) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
 

@@ -58,8 +58,8 @@ extension Pipeline {
             rehearsal(
                 admitted, stored: nil, eventID: eventID, fresh: fresh(at: reader.now),
                 isQuestion: admitted.caller.client != .cli), reader)
+        try Self.confine(admitted, to: rehearsed)
         var reasons: [String] = []
-        if let sentence = Self.confinement(admitted.caller, to: rehearsed) { reasons.append(sentence) }
         if let refusal = rehearsed.refusal { reasons.append(Self.sentence(refusal)) }
         let policy = try policy(for: operation, reader)
         let spending = Spending(

@@ -87,6 +87,7 @@ extension Pipeline {
             rehearsal(
                 admitted, stored: nil, eventID: Identifier.mint("evt", at: reader.now), fresh: fresh(at: reader.now),
                 isQuestion: true), reader)
+        try Self.confine(admitted, to: rehearsed)
         if let refusal = rehearsed.refusal { throw Self.error(for: refusal) }
         guard
             let signature = rehearsed.plan?.changes.lazy.compactMap({ $0.after as? ApprovalSignature }).first
@@ -104,6 +105,7 @@ extension Pipeline {
             rehearsal(
                 admitted, stored: stored, eventID: seed.eventID,
                 fresh: fresh(at: seed.at, salt: seed.salt("details")), at: seed.at, isQuestion: true), reader)
+        try Self.confine(admitted, to: rehearsed)
         if let refusal = rehearsed.refusal { throw Self.error(for: refusal) }
         guard let plan = rehearsed.plan else { throw OperationError.internalError("a plan without a result") }
         return (rehearsed, plan)

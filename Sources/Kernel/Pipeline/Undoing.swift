@@ -140,6 +140,15 @@ extension Pipeline {
         try checkUnchangedSince(eventID, recorded, reader)
     }
 
+    /// Refuses somebody who opened break-glass alone what is about another tenant, before anything of it is told.
+    private func confine(_ caller: Caller, to recorded: Recorded, _ reader: any Reader) throws {
+        guard let emergency = caller.emergency, emergency.isSolo else { return }
+        let target = try catalog.entity(recorded.operation.targetType)?.load(recorded.target, false, reader)
+        if let sentence = emergency.refusal(on: target?.tenantID) {
+            throw OperationError.forbidden(permission: recorded.operation.spec.permission, detail: sentence)
+        }
+    }
+
     /// The inverse of what an event recorded, ready to be previewed; throws `.conflict` with the reason when there is none.
     ///
     /// - Parameter checked: false leaves the look at later changes to `run`, which does it after the idempotency look-up:
@@ -151,6 +160,7 @@ extension Pipeline {
         do {
             return try await database.read { reader in
                 let recorded = try self.recorded(eventID, reader)
+                try self.confine(caller, to: recorded, reader)
                 // A repeated undo hears what the first one came to, also when the time is over by now: `run` looks at the time
                 // behind the idempotency look-up.
                 let window = try self.undoWindow(reader)
