@@ -1765,3 +1765,17 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION postern_erase(text, text, text) FROM PUBLIC;
+
+-- 31 workers
+
+CREATE TABLE workers (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    restarted_at BIGINT
+);
+
+CREATE CONSTRAINT TRIGGER governed AFTER INSERT OR UPDATE OR DELETE ON workers
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('worker');
+
+CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON workers
+FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();

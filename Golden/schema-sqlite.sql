@@ -1713,3 +1713,20 @@ BEGIN SELECT postern_governed('clock_jump', OLD.id); END;
 
 -- 28 portions
 
+
+-- 31 workers
+
+CREATE TABLE workers (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    restarted_at INTEGER
+) STRICT;
+
+CREATE TRIGGER governed_workers_insert AFTER INSERT ON workers
+BEGIN SELECT postern_governed('worker', NEW.id); END;
+
+CREATE TRIGGER governed_workers_update AFTER UPDATE ON workers
+BEGIN SELECT postern_governed('worker', OLD.id), postern_governed('worker', NEW.id); END;
+
+CREATE TRIGGER governed_workers_delete AFTER DELETE ON workers
+BEGIN SELECT postern_governed('worker', OLD.id); END;
