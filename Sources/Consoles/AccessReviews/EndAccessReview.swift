@@ -58,9 +58,15 @@ public enum CloseAccessReview: Operation {
             facts: [
                 "kept": .int(Int64(kept)), "revoked": .int(Int64(revoked)), "ended": .int(Int64(open.count)),
                 "was_overdue": .bool(review.isOverdue(at: call.now)),
+                EvidencePack.itemsFact: .string(EvidencePack.digest(of: items.map(Self.atTheEnd))),
             ],
             consequence:
                 "The review is closed: \(kept) kept, \(revoked) revoked, \(open.count) ended meanwhile.")
+    }
+
+    /// What is not decided ends with the review, in the same event.
+    private static func atTheEnd(_ item: AccessReviewItem) -> (id: String, version: Int64) {
+        (item.id, item.state == .open ? item.version + 1 : item.version)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
@@ -87,10 +93,15 @@ public enum CancelAccessReview: Operation {
         target.map { [Guard("access_review:\($0)")] } ?? []
     }
 
-    public static func gather(
-        _ input: NoInput, _ target: AccessReview?, from reader: any Reader
-    ) throws -> ComplianceException? {
-        try target?.exceptionID.flatMap { try ComplianceException.load($0, from: reader) }
+    public struct Facts: Sendable {
+        let items: [AccessReviewItem]
+        let exception: ComplianceException?
+    }
+
+    public static func gather(_ input: NoInput, _ target: AccessReview?, from reader: any Reader) throws -> Facts {
+        Facts(
+            items: try reader.query(AccessReviewQueries.items(of: target?.id ?? "")).map(AccessReviewItem.init),
+            exception: try target?.exceptionID.flatMap { try ComplianceException.load($0, from: reader) })
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<AccessReview> {
@@ -100,12 +111,16 @@ public enum CancelAccessReview: Operation {
         }
         var also: [Change] = []
         // Nobody finished it, and that was agreed to.
-        if let exception = call.facts, !exception.status.isOver {
+        if let exception = call.facts.exception, !exception.status.isOver {
             also.append(.update(exception, to: exception.ended(.accepted, by: call.person, at: call.now)))
         }
         return Plan(
             review.ended(.cancelled, by: call.person, at: call.now), also: also,
-            facts: ["was_overdue": .bool(review.isOverdue(at: call.now))],
+            facts: [
+                "was_overdue": .bool(review.isOverdue(at: call.now)),
+                EvidencePack.itemsFact: .string(
+                    EvidencePack.digest(of: call.facts.items.map { ($0.id, $0.version) })),
+            ],
             consequence: "The review ends here; whatever is not decided is not looked at."
                 + (also.isEmpty ? "" : " Its exception is accepted."))
     }
