@@ -72,6 +72,8 @@ public struct Migration: Sendable {
             number: 27, name: "clock", tables: Migration027.tables, governed: Migration027.governed,
             special: { _ in [] }),
         Migration(number: 28, name: "portions", tables: "", governed: [], special: Migration028.special),
+        Migration(
+            number: 37, name: "clock marks", tables: Migration037.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
