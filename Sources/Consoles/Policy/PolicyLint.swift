@@ -372,7 +372,7 @@ public struct PolicyLint: Sendable {
     /// Critical operations that somebody could complete without another person, whoever they are: always, or in the cases that
     /// the conditions of their rules leave out.
     private func unguarded(_ state: PolicyState) -> [PolicyFinding] {
-        acts.filter { $0.risk == .critical }.sorted { $0.name < $1.name }.compactMap { act in
+        acts.filter { $0.risk == .critical }.sorted { $0.name < $1.name }.compactMap { act -> PolicyFinding? in
             let rules = state.rules.filter { $0.covers(act.name) }.sorted { $0.id < $1.id }
             guard !rules.isEmpty else {
                 return PolicyFinding(
