@@ -1,5 +1,7 @@
 """Access reviews: as whoever starts one, as a reviewer, as somebody who is reviewed, and as somebody who must be refused; over the
 API, on the command line and in the browser; with evidence that is checked without the server."""
+import base64
+import hashlib
 import io
 import json
 import os
@@ -156,6 +158,29 @@ def test_a_review_from_start_to_evidence(cast, ruth, tmp_path):  # noqa: F811
         found = server.run("verify", "evidence", str(path), "--key", key)
         assert found.returncode == 10, found.stdout
         assert independent(path).returncode == 1
+
+    # Nor is the decision that came last left out, with everything else in order: the event that closed it commits to all rows.
+    def leaf(receipt):
+        return json.loads(base64.b64decode(receipt["leaf"]))
+
+    found = {name: json.loads((folder / "receipts" / name).read_text()) for name in receipts}
+    (revoked,) = [name for name, one in found.items() if leaf(one)["action"] == "access_review_item.revoke"]
+    (started,) = [one for one in found.values() if leaf(one)["action"] == "access_review.start"]
+    (place,) = [n for n, change in enumerate(leaf(started)["changes"]) if change["id"] == jonass["id"]]
+    rows = json.loads((folder / "rows.json").read_text())
+    (row,) = [one for one in rows["rows"] if one["id"] == jonass["id"]]
+    row |= {"document": started["sealed"][f"changes.{place}.after"]["value"], "event": leaf(started)["id"]}
+    del row["reason"]
+    told = json.dumps(rows).encode()
+    artefacts = [one for one in manifest["artefacts"] if one["path"] != f"receipts/{revoked}"]
+    (named,) = [one for one in artefacts if one["path"] == "rows.json"]
+    named |= {"sha256": hashlib.sha256(told).hexdigest(), "size_bytes": len(told)}
+    contents = json.dumps(manifest | {"artefacts": artefacts}).encode()
+    path = forge(lambda name, data: {"rows.json": told, "manifest.json": contents, f"receipts/{revoked}": None}.get(name, data))
+    missed = server.run("verify", "evidence", str(path), "--key", key)
+    assert missed.returncode == 10 and "an event is missing" in missed.stdout + missed.stderr, missed.stdout
+    other = independent(path)
+    assert other.returncode == 1 and "an event is missing" in other.stderr, other.stderr
     assert server.run("verify", "evidence", str(tmp_path / "none.tar"), "--key", key).returncode == 2
     assert server.run("verify", "evidence", str(package)).returncode == 2
 

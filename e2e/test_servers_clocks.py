@@ -114,6 +114,47 @@ def test_a_server_whose_clock_is_off_is_not_ready_and_decides_by_the_databases(p
         wrong.kill()
 
 
+def test_a_clock_that_is_set_while_the_server_is_stopped_is_an_incident(shifted, home):
+    """The next start compares it with the time since the machine started; nothing is due at once by it."""
+    settings, file = shifted
+    file.write_text("0")
+    server = postern.Server(home / "clock-stopped", **settings).start()
+    try:
+        def clock():
+            return httpx.get(f"{server.url}/readyz", timeout=10).json()["checks"]["clock"]
+
+        def times():
+            with checker.Database.of(server) as database:
+                return [json.loads(row["leaf"])["facts"]["seconds"]
+                        for row in database.rows("SELECT leaf FROM events WHERE action = 'clock.jumped' ORDER BY id")]
+
+        assert times() == [] and clock() == "ok"
+        # Stopped and started without anything being set.
+        assert server.stop()[1] == 0
+        server.start()
+        assert times() == [] and clock() == "ok"
+        assert server.stop()[1] == 0
+        file.write_text("90000")
+        server.start()
+        (forward,) = times()
+        assert abs(forward - 90000) <= 2 and "until somebody" in clock() and "postern clock confirm clj_" in clock()
+        assert "what goes by dates stands still" in server.log()
+        # Told once, however often it starts; and set right again it is another jump.
+        assert server.stop()[1] == 0
+        server.start()
+        assert times() == [forward]
+        assert server.stop()[1] == 0
+        file.write_text("0")
+        server.start()
+        assert len(times()) == 2 and abs(min(times()) + 90000) <= 2
+        assert server.stop()[1] == 0
+        verified = server.run("verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    finally:
+        file.write_text("0")
+        server.kill()
+
+
 def test_a_clock_that_is_set_under_the_embedded_database_is_an_incident(shifted, home):
     settings, file = shifted
     file.write_text("0")

@@ -4,8 +4,9 @@
     verify_evidence.py PACKAGE.tar KEY      KEY is the text of /log/key (name+hexid+base64)
 
 Needs Python 3 and its package cryptography. Checks the digest of every file, the receipt of every event, and that each row is
-what the events made it: begun by its making, in versions without a gap, each with the reason its decision gives. Exit status 0
-and one line on success; 1 and the reason otherwise.
+what the events made it: begun by its making, in versions without a gap, each with the reason its decision gives, and in the
+versions that the event which ended the review commits to. Exit status 0 on success, with a line, and one more where less than
+that is proven; 1 and the reason otherwise.
 """
 import hashlib
 import json
@@ -42,6 +43,10 @@ def check_files(files, manifest):
             raise Bad("%s is not named in the manifest" % path)
 
 
+# How the event that ends a review counts its items.
+COUNTS = ("kept", "revoked", "ended")
+
+
 class Rows:
     """What the events made of each row."""
 
@@ -65,7 +70,30 @@ class Rows:
                 raise Bad("%s: an event about %s %s is missing before it" % (event["id"], *key))
             if known and sealed["before"] and known[1] and sealed["before"] != known[1]:
                 raise Bad("%s: %s %s was not what the event before left it as" % (event["id"], *key))
-            self.states[key] = (event["id"], sealed["after"], version or (known[2] + 1 if known and known[2] else None))
+            counted = (known[2] + 1 if known[2] else None) if known else None if "before" in change else 1
+            self.states[key] = (event["id"], sealed["after"], version or counted)
+
+    def check_end(self, event):
+        """Compares what an event that ends something says of its items with what they are by then. Answers whether it commits to
+        their versions; None where it ends nothing."""
+        facts, target = event.get("facts", {}), event.get("target")
+        counts = [facts.get(state) for state in COUNTS]
+        digest = facts.get("items_sha256")
+        ends = any(target and (change["type"], change["id"]) == (target["type"], target["id"]) for change in event.get("changes", []))
+        if not ends or (digest is None and None in counts):
+            return None
+        items = {key[1]: state for key, state in self.states.items() if key[0] == target["type"] + "_item"}
+        lines = sorted(("%s %d\n" % (id, version or 0)).encode() for id, (_, _, version) in items.items())
+        if digest is not None and digest != hashlib.sha256(b"".join(lines)).hexdigest():
+            raise Bad("%s: its rows ended in other versions than the package has: an event is missing" % event["id"])
+        if None not in counts:
+            states = [document and document["state"] for _, document, _ in items.values()]
+            for state, count in zip(COUNTS, counts):
+                if not states.count(state) <= count <= states.count(state) + states.count(None):
+                    raise Bad("%s: it counts %d %s, and the package has %d" % (event["id"], count, state, states.count(state)))
+            if sum(counts) != len(items):
+                raise Bad("%s: it counts %d in all, and the package has %d" % (event["id"], sum(counts), len(items)))
+        return digest is not None
 
 
 def verify(files, key):
@@ -84,8 +112,10 @@ def verify(files, key):
     proven.sort(key=lambda one: one[0])
     rows = Rows(set(manifest["types"]))
     events = {}
+    ends = []
     for _, receipt, event in proven:
         rows.see(receipt, event)
+        ends.append(rows.check_end(event))
         events[event["id"]] = (receipt, event)
     claimed = json.loads(files["rows.json"])["rows"]
     if {(row["type"], row["id"]) for row in claimed} != set(rows.states) or len(claimed) != len(rows.states):
@@ -111,13 +141,18 @@ def verify(files, key):
                 or row["document"]["reason_code"] != event.get("reason_code") \
                 or row.get("reason") != receipt["sealed"].get("justification", {}).get("value"):
             raise Bad("%s: who decided it, or why, is not what %s says" % (who, decision))
-    return manifest, claimed, proven
+    ends = [end for end in ends if end is not None]
+    return manifest, claimed, proven, ends
 
 
 def main(path, key):
-    manifest, rows, proven = verify(unpack(path), key)
+    manifest, rows, proven, ends = verify(unpack(path), key)
     print("valid: %s, %d rows proven by %d events, for %s" % (
         manifest["subject"]["id"], len(rows), len(proven), ", ".join(one["id"] for one in manifest["controls"])))
+    if not ends:
+        print("no event here says how it ended: one that came after the last of each row would not be missed")
+    elif not all(ends):
+        print("what ended it commits to no versions, as older events do: what was decided is compared by counts")
 
 
 if __name__ == "__main__":

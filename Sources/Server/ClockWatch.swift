@@ -5,9 +5,10 @@ import ServiceLifecycle
 import Store
 import Synchronization
 
-/// The embedded database has no clock but this machine's. When somebody sets it, that is an incident in the log, and nothing
-/// that goes by dates happens by itself any more until a person has looked and confirmed it, also when the server starts again
-/// meanwhile.
+/// When somebody sets the clock that the database goes by, that is an incident in the log, and nothing that goes by dates happens by
+/// itself any more until a person has looked and confirmed it, also when the server starts again meanwhile. The embedded database
+/// has no clock but this machine's; PostgreSQL has one of its own, and each server compares it with the time since its machine
+/// started.
 struct ClockWatch: Service {
     static let interval = Duration.seconds(1)
 
@@ -27,18 +28,38 @@ struct ClockWatch: Service {
     private func turn() async {
         let clock = running.clockWasSet
         do {
-            guard let jump = clock.untold else { return try await clock.look(in: running.database) }
+            guard clock.isWatched else { return try await running.lookAtClock(logger) }
+            guard let jump = clock.untold else {
+                try await clock.look(in: running.database)
+                if let mark = clock.takeMark() { try await ClockMarks.keep(mark, in: running.database) }
+                return
+            }
             let id = try await ClockJump.record(
                 jump, in: running.database, running.pipeline.records, sendsMail: running.channels.contains(.mail))
             clock.told(id)
-            running.sequencer.nudge()
-            logger.error(
-                "the clock was set; what goes by dates stands still until somebody has confirmed it",
-                metadata: ["seconds": "\(jump.seconds)", "confirm": "\(id)"])
+            running.say(jump, id, logger)
         } catch {
             if Task.isCancelled { return }
             logger.warning("watching the clock failed and is tried again", metadata: ["error": "\(error)"])
         }
+    }
+}
+
+extension Running {
+    /// Tells when the database's clock was set since a server of this machine last looked, and asks whether something is to be
+    /// confirmed.
+    func lookAtClock(_ logger: Logger) async throws {
+        let told = try await ClockMarks.look(
+            in: database, pipeline.records, sendsMail: channels.contains(.mail))
+        if let told { say(told.jump, told.id, logger) }
+        try await clockWasSet.look(in: database)
+    }
+
+    fileprivate func say(_ jump: Span, _ id: String, _ logger: Logger) {
+        sequencer.nudge()
+        logger.error(
+            "the clock was set; what goes by dates stands still until somebody has confirmed it",
+            metadata: ["seconds": "\(jump.seconds)", "confirm": "\(id)"])
     }
 }
 
@@ -55,6 +76,8 @@ final class ClockWasSet: Sendable {
 
     private struct State {
         var jumps: ClockJumps?
+        /// When a mark was kept last.
+        var keptAt: Instant?
         /// Noticed, and not in the database yet.
         var untold: [Span] = []
         /// What the database said last.
@@ -67,8 +90,13 @@ final class ClockWasSet: Sendable {
 
     private let state: Mutex<State>
 
-    /// - Parameter isWatched: whether this machine's clock is the database's.
-    init(isWatched: Bool) { state = Mutex(State(jumps: isWatched ? ClockJumps() : nil)) }
+    /// Whether this machine's clock is the database's.
+    let isWatched: Bool
+
+    init(isWatched: Bool) {
+        self.isWatched = isWatched
+        state = Mutex(State(jumps: isWatched ? ClockJumps() : nil))
+    }
 
     var isTrue: Bool {
         state.withLock { state in
@@ -82,6 +110,17 @@ final class ClockWasSet: Sendable {
         state.withLock { state in
             state.compare()
             return state.untold.first
+        }
+    }
+
+    /// Where the clock stands, now and then, for the next process: never before what was noticed is in the database.
+    func takeMark() -> ClockMark? {
+        state.withLock { state in
+            state.compare()
+            guard state.untold.isEmpty, let mark = state.jumps?.mark else { return nil }
+            if let last = state.keptAt, mark.lookedAt - last < ClockMarks.every { return nil }
+            state.keptAt = mark.lookedAt
+            return mark
         }
     }
 
@@ -101,8 +140,8 @@ final class ClockWasSet: Sendable {
             if let open {
                 state.hold = .unconfirmed(open)
             } else {
-                // As far as a server may be off its database.
-                state.hold = ahead > .seconds(2) ? .ahead(ahead) : nil
+                // As far as a server may be off its database, which elsewhere is said by readiness.
+                state.hold = isWatched && ahead > .seconds(2) ? .ahead(ahead) : nil
             }
         }
     }

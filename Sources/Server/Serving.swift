@@ -55,7 +55,7 @@ extension Running {
         }
         do {
             // Before anything is done because its time has come.
-            if case .sqlite = storage { try await clockWasSet.look(in: database) }
+            try await lookAtClock(logger)
             try await DeliveryChannels.announce(channels, in: database)
             let changed = try await ProviderSettings.announce(
                 deployment.providerDigests(keys.derived("provider settings")), in: database, pipeline.records,
@@ -73,9 +73,10 @@ extension Running {
         await outbox.start()
         // They are stopped from the last to the first, each after the one behind it has ended.
         let services: [any Service] =
-            sweeping(logger) + watching(logger)
+            sweeping(logger)
             + [
-                chores, Restarting(running: self, logger: logger), ApprovalTurns(running: self, logger: logger),
+                ClockWatch(running: self, logger: logger), chores, Restarting(running: self, logger: logger),
+                ApprovalTurns(running: self, logger: logger),
                 housekeeping,
                 Doors(listeners: listeners.services()), draining,
             ]
@@ -104,11 +105,6 @@ extension Running {
 
     /// In milliseconds.
     private var stopTime: Int64 { max(500, 1000 * Int64(deployment.configuration.number("stop_seconds"))) }
-
-    private func watching(_ logger: Logger) -> [any Service] {
-        guard case .sqlite = storage else { return [] }
-        return [ClockWatch(running: self, logger: logger)]
-    }
 
     private func sweeping(_ logger: Logger) -> [any Service] {
         let minutes = Int(deployment.configuration.value("sweep_minutes")) ?? 0

@@ -290,6 +290,94 @@ import Testing
         }
     }
 
+    // MARK: A tenant that is deleted for good
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `no tenant is deleted for good while something is still to be written about an emergency on it`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await BreakGlassStage.with(kind) { stage in
+            let world = stage.world
+            try await world.run("tenant.archive", on: stage.acme, reason: "customer_departed")
+            stage.advance(.days(91))
+            func asking() async -> String {
+                await stage.refusal {
+                    try await world.ask(
+                        "tenant.hard_delete", on: stage.acme, reason: "retention_policy", by: stage.fresh(stage.bob))
+                }
+            }
+            var settings = TenantLifecycle.Settings()
+            settings.requestsDeletion = true
+            let lifecycle = TenantLifecycle(
+                pipeline: world.pipeline, settings: settings, clock: world.test.clock.clock)
+            func asked() async throws -> Int {
+                let done = try await lifecycle.turn()
+                return done.requested + done.skipped
+            }
+            let id = try await stage.open(by: stage.ann, with: stage.bob)
+            #expect(await asking().contains("Break-glass is open on this tenant (\(id))"))
+            // Nor does the policy ask for it, over and over.
+            #expect(try await asked() == 0)
+            try await stage.apply("breakglass.end", on: id, by: stage.ann)
+            #expect(await asking().contains("review of a break-glass on this tenant is still owed (\(id))"))
+            #expect(try await asked() == 0)
+            try await stage.review(id, by: stage.sam)
+            #expect(try await asked() == 1)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what was written about an emergency goes with its tenant, from the row and from the log`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await BreakGlassStage.with(kind) { stage in
+            let world = stage.world
+            let id = try await stage.openAlone(by: stage.ann)
+            try await stage.apply("breakglass.end", on: id, by: stage.ann)
+            try await stage.review(id, by: stage.sam, verdict: "findings", followUp: "OPS-12")
+            // That of another tenant stays.
+            let kept = try await stage.open(by: stage.bob, with: stage.ann, on: "other")
+            try await stage.apply("breakglass.end", on: kept, by: stage.bob)
+            try await stage.review(kept, by: stage.sam)
+            try await world.run("tenant.archive", on: stage.acme, reason: "customer_departed")
+            stage.advance(.days(91))
+            let asked = try await world.ask(
+                "tenant.hard_delete", on: stage.acme, reason: "retention_policy", by: stage.fresh(stage.ann))
+            try await stage.approve(asked.approvalID, by: stage.bob)
+            stage.advance(.hours(25))
+            #expect(try await world.pipeline.executeDue() == 1)
+
+            let session = try await stage.session(id)
+            #expect(session.tried == nil && session.findings == nil && session.followUp == nil)
+            #expect(session.state == .reviewed && session.verdict == .findings && session.reviewedBy == "stf_sam")
+            #expect(try await stage.session(kept).findings != nil)
+            // Nor does a refused attempt write anything new.
+            let refused = await stage.refusal { try await stage.review(id, by: stage.sam) }
+            #expect(refused == "This review is closed already.")
+            func events(saying text: String) async throws -> [String] {
+                try await world.test.database.read { reader in
+                    try reader.query(
+                        Statement("SELECT event_id FROM sealed WHERE members LIKE $1", [.text("%\(text)%")])
+                    ).map { try $0.string("event_id") }
+                }
+            }
+            #expect(try await events(saying: BreakGlassStage.tried).isEmpty)
+            // What a refused operation was given is recorded nowhere; this is the review of the other tenant's.
+            #expect(try await events(saying: "The consent page was down").count == 1)
+            let sealed = try await world.test.database.read { reader in
+                try reader.query(
+                    Statement(
+                        """
+                        SELECT s.member FROM sealed_subject s JOIN event_entity n ON n.event_id = s.event_id
+                        WHERE s.subject = $1 AND n.id = $2 AND NOT EXISTS (
+                            SELECT 1 FROM sealed_erasure x WHERE x.event_id = s.event_id AND x.member = s.member)
+                        """, [.text(stage.acme), .text(id)])
+                ).map { try $0.string("member") }
+            }
+            #expect(sealed.isEmpty, "\(sealed)")
+        }
+    }
+
     // MARK: What is asked of others within it
 
     @Test(arguments: TestDatabase.Kind.allCases)
@@ -299,7 +387,7 @@ import Testing
         try await BreakGlassStage.with(kind) { stage in
             try await stage.world.run("tenant.archive", on: stage.acme, reason: "customer_departed")
             stage.advance(.days(91))
-            let id = try await stage.open(by: stage.ann, with: stage.bob)
+            let id = try await stage.open(by: stage.ann, with: stage.bob, on: "other")
             let asked = try await stage.world.ask(
                 "tenant.hard_delete", on: stage.acme, reason: "retention_policy", by: stage.fresh(stage.ann))
             try await stage.apply("breakglass.end", on: id, by: stage.ann)

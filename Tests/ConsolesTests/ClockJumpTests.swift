@@ -80,6 +80,102 @@ import Testing
         await world.close()
     }
 
+    /// Servers that start one after the other, on machines whose time since they started is moved by hand.
+    private struct Machines {
+        let world: World
+        let steady = ManualClock(Instant(microseconds: 60_000_000))
+
+        func pass(_ span: Span, set jump: Span = .seconds(0)) {
+            steady.advance(span)
+            world.test.clock.advance(span + jump)
+        }
+
+        /// What a server notices that looks now.
+        func look(_ boot: String? = "first", since start: Span = .seconds(0)) async throws -> Int64? {
+            let clock = steady.clock
+            return try await ClockMarks.look(
+                boot: boot, steady: Clock { clock.now - start }, in: world.test.database, world.pipeline.records,
+                sendsMail: false)?.jump.seconds
+        }
+
+        func open() async throws -> ClockJump? { try await world.test.database.read { try ClockJump.open(from: $0) } }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a clock that is set while no server runs is noticed by the next, once`(kind: TestDatabase.Kind) async throws {
+        let machines = Machines(world: try await World.make(kind, populated: false))
+        #expect(try await machines.look() == nil)
+        machines.pass(.hours(8))
+        #expect(try await machines.look() == nil)
+        // Stopped, set, started.
+        machines.pass(.seconds(10), set: .hours(25))
+        let seconds = try #require(try await machines.look())
+        #expect((90_000 - 2...90_000 + 2).contains(seconds))
+        #expect(try await machines.open()?.seconds == seconds)
+        #expect(try await machines.look() == nil)
+        machines.pass(.seconds(40))
+        #expect(try await machines.look() == nil)
+        #expect(try await machines.open()?.times == 1)
+        machines.pass(.seconds(10), set: .seconds(-3600))
+        #expect(try await machines.look().map { abs($0 + 3600) <= 2 } == true)
+        #expect(try await machines.open()?.times == 2)
+        machines.pass(.seconds(10), set: .seconds(20))
+        #expect(try await machines.look() == nil)
+        await machines.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `every machine sees the same jump, and it is told once`(kind: TestDatabase.Kind) async throws {
+        let machines = Machines(world: try await World.make(kind, populated: false))
+        // The other one has run for less long.
+        #expect(try await machines.look("first") == nil)
+        #expect(try await machines.look("second", since: .seconds(50)) == nil)
+        machines.pass(.minutes(5), set: .hours(25))
+        #expect(try await machines.look("first") != nil)
+        #expect(try await machines.look("second", since: .seconds(50)) == nil)
+        #expect(try await machines.open()?.times == 1)
+        await machines.world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases, ["second", nil] as [String?])
+    func `on a machine that was started again only what was set back is noticed`(
+        kind: TestDatabase.Kind, boot: String?
+    ) async throws {
+        let machines = Machines(world: try await World.make(kind, populated: false))
+        #expect(try await machines.look("first") == nil)
+        machines.pass(.minutes(5), set: .seconds(-360))
+        let seconds = try #require(try await machines.look(boot, since: .seconds(300)))
+        #expect(abs(seconds + 60) <= 2)
+        machines.pass(.seconds(1))
+        #expect(try await machines.look(boot, since: .seconds(300)) == nil)
+        machines.pass(.minutes(5), set: .hours(25))
+        #expect(try await machines.look("third", since: .seconds(600)) == nil)
+        #expect(try await machines.open()?.times == 1)
+        await machines.world.close()
+    }
+
+    /// An answer that took a minute says nothing of a clock that is half a minute off.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `an answer that took long is no clock that was set`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let steady = ManualClock(Instant(microseconds: 0))
+        func look(taking span: Span) async throws -> Int64? {
+            let reading = Clock {
+                let now = steady.clock.now
+                steady.advance(span)
+                return now
+            }
+            return try await ClockMarks.look(
+                boot: "first", steady: reading, in: world.test.database, world.pipeline.records, sendsMail: false)?
+                .jump.seconds
+        }
+        #expect(try await look(taking: .seconds(0)) == nil)
+        // The database's clock does not stand still meanwhile, and this machine's looks come before and after.
+        world.test.clock.advance(.seconds(50))
+        #expect(try await look(taking: .seconds(100)) == nil)
+        await world.close()
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `nobody ends a wait of their own by a clock that was set`(kind: TestDatabase.Kind) async throws {
         let stage = try await ApprovalTests.Stage(kind)

@@ -151,6 +151,60 @@ import Testing
         #expect(found.contains { $0.kind == .separation && $0.person == "di" })
     }
 
+    @Test(
+        arguments: [
+            (["members > 1000000"], true), (["automatic = true", "members > 5"], true),
+            // What may be anything else besides true and false.
+            (["tier = true", "tier = false"], true), (["members > 5", "members < 5"], true),
+            (["automatic = true", "automatic = false"], false), (["members > 5", "members < 6"], false),
+            (["members >= 5", "members < 5"], false), (["always", "members > 5"], false),
+        ] as [([String], Bool)])
+    func `a condition that leaves cases of a critical operation out is worth knowing`(
+        conditions: [String], isSaid: Bool
+    ) throws {
+        var state = Self.shipped()
+        state.rules.removeAll { $0.covers("tenant.hard_delete") }
+        for (number, text) in conditions.enumerated() {
+            state.rules.append(
+                ApprovalRule(
+                    id: "delete_\(number)", operation: "tenant.hard_delete",
+                    condition: try ConditionText.parse(text: text, .none).condition, demand: .role(["super_admin"]),
+                    window: .hours(1), cooldown: nil, version: 1, summary: "Deleting"))
+        }
+        let found = PolicyLint(Self.acts).findings(state)
+        #expect(found.filter(\.isProblem).isEmpty, "\(found)")
+        let said = found.filter { $0.kind == .conditional && $0.operation == "tenant.hard_delete" }
+        let sentence =
+            "tenant.hard_delete is critical, and asks for a second person only when \(conditions.joined(separator: ", or when "))."
+        #expect(said.map(\.sentence) == (isSaid ? [sentence] : []))
+        #expect(said.allSatisfy { ($0.rule == nil) == (conditions.count > 1) })
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `whoever signs a condition that switches a critical rule off reads that it does`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let world = try await World.make(kind, populated: false)
+        let admin = try await world.staff("admin", roles: ["super_admin"])
+        try await world.staff("other", roles: ["super_admin"])
+        try await world.staff("guard", roles: ["security"])
+        func consequence(_ condition: String) async throws -> String {
+            let preview = try await world.pipeline.preview(
+                OperationRequest(
+                    operation: "policy.change_rule", target: "tenant_hard_delete",
+                    input: [
+                        "condition": .string(condition), "demand": "super_admin", "window_minutes": 60,
+                        "cooldown_minutes": 1440, "summary": "Deleting a tenant for good",
+                    ], justification: "large ones only"), by: world.caller(admin.person))
+            return preview.allowed ? preview.consequence ?? "" : ""
+        }
+        let warned = "tenant.hard_delete is critical, and asks for a second person only when "
+        #expect(try await consequence("members > 1000000").contains("\(warned)members > 1000000, or when automatic"))
+        let always = try await consequence("always")
+        #expect(!always.isEmpty && !always.contains(warned))
+        await world.close()
+    }
+
     /// The same question asked by brute force: every order of steps, every way to give leaves to accounts.
     private struct Search {
         let state: PolicyState

@@ -63,9 +63,15 @@ public enum CloseAccessReview: Operation {
             facts: [
                 "kept": .int(Int64(kept)), "revoked": .int(Int64(revoked)), "ended": .int(Int64(open.count)),
                 "was_overdue": .bool(review.isOverdue(at: call.now)),
+                EvidencePack.itemsFact: .string(EvidencePack.digest(of: items.map(Self.atTheEnd))),
             ],
             consequence:
                 "The review is closed: \(kept) kept, \(revoked) revoked, \(open.count) ended meanwhile.")
+    }
+
+    /// What is not decided ends with the review, in the same event.
+    private static func atTheEnd(_ item: AccessReviewItem) -> (id: String, version: Int64) {
+        (item.id, item.state == .open ? item.version + 1 : item.version)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
@@ -110,7 +116,11 @@ public enum CancelAccessReview: Operation {
         }
         return Plan(
             review.ended(.cancelled, by: call.person, at: call.now), also: also,
-            facts: ["was_overdue": .bool(review.isOverdue(at: call.now))],
+            facts: [
+                "was_overdue": .bool(review.isOverdue(at: call.now)),
+                EvidencePack.itemsFact: .string(
+                    EvidencePack.digest(of: call.facts.items.map { ($0.id, $0.version) })),
+            ],
             consequence: left(call.facts.undecided(at: call.now), of: call.facts.items.count)
                 + (also.isEmpty ? "" : " Its exception is accepted."))
     }

@@ -100,7 +100,9 @@ public struct BreakGlass: Entity, Hashable {
     }
 
     public var tenantID: String? { tenant }
-    public var subjects: [String] { [person, tenant] }
+    /// One whose text went with the tenant says nothing of it any more: it is nobody's but the opener's.
+    public var subjects: [String] { isErased ? [person] : [person, tenant] }
+    public var isErased: Bool { state == .reviewed && findings == nil }
     public var displayName: String { "Break-glass \(id)" }
 
     public var document: JSON {
@@ -130,6 +132,17 @@ public struct BreakGlass: Entity, Hashable {
         after.endedBy = person
         after.endReason = reason
         after.reviewDueAt = end + Self.reviewTime
+        return after
+    }
+
+    /// Without what people wrote, once the tenant is deleted for good; `nil` where there is nothing to leave out. Only of one that
+    /// is reviewed: nothing is written into it any more.
+    func cleared() -> BreakGlass? {
+        guard state == .reviewed, !isErased else { return nil }
+        var after = self
+        after.tried = nil
+        after.findings = nil
+        after.followUp = nil
         return after
     }
 

@@ -302,7 +302,13 @@ enum BreakGlassPages {
                             case .unjustified: UI.state(words(verdict), .danger, .x)
                             }
                         }
-                        el("p", .class("prose")) { session.findings ?? "" }
+                        el("p", .class("prose")) {
+                            if let findings = session.findings {
+                                findings
+                            } else {
+                                UI.sealed("What was found went with the tenant, which is deleted for good.")
+                            }
+                        }
                         UI.facts(facts, tight: true)
                     }
                 } else if let due = session.reviewDueAt {

@@ -53,6 +53,15 @@ enum BreakGlassQueries {
             """, people.map(Value.text))
     }
 
+    /// Those on a tenant that are not reviewed, and those in which people wrote something. Through `breakglass_tenant`.
+    static func telling(of tenant: String) -> Statement {
+        Statement(
+            """
+            SELECT \(BreakGlass.columns) FROM breakglass_sessions
+            WHERE tenant_id = $1 AND (state <> 'reviewed' OR findings IS NOT NULL) ORDER BY id
+            """, [.text(tenant)])
+    }
+
     /// The same with the names of opener and tenant, those that are open first.
     static let named = Statement(
         """

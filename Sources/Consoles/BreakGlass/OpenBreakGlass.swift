@@ -1,5 +1,10 @@
 import Kernel
 
+extension Guard {
+    /// Emergencies are opened one after the other, and on nothing that is deleted at the same moment.
+    static let breakGlass = Guard("breakglass")
+}
+
 /// Opens the emergency door on one tenant, with another super_admin's signature within ten minutes; or alone, when nobody else can
 /// be reached.
 public enum OpenBreakGlass: Operation {
@@ -62,7 +67,7 @@ public enum OpenBreakGlass: Operation {
     }
 
     /// One at a time: who has one, and who could have signed, is decided for one request after the other.
-    public static func guards(_ input: Input, _ target: String?) -> [Guard] { [Guard("breakglass")] }
+    public static func guards(_ input: Input, _ target: String?) -> [Guard] { [.breakGlass] }
 
     public static func gather(_ input: Input, _ target: BreakGlass?, from reader: any Reader) throws -> Facts {
         let now = reader.now

@@ -1,7 +1,7 @@
 import HTML
 import Kernel
 
-/// The clock that the embedded database goes by. It has no page: who may confirm it finds it on the first one.
+/// The clock that the database goes by. It has no page: who may confirm it finds it on the first one.
 public enum ClockConsole {
     public static let console = Console(
         "Clock", operations: [AnyOperation(ConfirmClock.self)], reads: [view],

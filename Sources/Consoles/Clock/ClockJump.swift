@@ -1,6 +1,6 @@
 import Kernel
 
-/// That somebody set the clock of the embedded database. What goes by dates stands still, over restarts, until a person has looked
+/// That somebody set the clock that the database goes by. What goes by dates stands still, over restarts, until a person has looked
 /// and confirmed it (spec: access §5). However often it is set meanwhile, there is one to look at.
 public struct ClockJump: Entity, Hashable {
     public static let type = "clock_jump"
@@ -8,6 +8,8 @@ public struct ClockJump: Entity, Hashable {
     public static let table = "clock_jumps"
     /// The event that tells of each.
     static let action = "clock.jumped"
+    /// Jumps are told one after the other.
+    static let lock = "clock.jumps"
 
     public var id: String
     public var version: Int64
@@ -76,26 +78,33 @@ public struct ClockJump: Entity, Hashable {
         _ jump: Span, in database: any Database, _ records: any Records, sendsMail: Bool
     ) async throws -> String {
         try await database.write { tx in
-            try tx.lock(["clock.jumps"])
-            let before = try Self.open(from: tx)
-            let now = tx.now
-            let after = ClockJump(
-                id: before?.id ?? Identifier.mint(Self.idPrefix, at: now), version: (before?.version ?? 0) + 1,
-                seconds: jump.seconds, times: (before?.times ?? 0) + 1, firstAt: before?.firstAt ?? now, lastAt: now)
-            var draft = EventDraft(at: Clock.system.now, .incident, "clock.jumped", actor: .system("clock"))
-            draft.target = (Self.type, after.id)
-            draft.facts = ["seconds": .int(jump.seconds)]
-            draft.changes = [EventDraft.ChangeRecord(Change(before: before, after: after))]
-            tx.enqueue(records.insert(SealedEvent(draft)))
-            tx.enqueue(before.map { after.update(expecting: $0.version) } ?? after.insert())
-            if sendsMail {
-                tx.enqueue(
-                    records.enqueue(
-                        MailNotice.clockJumped.effect(roles: ["super_admin", "security"]),
-                        id: Identifier.mint("out", at: now), event: draft.id, operationID: "", tenantVersion: nil,
-                        at: now))
-            }
-            return after.id
+            try tx.lock([lock])
+            return try record(jump, records, sendsMail: sendsMail, tx)
         }
+    }
+
+    /// The same within a transaction that holds `lock`.
+    static func record(_ jump: Span, _ records: any Records, sendsMail: Bool, _ tx: any Writer) throws -> String {
+        let before = try Self.open(from: tx)
+        let now = tx.now
+        let after = ClockJump(
+            id: before?.id ?? Identifier.mint(Self.idPrefix, at: now), version: (before?.version ?? 0) + 1,
+            seconds: jump.seconds, times: (before?.times ?? 0) + 1, firstAt: before?.firstAt ?? now, lastAt: now)
+        var draft = EventDraft(at: Clock.system.now, .incident, "clock.jumped", actor: .system("clock"))
+        draft.target = (Self.type, after.id)
+        draft.facts = ["seconds": .int(jump.seconds)]
+        draft.changes = [EventDraft.ChangeRecord(Change(before: before, after: after))]
+        tx.enqueue(records.insert(SealedEvent(draft)))
+        tx.enqueue(before.map { after.update(expecting: $0.version) } ?? after.insert())
+        // Nobody else tells of it.
+        tx.enqueue(ClockMarkQueries.follow(jump))
+        if sendsMail {
+            tx.enqueue(
+                records.enqueue(
+                    MailNotice.clockJumped.effect(roles: ["super_admin", "security"]),
+                    id: Identifier.mint("out", at: now), event: draft.id, operationID: "", tenantVersion: nil,
+                    at: now))
+        }
+        return after.id
     }
 }

@@ -59,6 +59,8 @@ public struct PolicyFinding: Sendable, Hashable {
         case separation
         /// A critical operation that no rule covers.
         case unguarded
+        /// A critical operation whose rules leave cases out in which nobody else is asked.
+        case conditional
     }
     public let kind: Kind
     /// `tenant.hard_delete`
@@ -85,10 +87,14 @@ public struct PolicyFinding: Sendable, Hashable {
     public var isProblem: Bool { [.alone, .deadlock, .unknown].contains(kind) }
 
     /// What makes it the same finding under another policy. Whoever can go alone somewhere can gain whatever there is, so for
-    /// them another action is nothing new.
+    /// them another action is nothing new. Another condition is.
     var key: String {
-        kind == .alone
-            ? "\(kind.rawValue) \(person ?? "")" : "\(kind.rawValue) \(operation ?? "") \(rule ?? "") \(person ?? "")"
+        switch kind {
+        case .alone: "\(kind.rawValue) \(person ?? "")"
+        case .conditional: "\(kind.rawValue) \(sentence)"
+        case .deadlock, .unknown, .separation, .unguarded:
+            "\(kind.rawValue) \(operation ?? "") \(rule ?? "") \(person ?? "")"
+        }
     }
 
     public var json: JSON {
@@ -372,12 +378,56 @@ public struct PolicyLint: Sendable {
         }
     }
 
+    /// Critical operations that somebody could complete without another person, whoever they are: always, or in the cases that
+    /// the conditions of their rules leave out.
     private func unguarded(_ state: PolicyState) -> [PolicyFinding] {
-        acts.filter { act in
-            act.risk == .critical && !state.rules.contains { $0.covers(act.name) }
-        }.sorted { $0.name < $1.name }.map {
-            PolicyFinding(
-                .unguarded, operation: $0.name, "\($0.words) is critical, and no rule asks for a second person.")
+        acts.filter { $0.risk == .critical }.sorted { $0.name < $1.name }.compactMap { act -> PolicyFinding? in
+            let rules = state.rules.filter { $0.covers(act.name) }.sorted { $0.id < $1.id }
+            guard !rules.isEmpty else {
+                return PolicyFinding(
+                    .unguarded, operation: act.name, "\(act.words) is critical, and no rule asks for a second person.")
+            }
+            guard !Self.isExhaustive(rules.map(\.condition)) else { return nil }
+            var cases: [String] = []
+            for rule in rules where !cases.contains(rule.condition.sentence) { cases.append(rule.condition.sentence) }
+            let said = cases.joined(separator: ", or when ")
+            return PolicyFinding(
+                .conditional, operation: act.name, rule: rules.count == 1 ? rules[0].id : nil,
+                "\(act.words) is critical, and asks for a second person only when \(said).")
+        }
+    }
+
+    /// What is either true or false, and nothing else: the measures that shipped rules test so.
+    private static let switches = Set(
+        Seeds.rules.flatMap { rule in
+            rule.condition.tests.filter { $0.value.contains(.equals(true)) || $0.value.contains(.equals(false)) }.keys
+        })
+
+    /// Whether one of the conditions holds whatever is measured, as far as that is plain to see: one that always does, one for
+    /// true beside one for false, or two bounds that leave no number between them.
+    static func isExhaustive(_ conditions: [Condition]) -> Bool {
+        if conditions.contains(where: { $0.tests.values.allSatisfy(\.isEmpty) }) { return true }
+        let single = conditions.compactMap { condition -> (measure: String, test: Condition.Test)? in
+            guard condition.tests.count == 1, let (measure, tests) = condition.tests.first, tests.count == 1 else {
+                return nil
+            }
+            return (measure, tests[0])
+        }
+        return Dictionary(grouping: single) { $0.measure }.contains { measure, group in
+            let tests = group.map { $0.test }
+            if switches.contains(measure), tests.contains(.equals(true)), tests.contains(.equals(false)) {
+                return true
+            }
+            return tests.contains { test in
+                guard case .less(let end) = test else { return false }
+                return tests.contains { other in
+                    switch other {
+                    case .greater(let bound): bound < end
+                    case .atLeast(let bound): bound <= end
+                    case .equals, .less: false
+                    }
+                }
+            }
         }
     }
 }

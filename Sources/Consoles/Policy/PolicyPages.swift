@@ -60,7 +60,7 @@ enum PolicyPages {
             Column("Rule", priority: 2) { finding in
                 finding.rule.map { rule in
                     el("a", .href("/approval-rules/\(rule)")) { summaries[rule] ?? rule } + UI.sub(UI.code(rule))
-                } ?? UI.hint("none")
+                } ?? UI.hint(finding.kind == .conditional ? "several" : "none")
             },
         ]
         return UI.panel(title, id: id, hint: findings.count == 1 ? "1 finding" : "\(findings.count) findings") {
@@ -75,6 +75,7 @@ enum PolicyPages {
         case .unknown: ("Unknown name", .danger)
         case .separation: ("Held together", .warn)
         case .unguarded: ("No rule", .info)
+        case .conditional: ("Not always", .info)
         }
     }
 

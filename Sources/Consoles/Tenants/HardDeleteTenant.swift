@@ -20,6 +20,8 @@ public enum HardDeleteTenant: Operation {
         public let isMore: Bool
         /// A legal hold stands, whatever status the tenant came through since.
         public var isHeld = false
+        /// Emergencies that are not reviewed, and what was written about the others.
+        public var emergencies: [BreakGlass] = []
     }
 
     /// More memberships than this are revoked in the product first: one transaction stays short.
@@ -27,12 +29,18 @@ public enum HardDeleteTenant: Operation {
     /// A leaf holds about 380 changes; beyond this they are recorded by digest.
     static let mostRecordedChanges = 300
 
+    /// No emergency is opened on it meanwhile.
+    public static func guards(_ input: NoInput, _ target: String?) -> [Guard] { [.breakGlass] }
+
     public static func gather(_ input: NoInput, _ target: Tenant?, from reader: any Reader) throws -> Facts {
         guard let target else { return Facts(members: [], isMore: false) }
-        let rows = try reader.query(MembershipQueries.live(of: target.id, limit: mostMembers + 1))
+        let rows = try reader.query([
+            MembershipQueries.live(of: target.id, limit: mostMembers + 1), BreakGlassQueries.telling(of: target.id),
+        ])
         return Facts(
-            members: try rows.prefix(mostMembers).map(Membership.init), isMore: rows.count > mostMembers,
-            isHeld: try LegalHold.load(on: target.id, from: reader).stands)
+            members: try rows[0].prefix(mostMembers).map(Membership.init), isMore: rows[0].count > mostMembers,
+            isHeld: try LegalHold.load(on: target.id, from: reader).stands,
+            emergencies: try rows[1].map(BreakGlass.init))
     }
 
     public static func measures(_ call: Call<Self>) -> Measures {
@@ -55,6 +63,13 @@ public enum HardDeleteTenant: Operation {
             throw .conflict(
                 tooEarly(before), legal: TenantTransitions.legal(from: .archived).filter { $0.contains("restore") })
         }
+        // What is still to be written about it would name a customer that is erased.
+        if let live = call.facts.emergencies.first(where: { $0.state != .reviewed }) {
+            throw .conflict(
+                live.isOn(at: call.now)
+                    ? "Break-glass is open on this tenant (\(live.id)). It is ended and reviewed first."
+                    : "The review of a break-glass on this tenant is still owed (\(live.id)). It is reviewed first.")
+        }
         guard !call.facts.isMore else {
             throw .conflict(
                 "It still has more than \(Grouped.digits(mostMembers)) members. Remove them in your product, then ask again."
@@ -75,7 +90,10 @@ public enum HardDeleteTenant: Operation {
             after.revokedAt = call.now
             return Change.update(membership, to: after)
         }
-        let isLarge = revoked.count > mostRecordedChanges
+        let cleared = call.facts.emergencies.compactMap { emergency in
+            emergency.cleared().map { Change.update(emergency, to: $0) }
+        }
+        let isLarge = revoked.count + cleared.count > mostRecordedChanges
         let memberships =
             "\(Grouped.digits(revoked.count)) \(revoked.count == 1 ? "membership" : "memberships") revoked."
         // The digests of rows stand in the details: without a name these are nobody's data, and stay for verification.
@@ -83,11 +101,11 @@ public enum HardDeleteTenant: Operation {
             isLarge
             ? (value: ["consequence": .string("A tenant is erased for good and \(memberships)")], subjects: []) : nil
         return Plan(
-            after, also: revoked, alsoWrite: [call.history(of: after, from: before.status)],
+            after, also: revoked + cleared, alsoWrite: [call.history(of: after, from: before.status)],
             effects: [.webhook("deleted", after)], facts: ["memberships_revoked": .int(Int64(revoked.count))],
             details: details, recordsDigests: isLarge, erasesTarget: true,
             consequence: """
-                \(before.name) is erased for good and \(memberships) Its external id stays, here and in the log, so that what \
+                \(before.name) is erased for good and \(memberships)\(written(cleared.count)) Its external id stays, here and in the log, so that what \
                 your product still says about it is refused.
                 """)
     }
@@ -114,6 +132,14 @@ public enum HardDeleteTenant: Operation {
         case .pending: return Unavailable("it is still being set up", note: TenantTransitions.waysOut(of: .pending))
         default:
             return Unavailable("archive it first", lifting: ["tenant.archive"], note: "It is then kept for 90 days.")
+        }
+    }
+
+    private static func written(_ emergencies: Int) -> String {
+        switch emergencies {
+        case 0: ""
+        case 1: " What was written about an emergency on it is erased as well."
+        default: " What was written about \(Grouped.digits(emergencies)) emergencies on it is erased as well."
         }
     }
 

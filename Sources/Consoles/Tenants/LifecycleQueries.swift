@@ -48,8 +48,8 @@ enum LifecycleQueries {
         """
     }
 
-    /// Those that may be deleted, that nobody suspended before, on which no legal hold stands, and whose deletion nobody was
-    /// asked for since `asked`.
+    /// Those that may be deleted, that nobody suspended before, on which no legal hold stands and no break-glass waits for its
+    /// review, and whose deletion nobody was asked for since `asked`.
     static func deletable(at now: Instant, asked: Instant, limit: Int) -> Statement {
         Statement(
             """
@@ -58,6 +58,7 @@ enum LifecycleQueries {
             AND (t.resumes_to IS NULL OR t.resumes_to <> 'suspended') AND COALESCE(\(hold("t.id")), '') <> 'legal_hold' \
             AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.target_id = t.id \
             AND a.operation = 'tenant.hard_delete' AND a.created_at > $2) \
+            AND NOT EXISTS (SELECT 1 FROM breakglass_sessions b WHERE b.tenant_id = t.id AND b.state <> 'reviewed') \
             ORDER BY t.deletion_eligible_at, t.id LIMIT $3
             """, [Value(now), Value(asked), .int(Int64(limit))])
     }

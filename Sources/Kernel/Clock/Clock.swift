@@ -21,6 +21,17 @@ public struct Clock: Sendable {
         return Instant(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
+    /// What tells this start of the machine from others, and is the same for everything that runs on it; `nil` where the system does
+    /// not say. `steady` counts from there.
+    public static let boot: String? = {
+        guard let file = fopen("/proc/sys/kernel/random/boot_id", "re") else { return nil }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = fread(&bytes, 1, bytes.count, file)
+        let text = String(decoding: bytes.prefix(count), as: UTF8.self).filter { !$0.isWhitespace }
+        return text.isEmpty ? nil : text
+    }()
+
     /// The system clock, except that it never goes back within this process: what deadlines on the embedded database
     /// compare with.
     public static func monotone(_ source: Clock = .system) -> Clock {

@@ -1,4 +1,20 @@
-/// Notices when the machine's clock is set while the process runs.
+/// Where a clock stood against the time since the machine started: kept, it tells the next process what was set meanwhile.
+public struct ClockMark: Sendable, Hashable {
+    /// How far the clock is ahead of that time, where nobody sets it.
+    public let offset: Span
+    /// When it was looked at, in that time.
+    public let lookedAt: Instant
+
+    public init(offset: Span, lookedAt: Instant) {
+        self.offset = offset
+        self.lookedAt = lookedAt
+    }
+
+    /// What the clock said then.
+    public var seenAt: Instant { lookedAt + offset }
+}
+
+/// Notices when the machine's clock is set.
 public struct ClockJumps: Sendable {
     /// What NTP does step by step is no jump.
     public static let tolerated = Span.seconds(30)
@@ -17,6 +33,25 @@ public struct ClockJumps: Sendable {
         self.steady = steady
         lookedAt = steady.now
         offset = wall.now - lookedAt
+    }
+
+    /// Goes on from where the clock stood, since the same start of the machine.
+    public init(from mark: ClockMark, wall: Clock = .system, steady: Clock = .steady) {
+        self.wall = wall
+        self.steady = steady
+        offset = mark.offset
+        // What was slewed is followed for a minute at most: nobody looked for longer, and a clock that was set would pass for it.
+        let now = steady.now
+        lookedAt = min(now, max(mark.lookedAt, now - .minutes(1)))
+    }
+
+    /// From where another one may go on.
+    public var mark: ClockMark { ClockMark(offset: offset, lookedAt: lookedAt) }
+
+    /// How far a clock was set back that said `latest` before it says `now`, whatever happened to the machine meanwhile; `nil` when
+    /// it was not. Whether it was set forward nobody can tell so.
+    public static func back(from latest: Instant, to now: Instant) -> Span? {
+        latest - now > tolerated ? now - latest : nil
     }
 
     /// How far the clock was set, forwards or back, in one step or in many since the last jump; `nil` when it was not. What is

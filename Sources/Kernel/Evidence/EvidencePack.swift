@@ -80,7 +80,9 @@ public struct EvidenceContents: Sendable {
 ///     README.md                how it is checked
 ///
 /// Each receipt can be checked by itself. Together they prove the rows: what an event says a row became is committed to by its
-/// entry in the log, and the versions of a row leave no room for an event that is kept back.
+/// entry in the log, and the versions of a row leave no room for an event that is kept back between two others. That none is kept
+/// back after the last one is proven by the event that ends the subject: its facts commit to the versions its items ended with
+/// (`items_sha256`).
 public struct EvidencePack: Sendable {
     public static let version: Int64 = 1
     static let manifestPath = "manifest.json"
@@ -88,6 +90,18 @@ public struct EvidencePack: Sendable {
     static let readmePath = "README.md"
 
     // MARK: Making
+
+    /// The fact of an event that ends something.
+    public static let itemsFact = "items_sha256"
+    /// The facts in which the end counts the items by their state.
+    static let counts = ["kept", "revoked", "ended"]
+
+    /// What the end of something commits to: SHA-256, in hexadecimal, over a line `id version` for each of its items as they are
+    /// from then on, sorted by bytes.
+    public static func digest(of items: [(id: String, version: Int64)]) -> String {
+        let lines = items.map { "\($0.id) \($0.version)\n" }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return sha256(Array(lines.joined().utf8)).hex
+    }
 
     /// - Parameters:
     ///   - receipts: of all events of the contents, as the log gives them.
@@ -188,7 +202,8 @@ public struct EvidencePack: Sendable {
         - `manifest.json` names every file with its SHA-256.
         - `rows.json` holds each row as it stands, the event that made it so, and the reason somebody gave.
         - `receipts/` holds the audit log's receipt of every event about them: its exact bytes, the path to a signed root, and the
-          values it commits to. Addresses and browsers are left out.
+          values it commits to. Addresses and browsers are left out. The event that ended it commits to the versions of the rows, so
+          that none which came last is left out.
 
         Take the log's public key from the auditor listener (`/log/key`), not from here; it should be
 
@@ -259,6 +274,7 @@ public struct EvidencePack: Sendable {
         for key in Set(states.keys).union(rows.keys).sorted() {
             check(key, rows[key], states[key], proven, &report)
         }
+        checkEnds(proven, types, &report)
         if rows["\(manifest["subject"]?["type"]?.string ?? "") \(subject)"] == nil {
             report.findings.append("The package says nothing of \(subject), which it is about.")
         }
@@ -357,11 +373,72 @@ public struct EvidencePack: Sendable {
                 if let was = value("before"), let document = before?.document, was != document {
                     report.findings.append("\(event.id): \(key) was not what the event before left it as.")
                 }
-                states[key] = State(
-                    event: event.id, document: after, version: version ?? before?.version.map { $0 + 1 })
+                // Of what was erased only the count of events is known.
+                let counted: Int64?
+                if let before {
+                    counted = before.version.map { $0 + 1 }
+                } else {
+                    counted = change["before"] == nil ? 1 : nil
+                }
+                states[key] = State(event: event.id, document: after, version: version ?? counted)
             }
         }
         return states
+    }
+
+    /// Compares what the events that end something say of its items with what the events until then made of them.
+    private func checkEnds(_ proven: [Proven], _ types: Set<String>, _ report: inout Report) {
+        let ends = proven.indices.filter { Self.isEnd(proven[$0].leaf) }
+        if ends.isEmpty {
+            report.lines.append(
+                "No event here says how it ended: one that came after the last of each row would not be missed.")
+        }
+        for end in ends {
+            let event = proven[end]
+            let facts = event.leaf["facts"]
+            let type = "\(event.leaf["target"]?["type"]?.string ?? "")_item "
+            // What is wrong with them is said already.
+            var known = Report()
+            let items = fold(Array(proven[...end]), types, &known).filter { $0.key.hasPrefix(type) }
+            if let digest = facts?[Self.itemsFact]?.string {
+                let here = items.map { (id: String($0.key.dropFirst(type.count)), version: $0.value.version ?? 0) }
+                if digest != Self.digest(of: here) {
+                    report.findings.append(
+                        "\(event.id): its rows ended in other versions than the package has: an event is missing.")
+                }
+            } else {
+                report.lines.append(
+                    "\(event.id) commits to no versions, as older events do: what was decided is compared by counts.")
+            }
+            checkCounts(of: event, facts, items.values.map(\.document), &report)
+        }
+    }
+
+    /// Whether an event ends what it is about, and says what its items were then.
+    private static func isEnd(_ leaf: JSON) -> Bool {
+        guard let facts = leaf["facts"], let target = leaf["target"] else { return false }
+        let says = facts[itemsFact] != nil || counts.allSatisfy { facts[$0]?.int != nil }
+        return says
+            && (leaf["changes"]?.array ?? []).contains { $0["type"] == target["type"] && $0["id"] == target["id"] }
+    }
+
+    /// - Parameter documents: of the items; `nil` for each that was erased.
+    private func checkCounts(
+        of event: Proven, _ facts: JSON?, _ documents: [JSON?], _ report: inout Report
+    ) {
+        let said = Self.counts.compactMap { state in facts?[state]?.int.map { (state: state, count: $0) } }
+        guard said.count == Self.counts.count else { return }
+        let erased = Int64(documents.count { $0 == nil })
+        for (state, count) in said {
+            let here = Int64(documents.count { $0?["state"]?.string == state })
+            if count < here || count > here + erased {
+                report.findings.append("\(event.id): it counts \(count) \(state), and the package has \(here).")
+            }
+        }
+        let all = said.reduce(0) { $0 + $1.count }
+        if all != Int64(documents.count) {
+            report.findings.append("\(event.id): it counts \(all) in all, and the package has \(documents.count).")
+        }
     }
 
     private func check(

@@ -75,6 +75,8 @@ public struct Migration: Sendable {
         Migration(
             number: 31, name: "workers", tables: Migration031.tables, governed: Migration031.governed,
             special: { _ in [] }),
+        Migration(
+            number: 37, name: "clock marks", tables: Migration037.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
