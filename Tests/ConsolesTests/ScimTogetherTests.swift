@@ -79,7 +79,7 @@ import Testing
             #expect(crowd?.reason == .tooMany && crowd?.detail.contains("At most 100 members") == true)
             #expect(try await stage.roles("stf_eve") == ["support_l1"])
             // Whom the provider takes out is out, whatever becomes of those who come with the same request.
-            for (newcomer, words) in [("stf_fay", "stf_fay: support_l1"), ("stf_nobody", "nobody with the id")] {
+            for (newcomer, words) in [("stf_fay", "stf_fay: Support L1"), ("stf_nobody", "nobody with the id")] {
                 try await stage.add(dora, to: "support_l1")
                 let tag = try await stage.resource(.read, "Groups/support_l1")["meta"]?["version"]?.string
                 let swap: JSON = [
