@@ -39,8 +39,11 @@ def leads(server, what=SEQUENCER):
 
 def leader(servers, seconds=20, what=SEQUENCER):
     """The one that leads, and the others."""
-    postern.wait_until(lambda: sum(leads(s, what) for s in servers) == 1, seconds, f"one leader of {what}")
-    (one,) = [s for s in servers if leads(s, what)]
+    def found():
+        leading = [s for s in servers if leads(s, what)]
+        return leading if len(leading) == 1 else None
+
+    (one,) = postern.wait_until(found, seconds, f"one leader of {what}")
     return one, [s for s in servers if s is not one]
 
 
@@ -149,7 +152,7 @@ def deployment(tmp_path_factory, admin_url):
     home = tmp_path_factory.mktemp("servers")
     database = postern.PostgresDatabase(admin_url)
     first = postern.Server(home / "servers-a", database, POSTERN_WEBHOOK_ALLOW_PRIVATE="true",
-                           POSTERN_DRAIN_SECONDS="1", POSTERN_STOP_SECONDS="5")
+                           POSTERN_DRAIN_SECONDS="1", POSTERN_STOP_SECONDS="5", POSTERN_LOG_LEVEL="info")
     try:
         first.start()
         second = postern.beside(first, home / "servers-b").start()

@@ -8,8 +8,10 @@ from playwright.sync_api import expect
 WORKERS = {"sequencer", "chores", "integrity", "outbox"}
 
 
-def test_a_worker_starts_anew_and_the_server_says_so(server, people):
-    oncall = people("engineering_oncall")
+def test_a_worker_starts_anew_and_the_server_says_so(own_server):
+    own_server.settings["POSTERN_LOG_LEVEL"] = "info"
+    server = own_server.start()
+    oncall = server.sign_in(server.person("engineering_oncall"))
     listed = oncall.get("workers").json()["items"]
     assert {item["id"] for item in listed} == WORKERS and all(item["title"] and item["summary"] for item in listed)
     before = server.log(10**8).count("a worker starts anew")
@@ -22,11 +24,11 @@ def test_a_worker_starts_anew_and_the_server_says_so(server, people):
     # It leads again, and what happens goes on into the log.
     postern.wait_until(server.ready, 10, "the server to be ready")
     assert server.run("verify").returncode == 0
-    reader = people("security")
+    reader = server.sign_in(server.person("security"))
     assert reader.get("workers/chores").json()["restarted_at"]
     denied = reader.operate("workers/chores/restart", justification="I may not do this.")
     assert denied.status_code == 403 and denied.json()["required_permission"] == "worker.restart"
-    assert people("support_l1").get("workers").status_code == 403
+    assert server.sign_in(server.person("support_l1")).get("workers").status_code == 403
 
 
 def test_workers_in_the_browser(chromium, server):
