@@ -109,6 +109,15 @@ extension Styleguide {
                 UI.diff(
                     [
                         .init(
+                            type: "breakglass", name: nil, id: nil, before: nil,
+                            after: [
+                                "tenant_id": "ten_1",
+                                "ends_at": .string(DocumentDiff.whenItRuns(after: .minutes(30))),
+                            ])
+                    ], caption: "What would change, as it is signed", fields: .planned, names: ["ten_1": "Acme"])
+                UI.diff(
+                    [
+                        .init(
                             type: "membership", name: "ada@acme.example", id: "mem_1", before: nil,
                             after: ["role": "admin"]),
                         .init(title: "Note", before: ["note": "old"], after: ["note": "old"]),
