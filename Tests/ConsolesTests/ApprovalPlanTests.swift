@@ -74,7 +74,7 @@ import Testing
         let done = try await Self.look(at: pending.approvalID, by: stage.signer, world)
         let until = done.json["reversibility"]?.string ?? ""
         #expect(until.hasPrefix("Can be undone until ") && until.hasSuffix(" UTC, by \(title)."), "\(until)")
-        let event = try #require(done.entry.request.outcomeEventID)
+        let event = try #require(done.json["outcome_event_id"]?.string)
         let offer = try await world.pipeline.undoOffer(for: event, by: stage.fresh(stage.asker)).request
         #expect(offer.operation == "staff.revoke_role" && offer.input["role"]?.string == "security")
         world.test.clock.advance(.hours(25))

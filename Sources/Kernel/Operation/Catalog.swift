@@ -113,10 +113,11 @@ public struct AnyOperation: Sendable {
         prefill = { entity in (entity as? Op.Target).map(Op.prefill) ?? [:] }
         unavailable = { entity, now in (entity as? Op.Target).flatMap { Op.unavailable($0, now: now) } }
         undo = { question in
+            // The request that led to it is no part of what the operation did.
             Op.undo(
                 Done(
                     target: question.target, before: question.before, after: question.after,
-                    reasonCode: question.reasonCode, also: question.also))
+                    reasonCode: question.reasonCode, also: question.also.filter { $0.type != ApprovalRequest.type }))
         }
         rehearse = { rehearsal, reader in
             let input = rehearsal.input as! Op.Input

@@ -66,9 +66,7 @@ extension Pipeline {
         let before = sealed?["changes.0.before"]?["value"]
         let after = sealed?["changes.0.after"]?["value"]
         let also = changes.enumerated().dropFirst().compactMap { index, change -> DoneChange? in
-            // The request that led to it is no part of what the operation did.
-            guard let type = change["type"]?.string, let id = change["id"]?.string, type != ApprovalRequest.type
-            else { return nil }
+            guard let type = change["type"]?.string, let id = change["id"]?.string else { return nil }
             return DoneChange(
                 type: type, id: id, before: sealed?["changes.\(index).before"]?["value"],
                 after: sealed?["changes.\(index).after"]?["value"])
