@@ -1779,3 +1779,13 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION postern_governed('wo
 
 CREATE TRIGGER governed_truncate BEFORE TRUNCATE ON workers
 FOR EACH STATEMENT EXECUTE FUNCTION postern_no_truncate();
+
+-- 37 clock marks
+
+CREATE TABLE clock_marks (
+    boot TEXT COLLATE "C" PRIMARY KEY,
+    
+    ahead BIGINT NOT NULL,
+    
+    steady_at BIGINT NOT NULL
+);

@@ -1730,3 +1730,13 @@ BEGIN SELECT postern_governed('worker', OLD.id), postern_governed('worker', NEW.
 
 CREATE TRIGGER governed_workers_delete AFTER DELETE ON workers
 BEGIN SELECT postern_governed('worker', OLD.id); END;
+
+-- 37 clock marks
+
+CREATE TABLE clock_marks (
+    boot TEXT PRIMARY KEY,
+    
+    ahead INTEGER NOT NULL,
+    
+    steady_at INTEGER NOT NULL
+) STRICT;
