@@ -198,7 +198,7 @@ import Testing
                     ], justification: "large ones only"), by: world.caller(admin.person))
             return preview.allowed ? preview.consequence ?? "" : ""
         }
-        let warned = "tenant.hard_delete is critical, and asks for a second person only when "
+        let warned = "(tenant.hard_delete) is critical, and asks for a second person only when "
         #expect(try await consequence("members > 1000000").contains("\(warned)members > 1000000, or when automatic"))
         let always = try await consequence("always")
         #expect(!always.isEmpty && !always.contains(warned))
