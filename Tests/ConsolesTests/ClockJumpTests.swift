@@ -137,6 +137,35 @@ import Testing
         await machines.world.close()
     }
 
+    /// Its time since it started stands still meanwhile, and no other's does.
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a machine that was paused is no clock that was set`(kind: TestDatabase.Kind) async throws {
+        let machines = Machines(world: try await World.make(kind, populated: false))
+        let (before, after) = (Span.seconds(50), Span.seconds(110))
+        #expect(try await machines.look("first") == nil)
+        #expect(try await machines.look("second", since: before) == nil)
+        for _ in 0..<6 {
+            machines.pass(.seconds(10))
+            #expect(try await machines.look("first") == nil)
+        }
+        // It missed a minute, in the middle of the others’ ten seconds.
+        machines.pass(.seconds(5))
+        for _ in 0..<6 {
+            #expect(try await machines.look("second", since: after) == nil)
+            #expect(try await machines.look("first") == nil)
+            machines.pass(.seconds(10))
+        }
+        #expect(try await machines.open() == nil)
+        // It goes on noticing.
+        #expect(try await machines.look("second", since: after) == nil)
+        machines.pass(.seconds(1), set: .seconds(60))
+        let seconds = try #require(try await machines.look("second", since: after))
+        #expect((58...62).contains(seconds))
+        #expect(try await machines.look("first") == nil)
+        #expect(try await machines.open()?.times == 1)
+        await machines.world.close()
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases, ["second", nil] as [String?])
     func `on a machine that was started again only what was set back is noticed`(
         kind: TestDatabase.Kind, boot: String?

@@ -10,6 +10,11 @@ enum ClockMarkQueries {
     /// `seen_at`: the latest time that any of them saw; null where none did.
     static let latest = Statement("SELECT MAX(steady_at + ahead) AS seen_at FROM clock_marks")
 
+    /// `seen_at`: the latest time that any other start of a machine saw; null where none did.
+    static func others(than boot: String) -> Statement {
+        Statement("SELECT MAX(steady_at + ahead) AS seen_at FROM clock_marks WHERE boot <> $1", [.text(boot)])
+    }
+
     static func keep(_ mark: ClockMark, of boot: String) -> Statement {
         Statement(
             """

@@ -6,10 +6,11 @@ import Kernel
 ///     the same start of this machine   its clock, or the one of the database, set forward or back
 ///     another start                    set back, behind what was seen before it
 ///
-/// Every server on a machine shares a row. Whoever notices a jump moves all rows by it, so that it is told once.
+/// Every server on a machine shares a row. Whoever notices a jump moves all rows by it, so that it is told once. A machine that was
+/// paused finds the clock ahead as well, and the others saw the time that it missed: it goes on from where the clock stands.
 public enum ClockMarks {
-    /// How often a mark is kept.
-    public static let every = Span.seconds(30)
+    /// How often a mark is kept: well below what is tolerated, so that it tells a clock that was set from a machine that was paused.
+    public static let every = Span.seconds(10)
     /// How long one of a machine that is gone is kept.
     static let kept = Span.days(90)
     /// What a mark is kept by where the system does not tell its starts apart: it says only what was seen.
@@ -21,16 +22,22 @@ public enum ClockMarks {
         /// Of this start of the machine.
         let own: ClockMark?
         let latest: Instant?
+        /// The latest that other machines saw.
+        let others: Instant?
 
         init(_ boot: String?, from reader: any Reader) throws {
-            let rows = try reader.query([ClockMarkQueries.own(boot ?? ""), ClockMarkQueries.latest])
+            let own = boot ?? ""
+            let rows = try reader.query([
+                ClockMarkQueries.own(own), ClockMarkQueries.latest, ClockMarkQueries.others(than: own),
+            ])
             self.boot = boot
-            own = try rows[0].first.map { row in
+            self.own = try rows[0].first.map { row in
                 ClockMark(
                     offset: Span(microseconds: try row.int("ahead")),
                     lookedAt: Instant(microseconds: try row.int("steady_at")))
             }
             latest = try rows[1].first?.optionalInstant("seen_at")
+            others = try rows[2].first?.optionalInstant("seen_at")
         }
 
         /// How far the clock was set since, and what is to be kept of it where it was not.
@@ -52,12 +59,28 @@ public enum ClockMarks {
             guard let late = last.jump else { return (nil, last.mark) }
             // It took longer than anything could be told by.
             guard (early.microseconds < 0) == (late.microseconds < 0) else { return (nil, own) }
-            return abs(early.microseconds) < abs(late.microseconds) ? first : last
+            let found = abs(early.microseconds) < abs(late.microseconds) ? first : last
+            guard let jump = found.jump, stoodStill(now, ahead: jump) else { return found }
+            return (nil, found.mark)
+        }
+
+        /// Whether this machine was paused rather than the clock set forward: others then saw a good deal of the time that it missed,
+        /// and did so lately. Nobody sees what a clock skipped.
+        private func stoodStill(_ now: Instant, ahead jump: Span) -> Bool {
+            guard let others, jump.microseconds > 0 else { return false }
+            let missed = jump.microseconds - ClockMarks.every.microseconds
+            // What was stepped within what is tolerated the machines follow slowly.
+            let lately = (ClockJumps.tolerated + ClockMarks.every).microseconds
+            return (now - others).microseconds < min(missed, lately)
         }
 
         /// Whether it is time to keep a mark again.
         func isDue(_ mark: ClockMark, at now: Instant) -> Bool {
-            if let own { return mark.lookedAt - own.lookedAt >= ClockMarks.every }
+            if let own {
+                // Of a machine that was paused it is put right at once.
+                let moved = abs(mark.offset.microseconds - own.offset.microseconds)
+                return mark.lookedAt - own.lookedAt >= ClockMarks.every || moved > ClockJumps.tolerated.microseconds
+            }
             return boot != nil || latest.map { now - $0 >= ClockMarks.every } ?? true
         }
     }
