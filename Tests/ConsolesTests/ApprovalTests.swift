@@ -644,6 +644,15 @@ import Testing
         let signed = try await above()
         #expect(signed.contains("It still needs 1 person with Super admin.") && signed.contains(">signer</span>"))
         #expect(!signed.contains("Nobody has signed it yet."))
+        // What they signed counts no more, and is there to be read.
+        try await stage.decide("approve", id, by: third)
+        world.test.clock.advance(.hours(25))
+        try await world.run("tenant.update", on: stage.tenant, ["name": "Somebody Else"], by: world.system)
+        #expect(try await world.pipeline.executeDue() == 1)
+        #expect(try await world.approval(id).state == .stale)
+        let stale = try await above()
+        #expect(!stale.contains("Nobody has signed it yet."))
+        #expect(stale.contains("It still needs 2 people with Super admin.") && stale.contains(">signer</span>"))
         await world.close()
     }
 
@@ -671,6 +680,36 @@ import Testing
             let said = try await text(expired)
             #expect(said.contains("<b>It expired.</b> <time"), "told: \(isTold)")
             #expect(said.contains("Not everybody agreed in time: it still needed 1 person with Super admin."))
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a request that is over says who signed it, whatever they lost since`(kind: TestDatabase.Kind) async throws {
+        let stage = try await Stage(kind)
+        let world = stage.world
+        let third = try await world.staff("third", roles: ["super_admin"])
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals/{id}" })
+        func text(_ id: String) async throws -> String {
+            let call = PageCallFixture.make(third, path: ["id": id])
+            return try await world.test.database.read { try page.render(call, $0).body.text }
+        }
+        let done = try await world.ask(
+            "staff.invite", ["email": "new@staff.test", "name": "New", "roles": ["support_l1"]], by: stage.asker
+        ).approvalID
+        try await stage.decide("approve", done, by: stage.signer)
+        #expect(try await world.approval(done).state == .executed)
+        try await Self.add("hard_delete_two", demanding: "all of (super_admin, super_admin)", stage)
+        let late = try await stage.ask().approvalID
+        try await stage.decide("approve", late, by: stage.signer)
+        try await world.revoke("super_admin", of: stage.signer.person)
+        #expect(try await text(late).contains("Counts no more: no longer holds Super admin"))
+        #expect(try await stage.expire(after: .hours(25)) == 1)
+        let (expired, executed) = (try await text(late), try await text(done))
+        // It was another one who was missing, not whoever signed.
+        #expect(expired.contains("Not everybody agreed in time: it still needed 1 person with Super admin."))
+        for said in [expired, executed] {
+            #expect(!said.contains("Counts no more") && said.contains("Agreed"))
         }
         await world.close()
     }

@@ -261,6 +261,22 @@ import Testing
                 try page.render(PageCallFixture.make(ann, path: ["id": request]), reader).body.text
             }
             #expect(shown.contains("/approvals/\(request)/cancel") && shown.contains("clock was set"))
+            #expect(!shown.contains("It expired") && !shown.contains("Expired"))
+            // Nor can anybody sign it by then.
+            let signer = try await stage.fresh(stage.bob)
+            let asked = try await world.test.database.read { reader in
+                try page.render(PageCallFixture.make(signer, path: ["id": request]), reader).body.text
+            }
+            #expect(asked.contains("/approvals/\(request)/cancel"))
+            for words in ["/approve\"", "not by you", "/reject\"", "Expired"] {
+                #expect(!asked.contains(words), "\(words)")
+            }
+            let list = try #require(Consoles.all.flatMap(\.pages).first { $0.path == "/approvals" })
+            let listed = try await world.test.database.read { reader in
+                try list.render(PageCallFixture.make(ann, path: [:], query: ["view": ["mine"]]), reader).body.text
+            }
+            #expect(listed.contains("/approvals/\(request)\"") && listed.contains("Waiting"))
+            #expect(!listed.contains("Expired"))
             _ = try await Self.doubting(world).run(stage.request("approval.cancel", on: request), by: ann)
             #expect(try await world.approval(request).state == .cancelled)
             try await world.run("clock.confirm", on: id, version: 1, by: try await stage.fresh(stage.ann))

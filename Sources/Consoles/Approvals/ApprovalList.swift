@@ -318,6 +318,21 @@ struct ApprovalDetail: Sendable {
         return names
     }
 
+    /// Whose signature counts no more, and why, by person. What is over went by how they stood then: nobody's.
+    var lapsed: [String: String] {
+        guard entry.request.state.isLive else { return [:] }
+        return Dictionary(signatures.lapsed.map { ($0.person, $0.reason) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Those who agreed: while it may come to something whose signature counts, afterwards who signed.
+    var agreed: [Signer] { entry.request.state.isLive ? signatures.counting : signatures.given }
+
+    /// Whether it expired by a clock that nobody set, also where nothing has said so yet.
+    func isOverdue(at now: Instant) -> Bool {
+        let request = entry.request
+        return held == nil && request.state.isOpen && !request.isOpen(at: now)
+    }
+
     /// Whether every value shown is the one the frozen action, and the digest the signatures are bound to, commit to.
     var matchesAction: Bool {
         let commitments = entry.request.action["sealed"]?.object ?? [:]
@@ -351,8 +366,7 @@ struct ApprovalDetail: Sendable {
         body["justification"] = event.value("justification") ?? .null
         body["ticket"] = event.value("ticket") ?? .null
         body["matches_action"] = .bool(matchesAction)
-        let lapsed = Dictionary(
-            signatures.lapsed.map { ($0.person, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        let lapsed = lapsed
         body["signatures"] = .array(
             signatures.all.map { signature in
                 var document = signature.document.object ?? [:]

@@ -42,10 +42,9 @@ extension ApprovalPages {
 
     static func detailBody(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
         let request = detail.entry.request
-        let expired = request.state.isOpen && !request.isOpen(at: now)
         let title = title(detail.entry, catalog: call.catalog)
         return UI.crumbs([("Approvals", "/approvals")], here: title)
-            + UI.title(title) { stateChip(request.state, expired: expired) }
+            + UI.title(title) { stateChip(request.state, expired: detail.isOverdue(at: now)) }
             + UI.keyFacts(keyFacts(detail, call: call, now: now))
             + actions(detail, call: call, now: now)
             + UI.split {
@@ -104,7 +103,7 @@ extension ApprovalPages {
         }
         let path = "/approvals/\(request.id)"
         return el("div", .class("actions"), Attribute("role", "group"), .label("Actions")) {
-            if request.state.isOpen, !isMine {
+            if isOpen, !isMine {
                 if let reason = detail.signatures.hindrance(toApprove: caller) {
                     UI.offButton("Approve", why: "not by you", detail: el("p") { reason })
                 } else {
@@ -207,12 +206,17 @@ extension ApprovalPages {
         case .rejected: headline = who.map { "\($0) rejected it." } ?? "It was rejected."
         case .cancelled: headline = who.map { "\($0) cancelled it." } ?? "It was cancelled."
         case .pending, .stale, .expired:
-            guard !request.isOpen(at: now) else { return .none }
+            // By a clock that was set nobody calls it that.
+            guard request.state == .expired || detail.isOverdue(at: now) else { return .none }
             headline = "It expired."
             // That it did may be told later than it was so.
             at = request.expiresAt
-            let missing = detail.signatures.missing(beside: detail.signatures.counting)
-            why = "Not everybody agreed in time" + (missing.isEmpty ? "." : ": it still needed \(missing).")
+            // Whoever signed and lost a role since had agreed all the same.
+            let given = detail.signatures.given
+            let isMet = request.needs.allSatisfy { $0.demand.isMet(by: given) }
+            why =
+                "Not everybody agreed in time"
+                + (isMet ? "." : ": it still needed \(detail.signatures.missing(beside: given)).")
         case .approved, .scheduled, .executed: return .none
         }
         return UI.banner(tone) {
@@ -227,15 +231,15 @@ extension ApprovalPages {
     /// Above the plan on a form that decides: who signed, and who is missing.
     private static func agreement(_ detail: ApprovalDetail, now: Instant) -> Node {
         let request = detail.entry.request
-        let missing = detail.signatures.missing(beside: detail.signatures.counting)
         return el("section") {
             el("h3") { "Who must agree" }
             UI.tightStack {
                 rules(detail)
-                if request.isOpen(at: now), !missing.isEmpty {
+                if request.isOpen(at: now) {
                     el("p") {
-                        detail.signatures.counting.isEmpty
-                            ? "Nobody has signed it yet." : "It still needs \(missing)."
+                        detail.signatures.all.isEmpty
+                            ? "Nobody has signed it yet."
+                            : "It still needs \(detail.signatures.missing(beside: detail.signatures.counting))."
                     }
                 }
                 if !detail.signatures.all.isEmpty { signatures(detail, now: now) }
@@ -284,7 +288,7 @@ extension ApprovalPages {
 
     /// Each rule with its leaves, and who fills them.
     private static func rules(_ detail: ApprovalDetail) -> Node {
-        let signers = detail.signatures.counting
+        let signers = detail.agreed
         return el("ul", .class("rule")) {
             for need in detail.entry.request.needs {
                 el("li") {
@@ -321,8 +325,7 @@ extension ApprovalPages {
 
     /// Who signed, how, and whose signature counts no more.
     private static func signatures(_ detail: ApprovalDetail, now: Instant) -> Node {
-        let lapsed = Dictionary(
-            detail.signatures.lapsed.map { ($0.person, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        let lapsed = detail.lapsed
         let round = detail.entry.request.round
         return UI.table(
             caption: "Who decided, and how they showed it was them",

@@ -66,7 +66,7 @@ enum ApprovalPages {
     }
 
     /// Requests as rows; also used on Home.
-    /// - Parameter isHeld: nothing is carried out by its time.
+    /// - Parameter isHeld: nothing is carried out by its time, and none is called expired.
     static func table(
         _ caption: String, _ entries: [ApprovalEntry], call: PageCall, now: Instant, showsRequester: Bool,
         isHeld: Bool = false
@@ -86,14 +86,16 @@ enum ApprovalPages {
                 UI.muted(entry.request.wanted)
             },
             Column("Asked", .number, priority: 4) { UI.time($0.request.createdAt, now: now) },
-            Column("State") { state($0.request, now: now) },
+            Column("State") { state($0.request, isHeld: isHeld, now: now) },
             Column("Time left", .number) { timeLeft($0.request, isHeld: isHeld, now: now) },
         ]
         return UI.table(caption: caption, columns: columns, rows: entries, density: .normal)
     }
 
-    private static func state(_ request: ApprovalRequest, now: Instant) -> Node {
-        let (word, tone, mark) = words(request.state, expired: request.state.isOpen && !request.isOpen(at: now))
+    /// By a clock that was set none is called expired.
+    private static func state(_ request: ApprovalRequest, isHeld: Bool, now: Instant) -> Node {
+        let isOverdue = !isHeld && request.state.isOpen && !request.isOpen(at: now)
+        let (word, tone, mark) = words(request.state, expired: isOverdue)
         return UI.state(word, tone, mark)
     }
 
@@ -103,7 +105,9 @@ enum ApprovalPages {
             if isHeld { return UI.state("held", .warn, .stop) }
             return now < start ? Node("runs in \(TimeText.span(start - now))") : Node("due")
         }
-        guard request.isOpen(at: now) else { return UI.hint("none") }
+        guard request.isOpen(at: now) else {
+            return isHeld && request.state.isOpen ? UI.state("held", .warn, .stop) : UI.hint("none")
+        }
         let left = request.expiresAt - now
         return left < .hours(1) ? UI.state(TimeText.span(left), .warn, .tri) : Node(TimeText.span(left))
     }

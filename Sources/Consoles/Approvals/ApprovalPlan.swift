@@ -140,7 +140,8 @@ extension ApprovalDetail {
             names[try row.string("id")] = try row.string("name")
         }
         notices = foresight.sentences(names)
-        sendsSlack = try ChannelState.isOn(.slack, reader)
+        // What was said there when it ran stands with no request: it is not told afterwards.
+        sendsSlack = try state.isLive && ChannelState.isOn(.slack, reader)
     }
 }
 

@@ -150,6 +150,7 @@ enum BreakGlassPages {
             if !entry.request.isOpen(to: call.caller) { entry.concerns = nil }
             return entry
         }
+        let isHeld = try !asked.isEmpty && ClockJump.open(from: reader) != nil
         let title = "Break-glass for \(detail.entry.tenant)"
         let body =
             UI.crumbs([("Break-glass", path)], here: title)
@@ -163,7 +164,8 @@ enum BreakGlassPages {
                     if !asked.isEmpty {
                         UI.panel("What was asked of others", id: "b-asked", hint: "it waives no signature") {
                             ApprovalPages.table(
-                                "Requests made within it", asked, call: call, now: now, showsRequester: false)
+                                "Requests made within it", asked, call: call, now: now, showsRequester: false,
+                                isHeld: isHeld)
                         }
                     }
                 }

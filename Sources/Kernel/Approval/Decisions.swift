@@ -93,6 +93,14 @@ public struct ApprovalSignatures: Sendable {
         }
     }
 
+    /// Those who signed this round, with what they signed as, whatever became of them since.
+    public var given: [Signer] {
+        binding.map { signature in
+            let signed = signature.signedAs
+            return Signer(person: signature.person, roles: signed.roles, permissions: signed.permissions)
+        }
+    }
+
     /// Signers of this round whose signature counts no more, and why.
     public var lapsed: [(person: String, reason: String)] {
         binding.compactMap { signature in
