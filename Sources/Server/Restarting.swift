@@ -67,19 +67,26 @@ struct Restarting: Service {
     private func turn() async {
         do {
             let versions = try await Worker.versions(in: running.database)
-            for worker in running.restarts.take(versions) {
-                logger.notice("a worker starts anew", metadata: ["worker": "\(worker.rawValue)"])
-                switch worker {
-                case .sequencer: await running.sequencer.restart()
-                case .outbox: await running.outbox.restart()
-                // These run within `untilTold`.
-                case .chores, .integrity: break
+            // None waits for another.
+            await withTaskGroup(of: Void.self) { group in
+                for worker in running.restarts.take(versions) {
+                    logger.notice("a worker starts anew", metadata: ["worker": "\(worker.rawValue)"])
+                    group.addTask { await restart(worker) }
                 }
             }
         } catch {
             if Task.isCancelled { return }
             logger.warning(
                 "looking for workers to start anew failed and is tried again", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func restart(_ worker: Worker.Name) async {
+        switch worker {
+        case .sequencer: await running.sequencer.restart()
+        case .outbox: await running.outbox.restart()
+        // These run within `untilTold`.
+        case .chores, .integrity: break
         }
     }
 }

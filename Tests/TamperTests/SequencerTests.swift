@@ -142,6 +142,27 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `one that is to start anew leaves after the batch in hand, however much waits`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await LogFixture.with(kind) { log in
+            let waiting = Int64(3 * Sequencer.batch)
+            for _ in 0..<3 { try await log.record(Sequencer.batch) }
+            let sequencer = log.sequencer
+            async let round: Void = sequencer.turn()
+            for _ in 0..<10_000 where !sequencer.isLeading { try await Task.sleep(for: .milliseconds(1)) }
+            await sequencer.restart()
+            try await round
+            let size = try await log.database.read { try log.store.state($0)?.size } ?? 0
+            #expect(!sequencer.isLeading && size < waiting, "\(size)")
+            // What was left is taken by the next.
+            log.db.clock.advance(.seconds(2))
+            try await sequencer.turn()
+            #expect(try await log.database.read { try log.store.state($0)?.size } == waiting)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `who does not lead keeps what is published, and one with another key is refused`(kind: TestDatabase.Kind)
         async throws
     {

@@ -31,6 +31,8 @@ public actor Sequencer {
     private var publishedSize: Int64 = 0
     private var task: Task<Void, Never>?
     private var isTurning = false
+    /// It is to start anew: a round ends with the batch in hand.
+    private var isLeaving = false
     private var nextAttempt = Instant(microseconds: .min)
     /// When the lease was last found to stand.
     private var confirmed = ContinuousClock.now
@@ -169,9 +171,10 @@ public actor Sequencer {
             guard await lease?.isHeld() == true else { throw LogDamage("the lead was lost") }
             confirmed = .now
         }
-        while try await sequence() == Self.batch { if Task.isCancelled { break } }
+        while !isLeaving, try await sequence() == Self.batch { if Task.isCancelled { break } }
         try await publish()
-        caughtUp()
+        // What waits is left to whoever leads next.
+        if !isLeaving { caughtUp() }
     }
 
     /// Gives the lead up. What was committed stays; the next leader goes on from it.
@@ -185,14 +188,19 @@ public actor Sequencer {
     /// How long a sequencer that starts anew leaves the lead to others.
     private static let leaving = Span.seconds(1)
 
-    /// Gives the lead up between two rounds and begins anew from what the database holds; for a moment another process may have it.
+    /// Gives the lead up after the batch in hand, however much waits, and begins anew from what the database holds; for a moment
+    /// another process may have it.
     public func restart() async {
+        isLeaving = true
         try? await alone {
+            isLeaving = false
             // Entries are reserved by who goes on alone, and gives the lead up itself.
             guard ahead == nil, lease != nil else { return }
             await stepDown()
             nextAttempt = clock.now + Self.leaving
         }
+        // Also where it was cancelled before its turn came.
+        isLeaving = false
         wake.signal()
     }
 
