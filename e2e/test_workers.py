@@ -14,17 +14,30 @@ def test_a_worker_starts_anew_and_the_server_says_so(own_server):
     oncall = server.sign_in(server.person("engineering_oncall"))
     listed = oncall.get("workers").json()["items"]
     assert {item["id"] for item in listed} == WORKERS and all(item["title"] and item["summary"] for item in listed)
-    before = server.log(10**8).count("a worker starts anew")
+
+    def said(words):
+        return server.log(10**8).count(words)
+
+    taken, given, swept = "the chores are taken up", "the chores are given up", "a sweep of governed rows begins"
+    postern.wait_until(lambda: said(taken) and said(swept), 30, "the chores and the sweep to begin")
+    counts = {words: said(words) for words in (taken, given, swept)}
+    before = said("a worker starts anew")
     for worker in sorted(WORKERS):
         told = oncall.operate(f"workers/{worker}/restart", justification="It has stood still since noon.")
         assert told.status_code == 200, told.text
         assert not told.json().get("undo")
-    postern.wait_until(lambda: server.log(10**8).count("a worker starts anew") == before + len(WORKERS), 10,
-                       "the server to hear of all")
+    postern.wait_until(lambda: said("a worker starts anew") == before + len(WORKERS), 10, "the server to hear of all")
+    # The next sweep would come in an hour.
+    for words, count in counts.items():
+        postern.wait_until(lambda: said(words) > count, 20, f"the server to say that {words}")
     # It leads again, and what happens goes on into the log.
+    reader = server.sign_in(server.person("security"))
+    done = oncall.operate("workers/outbox/restart", justification="Once more, for the log.")
+    assert done.status_code == 200, done.text
+    postern.wait_until(lambda: reader.get(f"audit-events/{done.json()['event_id']}/receipt").status_code == 200, 20,
+                       "what happened to be in the log")
     postern.wait_until(server.ready, 10, "the server to be ready")
     assert server.run("verify").returncode == 0
-    reader = server.sign_in(server.person("security"))
     assert reader.get("workers/chores").json()["restarted_at"]
     denied = reader.operate("workers/chores/restart", justification="I may not do this.")
     assert denied.status_code == 403 and denied.json()["required_permission"] == "worker.restart"

@@ -45,14 +45,21 @@ struct Chores: Service {
     private func lead() async {
         var lease: (any Lease)?
         var round = Round()
+        var leads = false
+        func tell(_ now: Bool) {
+            running.leads.set(.chores, now)
+            guard now != leads else { return }
+            leads = now
+            logger.info(now ? "the chores are taken up" : "the chores are given up")
+        }
         while !Task.isCancelled {
             if let held = lease, !(await held.isHeld()) { lease = nil }
             if lease == nil { lease = try? await running.leadership.acquire("chores") }
-            running.leads.set(.chores, lease != nil)
+            tell(lease != nil)
             if lease != nil { await turn(&round) }
             try? await Task.sleep(for: lease == nil ? Self.takeover : Self.interval)
         }
-        running.leads.set(.chores, false)
+        tell(false)
         await lease?.release()
     }
 

@@ -42,6 +42,7 @@ struct IntegritySweeping: Service {
                 running.leads.set(.integrity, false)
                 Task { await lease.release() }
             }
+            logger.info("a sweep of governed rows begins")
             // As long again as each page took: half of one core at most.
             let sweep = DiscrepancySweep(store: SQLLogStore(), pipeline: running.pipeline)
             let outcome = try await sweep.run { took in
