@@ -454,7 +454,11 @@ public struct DeliveryOutbox: Outbox {
         case .delivered(let status, _): (status, "Taken")
         case .failed(let status, let note, _), .refused(let status, let note): (status, note)
         case .gone: (410, "Gone: the endpoint was disabled")
-        case .interrupted: (nil, "The server stopped before an answer came")
+        case .interrupted:
+            (
+                nil,
+                "It was broken off before an answer came: the server stopped, or its outbox was started anew"
+            )
         }
     }
 }

@@ -55,7 +55,7 @@ public enum SendOutcome: Sendable, Equatable {
     case refused(status: Int64?, note: String)
     /// The receiver says that it is gone for good.
     case gone
-    /// The server stopped before an answer came: tried again at once by the next one.
+    /// Broken off before an answer came, as the server stopped or its outbox was started anew: tried again at once.
     case interrupted
 }
 
