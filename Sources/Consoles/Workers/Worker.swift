@@ -77,7 +77,7 @@ extension Worker.Name {
         case .sequencer: "Takes events into the log’s tree and signs its checkpoints."
         case .chores:
             "Makes names findable, counts the list of tenants, moves tenants when it is time, ends emergencies and looks after access reviews."
-        case .integrity: "Compares every governed row with the log."
+        case .integrity: "Compares every governed row with the log, where servers sweep (sweep_minutes)."
         case .outbox: "Sends webhooks, mail and messages to the staff channel."
         }
     }
@@ -92,7 +92,8 @@ extension Worker.Name {
             "The server that leads gives the lead up between two batches; a server takes it, and what waits goes into the tree a moment later."
         case .chores:
             "The server that leads stops what it is at and gives the lead up; a server takes it and begins all chores anew."
-        case .integrity: "A sweep that is under way is given up, and another begins from the first row."
+        case .integrity:
+            "Where servers sweep (sweep_minutes), a sweep under way is given up and another begins from the first row."
         case .outbox:
             "Every server ends the attempts under way and gives them back; they are sent again at once, so a receiver may hear something twice."
         }
