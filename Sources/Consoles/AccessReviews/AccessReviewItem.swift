@@ -66,7 +66,7 @@ public struct AccessReviewItem: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { "\(AccessNames.role(role)) of \(name)" }
+    public var displayName: String { "\(RoleTitle.of(role)) of \(name)" }
 
     public var document: JSON {
         [

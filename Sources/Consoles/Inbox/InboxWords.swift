@@ -150,7 +150,7 @@ struct InboxWords {
         let tenant = emergency?.tenant ?? "a tenant"
         let review = notice.about.flatMap { reviews[$0.id] }
         let roles = review.map { AccessNames.roles($0.roles) } ?? "roles"
-        let role = notice.about.flatMap { items[$0.id] }.map { AccessNames.role($0.role) } ?? "a role"
+        let role = notice.about.flatMap { items[$0.id] }.map { RoleTitle.of($0.role) } ?? "a role"
         // Whether what it tells of is as it was: "is" or "was".
         let waits = notice.about.flatMap { requests[$0.id] }?.request.isOpen(at: now) == true
         let isOpen = review?.state == .open

@@ -263,8 +263,8 @@ public struct PolicyLint: Sendable {
             return (0..<Demand.mostLeaves).map { number in
                 Account(
                     signer: Signer(person: "new \(role) \(number + 1)", roles: [role], permissions: permissions),
-                    name: "new account \(number + 1) with \(AccessNames.role(role))",
-                    steps: done + ["new accounts with \(AccessNames.role(role)) are theirs"])
+                    name: "new account \(number + 1) with \(RoleTitle.of(role))",
+                    steps: done + ["new accounts with \(RoleTitle.of(role)) are theirs"])
             }
         }
     }

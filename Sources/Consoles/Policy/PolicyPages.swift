@@ -118,7 +118,7 @@ enum PolicyPages {
     private static func apart(_ role: String, _ matrix: AccessMatrix) -> Node {
         let others = Set(matrix.separations.flatMap { $0.partners(of: role) }).sorted()
         guard !others.isEmpty else { return UI.hint("none") }
-        return UI.row { for other in others { el("a", .href("/roles/\(other)")) { AccessNames.role(other) } } }
+        return UI.row { for other in others { el("a", .href("/roles/\(other)")) { RoleTitle.of(other) } } }
     }
 
     static func limits(_ limits: [Limit]?) -> Node {
@@ -131,7 +131,7 @@ enum PolicyPages {
         let cell = try PolicyListing<RolePermission>.find(call.readCall, "cell", from: reader)
         let entry = PermissionCatalog[cell.permission]
         let title = entry?.title ?? cell.permission
-        let role = AccessNames.role(cell.role)
+        let role = RoleTitle.of(cell.role)
         let body =
             UI.crumbs([("Access", "/access"), (role, "/roles/\(cell.role)")], here: title)
             + UI.title(title, lead: "for \(role)") { UI.id(cell.id, copy: "cell’s id") }

@@ -44,7 +44,7 @@ public enum SetLimit: Operation {
         let before = call.before
         guard !before.isRevoked else {
             throw .conflict(
-                "\(AccessNames.role(before.role)) does not hold \(AccessNames.exactPermission(before.permission)).")
+                "\(RoleTitle.of(before.role)) does not hold \(AccessNames.exactPermission(before.permission)).")
         }
         let currency = call.input.currency
         var limits = (before.limits ?? []).filter { $0.currency != currency }
@@ -59,7 +59,7 @@ public enum SetLimit: Operation {
         limits.sort { $0.currency < $1.currency }
         if let ceiling = Seeds.ceilings[before.id] {
             let most =
-                "\(AccessNames.role(before.role)) may carry at most \(RolePermission.words([ceiling])) for \(AccessNames.permission(before.permission))."
+                "\(RoleTitle.of(before.role)) may carry at most \(RolePermission.words([ceiling])) for \(AccessNames.permission(before.permission))."
             guard !limits.isEmpty else { throw .field("amount", "\(most) It can't be without a limit.") }
             if let amount = call.input.amount {
                 guard let worth = call.facts.rates.converted(amount, from: currency, to: ceiling.currency) else {

@@ -79,7 +79,7 @@ public struct PendingGrant: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { AccessNames.role(role) }
+    public var displayName: String { RoleTitle.of(role) }
     public var document: JSON {
         .members([
             ("id", .string(id)), ("version", .int(version)), ("staff_id", .string(staffID)), ("role", .string(role)),

@@ -34,8 +34,8 @@ public enum ProvisionRole: Operation {
         if let waiting = call.facts.undecided.first(where: { $0.role == role }) {
             throw .conflict(
                 waiting.state == .pending
-                    ? "\(AccessNames.role(role)) waits for somebody to accept it."
-                    : "Somebody said no to \(AccessNames.role(role)) for \(before.name).")
+                    ? "\(RoleTitle.of(role)) waits for somebody to accept it."
+                    : "Somebody said no to \(RoleTitle.of(role)) for \(before.name).")
         }
         guard !call.facts.change.powerful.isEmpty else {
             let outcome = try call.facts.change.plan(
@@ -44,7 +44,7 @@ public enum ProvisionRole: Operation {
             return Plan(
                 before.touched(at: call.now), also: outcome.changes,
                 facts: ClaimedRoles.facts(["granted": [.string(role)]], by: call.person),
-                consequence: "\(before.name) holds \(AccessNames.role(role)), as the identity provider says.")
+                consequence: "\(before.name) holds \(RoleTitle.of(role)), as the identity provider says.")
         }
         guard before.status != .deactivated else {
             throw .conflict("\(before.name) is not active, so no role can be given to them.")
@@ -53,7 +53,7 @@ public enum ProvisionRole: Operation {
             throw .field("role", "There is no role \(role) in this deployment.")
         }
         guard !call.facts.change.grants.contains(where: { $0.role == role && $0.isLive(at: call.now) }) else {
-            throw .field("role", "\(before.name) holds \(AccessNames.role(role)) already.")
+            throw .field("role", "\(before.name) holds \(RoleTitle.of(role)) already.")
         }
         let pending = PendingGrant(
             id: call.fresh.id(PendingGrant.idPrefix), staffID: before.id, role: role, source: source,
@@ -61,7 +61,7 @@ public enum ProvisionRole: Operation {
         return Plan(
             before.touched(at: call.now), also: [.create(pending)],
             facts: ClaimedRoles.facts(["pending": [.string(role)]], by: call.person),
-            consequence: "\(before.name) is to hold \(AccessNames.role(role)), once a colleague accepts that.")
+            consequence: "\(before.name) is to hold \(RoleTitle.of(role)), once a colleague accepts that.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
@@ -100,7 +100,7 @@ public enum WithdrawRole: Operation {
             $0.role == role && $0.isLive(at: call.now) && (!isClaim || $0.source == call.person)
         }
         guard isHeld || !waiting.isEmpty else {
-            throw .field("role", "\(before.name) doesn't hold \(AccessNames.role(role)).")
+            throw .field("role", "\(before.name) doesn't hold \(RoleTitle.of(role)).")
         }
         var changes = waiting.map { Change.update($0, to: $0.decided(.withdrawn, by: call.person, at: call.now)) }
         if isHeld {
@@ -112,8 +112,8 @@ public enum WithdrawRole: Operation {
             before.touched(at: call.now), also: changes,
             facts: ClaimedRoles.facts(["revoked": [.string(role)]], by: call.person),
             consequence: isHeld
-                ? "\(before.name) no longer holds \(AccessNames.role(role)), from the next request on."
-                : "\(before.name) is not to hold \(AccessNames.role(role)) any more.")
+                ? "\(before.name) no longer holds \(RoleTitle.of(role)), from the next request on."
+                : "\(before.name) is not to hold \(RoleTitle.of(role)) any more.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
@@ -168,7 +168,7 @@ public enum AcceptGrant: Operation {
         let (role, before) = (call.input.role, call.before)
         guard let pending = call.facts.undecided.first(where: { $0.role == role && $0.state == .pending }) else {
             throw .field(
-                "role", "\(AccessNames.role(role)) does not wait for \(before.name). Grant it, if they are to hold it.")
+                "role", "\(RoleTitle.of(role)) does not wait for \(before.name). Grant it, if they are to hold it.")
         }
         if isHeld(call) {
             guard before.id != call.person else {
@@ -179,7 +179,7 @@ public enum AcceptGrant: Operation {
                 also: [.update(pending, to: pending.decided(.accepted, by: call.person, at: call.now))],
                 facts: ["answered": [.string(role)], "pending_grant": .string(pending.id)],
                 consequence:
-                    "\(before.name) holds \(AccessNames.role(role)) already, so nothing is given; what the identity provider asks for waits no longer."
+                    "\(before.name) holds \(RoleTitle.of(role)) already, so nothing is given; what the identity provider asks for waits no longer."
             )
         }
         let until = call.input.expiresAt
@@ -195,7 +195,7 @@ public enum AcceptGrant: Operation {
             also: outcome.changes + [.update(pending, to: pending.decided(.accepted, by: call.person, at: call.now))],
             facts: facts,
             consequence:
-                "\(before.name) holds \(AccessNames.role(role)) \(until.map { "until \($0.minuteText)" } ?? "from now on"), as the identity provider asked."
+                "\(before.name) holds \(RoleTitle.of(role)) \(until.map { "until \($0.minuteText)" } ?? "from now on"), as the identity provider asked."
                 + outcome.exceptions.map { " \(AccessNames.roles($0, " and ")) are held together by an exception." }
                 .joined())
     }
@@ -240,14 +240,14 @@ public enum DismissGrant: Operation {
             throw .conflict("Nobody decides on roles of their own. Ask a colleague who may.")
         }
         guard let pending = call.facts.first(where: { $0.role == role && $0.state == .pending }) else {
-            throw .field("role", "\(AccessNames.role(role)) does not wait for \(before.name).")
+            throw .field("role", "\(RoleTitle.of(role)) does not wait for \(before.name).")
         }
         return Plan(
             before.touched(at: call.now),
             also: [.update(pending, to: pending.decided(.dismissed, by: call.person, at: call.now))],
             facts: ["dismissed": [.string(role)], "pending_grant": .string(pending.id)],
             consequence:
-                "\(before.name) does not get \(AccessNames.role(role)), though the identity provider asks for it.")
+                "\(before.name) does not get \(RoleTitle.of(role)), though the identity provider asks for it.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

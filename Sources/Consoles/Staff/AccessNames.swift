@@ -4,21 +4,16 @@ import Kernel
 /// What roles and permissions are called where people read of them. Rules as they are written, and what machines read, keep
 /// the codes.
 enum AccessNames {
-    private static let titles = Dictionary(uniqueKeysWithValues: Seeds.roles.map { ($0.id, $0.title) })
-
-    /// "Support L2"; the code of a role that this version does not know.
-    static func role(_ code: String) -> String { titles[code] ?? code }
-
     /// "Support L2 (support_l2)", for the one place of a sentence that must be exact.
-    static func exactRole(_ code: String) -> String { exact(role(code), code) }
+    static func exactRole(_ code: String) -> String { exact(RoleTitle.of(code), code) }
 
     /// "Legal, Support L1", in the order given.
     static func roles(_ codes: some Sequence<String>, _ between: String = ", ") -> String {
-        codes.map(role).joined(separator: between)
+        codes.map(RoleTitle.of).joined(separator: between)
     }
 
     /// A role as a mark on a page.
-    static func tag(_ code: String) -> Node { UI.tag(role(code)) }
+    static func tag(_ code: String) -> Node { UI.tag(RoleTitle.of(code)) }
 
     /// "“Give a credit”"; the code of a permission that is not in the catalogue.
     static func permission(_ code: String) -> String { PermissionCatalog[code].map { "“\($0.title)”" } ?? code }

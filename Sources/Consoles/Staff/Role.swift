@@ -59,7 +59,7 @@ public struct RolePermission: Entity, Hashable {
     public var subjects: [String] { [] }
     /// "Support L2: Give a credit"
     public var displayName: String {
-        "\(AccessNames.role(role)): \(PermissionCatalog[permission]?.title ?? permission)"
+        "\(RoleTitle.of(role)): \(PermissionCatalog[permission]?.title ?? permission)"
     }
     public var document: JSON {
         JSON.members([
@@ -120,7 +120,7 @@ public struct Grant: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [staffID] }
-    public var displayName: String { AccessNames.role(role) }
+    public var displayName: String { RoleTitle.of(role) }
     public var document: JSON {
         // Members that came later stand only where there is something.
         .members([

@@ -88,7 +88,7 @@ public struct RoleChange: Sendable {
             throw .field(wish.giveField, "There is no role \(role) in this deployment.")
         }
         if let role = give.intersection(take).sorted().first {
-            throw .field(wish.takeField, "\(AccessNames.role(role)) can't be both given and taken away.")
+            throw .field(wish.takeField, "\(RoleTitle.of(role)) can't be both given and taken away.")
         }
         if let until = wish.until {
             guard until > now else { throw .field("expires_at", "That time is over; choose a later one.") }
@@ -135,7 +135,7 @@ public struct RoleChange: Sendable {
             let held = live.map(\.role).sorted()
             throw .field(
                 wish.takeField,
-                "\(target.name) doesn't hold \(AccessNames.role(role)). "
+                "\(target.name) doesn't hold \(RoleTitle.of(role)). "
                     + (held.isEmpty ? "They hold no role now." : "They hold \(AccessNames.roles(held)) now."))
         }
         try keepSuperAdmin(
@@ -148,10 +148,10 @@ public struct RoleChange: Sendable {
         for grant in live where give.contains(grant.role) {
             guard let end = grant.expiresAt else {
                 throw .field(
-                    wish.giveField, "\(target.name) holds \(AccessNames.role(grant.role)) already, without an end.")
+                    wish.giveField, "\(target.name) holds \(RoleTitle.of(grant.role)) already, without an end.")
             }
             guard end != wish.until else {
-                throw .field(wish.giveField, "\(target.name) holds \(AccessNames.role(grant.role)) until then already.")
+                throw .field(wish.giveField, "\(target.name) holds \(RoleTitle.of(grant.role)) until then already.")
             }
         }
     }

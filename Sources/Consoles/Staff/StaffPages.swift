@@ -264,7 +264,7 @@ enum StaffPages {
                 caption: "Reviews of \(staff.name)",
                 columns: [
                     Column("Role", isRowHeader: true) { item in
-                        el("a", .href("/access-reviews/\(item.reviewID)")) { AccessNames.role(item.role) }
+                        el("a", .href("/access-reviews/\(item.reviewID)")) { RoleTitle.of(item.role) }
                     }, Column("Decision") { AccessReviewPages.state($0.state) },
                     Column("When", .number) { item in
                         item.decidedAt.map { UI.time($0, now: now) } ?? UI.hint("not yet")
