@@ -104,6 +104,27 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a line in Slack is foreseen, and not claimed afterwards`(kind: TestDatabase.Kind) async throws {
+        let stage = try await ApprovalTests.Stage(kind)
+        let world = stage.world
+        try await DeliveryChannels.announce([.slack], in: world.test.database)
+        let id = try await world.ask(
+            "staff.invite", ["email": "mia@staff.test", "name": "Mia", "roles": ["support_l1"]],
+            by: stage.fresh(stage.asker)
+        ).approvalID
+        func sent() async throws -> [String] {
+            let json = try await Self.look(at: id, by: stage.signer, world).json
+            return (json["sent"]?.array ?? []).compactMap { $0["kind"]?.string }
+        }
+        #expect(try await sent().contains("slack"))
+        // The channel may have been turned on since: nothing says that it heard of this.
+        try await stage.decide("approve", id, by: stage.signer)
+        let told = try await sent()
+        #expect(told.contains("inbox") && !told.contains("slack"), "\(told)")
+        await world.close()
+    }
+
     @Test func `mail to everybody of a role says what it tells`() {
         let summary = MailNotice.summary(
             MailNotice.breakglassOpened.rawValue, ["roles": ["super_admin", "security"], "except": "stf_1"])
