@@ -75,15 +75,12 @@ extension Pipeline {
     }
 
     /// Whether an export would begin: refuses what `beginExport` would, and records no beginning.
-    /// - Parameter read: throws what is wrong with the request. Nothing of what it reads may leave.
-    public func checkExport(
-        _ permission: String, by caller: Caller, _ read: @escaping @Sendable (any Reader) throws -> Void
-    ) async throws(OperationError) {
+    /// - Parameter read: throws what is wrong with the request. Nothing that it discloses may leave.
+    public func checkExport<T: Sendable>(
+        _ permission: String, by caller: Caller, _ read: @escaping @Sendable (any Reader) throws -> T
+    ) async throws(OperationError) -> T {
         try checkFactor(permission, of: caller)
-        _ = try await self.read(permission, by: caller) { reader in
-            try read(reader)
-            return (true, nil)
-        }
+        return try await self.read(permission, by: caller) { reader in (try read(reader), nil) }
     }
 
     private func checkFactor(_ permission: String, of caller: Caller) throws(OperationError) {
