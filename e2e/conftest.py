@@ -7,7 +7,6 @@ import signal
 import tempfile
 from pathlib import Path
 
-import psycopg
 import pytest
 from playwright.sync_api import sync_playwright
 

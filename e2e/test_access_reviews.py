@@ -113,6 +113,15 @@ def test_a_review_from_start_to_evidence(cast, ruth, tmp_path):  # noqa: F811
     # Evidence: by this program, by the independent one, and receipt by receipt.
     answer = ruth.get(f"access-reviews/{review}/evidence")
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/x-tar"
+
+    def ended():
+        return [one["id"] for one in ruth.get("audit-events?action=export.end&limit=100").json()["items"]]
+
+    # Nothing leaves for HEAD, so no export is recorded.
+    before = ended()
+    head = ruth.http.head(f"/api/v1/access-reviews/{review}/evidence")
+    assert head.status_code == 200 and head.headers["content-disposition"] == answer.headers["content-disposition"]
+    assert before and ended() == before
     package = tmp_path / "review.tar"
     package.write_bytes(answer.content)
     key = log_key(server)

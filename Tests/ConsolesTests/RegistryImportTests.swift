@@ -136,6 +136,70 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `what was rejected comes in once its cause is gone`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let file = try File([File.header, "ext-1,One,one,pro,,", "ext-2,Two,taken,pro,,"])
+        defer { file.remove() }
+        var holder = try RegistryRow(["external_id": "here-1", "name": "Here", "slug": "taken"])
+        _ = try await world.run("registry.put_tenant", ["tenant": holder.json], by: world.system)
+        let run = ImportRun(file.path, through: world.pipeline)
+        let first = try await run.validate()
+        #expect(first.rows == 1 && first.rejected == 1 && first.problems.map(\.line) == [3])
+        let still = try await run.validate()
+        #expect(still.rows == 1 && still.rejected == 1 && still.problems == first.problems)
+
+        holder.slug = "moved"
+        _ = try await world.run("registry.put_tenant", ["tenant": holder.json], by: world.system)
+        let mended = try await run.validate()
+        #expect(mended.rows == 2 && mended.rejected == 0 && mended.problemCount == 0 && mended.problems == [])
+        let progress = try await run.apply(mended, strict: true)
+        #expect(progress.done == 2)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `addresses that pass on within a file are checked across its batches`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let here = try RegistryRow([
+            "external_id": "ext-5", "name": "Customer 5", "slug": "customer-5",
+            "members": [["email": "desk@c.test", "external_id": "u-1"]],
+        ])
+        _ = try await world.run("registry.put_tenant", ["tenant": here.json], by: world.system)
+        let members = [
+            5: #"{"email": "new@c.test", "external_id": "u-1"}"#,
+            10: #"{"email": "both@c.test", "external_id": "u-8"}"#,
+            1_400: #"{"email": "both@c.test", "external_id": "u-9"}"#,
+            1_500: #"{"email": "desk@c.test", "external_id": "u-2"}"#,
+        ]
+        func lines(without left: Int?) -> [String] {
+            (1...1_500).filter { $0 != left }.map { number in
+                #"{"external_id": "ext-\#(number)", "name": "Customer \#(number)", "slug": "customer-\#(number)", "#
+                    + #""members": [\#(members[number] ?? "")]}"#
+            }
+        }
+        let wrong = try File(lines(without: nil))
+        let sound = try File(lines(without: 1_400))
+        defer {
+            wrong.remove()
+            sound.remove()
+        }
+        let before = try await world.snapshot()
+        let found = try await ImportRun(.init(wrong.path, format: .jsonl), through: world.pipeline).validate()
+        #expect(found.problems.map(\.line) == [1_400], "\(found.problems)")
+        #expect(found.problems.first?.column == "members" && found.rows == 1_499)
+        let after = try await world.snapshot()
+        #expect(after == before)
+
+        // The address that row 5 frees is free for row 1,500, as it is when both are applied.
+        let run = ImportRun(.init(sound.path, format: .jsonl), through: world.pipeline)
+        let report = try await run.validate()
+        #expect(report.rejected == 0 && report.rows == 1_499, "\(report.problems)")
+        let end = try await run.apply(report, strict: true, rejectedTo: nil) { _ in }
+        #expect(!end.isStopped && end.done == 1_499)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `what became wrong after the check is listed and counted too`(kind: TestDatabase.Kind) async throws {
         let world = try await World.make(kind, populated: false)
         let file = try File([File.header, "ext-1,One,one,pro,,", "ext-2,Two,two,pro,,", "ext-3,,three,pro,,"])

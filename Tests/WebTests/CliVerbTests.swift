@@ -82,6 +82,33 @@ import Testing
         #expect(script.sent.map { $0.headers["If-Match"] } == [nil])
     }
 
+    @Test func `a key of one's own tells the version it stands for`() async {
+        let seen = CliStage.Answer(headers: ["etag": "\"7\""], body: Self.preview)
+        let words = "Version 7 (repeat with --yes --if-match 7)"
+        let stage = CliStage([seen, .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await suspend(stage, "--idempotency-key", "k-1") == .done)
+        #expect(stage.error.contains(words) && !stage.out.contains("Version 7"), "\(stage.error)")
+        // The repeat is the same request.
+        let again = CliStage([.init(headers: ["idempotency-replayed": "true"], body: Self.applied)])
+        #expect(await suspend(again, "--idempotency-key", "k-1", "--yes", "--if-match", "7") == .done)
+        for header in ["If-Match", "Idempotency-Key"] {
+            #expect(again.sent.last?.headers[header] == stage.sent.last?.headers[header], "\(header)")
+        }
+        #expect(again.sent.last?.body == stage.sent.last?.body && !again.error.contains("repeat with"))
+        let undo = CliStage([seen, .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await undo.run("undo", "evt_1", "--idempotency-key", "k-2") == .done)
+        #expect(undo.error.contains(words))
+        let undone = CliStage([.init(body: Self.applied)])
+        #expect(await undone.run("undo", "evt_1", "--idempotency-key", "k-2", "--yes", "--if-match", "7") == .done)
+        #expect(undone.sent.map { $0.headers["If-Match"] } == ["\"7\""])
+        // Where no version is meant, or the key is the command's own, there is nothing to tell.
+        let script = CliStage([.init(body: Self.applied)])
+        #expect(await suspend(script, "--yes", "--idempotency-key", "k-3") == .done)
+        let own = CliStage([seen, .init(body: Self.applied)], typed: ["y"], isInteractive: true)
+        #expect(await suspend(own) == .done)
+        #expect(!script.error.contains("Version") && !own.error.contains("Version"))
+    }
+
     @Test func `what changed since the preview is not done`() async {
         let changed = CliStage.Answer(status: 412, body: ["detail": "Its version is 8 now."])
         let stage = CliStage(

@@ -189,6 +189,90 @@ import Testing
         }
     }
 
+    @Test func `a session that ends cuts also the piece in hand, and what left of it is told`() async throws {
+        let always = { @Sendable (configuration: inout WebConfiguration) in configuration.exportLookTime = .seconds(0) }
+        try await Loopback.run(.sqlite, always) { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            let piece = 32 << 20
+            loopback.log.pieceBytes.withLock { $0 = piece }
+            loopback.log.isEndless.withLock { $0 = true }
+            let isWhole = try await loopback.readOn("/api/v1/audit-events/export", token: token) {
+                loopback.door.endAll()
+            }
+            #expect(!isWhole)
+            let ended = try await Self.events(
+                loopback, "export.end", loopback.door.token("eve", permissions: ["audit.view"]))
+            let facts = ended.first?["leaf"]?["facts"]
+            #expect(ended.count == 1 && facts?["reason"]?.string == "session_over")
+            let bytes = facts?["bytes"]?.int ?? 0
+            #expect(bytes > 0 && bytes < Int64(piece), "\(bytes)")
+            #expect(facts?["count"]?.int == 0, "no row left whole")
+        }
+    }
+
+    @Test func `HEAD begins no export, and is refused what the file would be`() async throws {
+        try await Loopback.run { loopback in
+            _ = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            for (path, type) in [
+                ("/tenants/export", "text/csv; charset=utf-8; header=present"),
+                ("/audit-events/export?format=jsonl", "application/jsonl"),
+            ] {
+                let head = try await loopback.api("HEAD", path, token: token)
+                #expect(head.status == 200 && head.body.isEmpty && head["Content-Type"] == type, "\(path)")
+                #expect(head["Content-Disposition"]?.hasPrefix("attachment; ") == true)
+            }
+            #expect(try await loopback.api("HEAD", "/tenants/export?status=happy", token: token).status == 422)
+            let old = loopback.door.token(
+                "old", permissions: loopback.allPermissions + ["audit.export"], factorAge: .minutes(6))
+            #expect(try await loopback.api("HEAD", "/audit-events/export", token: old).status == 401)
+            let blind = loopback.door.token("bob", permissions: ["tenant.view"])
+            #expect(try await loopback.api("HEAD", "/tenants/export", token: blind).status == 403)
+            for action in ["tenant.export", "audit.export", "export.end"] {
+                #expect(try await Self.events(loopback, action, token).isEmpty, "\(action)")
+            }
+            #expect(loopback.log.formats.isEmpty)
+        }
+    }
+
+    @Test func `an export that began has one end, also when it is dropped`() async throws {
+        try await Loopback.run { loopback in
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions + ["audit.export"])
+            func begin() async throws -> RunningExport {
+                let (_, begun) = try await loopback.pipeline.beginExport(
+                    "tenant.export", format: "csv", by: loopback.system
+                ) { _ in (true, Disclosure("tenant.export", count: nil)) }
+                return RunningExport(begun, loopback.pipeline) { .notRead }
+            }
+            func ended(_ count: Int) async throws -> [JSON] {
+                var found: [JSON] = []
+                for _ in 0..<200 where found.count < count {
+                    try await Task.sleep(for: .milliseconds(25))
+                    found = try await Self.events(loopback, "export.end", token)
+                }
+                return found.compactMap { $0["leaf"] }
+            }
+            _ = try await begin()
+            let dropped = try await ended(1)
+            #expect(dropped.map { $0["outcome"]?.string } == ["failed"])
+            #expect(dropped.first?["facts"]?["reason"]?.string == "not_read")
+
+            // Recorded as whole before the client had the last of it: that stands.
+            var whole = ExportTally()
+            whole.rows = 3
+            let running = try await begin()
+            try await running.end(whole)
+            await running.breakOff(whole, .connectionLost)
+            let cut = try await begin()
+            await cut.breakOff(whole, .connectionLost)
+            await cut.breakOff(whole, .notRead)
+            let all = try await ended(3)
+            #expect(all.count == 3 && all.count { $0["outcome"]?.string == "applied" } == 1)
+            #expect(
+                Set(all.compactMap { $0["facts"]?["reason"]?.string }) == ["not_read", "connection_lost"])
+        }
+    }
+
     @Test func `looking whether an export may go on is no use of the session`() async throws {
         let always = { @Sendable (configuration: inout WebConfiguration) in configuration.exportLookTime = .seconds(0) }
         try await Loopback.run(.sqlite, always) { loopback in

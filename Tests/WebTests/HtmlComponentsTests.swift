@@ -142,10 +142,13 @@ import Testing
             targets: [
                 .init(id: "rvi_1", name: "Ada", consequence: "Ada keeps security.", reasons: [], version: 4),
                 .init(id: "rvi_2", name: "Ben", consequence: nil, reasons: ["It is gone."], version: nil),
+                .init(id: "rvi_3", name: "Cy", consequence: "Cy keeps it.", reasons: ["Cy decides on it."], version: 7),
             ], back: "/", csrf: "c", author: "a", idempotencyKey: "key_1", needsCode: false)
         let html = OperationViews.several(model).text
         #expect(html.contains("name=\"seen\" value=\"rvi_1 4\""))
         #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
+        // What the page says can't be done is not done either, should its reason pass.
+        #expect(html.contains("value=\"rvi_3\"") && !html.contains("value=\"rvi_3 "))
     }
 
     @Test func `a difference of very many parts shows the first and counts the others`() {

@@ -206,6 +206,8 @@ final class TestLog: TransparencyLog {
     var formats: [ExportFormat] { asked.withLock { $0.map(\.format) } }
     /// An export goes on until its reader goes away.
     let isEndless = Mutex(false)
+    /// The bytes of each piece of an endless export.
+    let pieceBytes = Mutex(1 << 16)
 
     var verifierKey: String { "test+00000000+AAAA" }
     func checkpoint() async throws(OperationError) -> String? { "postern.test/log\n1\nAAAA\n\n— test AAAA\n" }
@@ -225,7 +227,8 @@ final class TestLog: TransparencyLog {
     ) async throws(OperationError) {
         asked.withLock { $0.append((filter, format)) }
         do {
-            while isEndless.withLock({ $0 }) { try await sink([UInt8](repeating: 0x2E, count: 1 << 16), 1) }
+            let bytes = pieceBytes.withLock { $0 }
+            while isEndless.withLock({ $0 }) { try await sink([UInt8](repeating: 0x2E, count: bytes), 1) }
             for number in 0..<2000 { try await sink(Array("{\"index\":\(number)}\n".utf8), 1) }
         } catch {
             throw .unavailable("the reader went away")

@@ -41,7 +41,9 @@ struct OperationVerb: Sendable {
         Option(name: "code", placeholder: "digits", help: "A fresh code, where the server asks for one."),
         Option(
             name: "idempotency-key", placeholder: "key",
-            help: "Your own key: the same key again answers the same outcome and changes nothing."),
+            help:
+                "Your own key: the same key again, with the same --if-match, answers the same outcome and changes nothing. Where you gave no version, the one to repeat with is told."
+        ),
         Option(
             name: "server", placeholder: "url", help: "The server (default: POSTERN_URL, else http://localhost:8080)."),
         Option(name: "help", placeholder: nil, help: "Show this help."),

@@ -14,6 +14,8 @@ struct Submission: Sendable {
     /// What a decision is about, shown before its own preview.
     var about: String?
     let key: String
+    /// A key of somebody's own stands for a version they did not name, so a repeat has to name it.
+    private let needsVersionTold: Bool
 
     /// - Parameter takesInput: false for an undo, whose fields are the inverse operation's own.
     init(
@@ -36,6 +38,7 @@ struct Submission: Sendable {
         isConfirmed = request.switches.contains("yes")
         isJSON = request.switches.contains("json")
         ifMatch = request.options["if-match"].map { $0.hasPrefix("\"") ? $0 : "\"\($0)\"" }
+        needsVersionTold = request.options["idempotency-key"] != nil && request.options["if-match"] == nil
         key = request.options["idempotency-key"] ?? Base64.encodeURL(SecureRandom.bytes(18))
     }
 
@@ -69,10 +72,13 @@ struct Submission: Sendable {
                 throw CommandFailure(.refused, isDryRun && !isJSON ? "" : "It can't be done now; nothing was changed.")
             }
             if isDryRun { return }
-            try confirm(preview, terminal)
             // What is confirmed is what was seen.
             version = version ?? look.headers["etag"]
             isSeen = true
+            tell(version, terminal)
+            try confirm(preview, terminal)
+        } else {
+            tell(version, terminal)
         }
         let response = try await client.send(request(isPreview: false, version))
         if response.status == 412, isSeen {
@@ -95,6 +101,13 @@ struct Submission: Sendable {
             )
         }
         if response.status == 202 { throw CommandFailure(.waiting, "") }
+    }
+
+    /// Beside what is answered: how to repeat this with the same key. A repeat is not shown again, because what it does is done.
+    private func tell(_ version: String?, _ terminal: Terminal) {
+        guard needsVersionTold, let version else { return }
+        let number = version.replacing("\"", with: "").printable
+        terminal.note("Version \(number) (repeat with --yes --if-match \(number))")
     }
 
     /// A decision that the console would have signed.

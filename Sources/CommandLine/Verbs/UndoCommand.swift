@@ -15,7 +15,12 @@ struct UndoCommand: AsyncParsableCommand {
     @Flag(help: "Say what it would do; change nothing.") var dryRun = false
     @Flag(help: "Don't ask to confirm.") var yes = false
     @Option(help: "A fresh code, where the server asks for one.") var code: String?
-    @Option(help: "Your own key: the same key again answers the same outcome.") var idempotencyKey: String?
+    @Option(
+        help:
+            "Your own key: the same key again, with the same --if-match, answers the same outcome. Where you gave no version, the one to repeat with is told."
+    )
+    var idempotencyKey: String?
+    @Option(help: "Only if it still has this version.") var ifMatch: String?
     @OptionGroup var output: OutputOption
     @OptionGroup var server: ServerOption
 
@@ -29,6 +34,7 @@ struct UndoCommand: AsyncParsableCommand {
         }
         request.options["not-before"] = notBefore
         request.options["idempotency-key"] = idempotencyKey
+        request.options["if-match"] = ifMatch
         if dryRun { request.switches.insert("dry-run") }
         if yes { request.switches.insert("yes") }
         if output.json { request.switches.insert("json") }

@@ -162,13 +162,15 @@ public struct ImportRun: Sendable {
             problemCount: end.problems, done: end.done)
     }
 
-    /// The run of this file: one that was stopped, or a new one. A file whose import ended is imported anew.
+    /// The run of this file: one that was stopped, or a new one. A file whose import ended is imported anew; so is one of which
+    /// nothing is in and a row was rejected, because what was wrong here may be mended by now.
     private func open(_ digest: String, bytes: Int64) async throws -> RunState {
         let found = try await database.read { reader in
             try reader.first(ImportQueries.run(digest: digest)).map(RunState.init)
         }
         if let found {
-            if found.state != "applied" { return found }
+            let isRejected = found.state == "staged" && found.applied == 0 && found.rejected > 0
+            if found.state != "applied", !isRejected { return found }
             try await forget(found.id, andRun: true)
         }
         let id = Identifier.mint("ipr", at: Clock.system.now)
@@ -351,6 +353,8 @@ public struct ImportRun: Sendable {
         var counts = RegistryBatch.Counts()
         var drifted = 0
         var changes = 0
+        /// Whom it brings or changes, with the rows from further down.
+        var people: [ImportedPeople.Changed] = []
         /// The last row looked at; `nil` when there was none.
         var through: Int64?
     }
@@ -359,12 +363,14 @@ public struct ImportRun: Sendable {
         var check = Check()
         var after = state.applied
         var looked = Int64(state.done)
+        var people = ImportedPeople()
         let end = try await self.state(state.id)
         while true {
             try stopIfAsked(end)
-            let batch = try await rehearse(state.id, after: after, applied: state.applied)
+            let batch = try await rehearse(state.id, after: after, applied: state.applied, behind: people)
             guard let through = batch.through else { return check }
             if !batch.wrong.isEmpty { try await reject(batch.wrong, of: state.id) }
+            people.remember(batch.people)
             check.counts = check.counts + batch.counts
             check.drifted += batch.drifted
             looked += Int64(batch.rows.count + batch.wrong.count)
@@ -376,15 +382,18 @@ public struct ImportRun: Sendable {
     /// - Parameters:
     ///   - seq: the row behind which the batch begins.
     ///   - applied: the row up to which everything is in.
-    private func rehearse(_ run: String, after seq: Int64, applied: Int64) async throws -> Rehearsed {
+    ///   - people: whom the rows before bring or change, where those are not in yet.
+    private func rehearse(
+        _ run: String, after seq: Int64, applied: Int64, behind people: ImportedPeople = ImportedPeople()
+    ) async throws -> Rehearsed {
         try await database.read { reader in
             var found: [StagedRow] = []
-            var people = 0
+            var weight = 0
             for row in try reader.query(ImportQueries.rows(of: run, after: seq, limit: RegistryRows.most)) {
                 let staged = try Self.staged(row)
-                people += staged.row.members.count + 1
+                weight += staged.row.members.count + 1
                 found.append(staged)
-                if people >= Self.mostPeople { break }
+                if weight >= Self.mostPeople { break }
             }
             var (ahead, isCut) = try Self.ahead(of: found, run, applied, reader)
             if found.count + ahead.count > RegistryRows.most {
@@ -395,7 +404,7 @@ public struct ImportRun: Sendable {
             batch.through = found.last?.seq
             guard !found.isEmpty else { return batch }
             let (outcome, problems) = try RegistryBatch.rehearse(
-                (found + ahead).map { .tenant($0.row) }, for: "import", isImport: true, in: reader)
+                (found + ahead).map { .tenant($0.row) }, for: "import", isImport: true, after: people, in: reader)
             let wrong = Dictionary(problems.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
             for (index, row) in found.enumerated() {
                 if let problem = wrong[index] {
@@ -419,6 +428,9 @@ public struct ImportRun: Sendable {
             }
             batch.ahead = ahead.enumerated().filter { wrong[found.count + $0.offset] == nil }.map(\.element.row)
             batch.changes = outcome.changes.count
+            batch.people = outcome.changes.compactMap { change in
+                (change.after as? User).map { (before: change.before as? User, after: $0) }
+            }
             return batch
         }
     }
@@ -453,12 +465,17 @@ public struct ImportRun: Sendable {
     private func reject(
         _ rows: [(seq: Int64, line: Int, row: RegistryRow, problem: RegistrySource.Problem)], of run: String
     ) async throws {
-        try await database.write { tx in
-            tx.enqueue(
-                ImportQueries.reject(
-                    rows.map { .init(line: $0.line, problems: [$0.problem], text: $0.row.json.canonicalText) }, of: run)
-            )
-            tx.enqueue(ImportQueries.unstage(run, rows: rows.map(\.seq), problems: rows.count))
+        do {
+            try await database.write { tx in
+                tx.enqueue(
+                    ImportQueries.reject(
+                        rows.map { .init(line: $0.line, problems: [$0.problem], text: $0.row.json.canonicalText) },
+                        of: run))
+                tx.enqueue(ImportQueries.unstage(run, rows: rows.map(\.seq), problems: rows.count))
+            }
+        } catch StoreError.rowCount {
+            // Another process began the file anew.
+            throw Failure.busy
         }
     }
 

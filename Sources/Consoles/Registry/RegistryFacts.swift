@@ -31,7 +31,10 @@ public struct RegistryFacts: Sendable {
     }
 
     /// Reads in a few round trips for each chunk, however many records there are.
-    static func gather(_ records: [RegistryRecord], from reader: any Reader) throws -> RegistryFacts {
+    /// - Parameter people: whom records before these bring or change, where those are not in yet.
+    static func gather(
+        _ records: [RegistryRecord], after people: ImportedPeople = ImportedPeople(), from reader: any Reader
+    ) throws -> RegistryFacts {
         var facts = RegistryFacts()
         var names = Names()
         for record in records { names.add(record) }
@@ -50,6 +53,7 @@ public struct RegistryFacts: Sendable {
                 facts.add(try User(row))
             }
         }
+        people.bring(into: &facts, emails: names.emails, externalIDs: names.people)
 
         var pairs: Set<Pair> = []
         for record in records {

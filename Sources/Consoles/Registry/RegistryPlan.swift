@@ -31,10 +31,12 @@ extension RegistryBatch {
     }
 
     /// Everything the records come to, and what can't be taken; nothing is written.
+    /// - Parameter people: whom records before these bring or change, where those are not in yet.
     static func rehearse(
-        _ records: [RegistryRecord], for person: String, isImport: Bool = false, in reader: any Reader
+        _ records: [RegistryRecord], for person: String, isImport: Bool = false,
+        after people: ImportedPeople = ImportedPeople(), in reader: any Reader
     ) throws -> (batch: RegistryBatch, problems: [Problem]) {
-        let facts = try RegistryFacts.gather(records, from: reader)
+        let facts = try RegistryFacts.gather(records, after: people, from: reader)
         var batch = RegistryBatch(
             facts, records, now: reader.now, person: person, event: "", isImport: isImport, id: { "\($0)_\($1)" })
         var problems: [Problem] = []

@@ -111,7 +111,10 @@ extension OperationViews {
                     UI.hiddenField("back", model.back)
                     for target in model.targets {
                         UI.hiddenField("id", target.id)
-                        if let version = target.version { UI.hiddenField("seen", "\(target.id) \(version)") }
+                        // What the page says can't be done is not done either, whatever becomes of it meanwhile.
+                        if target.isAllowed, let version = target.version {
+                            UI.hiddenField("seen", "\(target.id) \(version)")
+                        }
                     }
                     el("header") {
                         el("div") {

@@ -56,12 +56,7 @@ extension Pipeline {
         _ permission: String, format: String, columns: [String] = [], by caller: Caller,
         _ read: @escaping @Sendable (any Reader) throws -> (T, Disclosure)
     ) async throws(OperationError) -> (T, BegunExport) {
-        // Who lacks the permission hears that, and is not asked for the factor first.
-        if !caller.isSystem, caller.permissions.contains(permission), catalog.risk(of: permission) >= .high,
-            caller.authentication?.isFresh != true
-        {
-            throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge)
-        }
+        try checkFactor(permission, of: caller)
         let (value, disclosure) = try await self.read(permission, by: caller) { reader in (try read(reader), nil) }
         var draft = EventDraft(at: clock.now, .access, disclosure.action, by: caller)
         draft.tenant = disclosure.tenant
@@ -77,6 +72,24 @@ extension Pipeline {
             BegunExport(
                 event: draft.id, tenant: disclosure.tenant, subjects: disclosure.subjects, caller: caller)
         )
+    }
+
+    /// Whether an export would begin: refuses what `beginExport` would, and records no beginning.
+    /// - Parameter read: throws what is wrong with the request. Nothing that it discloses may leave.
+    public func checkExport<T: Sendable>(
+        _ permission: String, by caller: Caller, _ read: @escaping @Sendable (any Reader) throws -> T
+    ) async throws(OperationError) -> T {
+        try checkFactor(permission, of: caller)
+        return try await self.read(permission, by: caller) { reader in (try read(reader), nil) }
+    }
+
+    private func checkFactor(_ permission: String, of caller: Caller) throws(OperationError) {
+        // Who lacks the permission hears that, and is not asked for the factor first.
+        if !caller.isSystem, caller.permissions.contains(permission), catalog.risk(of: permission) >= .high,
+            caller.authentication?.isFresh != true
+        {
+            throw .stepUpRequired(maxAge: caller.authentication?.stepUpAge ?? Authentication.stepUpAge)
+        }
     }
 
     /// Records what became of an export: how much left, and the digest of it.

@@ -19,6 +19,12 @@ extension StaffAPI {
             path: exchange.parameters, query: [:], caller: signed.caller, cursors: context.cursors)
         let slot = try slots.take(signed.caller.person)
         defer { slot.free() }
+        guard exchange.request.method != .head else {
+            let name = try await context.pipeline.checkExport(source.permission, by: signed.caller) { reader in
+                try source.gather(call, reader).0.fileName
+            }
+            return Response(status: .ok, headers: Self.headers(name))
+        }
         let (contents, begun) = try await context.pipeline.beginExport(
             source.permission, format: "tar", by: signed.caller
         ) { reader in try source.gather(call, reader) }
@@ -37,14 +43,19 @@ extension StaffAPI {
             try await checkStill(signed, holds: [source.permission], exchange)
             try await context.pipeline.endExport(begun, tally)
             return Response(
-                status: .ok,
-                headers: [
-                    .contentType: "application/x-tar", .cacheControl: "no-store",
-                    .contentDisposition: "attachment; filename=\"\(contents.fileName)\"",
-                ], body: .init(byteBuffer: ByteBuffer(bytes: archive)))
+                status: .ok, headers: Self.headers(contents.fileName),
+                body: .init(byteBuffer: ByteBuffer(bytes: archive)))
         } catch {
             try? await context.pipeline.endExport(begun, tally, failure: ExportFailure(error))
             throw error
         }
+    }
+
+    /// All that HEAD is answered.
+    private static func headers(_ name: String) -> HTTPFields {
+        [
+            .contentType: "application/x-tar", .cacheControl: "no-store",
+            .contentDisposition: "attachment; filename=\"\(name)\"",
+        ]
     }
 }

@@ -51,6 +51,13 @@ extension StaffAPI {
             path: exchange.parameters, query: exchange.query, caller: signed.caller, cursors: context.cursors)
         let slot = try slots.take(signed.caller.person)
         let columns = export.columns
+        let name = "\(read.plural).csv"
+        guard exchange.request.method != .head else {
+            try await context.pipeline.checkExport(export.permission, by: signed.caller) { reader in
+                _ = try read.exported(call, after: nil, columns: columns, from: reader)
+            }
+            return Response(status: .ok, headers: Self.headers(.csv, name))
+        }
         // The first portion is read before the answer begins: what is wrong with the request is still a problem then.
         let (first, begun) = try await context.pipeline.beginExport(
             export.permission, format: ExportFormat.csv.rawValue, columns: columns.map(\.name), by: signed.caller
@@ -60,7 +67,7 @@ extension StaffAPI {
         }
         let pipeline = context.pipeline
         let holds = [read.permission, export.permission].compactMap { $0 }
-        return stream(.csv, "\(read.plural).csv", begun, slot, exchange) {
+        return stream(.csv, name, begun, slot, exchange) {
             try await checkStill(signed, holds: holds, exchange)
         } produce: { give in
             var header: [UInt8] = []
@@ -86,6 +93,13 @@ extension StaffAPI {
         let typed = JSON.object(
             exchange.query.filter { names.contains($0.key) }.compactMapValues { $0.first.map(JSON.string) })
         let slot = try slots.take(signed.caller.person)
+        let name = "postern-events.\(format.rawValue)"
+        guard exchange.request.method != .head else {
+            try await context.pipeline.checkExport("audit.export", by: signed.caller) { reader in
+                _ = try read(call, reader)
+            }
+            return Response(status: .ok, headers: Self.headers(format, name))
+        }
         let (filter, begun) = try await context.pipeline.beginExport(
             "audit.export", format: format.rawValue, by: signed.caller
         ) { reader in
@@ -99,7 +113,7 @@ extension StaffAPI {
             )
         }
         let log = context.log
-        return stream(format, "postern-events.\(format.rawValue)", begun, slot, exchange) {
+        return stream(format, name, begun, slot, exchange) {
             try await checkStill(signed, holds: ["audit.export"], exchange)
         } produce: { give in
             try await log.export(filter, as: format) { try await give($0, $1) }
@@ -130,28 +144,32 @@ extension StaffAPI {
         }
     }
 
+    /// All that HEAD is answered: nothing leaves, so nothing is recorded as begun.
+    private static func headers(_ format: ExportFormat, _ name: String) -> HTTPFields {
+        [
+            .contentType: format.contentType, .cacheControl: "no-store",
+            .contentDisposition: "attachment; filename=\"\(name)\"",
+        ]
+    }
+
     private typealias Give = @Sendable (_ piece: [UInt8], _ rows: Int64) async throws -> Void
 
     /// Streams a file: a piece is made only when the one before it has been taken. When something fails on the way the
     /// connection is cut, so that a client never takes half a file for a whole one; so it is for whoever may not have the rest
-    /// of it, or does not read on. The end is recorded before the client sees it.
-    /// - Parameter checkStill: throws when whoever takes the file may no longer; asked between pieces, now and then.
+    /// of it, or does not read on. The end is recorded before the client sees it, and one for each file.
+    /// - Parameter checkStill: throws when whoever takes the file may no longer; asked now and then, also within a piece.
     private func stream(
         _ format: ExportFormat, _ name: String, _ begun: BegunExport, _ slot: ExportSlots.Slot, _ exchange: Exchange,
         checkStill: @escaping @Sendable () async throws -> Void,
         produce: @escaping @Sendable (@escaping Give) async throws -> Void
     ) -> Response {
-        let pipeline = context.pipeline
         let lookTime = Duration.microseconds(context.configuration.exportLookTime.microseconds)
         // It runs from here: the head of the answer, too, waits for a reader.
         let deadline = ReadingDeadline(
             .microseconds(context.configuration.exportPieceTime.microseconds), cut: exchange.cut)
+        let running = RunningExport(begun, context.pipeline) { deadline.wasMissed ? .notRead : .connectionLost }
         return Response(
-            status: .ok,
-            headers: [
-                .contentType: format.contentType, .cacheControl: "no-store",
-                .contentDisposition: "attachment; filename=\"\(name)\"",
-            ],
+            status: .ok, headers: Self.headers(format, name),
             body: .init { writer in
                 defer { slot.free() }
                 deadline.end()
@@ -169,24 +187,26 @@ extension StaffAPI {
                 var isWriting = false
                 do {
                     while let (bytes, rows) = try await handoff.take() {
-                        if ContinuousClock.now - lookedAt >= lookTime {
-                            try await checkStill()
-                            lookedAt = ContinuousClock.now
-                        }
-                        tally.take(bytes)
-                        tally.rows += rows
-                        isWriting = true
-                        var rest = ByteBuffer(bytes: bytes)
-                        while rest.readableBytes > 0,
-                            let piece = rest.readSlice(length: min(rest.readableBytes, Self.pieceBytes))
-                        {
+                        for start in stride(from: 0, to: bytes.count, by: Self.sliceBytes) {
+                            if ContinuousClock.now - lookedAt >= lookTime {
+                                // What it takes to look is not the reader's time.
+                                deadline.end()
+                                isWriting = false
+                                try await checkStill()
+                                lookedAt = ContinuousClock.now
+                            }
+                            let slice = Array(bytes[start..<min(start + Self.sliceBytes, bytes.count)])
+                            tally.take(slice)
+                            isWriting = true
                             deadline.begin()
-                            try await writer.write(piece)
+                            try await writer.write(ByteBuffer(bytes: slice))
                         }
                         deadline.end()
                         isWriting = false
+                        // A row is counted when all of its piece has left.
+                        tally.rows += rows
                     }
-                    try await pipeline.endExport(begun, tally)
+                    try await running.end(tally)
                     isWriting = true
                     deadline.begin()
                     try await writer.finish(nil)
@@ -198,15 +218,49 @@ extension StaffAPI {
                     let left = tally
                     let failure: ExportFailure =
                         deadline.wasMissed ? .notRead : isWriting ? .connectionLost : ExportFailure(error)
-                    // Of its own, because the request's task is cancelled when the client went away.
-                    await Task { try? await pipeline.endExport(begun, left, failure: failure) }.value
+                    await running.breakOff(left, failure)
                     throw error
                 }
             })
     }
 
     /// What is written at once, so that a slow reader is told from one that does not read.
-    private static let pieceBytes = 1 << 16
+    private static let sliceBytes = 1 << 16
+}
+
+/// An export that began, until its end is recorded: once, whatever becomes of it. Dropped without an end, as when the client went
+/// away before the answer began, it records that nothing of it left.
+final class RunningExport: Sendable {
+    private let begun: BegunExport
+    private let pipeline: Pipeline
+    private let whyDropped: @Sendable () -> ExportFailure
+    private let isEnded = Atomic(false)
+
+    /// - Parameter whyDropped: asked when it is dropped without an end.
+    init(_ begun: BegunExport, _ pipeline: Pipeline, whyDropped: @escaping @Sendable () -> ExportFailure) {
+        self.begun = begun
+        self.pipeline = pipeline
+        self.whyDropped = whyDropped
+    }
+
+    deinit {
+        guard !isEnded.load(ordering: .relaxed) else { return }
+        let failure = whyDropped()
+        Task { [begun, pipeline] in try? await pipeline.endExport(begun, ExportTally(), failure: failure) }
+    }
+
+    /// Records that it is whole.
+    func end(_ tally: ExportTally) async throws(OperationError) {
+        try await pipeline.endExport(begun, tally)
+        isEnded.store(true, ordering: .relaxed)
+    }
+
+    /// Records that it was broken off, unless its end is recorded already.
+    func breakOff(_ tally: ExportTally, _ failure: ExportFailure) async {
+        guard !isEnded.exchange(true, ordering: .relaxed) else { return }
+        // Of its own, because the request's task is cancelled when the client went away.
+        await Task { [begun, pipeline] in try? await pipeline.endExport(begun, tally, failure: failure) }.value
+    }
 }
 
 /// Cuts a connection whose reader does not take what it is given in time. It runs from its making until it is ended.

@@ -54,7 +54,7 @@ public struct WebConfiguration: Sendable {
     }
 
     /// The header in which trusted proxies say whom a request comes from.
-    public enum ProxyHeader: String, Sendable, CaseIterable {
+    public enum ProxyHeader: String, Sendable {
         case xForwardedFor = "x-forwarded-for"
         /// RFC 7239.
         case forwarded

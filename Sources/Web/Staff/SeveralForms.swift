@@ -155,7 +155,7 @@ extension StaffConsole {
         return framed(model.heading, OperationViews.several(model), signed, menuPath: menuPath(back), status: status)
     }
 
-    /// The version of each that the page showed, by its id.
+    /// The version of each that the page showed as one that can be done, by its id.
     private static func seen(_ posted: PostedForm) -> [String: Int64] {
         var versions: [String: Int64] = [:]
         for line in posted.text("seen").split(separator: "\n") {
@@ -184,7 +184,8 @@ extension StaffConsole {
                 lines.append(
                     .init(
                         name: names[id] ?? id, outcome: .refused,
-                        detail: "Nothing could be shown of it, so nothing was done. Look again.", reference: nil))
+                        detail: "It could not be done when it was shown, so nothing was done. Look again.",
+                        reference: nil))
                 continue
             }
             var one = request
