@@ -190,7 +190,7 @@ def test_an_emergency_in_the_browser(chromium, cast):
         asking.audit("what opening would do")
         asking.shot("breakglass-open")
         page.get_by_role("button", name=re.compile("^(Open break-glass|Ask|Send)")).click()
-        expect(page.locator("main")).to_contain_text("super_admin")
+        expect(page.locator("main")).to_contain_text("1 person with Super admin")
 
         signing.sign_in(server.person("super_admin", 1), path="/approvals")
         signing.page.get_by_role("link", name=re.compile("^Open break-glass")).first.click()

@@ -252,7 +252,7 @@ def test_deleting_for_good_waits_for_a_second_person(chromium, demo, api):
         page.get_by_label("Reason", exact=True).select_option("retention_policy")
         page.get_by_label("Justification").fill("Archived for longer than the policy keeps it.")
         page.get_by_role("button", name="Preview").click()
-        expect(page.get_by_role("region", name="Preview")).to_contain_text("super_admin")
+        expect(page.get_by_role("region", name="Preview")).to_contain_text("1 person with Super admin")
         page.get_by_label(re.compile("^Type ")).fill("something else")
         page.get_by_role("button", name=re.compile("^Ask to ")).click()
         expect(page.get_by_label(re.compile("^Type "))).to_have_attribute("aria-invalid", "true")

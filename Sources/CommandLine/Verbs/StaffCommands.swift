@@ -50,7 +50,7 @@ struct StaffCommand: AsyncParsableCommand {
                     """
                     : "The servers tell of it: \(told.joined(separator: ", ")).")
             Invocation.current.terminal.note(
-                "This link works once, for 24 hours from \(start) on, unless a super_admin cancels it. Keep it safe:")
+                "This link works once, for 24 hours from \(start) on, unless a super admin cancels it. Keep it safe:")
             Invocation.current.terminal.print(link)
         }
     }

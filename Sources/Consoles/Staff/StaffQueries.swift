@@ -67,12 +67,13 @@ enum StaffQueries {
         var values: [Value] = [.text(staff), .int(Int64(limit))]
         if let before { values += [Value(before.at), .text(before.id)] }
         return Statement(
-            """
-            SELECT e.id, e.at, e.class, e.action, e.outcome, e.actor_type, e.actor_id
-            FROM event_entity n JOIN events e ON e.id = n.event_id
-            WHERE n.type = 'staff' AND n.id = $1 \(before == nil ? "" : "AND (e.at, e.id) < ($3, $4) ")\
-            ORDER BY e.at DESC, e.id DESC LIMIT $2
-            """, values)
+            TenantQueries.named(
+                """
+                SELECT e.id, e.at, e.class, e.action, e.outcome, e.actor_type, e.actor_id
+                FROM event_entity n JOIN events e ON e.id = n.event_id
+                WHERE n.type = 'staff' AND n.id = $1 \(before == nil ? "" : "AND (e.at, e.id) < ($3, $4) ")\
+                ORDER BY e.at DESC, e.id DESC LIMIT $2
+                """), values)
     }
 
     /// `actor_id` and `leaf` of what ended an account that is deactivated: the first event that did since it was last reactivated,

@@ -142,6 +142,14 @@ struct LargeDemo: Sendable {
 
     // MARK: Writing
 
+    /// Work that takes seconds, on a thread of its own: two of these would keep everything else of a process with two cores waiting,
+    /// and a leader that is not heard of is replaced.
+    private static func aside<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { (answer: CheckedContinuation<T, any Error>) in
+            DispatchQueue.global().async { answer.resume(with: Result(catching: work)) }
+        }
+    }
+
     /// Builds portions ahead of the writing, and writes them in order.
     private func run(
         _ steps: [Range<Int>], _ meter: LargeDemoMeter,
@@ -163,7 +171,7 @@ struct LargeDemo: Sendable {
             guard next < steps.count, building.count < 2 else { return }
             let work = prepare(steps[next])
             next += 1
-            building.append(Task { try work() })
+            building.append(Task { try await Self.aside(work) })
         }
         do {
             build()
