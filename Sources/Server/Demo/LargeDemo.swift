@@ -146,7 +146,7 @@ struct LargeDemo: Sendable {
     /// and a leader that is not heard of is replaced.
     private static func aside<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
         try await withCheckedThrowingContinuation { (answer: CheckedContinuation<T, any Error>) in
-            DispatchQueue.global().async { answer.resume(with: Result(catching: work)) }
+            Thread.detachNewThread { answer.resume(with: Result(catching: work)) }
         }
     }
 
