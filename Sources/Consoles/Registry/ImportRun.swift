@@ -110,8 +110,8 @@ public struct ImportRun: Sendable {
     let pipeline: Pipeline
     let source: Source
     let caller: Caller
-    private let isStopping: @Sendable () -> Bool
-    private var database: any Database { pipeline.database }
+    let isStopping: @Sendable () -> Bool
+    var database: any Database { pipeline.database }
 
     /// - Parameters:
     ///   - caller: whoever imports; an actor of the system, `import` by default.
@@ -184,7 +184,7 @@ public struct ImportRun: Sendable {
         return try await state(id)
     }
 
-    private func state(_ id: String) async throws -> RunState {
+    func state(_ id: String) async throws -> RunState {
         let state = try await database.read { reader in
             try reader.first(ImportQueries.run(id: id)).map(RunState.init)
         }
@@ -193,7 +193,7 @@ public struct ImportRun: Sendable {
     }
 
     /// A row of `import_runs`.
-    private struct RunState: Sendable {
+    struct RunState: Sendable {
         let id: String
         let state: String
         let bytes: Int64
@@ -335,150 +335,6 @@ public struct ImportRun: Sendable {
         state.line = batch.line
     }
 
-    // MARK: Checking
-
-    private struct Check: Sendable {
-        var counts = RegistryBatch.Counts()
-        var drifted = 0
-    }
-
-    /// One batch of staged rows, rehearsed.
-    private struct Rehearsed: Sendable {
-        var rows: [(seq: Int64, line: Int, row: RegistryRow)] = []
-        /// Rows from further down whose slugs pass to those of the batch. They are applied with it, and looked at again where they
-        /// stand.
-        var ahead: [RegistryRow] = []
-        var wrong: [(seq: Int64, line: Int, row: RegistryRow, problem: RegistrySource.Problem)] = []
-        /// Of the batch's own rows.
-        var counts = RegistryBatch.Counts()
-        var drifted = 0
-        var changes = 0
-        /// Whom it brings or changes, with the rows from further down.
-        var people: [ImportedPeople.Changed] = []
-        /// The last row looked at; `nil` when there was none.
-        var through: Int64?
-    }
-
-    private func check(_ state: RunState, _ progress: @Sendable (Step) -> Void) async throws -> Check {
-        var check = Check()
-        var after = state.applied
-        var looked = Int64(state.done)
-        var people = ImportedPeople()
-        let end = try await self.state(state.id)
-        while true {
-            try stopIfAsked(end)
-            let batch = try await rehearse(state.id, after: after, applied: state.applied, behind: people)
-            guard let through = batch.through else { return check }
-            if !batch.wrong.isEmpty { try await reject(batch.wrong, of: state.id) }
-            people.remember(batch.people)
-            check.counts = check.counts + batch.counts
-            check.drifted += batch.drifted
-            looked += Int64(batch.rows.count + batch.wrong.count)
-            after = through
-            progress(Step(phase: .checking, done: looked, total: Int64(end.staged)))
-        }
-    }
-
-    /// - Parameters:
-    ///   - seq: the row behind which the batch begins.
-    ///   - applied: the row up to which everything is in.
-    ///   - people: whom the rows before bring or change, where those are not in yet.
-    private func rehearse(
-        _ run: String, after seq: Int64, applied: Int64, behind people: ImportedPeople = ImportedPeople()
-    ) async throws -> Rehearsed {
-        try await database.read { reader in
-            var found: [StagedRow] = []
-            var weight = 0
-            for row in try reader.query(ImportQueries.rows(of: run, after: seq, limit: RegistryRows.most)) {
-                let staged = try Self.staged(row)
-                weight += staged.row.members.count + 1
-                found.append(staged)
-                if weight >= Self.mostPeople { break }
-            }
-            var (ahead, isCut) = try Self.ahead(of: found, run, applied, reader)
-            if found.count + ahead.count > RegistryRows.most {
-                found.removeLast(max(found.count - Self.mostAhead, 0))
-                (ahead, isCut) = try Self.ahead(of: found, run, applied, reader)
-            }
-            var batch = Rehearsed()
-            batch.through = found.last?.seq
-            guard !found.isEmpty else { return batch }
-            let (outcome, problems) = try RegistryBatch.rehearse(
-                (found + ahead).map { .tenant($0.row) }, for: "import", isImport: true, after: people, in: reader)
-            let wrong = Dictionary(problems.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
-            for (index, row) in found.enumerated() {
-                if let problem = wrong[index] {
-                    let advice =
-                        isCut && problem.column == "slug"
-                        ? " More than \(Self.mostAhead) customers hand their slugs on one after the other: import the file again for the rest."
-                        : ""
-                    batch.wrong.append(
-                        (
-                            row.seq, row.line, row.row,
-                            RegistrySource.Problem(
-                                line: row.line, column: problem.column,
-                                sentence: "Line \(row.line), column \(problem.column): \(problem.sentence)\(advice)")
-                        ))
-                } else {
-                    batch.rows.append(row)
-                    guard let taken = outcome.outcomes[index] else { continue }
-                    batch.counts.count(taken.result)
-                    batch.drifted += taken.drift.count
-                }
-            }
-            batch.ahead = ahead.enumerated().filter { wrong[found.count + $0.offset] == nil }.map(\.element.row)
-            batch.changes = outcome.changes.count
-            batch.people = outcome.changes.compactMap { change in
-                (change.after as? User).map { (before: change.before as? User, after: $0) }
-            }
-            return batch
-        }
-    }
-
-    private typealias StagedRow = (seq: Int64, line: Int, row: RegistryRow)
-
-    private static func staged(_ row: Row) throws -> StagedRow {
-        guard let content = try? RegistryRow(try row.json("content")) else { throw StoreError.shape(column: "content") }
-        return (try row.int("seq"), Int(try row.int("line")), content)
-    }
-
-    /// Rows outside of the batch of customers whose slugs it takes, and of those whose slugs these take: they are only right
-    /// together. A file may swap the slugs of its first and its last row.
-    private static func ahead(
-        of found: [StagedRow], _ run: String, _ applied: Int64, _ reader: any Reader
-    ) throws -> (rows: [StagedRow], isCut: Bool) {
-        var known = Set(found.map(\.row.externalID))
-        var wanted = found.map(\.row.slug)
-        var ahead: [StagedRow] = []
-        while !wanted.isEmpty {
-            let holders = try reader.query(TenantQueries.holders(of: wanted)).map { try $0.string("external_id") }
-                .filter { known.insert($0).inserted }
-            guard !holders.isEmpty else { break }
-            let rows = try reader.query(ImportQueries.rows(of: run, naming: holders, after: applied)).map(staged)
-            if ahead.count + rows.count > mostAhead { return (ahead, true) }
-            ahead += rows
-            wanted = rows.map(\.row.slug)
-        }
-        return (ahead, false)
-    }
-
-    private func reject(
-        _ rows: [(seq: Int64, line: Int, row: RegistryRow, problem: RegistrySource.Problem)], of run: String
-    ) async throws {
-        do {
-            try await database.write { tx in
-                tx.enqueue(
-                    ImportQueries.reject(
-                        rows.map { .init(line: $0.line, problems: [$0.problem], text: $0.row.json.canonicalText) },
-                        of: run))
-                tx.enqueue(ImportQueries.unstage(run, rows: rows.map(\.seq), problems: rows.count))
-            }
-        } catch StoreError.rowCount {
-            // Another process began the file anew.
-            throw Failure.busy
-        }
-    }
-
     // MARK: Applying
 
     /// Applies a validated file, from where an earlier attempt was stopped.
@@ -605,11 +461,11 @@ public struct ImportRun: Sendable {
         try await forget(state.id, andRun: false)
     }
 
-    private static func progress(_ state: RunState) -> Progress {
+    static func progress(_ state: RunState) -> Progress {
         Progress(done: state.done, total: state.staged, unchanged: state.counts.unchanged)
     }
 
-    private func stopIfAsked(_ state: RunState) throws {
+    func stopIfAsked(_ state: RunState) throws {
         if isStopping() { throw Failure.stopped(Self.progress(state)) }
     }
 
@@ -646,7 +502,7 @@ public struct ImportRun: Sendable {
         guard rename(temporary, path) == 0 else { throw Failure.unreadable("\(path) can't be written.") }
     }
 
-    private func problems(
+    func problems(
         of run: String, after last: (line: Int64, number: Int64), limit: Int
     ) async throws -> [(problem: RegistrySource.Problem, number: Int64, text: String)] {
         try await database.read { reader in
