@@ -23,9 +23,13 @@ struct LargeDemo: Sendable {
     let data: LargeData
     let terminal: Terminal
 
-    /// Batches of the import in one transaction.
+    /// Batches of the import in one transaction, at most.
     private static let batchesPerTransaction = 4
+    /// At most.
     private static let eventsPerTransaction = 8192
+    /// What is less large comes in so many transactions as well, or in as many as it has parts: so that it shows how far it is, and
+    /// stops soon.
+    private static let fewestTransactions = 8
     /// After so many transactions the log is signed.
     private static let transactionsPerCheckpoint = 16
 
@@ -47,9 +51,7 @@ struct LargeDemo: Sendable {
         let data = data
         let batches = try await first(data.batches) { data.importEventID($0) }
         if batches < data.batches {
-            let steps = stride(from: batches, to: data.batches, by: Self.batchesPerTransaction).map { start in
-                start..<min(start + Self.batchesPerTransaction, data.batches)
-            }
+            let steps = Self.steps(batches..<data.batches, of: data.batches, most: Self.batchesPerTransaction)
             let meter = LargeDemoMeter(
                 terminal, "tenants", done: batches * LargeData.tenantsPerBatch, total: data.size.tenants)
             let outcome = try await run(steps, meter) { step in
@@ -62,9 +64,7 @@ struct LargeDemo: Sendable {
         guard events < data.size.events else { return .done }
         var states = TenantStates(tenants: data.size.tenants)
         _ = data.plan(0..<events, &states)
-        let steps = stride(from: events, to: data.size.events, by: Self.eventsPerTransaction).map { start in
-            start..<min(start + Self.eventsPerTransaction, data.size.events)
-        }
+        let steps = Self.steps(events..<data.size.events, of: data.size.events, most: Self.eventsPerTransaction)
         let meter = LargeDemoMeter(terminal, "events", done: events, total: data.size.events)
         let outcome = try await run(steps, meter) { step in
             let plan = data.plan(step, &states)
@@ -72,6 +72,14 @@ struct LargeDemo: Sendable {
         }
         if outcome == .done { try await analyze() }
         return outcome
+    }
+
+    /// What is left, in the portions of a transaction each.
+    private static func steps(_ left: Range<Int>, of count: Int, most: Int) -> [Range<Int>] {
+        let size = max(1, min(most, count / fewestTransactions))
+        return stride(from: left.lowerBound, to: left.upperBound, by: size).map { start in
+            start..<min(start + size, left.upperBound)
+        }
     }
 
     private func analyze() async throws {
