@@ -1,5 +1,6 @@
 """A real Chromium, and what a person does in it. Every page is listened to: script errors, refused resources and failed requests
 end the test."""
+import json
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ import postern
 CHROMIUM = os.environ.get("POSTERN_CHROMIUM", "/usr/bin/chromium")
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Those of them that look at colours: nothing else hangs on the scheme of a page.
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
 SHOTS = postern.ROOT / "docs/screenshots"
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -143,27 +146,34 @@ class Window:
 
     # ---- looking
 
-    def audit(self, what, headings=1):
-        """axe finds nothing, nothing hangs over the edge, the page is as small as promised and has this many headlines (None:
-        any)."""
+    def dress(self, scheme):
+        """The page that is shown and those that come are in this scheme: one style sheet serves both."""
+        self.scheme = scheme
+        self.page.emulate_media(color_scheme=scheme)
+
+    def audit(self, what, headings=1, rules=None):
+        """axe finds nothing (by these rules of it alone), nothing hangs over the edge, the page is as small as promised and has this
+        many headlines (None: any)."""
         page = self.page
         if not self.script:
             return
         if examines:
-            self.examine(what)
+            self.examine(what, rules)
         wide, most = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide <= most, f"{what} is {wide} px wide in a window of {most} px"
         assert page.title().endswith("· Postern") and headings in (None, page.locator("h1").count()), what
         assert page.locator("[style], script:not([src])").count() == 0, f"{what} has inline style or script"
 
-    def examine(self, what):
+    def examine(self, what, rules=None):
+        options = {"runOnly": {"type": "rule", "values": rules} if rules else RULES, "resultTypes": ["violations"]}
         session = self.context.new_cdp_session(self.page)
         try:
-            session.send("Runtime.evaluate", {"expression": AXE})
+            if session.send("Runtime.evaluate", {"expression": "typeof axe"})["result"]["value"] == "undefined":
+                session.send("Runtime.evaluate", {"expression": AXE})
             answer = session.send("Runtime.evaluate", {
-                "expression": "axe.run(document, {runOnly: %r, resultTypes: ['violations']}).then(r => JSON.stringify("
+                "expression": "axe.run(document, %s).then(r => JSON.stringify("
                               "r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html.slice(0, 200)).slice(0, 3)])))"
-                              % RULES, "awaitPromise": True, "returnByValue": True})
+                              % json.dumps(options), "awaitPromise": True, "returnByValue": True})
         finally:
             session.detach()
         assert "exceptionDetails" not in answer, answer
