@@ -92,23 +92,29 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_modifyitems(config, items):
-    """With `--database`: what runs on that one. A file may say which it is for."""
+    """With `--database`: what runs on that one. A file or a test may say which it is for."""
     half = config.getoption("--database")
     if half is None:
         return
 
     def belongs(item):
-        return getattr(item.module, "HALF", half if "kind" in item.fixturenames else "sqlite") == half
+        return (only(item) or getattr(item.module, "HALF", half if "kind" in item.fixturenames else "sqlite")) == half
 
     others = [item for item in items if not belongs(item)]
     items[:] = [item for item in items if belongs(item)]
     config.hook.pytest_deselected(items=others)
 
 
+def only(test):
+    """The one database of a test that has one."""
+    mark = test.get_closest_marker("only")
+    return mark and mark.args[0]
+
+
 def pytest_generate_tests(metafunc):
     if "kind" in metafunc.fixturenames:
-        only = metafunc.config.getoption("--database")
-        metafunc.parametrize("kind", [only] if only else ["sqlite", "postgres"], scope="session")
+        kind = only(metafunc.definition) or metafunc.config.getoption("--database")
+        metafunc.parametrize("kind", [kind] if kind else ["sqlite", "postgres"], scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -222,6 +222,7 @@ def test_overdue_by_the_clock_of_the_server(cast, ruth):  # noqa: F811
     assert ruth.get("access-review-plans").json()["items"][0]["cadence"] == "month"
 
 
+@pytest.mark.only("sqlite")
 def test_on_the_command_line(cast, ruth, tmp_path):  # noqa: F811
     server, jonas, hana, samir = cast
     server.apps = {server.person("security")["email"]: server.authenticator(server.person("security"))}
@@ -252,6 +253,7 @@ def test_on_the_command_line(cast, ruth, tmp_path):  # noqa: F811
     assert dormant.returncode == 0, dormant.stderr
 
 
+@pytest.mark.only("sqlite")
 def test_what_changed_since_several_were_shown_is_not_done(chromium, cast, ruth):  # noqa: F811
     server = cast[0]
     review = start(ruth, roles=["billing_ops", "support_l2"], due_at=until(days=9))
@@ -279,6 +281,7 @@ def test_what_changed_since_several_were_shown_is_not_done(chromium, cast, ruth)
     assert decide(ruth, {"id": first}, "revoke", "unused").status_code == 200
 
 
+@pytest.mark.only("sqlite")
 def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
     server, jonas, hana, samir = cast
     tomas = staff(jonas, "tomas.v")

@@ -103,6 +103,7 @@ def test_what_is_put_off_waits_and_what_needs_nobody_is_not_put_off(cast):
     assert at_once.status_code == 422 and at_once.json()["errors"][0]["pointer"] == "/not_before"
 
 
+@pytest.mark.only("sqlite")
 def test_what_is_decided_on_is_readable_in_a_narrow_window(chromium, cast):
     server, asker, _, _ = cast
     approval = invite(asker, "rosa.r@northwind.example")
@@ -119,6 +120,7 @@ def test_what_is_decided_on_is_readable_in_a_narrow_window(chromium, cast):
         window.audit("the form that rejects, in a narrow window")
 
 
+@pytest.mark.only("sqlite")
 def test_a_list_says_who_asked_and_shows_every_view_in_a_narrow_window(chromium, cast):
     server, asker, _, _ = cast
     approval = invite(asker, "rolf.r@northwind.example")
@@ -163,6 +165,7 @@ def test_a_server_that_dies_before_the_time_has_come_leaves_it_to_the_next(cast)
     assert server.run("verify").returncode == 0
 
 
+@pytest.mark.only("sqlite")
 def test_a_request_in_the_browser(chromium, cast):
     server, asker, signer, support = cast
     approval = invite(asker, "quentin.q@northwind.example")

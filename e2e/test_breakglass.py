@@ -162,6 +162,7 @@ def test_alone_it_locks_everything_else(chromium, cast):
     assert server.run("verify").returncode == 0
 
 
+@pytest.mark.only("sqlite")
 def test_an_emergency_in_the_browser(chromium, cast):
     server, jonas, hana, samir, _ = cast
     tenant = jonas.active_tenant()
@@ -267,6 +268,7 @@ def test_an_emergency_in_the_browser(chromium, cast):
         expect(window.page.locator("main")).to_contain_text("breakglass.view")
 
 
+@pytest.mark.only("sqlite")
 def test_the_command_line_opens_and_ends_it(cast, tmp_path):
     server, jonas, hana, samir, _ = cast
     server.apps = {server.person("super_admin")["email"]: server.authenticator(server.person("super_admin")), **server.apps}

@@ -212,6 +212,7 @@ def test_mail_goes_out_over_tls_and_tells_people(serve, mail):
     outsider.close()
 
 
+@pytest.mark.only("sqlite")
 def test_a_mail_refused_for_another_reason_than_its_address_goes_out_later(serve, mail):
     at_rcpt, at_data = [], []
     peer = mail(rcpt=lambda address: at_rcpt.pop() if at_rcpt else None,

@@ -162,6 +162,7 @@ def test_a_passkey_from_its_making_to_its_end(chromium, server):
         device.remove()
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("algorithm", [-7, -8, -257])
 def test_each_algorithm_makes_and_uses_passkeys(chromium, server, algorithm):
     with Window(chromium, server) as window:
@@ -191,6 +192,7 @@ def sign_out_quietly(window, device):
     sign_out(window)
 
 
+@pytest.mark.only("sqlite")
 def test_devices_that_do_not_know_their_owner_are_refused_in_words(chromium, server):
     with Window(chromium, server) as window:
         window.sign_in(server.person("finance_lead"))
@@ -204,6 +206,7 @@ def test_devices_that_do_not_know_their_owner_are_refused_in_words(chromium, ser
             device.remove()
 
 
+@pytest.mark.only("sqlite")
 def test_without_script_codes_work_as_ever(chromium, server):
     with Window(chromium, server, script=False) as window:
         page = window.page
@@ -635,6 +638,7 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
 
 
 # Last: whose approval it takes elsewhere has a passkey from here on.
+@pytest.mark.only("sqlite")
 def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
     ruth = server.sign_in(server.person("compliance"))
     person = server.person("security")

@@ -74,6 +74,7 @@ def test_a_role_loses_a_permission_at_the_next_request(cast):
     assert support.get("users").status_code == 403
 
 
+@pytest.mark.only("sqlite")
 def test_policy_in_the_browser(chromium, cast):
     server, admin, _, _ = cast
     with Window(chromium, server) as window:

@@ -121,15 +121,24 @@ def test_an_assistant_proposes_and_somebody_else_agrees(cast):
     assert end.json()["execution"]["state"] == "failed", end.text
 
 
-@pytest.mark.parametrize("viewport, scheme", [(None, "light"), (None, "dark"), (PHONE, "light")])
-def test_the_pages_of_accounts(chromium, cast, viewport, scheme):
+@pytest.mark.only("sqlite")
+def test_the_pages_of_accounts(chromium, cast):
     server, jonas, hana, oncall = cast
     make(oncall, jonas)
     make(jonas, hana, "assistant", ["tenant.view", "tenant.set_note", "staff.view"], "Helper")
-    is_plain = scheme == "light" and viewport is None
-    window = Window(chromium, server, **({"viewport": viewport} if viewport else {}), scheme=scheme)
+    with Window(chromium, server) as window:
+        window.sign_in(server.person("super_admin"))
+        look(window)
+        window.dress("dark")
+        look(window, is_plain=False)
+    with Window(chromium, server, viewport=PHONE) as window:
+        window.sign_in(server.person("super_admin"))
+        look(window, is_plain=False)
+
+
+def look(window, is_plain=True):
+    """With pictures where it is plain."""
     page = window.page
-    window.sign_in(server.person("super_admin"))
     page.goto("/service-accounts")
     expect(page.get_by_role("table")).to_contain_text("Nightly report")
     window.audit(page.url)
@@ -153,4 +162,3 @@ def test_the_pages_of_accounts(chromium, cast, viewport, scheme):
     expect(page.get_by_role("checkbox", name=re.compile("Find and view tenants"))).to_be_visible()
     expect(page.get_by_role("checkbox", name=re.compile("Sign, reject and cancel"))).to_have_count(0)
     window.audit(page.url)
-    window.close()

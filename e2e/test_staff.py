@@ -150,6 +150,7 @@ def test_new_factors_and_who_made_them(chromium, cast):
     old.close()
 
 
+@pytest.mark.only("sqlite")
 def test_staff_in_the_browser(chromium, cast):
     server, jonas, hana, samir = cast
     ruth, tomas, mira = (staff(jonas, name) for name in ("ruth.n", "tomas.v", "mira.o"))
@@ -237,6 +238,7 @@ def test_staff_in_the_browser(chromium, cast):
     signed.close()
 
 
+@pytest.mark.only("sqlite")
 def test_the_command_line_changes_roles(cast, tmp_path):
     server, jonas, hana, samir = cast
     server.apps = {server.person("super_admin")["email"]: server.authenticator(server.person("super_admin"))}

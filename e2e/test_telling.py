@@ -124,6 +124,7 @@ def test_the_number_rises_in_every_tab_over_one_stream_and_ends_with_the_session
     assert status == 0 and seconds < 2.5, server.log()
 
 
+@pytest.mark.only("sqlite")
 def test_without_script_the_number_is_in_the_page(cast, chromium):
     server, asker, signer = cast
     invite(asker, "omar.o@northwind.example")
@@ -214,6 +215,7 @@ def command(server, text, user="U0ROBIN"):
     return answer.json()["text"]
 
 
+@pytest.mark.only("sqlite")
 def test_slack_is_believed_by_its_signature_alone(channel):
     server, _ = channel
     body = "team_id=T0NORTH&user_id=U0ROBIN&text=help"

@@ -2,6 +2,7 @@
 import re
 
 import postern
+import pytest
 from browser import PHONE, Window
 from playwright.sync_api import expect
 
@@ -44,6 +45,7 @@ def test_a_worker_starts_anew_and_the_server_says_so(own_server):
     assert server.sign_in(server.person("support_l1")).get("workers").status_code == 403
 
 
+@pytest.mark.only("sqlite")
 def test_workers_in_the_browser(chromium, server):
     with Window(chromium, server) as window:
         page = window.page
