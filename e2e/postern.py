@@ -63,15 +63,17 @@ def free_ports(count):
 
 
 def wait_until(condition, seconds, what):
-    """The first true answer of `condition`."""
+    """The first true answer of `condition`, which is asked less and less often: asking takes from what is waited for."""
     end = time.monotonic() + seconds
+    pause = 0.02
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.03)
+        time.sleep(pause)
+        pause = min(pause * 1.25, 0.15)
 
 
 def lacking(what):

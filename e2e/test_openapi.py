@@ -1,7 +1,8 @@
 """The API does what its OpenAPI document says: requests made from the document, right and wrong ones, are answered with a
 documented status, type, header and shape, and never with a 5xx.
 
-POSTERN_EXAMPLES sets how many requests are made for each operation, mode and kind of id (6)."""
+POSTERN_EXAMPLES sets how many requests are made for each operation, mode and kind of id (6). SQLite gets a third of them where both
+databases are gone through: the document is the same, and what a database itself refuses of odd text and numbers is PostgreSQL's."""
 import json
 import os
 import re
@@ -81,8 +82,10 @@ def real_ids(person):
     return [("tenants/", tenants), ("audit-events/", events), ("approvals/", approvals)]
 
 
-def test_answers_are_as_documented(server, people, document):
+def test_answers_are_as_documented(server, people, document, kind, request):
     person = people("super_admin")
+    is_half = kind == "sqlite" and request.config.getoption("--database") is None
+    examples = max(1, EXAMPLES // 3) if is_half else EXAMPLES
     schema = schemathesis.openapi.from_dict(without_security(document))
     ids = real_ids(person)
     failures = {}
@@ -104,7 +107,7 @@ def test_answers_are_as_documented(server, people, document):
                         continue
                     raise AssertionError(f"{operation.label}: {error}") from error
 
-                @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+                @hypothesis.settings(max_examples=examples, deadline=None, database=None, derandomize=True,
                                      phases=[hypothesis.Phase.generate],
                                      suppress_health_check=list(hypothesis.HealthCheck))
                 @hypothesis.given(case=strategy)
