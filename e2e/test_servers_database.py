@@ -1,5 +1,6 @@
 """Several servers on one PostgreSQL that is restarted, or that one of them is cut off from: it says so in time, the other leads, and
 nothing acknowledged is lost or happens twice."""
+import shutil
 import threading
 import time
 
@@ -11,16 +12,17 @@ from test_servers import at_once, leader, leads, working  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(demos):
     if not postern.Cluster.available():
         postern.lacking("no PostgreSQL server is installed")
-    made = postern.Cluster(postern.temporary_directory("pg")).start()
+    made = demos.cluster().start()
     yield made
     made.stop("immediate")
+    shutil.rmtree(made.home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def proxied(cluster, home):
+def proxied(cluster, home, demos):
     """Two servers whose ways to the database can be cut, each by itself."""
     database = postern.PostgresDatabase(cluster.url)
     proxies = [postern.Proxy(cluster.port) for _ in range(2)]
@@ -28,9 +30,11 @@ def proxied(cluster, home):
     def way(proxy):
         return database.url.replace(f":{cluster.port}/", f":{proxy.port}/")
 
-    first = postern.Server(home / "proxied-a", database, POSTERN_DATABASE_URL=way(proxies[0]))
+    first = postern.Server(home / "proxied-a", database)
     second = None
     try:
+        demos.begin(first)
+        first.settings["POSTERN_DATABASE_URL"] = way(proxies[0])
         first.start()
         second = postern.beside(first, home / "proxied-b", POSTERN_DATABASE_URL=way(proxies[1])).start()
         yield [first, second], proxies
