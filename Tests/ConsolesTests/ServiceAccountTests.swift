@@ -433,7 +433,7 @@ import Testing
         let codes = PermissionCatalog.entries.map(\.code)
         let roles = Seeds.roles.map(\.id)
         var found = 0
-        for _ in 0..<60 {
+        for _ in 0..<30 {
             let cells = Seeds.permissions.filter { _ in Int.random(in: 0..<10, using: &random) > 1 }
             let rules = Seeds.rules.filter { _ in Int.random(in: 0..<10, using: &random) > 2 }
             let people = (0..<4).map { number -> Standing in
@@ -459,7 +459,7 @@ import Testing
             found += expected.count
         }
         // The policies are not all without holes.
-        #expect(found > 100)
+        #expect(found > 30)
     }
 
     /// Numbers that are the same in every run.

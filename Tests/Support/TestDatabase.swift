@@ -38,23 +38,62 @@ public final class TestDatabase: Sendable {
     /// Makes a database; `drop()` removes it.
     /// - Parameter recorder: hears of every statement.
     public static func make(_ kind: Kind, recorder: StatementRecorder? = nil) async throws -> TestDatabase {
-        let made = try await make(kind)
+        let made = try await begin(kind, as: nil)
         guard let recorder else { return made }
         return TestDatabase(
             kind: kind, database: RecordingDatabase(made.database, recorder), clock: made.clock,
             location: made.location, url: made.url)
     }
 
-    private static func make(_ kind: Kind) async throws -> TestDatabase {
-        let clock = ManualClock(start)
+    /// What a database held when it was closed, for others to begin with.
+    public struct Kept: Sendable {
+        fileprivate enum Place: Sendable {
+            case file(Data)
+            case database(String)
+        }
+
+        fileprivate let place: Place
+        fileprivate let now: Instant
+    }
+
+    /// Closes the database and keeps what it holds, with the time it is there.
+    public func keep() async throws -> Kept {
+        await database.close()
+        let now = clock.clock.now
+        switch kind {
+        case .sqlite:
+            let content = try Data(contentsOf: URL(fileURLWithPath: location))
+            removeFiles()
+            return Kept(place: .file(content), now: now)
+        case .postgres:
+            return Kept(place: .database(PostgresTemplate.name(of: location)), now: now)
+        }
+    }
+
+    /// Makes a database that begins as another one ended.
+    public static func make(as kept: Kept) async throws -> TestDatabase {
+        switch kept.place {
+        case .file: try await begin(.sqlite, as: kept)
+        case .database: try await begin(.postgres, as: kept)
+        }
+    }
+
+    private static func begin(_ kind: Kind, as kept: Kept?) async throws -> TestDatabase {
+        let clock = ManualClock(kept?.now ?? start)
         switch kind {
         case .sqlite:
             let path = NSTemporaryDirectory() + "postern-test-\(SecureRandom.bytes(8).hex).db"
-            try await SQLiteTemplate.shared.copy(to: path)
+            if case .file(let content)? = kept?.place {
+                try content.write(to: URL(fileURLWithPath: path))
+            } else {
+                try await SQLiteTemplate.shared.copy(to: path)
+            }
             let database = try SQLiteDatabase(path: path, clock: clock.clock)
             return TestDatabase(kind: kind, database: database, clock: clock, location: path, url: path)
         case .postgres:
-            let (owner, app) = try await PostgresTemplate.shared.clone()
+            var source: String?
+            if case .database(let name)? = kept?.place { source = name }
+            let (owner, app) = try await PostgresTemplate.shared.clone(source)
             var settings = PostgresDatabase.Settings(url: app)
             settings.clock = clock.clock
             settings.connections = 8
@@ -90,11 +129,13 @@ public final class TestDatabase: Sendable {
     public func drop() async {
         await database.close()
         switch kind {
-        case .sqlite:
-            for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: location + suffix) }
-        case .postgres:
-            await PostgresTemplate.shared.drop(location)
+        case .sqlite: removeFiles()
+        case .postgres: await PostgresTemplate.shared.drop(location)
         }
+    }
+
+    private func removeFiles() {
+        for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: location + suffix) }
     }
 
     /// Writes past every guard, as somebody with the file or a superuser could: triggers do not fire.
@@ -177,21 +218,25 @@ private actor PostgresTemplate {
     private var template: Task<String, any Error>?
     private var count = 0
 
-    /// URLs of the owner and of the server's role.
-    func clone() async throws -> (owner: String, app: String) {
+    /// - Parameter kept: a database of the same schema to copy instead, which nobody is connected to.
+    /// - Returns: URLs of the owner and of the server's role.
+    func clone(_ kept: String?) async throws -> (owner: String, app: String) {
         let task = template ?? Task { try await Self.makeTemplate() }
         template = task
         let source = try await task.value
         count += 1
         let name = Self.prefix + String(count)
-        try await Self.administer(["CREATE DATABASE \(name) TEMPLATE \(source)"])
+        try await Self.administer(["CREATE DATABASE \(name) TEMPLATE \(kept ?? source)"])
         return (
             Self.url(name, user: nil), Self.url(name, user: "postern_app_\(source)_new")
         )
     }
 
+    static func name(of owner: String) -> String { String(URLComponents(string: owner)?.path.dropFirst() ?? "") }
+
     func drop(_ owner: String) async {
-        guard let name = URLComponents(string: owner)?.path.dropFirst(), name.hasPrefix(Self.prefix) else { return }
+        let name = Self.name(of: owner)
+        guard name.hasPrefix(Self.prefix) else { return }
         try? await Self.administer(["DROP DATABASE IF EXISTS \(name) WITH (FORCE)"])
     }
 

@@ -38,9 +38,12 @@ public final class World: Sendable {
         public let leaf: JSON
     }
 
-    private init(_ test: TestDatabase, sendsMail: Bool, site: PasskeySite?, consoles: [Console]) throws {
+    private init(
+        _ test: TestDatabase, key: MasterKey? = nil, sendsMail: Bool = false, site: PasskeySite? = nil,
+        consoles: [Console] = []
+    ) throws {
         self.test = test
-        masterKey = try MasterKey(parsing: MasterKey.generate())
+        masterKey = try key ?? MasterKey(parsing: MasterKey.generate())
         catalog = Catalog(Consoles.all + consoles)
         var settings = Pipeline.Settings()
         settings.masterKey = masterKey
@@ -62,16 +65,42 @@ public final class World: Sendable {
         _ kind: TestDatabase.Kind, populated: Bool = true, drifted: Bool = false, sendsMail: Bool = false,
         site: PasskeySite? = nil, recorder: StatementRecorder? = nil, consoles: [Console] = []
     ) async throws -> World {
+        if !sendsMail, site == nil, recorder == nil, consoles.isEmpty {
+            let kept = try await Worlds.shared.world(kind, populated: populated, drifted: drifted)
+            let world = try World(try await TestDatabase.make(as: kept.database), key: kept.key)
+            world.counter.store(kept.count, ordering: .relaxed)
+            return world
+        }
         let world = try World(
             try await TestDatabase.make(kind, recorder: recorder), sendsMail: sendsMail, site: site,
             consoles: consoles)
-        try await world.run("policy.seed", by: world.system)
-        if populated { try await world.populate() }
-        if drifted { try await world.drift() }
+        try await world.fill(populated: populated, drifted: drifted)
         return world
     }
 
+    private func fill(populated: Bool, drifted: Bool) async throws {
+        try await run("policy.seed", by: system)
+        if populated { try await populate() }
+        if drifted { try await drift() }
+    }
+
     public func close() async { await test.drop() }
+
+    /// A world as it was when it was full, which others begin as.
+    fileprivate struct Kept: Sendable {
+        let database: TestDatabase.Kept
+        let key: MasterKey
+        let count: Int
+    }
+
+    fileprivate static func keep(
+        _ kind: TestDatabase.Kind, populated: Bool, drifted: Bool
+    ) async throws -> Kept {
+        let world = try World(try await TestDatabase.make(kind))
+        try await world.fill(populated: populated, drifted: drifted)
+        return Kept(
+            database: try await world.test.keep(), key: world.masterKey, count: world.counter.load(ordering: .relaxed))
+    }
 
     public func key() -> String { "key-\(counter.add(1, ordering: .relaxed).newValue)" }
 
@@ -328,5 +357,20 @@ public final class World: Sendable {
             members[name] = nil
         }
         return .object(members)
+    }
+}
+
+/// Each kind of world is filled once in a process: most of what its tests did was to fill another.
+private actor Worlds {
+    static let shared = Worlds()
+
+    private var kept: [String: Task<World.Kept, any Error>] = [:]
+
+    func world(_ kind: TestDatabase.Kind, populated: Bool, drifted: Bool) async throws -> World.Kept {
+        let name = "\(kind) \(populated) \(drifted)"
+        let task =
+            kept[name] ?? Task { try await World.keep(kind, populated: populated, drifted: drifted) }
+        kept[name] = task
+        return try await task.value
     }
 }
