@@ -27,10 +27,10 @@ def pytest_configure():
 # What takes longest, longest first: with several workers it is begun first, so that the others don't wait for one in the end. The
 # summary of a run says how long each file took.
 LONG = [
-    "test_every_rule.py", "test_large_demo.py", "test_import.py::test_an_import_of_many_rows",
-    "test_import.py::test_thousands_of_customers", "test_openapi.py", "test_sso.py",
-    "test_servers.py", "test_journey.py", "test_servers_database.py", "test_passkeys.py", "test_api.py", "test_telling.py",
-    "test_scim.py", "test_access_reviews.py", "test_breakglass.py", "test_staff.py", "test_deliveries.py::test_bad_receivers",
+    "test_every_rule.py", "test_journey.py", "test_openapi.py", "test_sso.py", "test_servers.py", "test_large_demo.py",
+    "test_import.py::test_an_import_of_many_rows", "test_passkeys.py", "test_servers_database.py", "test_api.py", "test_telling.py",
+    "test_access_reviews.py", "test_scim.py", "test_breakglass.py", "test_staff.py", "test_told.py",
+    "test_import.py::test_thousands_of_customers", "test_deliveries.py::test_bad_receivers",
     "test_crash.py::test_kill_9_at_random", "test_runtime.py", "test_tenants.py", "test_approvals.py", "test_exports.py",
 ]
 # The tests of these files share nothing: each goes wherever there is time.

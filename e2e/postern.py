@@ -199,8 +199,9 @@ class Demos:
         self.user.touch()
 
     @contextlib.contextmanager
-    def lock(self):
-        with open(self.folder / "lock", "w") as file:
+    def lock(self, name):
+        """One process at a time; what has another name may be made meanwhile."""
+        with open(self.folder / f"lock-{name}", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -226,7 +227,7 @@ class Demos:
         name = "postgres-" + hashlib.sha256(self.admin_url.encode()).hexdigest()[:8] if is_postgres else "sqlite"
         # Where mail is sent the story leaves some.
         name += "-mail" if mail else ""
-        with self.lock():
+        with self.lock(name):
             note = self.folder / f"{name}.json"
             if note.exists():
                 return Server(self.folder / name, self.kept(note))
@@ -244,7 +245,7 @@ class Demos:
 
     def cluster(self):
         """A cluster for one test, not yet started, with the demo in it to copy."""
-        with self.lock():
+        with self.lock("cluster"):
             note = self.folder / "cluster.note"
             if not note.exists():
                 first = Cluster(temporary_directory("pg")).start()
@@ -267,7 +268,7 @@ class Demos:
 
     def close(self):
         """The last one takes away what was made."""
-        with self.lock():
+        with self.lock("users"):
             self.user.unlink()
             if any(self.folder.glob("user-*")):
                 return

@@ -41,6 +41,7 @@ def terminal(server, tmp_path_factory):
     return Terminal(server, home).login(server.person("super_admin", 1))
 
 
+@pytest.mark.only("sqlite")
 def test_help_and_version_need_nothing(server, tmp_path):
     terminal = Terminal(server, tmp_path)
     for words in (("--help",), ("tenant", "--help"), ("tenant", "suspend", "--help"), ("help", "exit-codes"), ("--version",)):
@@ -50,6 +51,7 @@ def test_help_and_version_need_nothing(server, tmp_path):
     assert "non_payment" in terminal.run("tenant", "suspend", "--help").stdout
 
 
+@pytest.mark.only("sqlite")
 def test_credentials_are_for_their_owner_alone_and_hold_no_password(terminal):
     path = terminal.home / "postern/credentials"
     assert path.stat().st_mode & 0o077 == 0
@@ -112,6 +114,7 @@ def test_every_noun_with_a_list_is_listed_and_shown(terminal):
     assert terminal.run("delivery", "list", "--state", "lost").returncode == 2
 
 
+@pytest.mark.only("sqlite")
 def test_exit_codes_say_what_happened(terminal, server, tmp_path):
     suspended = terminal.json("tenant", "list", "--status", "suspended")
     suspended = (suspended["items"] if isinstance(suspended, dict) else suspended)[0]["slug"]
@@ -136,6 +139,7 @@ def test_exit_codes_say_what_happened(terminal, server, tmp_path):
     assert denied.returncode == 5 and "tenant.suspend" in denied.stderr
 
 
+@pytest.mark.only("sqlite")
 def test_without_a_terminal_nothing_dangerous_runs_unconfirmed(terminal):
     listed = terminal.json("tenant", "list", "--status", "active")
     tenant = (listed["items"] if isinstance(listed, dict) else listed)[3]

@@ -10,6 +10,7 @@ import time
 
 import httpx
 import postern
+import pytest
 import totp
 
 
@@ -180,6 +181,7 @@ def test_pending_migrations_stop_serve_and_say_what_to_run(kind, tmp_path, reque
         database.drop()
 
 
+@pytest.mark.only("sqlite")
 def test_an_unknown_verb_or_option_is_a_usage_error(server):
     for words in (("frobnicate",), ("serve", "--nonsense")):
         done = server.run(*words, seconds=30)

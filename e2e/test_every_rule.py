@@ -573,7 +573,9 @@ class Walk:
         page.wait_for_url(re.compile(approval))
         expect(page.locator("main")).to_contain_text(sentence(self.rule["demand"]))
         expect(page.get_by_role("link", name="Approve…")).to_be_visible()
-        desk.look(f"{self.id}: a request to sign")
+        # Where one person signs all of them, theirs look alike.
+        if self.time == 0 or name != next(iter(self.row.signs.values())):
+            desk.look(f"{self.id}: a request to sign")
         self.picture(desk, f"7-asked-{name}")
         return desk
 

@@ -102,6 +102,7 @@ def test_an_emergency_is_one_mail_a_person_and_leads_to_its_review(chromium, ser
     assert status == 0 and seconds < 2.5, server.log()
 
 
+@pytest.mark.only("sqlite")
 def test_an_access_review_is_told_to_its_reviewers_and_to_whose_grants_they_decide_on(
         chromium, serve, mail):  # noqa: F811
     peer = mail()
