@@ -274,9 +274,10 @@ public final class World: Sendable {
             }
         }
         let last = Self.allowed.withLock { $0[operation.spec.name] }
-        let first = targets.filter { $0.name == last?.target }
-        for target in first + targets.filter({ $0.name != last?.target }) {
-            for code in codes.filter({ $0 == last?.code }) + codes.filter({ $0 != last?.code }) {
+        let ordered = targets.filter { $0.name == last?.target } + targets.filter { $0.name != last?.target }
+        // One reason on all of them before the next reason: whatever is in another state takes none.
+        for code in codes.filter({ $0 == last?.code }) + codes.filter({ $0 != last?.code }) {
+            for target in ordered {
                 request.reasonCode = code
                 request.target = target.id
                 request.ifMatch = target.version
