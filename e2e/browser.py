@@ -152,8 +152,8 @@ class Window:
         self.page.emulate_media(color_scheme=scheme)
 
     def audit(self, what, headings=1, rules=None):
-        """axe finds nothing (by these rules of it alone), nothing hangs over the edge, the page is as small as promised and has this
-        many headlines (None: any)."""
+        """axe finds nothing (by these rules alone), nothing hangs over the edge, the page is as small as promised and has this many
+        headlines (None: any)."""
         page = self.page
         if not self.script:
             return

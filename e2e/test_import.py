@@ -1,6 +1,6 @@
 """A file of customers is brought in and worked on, as its first users will.
 
-POSTERN_IMPORT_ROWS sets how many rows the import has that is killed on the way (8000). A batch has a thousand rows, and a file as many
+POSTERN_IMPORT_ROWS sets how many rows the import has that is killed on the way (6000). A batch has a thousand rows, and a file as many
 batches as a stop needs: some that are in, one in hand, and some that are left."""
 import csv
 import json
@@ -16,7 +16,7 @@ import httpx
 import postern
 import pytest
 
-ROWS = int(os.environ.get("POSTERN_IMPORT_ROWS", "8000"))
+ROWS = int(os.environ.get("POSTERN_IMPORT_ROWS", "6000"))
 BATCH = 1_000
 
 
@@ -268,7 +268,7 @@ def listed(path):
 
 
 def test_a_row_that_becomes_wrong_while_an_import_is_stopped_is_listed_and_the_rest_is_in(serving, tmp_path):
-    path, rows = tmp_path / "customers.csv", 5_000
+    path, rows = tmp_path / "customers.csv", 4_000
     postern.write_customers(path, rows, members=0)
     rehearsed = serving.run("import", "csv", str(path), "--dry-run", seconds=300)
     assert rehearsed.returncode == 0 and f"Would import {rows} tenants" in rehearsed.stdout, rehearsed.stderr
@@ -299,7 +299,7 @@ def test_a_row_that_becomes_wrong_while_an_import_is_stopped_is_listed_and_the_r
 
 
 def test_where_no_row_may_be_left_out_an_import_stops_before_one_that_becomes_wrong(serving, tmp_path):
-    path, rows = tmp_path / "customers.csv", 6_000
+    path, rows = tmp_path / "customers.csv", 5_000
     postern.write_customers(path, rows, members=0)
     with checker.Database.of(serving) as database:
         def applied():
@@ -332,7 +332,7 @@ def test_a_database_that_goes_away_stops_an_import_and_the_same_command_goes_on(
     database = postern.PostgresDatabase(own_cluster.url)
     server = postern.Server(tmp_path / "own", database)
     path = tmp_path / "customers.csv"
-    postern.write_customers(path, 6_000, members=0)
+    postern.write_customers(path, 4_000, members=0)
     try:
         server.start()
         with database.connect() as db:
@@ -347,7 +347,7 @@ def test_a_database_that_goes_away_stops_an_import_and_the_same_command_goes_on(
         assert process.returncode == 9 and "run the same command again to go on" in err, out + err
         own_cluster.start()
         done = server.run("import", "csv", str(path), seconds=300)
-        assert done.returncode == 0 and "Imported 6000 tenants: 6000 new" in done.stdout, done.stdout + done.stderr
+        assert done.returncode == 0 and "Imported 4000 tenants: 4000 new" in done.stdout, done.stdout + done.stderr
     finally:
         server.kill()
 

@@ -77,7 +77,9 @@ def test_it_is_whole_and_has_its_shape(made):
     assert f"\n{report['size']}\n" in json.loads(notes[-1])["note"]
 
 
-def test_two_makings_are_the_same(made, kind, tmp_path):
+@pytest.mark.only("postgres")
+def test_two_makings_are_the_same(made, tmp_path):
+    """On one database and on the other; on the same one a making that was stopped is compared with one that was not."""
     other = postern.Server(tmp_path / "other")
     done = other.run(*MAKE, seconds=300)
     assert done.returncode == 0, done.stderr
