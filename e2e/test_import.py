@@ -1,7 +1,7 @@
 """A file of customers is brought in and worked on, as its first users will.
 
-POSTERN_IMPORT_ROWS sets how many rows the import has that is killed on the way (6000). A batch has a thousand rows, and a file as many
-batches as a stop needs: some that are in, one in hand, and some that are left."""
+POSTERN_IMPORT_ROWS sets how many rows the import has that is killed on the way (6000). A batch has a thousand rows, and a file as
+many batches as a stop needs: some that are in, one in hand, and some that are left."""
 import csv
 import json
 import os
