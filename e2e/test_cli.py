@@ -59,6 +59,7 @@ def test_credentials_are_for_their_owner_alone_and_hold_no_password(terminal):
     assert terminal.server.person("super_admin", 1)["email"] in terminal.run("whoami").stdout
 
 
+@pytest.mark.only("sqlite")
 def test_a_tenant_is_found_previewed_suspended_and_restored(terminal):
     listed = terminal.json("tenant", "list", "--status", "active")
     tenant = (listed["items"] if isinstance(listed, dict) else listed)[2]
@@ -82,6 +83,7 @@ def test_a_tenant_is_found_previewed_suspended_and_restored(terminal):
     assert terminal.json("tenant", "show", tenant["id"])["status"] == "active"
 
 
+@pytest.mark.only("sqlite")
 def test_every_noun_with_a_list_is_listed_and_shown(terminal):
     made = terminal.run(
         "segment", "save", "--name", "Expired, from here", "--filter", "status=expired",
@@ -203,6 +205,7 @@ def in_front_of_somebody(terminal, *words):
     return done.returncode, text
 
 
+@pytest.mark.only("sqlite")
 def test_a_request_is_read_in_full_and_its_link_is_shown_once(own_server, tmp_path):
     server = own_server.start()
     terminals = []

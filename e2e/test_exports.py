@@ -132,6 +132,7 @@ def test_the_table_of_the_log_is_checked_with_its_key_alone(server, ugly, tmp_pa
     assert wrong.returncode != 0 and "--format csv" in wrong.stderr
 
 
+@pytest.mark.only("sqlite")
 def test_export_is_clicked_in_a_browser(server, ugly):
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,

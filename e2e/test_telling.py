@@ -236,6 +236,7 @@ def test_slack_is_believed_by_its_signature_alone(channel):
     assert "/slack/commands" in found.stdout and SECRET not in found.stdout + server.log()
 
 
+@pytest.mark.only("sqlite")
 def test_a_person_links_slack_looks_up_there_and_decides_in_the_console(channel, chromium):
     server, peer = channel
     asker, signer = server.sign_in(server.person("super_admin")), server.sign_in(server.person("super_admin", 1))
