@@ -146,10 +146,12 @@ class Window:
 
     # ---- looking
 
-    def dress(self, scheme):
-        """The page that is shown and those that come are in this scheme: one style sheet serves both."""
+    def dress(self, scheme, viewport=None):
+        """The page that is shown and those that come are in this scheme and of this size: one style sheet serves all."""
         self.scheme = scheme
         self.page.emulate_media(color_scheme=scheme)
+        if viewport:
+            self.page.set_viewport_size(viewport)
 
     def audit(self, what, headings=1, rules=None):
         """axe finds nothing (by these rules alone), nothing hangs over the edge, the page is as small as promised and has this many

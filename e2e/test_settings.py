@@ -133,23 +133,28 @@ def test_settings_in_the_browser(chromium, sqlite_server):
 
 
 def test_the_styleguide_shows_every_component(chromium, sqlite_server):
-    for viewport, scheme in ((DESK, "light"), (PHONE, "dark")):
-        with Window(chromium, sqlite_server, viewport=viewport, scheme=scheme) as window:
-            window.sign_in(sqlite_server.person("support_l1" if scheme == "light" else "support_l2"), path="/styleguide")
-            for section in SECTIONS:
-                window.go(f"/styleguide{section}")
-                window.audit(f"styleguide{section}", headings=None)
-                assert len(window.page.content()) < 60_000, section
-                if viewport == DESK and section in ("", "/states"):
-                    window.shot("styleguide" + section.replace("/", "-"))
-            assert window.go("/styleguide/fields?theme=dark").locator("html").get_attribute("data-theme") == "dark"
-            for query in ("environment=production", "environment=staging", "environment=production&red=true"):
-                window.go(f"/styleguide/frame?{query}")
-                window.audit(query)
-            for step in ("signin", "provider", "leaving", "code", "link", "recovery", "enrolment", "codes", "stepup", "farewell", "ask",
-                         "device", "letin"):
-                window.go(f"/styleguide/door?step={step}")
-                window.audit(f"door {step}", headings=None)
+    with Window(chromium, sqlite_server) as window:
+        def look(what, **more):
+            for viewport, scheme in ((DESK, "light"), (PHONE, "dark")):
+                window.dress(scheme, viewport)
+                window.audit(what, **more)
+            window.dress("light", DESK)
+
+        window.sign_in(sqlite_server.person("support_l1"), path="/styleguide")
+        for section in SECTIONS:
+            window.go(f"/styleguide{section}")
+            assert len(window.page.content()) < 60_000, section
+            look(f"styleguide{section}", headings=None)
+            if section in ("", "/states"):
+                window.shot("styleguide" + section.replace("/", "-"))
+        for query in ("environment=production", "environment=staging", "environment=production&red=true"):
+            window.go(f"/styleguide/frame?{query}")
+            look(query)
+        for step in ("signin", "provider", "leaving", "code", "link", "recovery", "enrolment", "codes", "stepup", "farewell", "ask",
+                     "device", "letin"):
+            window.go(f"/styleguide/door?step={step}")
+            look(f"door {step}", headings=None)
+        assert window.go("/styleguide/fields?theme=dark").locator("html").get_attribute("data-theme") == "dark"
 
 
 def test_bash_completes_what_this_program_can(tmp_path):
