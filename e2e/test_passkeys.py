@@ -650,7 +650,7 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
             for row in rows:
                 page.locator("tbody input[type=checkbox]").nth(row).check()
             page.get_by_role("button", name=f"{verb}…", exact=True).click()
-            window.heading(f"{verb} grant: {len(rows)}" if len(rows) > 1 else f"^{verb} grant")
+            window.heading(f"^{verb} {len(rows)} grants" if len(rows) > 1 else f"^{verb} grant")
 
         # One alone has its own form, where the passkey signs it.
         tick("Keep", 0)
@@ -658,8 +658,8 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         # The code of the sign-in is not as good, however fresh it is.
         tick("Keep", 0, 1)
         expect(page.get_by_label("Code from your authenticator")).to_have_count(0)
-        expect(page.get_by_role("button", name="Keep grant with passkey: 2")).to_be_visible()
-        expect(page.get_by_role("button", name="Keep grant: 2")).to_have_count(0)
+        expect(page.get_by_role("button", name="Keep 2 grants with passkey")).to_be_visible()
+        expect(page.get_by_role("button", name="Keep 2 grants", exact=True)).to_have_count(0)
         # Nor is it past the page.
         past = by_hand(window).post(
             "/several", operation="access_review_item.keep", action="confirm", reason_code="needed",
@@ -671,12 +671,12 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         page.get_by_role("button", name="Use your passkey").click()
         window.heading("My security")
         tick("Keep", 0, 1)
-        expect(page.get_by_role("button", name="Keep grant: 2")).to_be_visible()
+        expect(page.get_by_role("button", name="Keep 2 grants", exact=True)).to_be_visible()
         expect(page.get_by_role("button", name="with passkey")).to_have_count(0)
         write_as_owner(server, "UPDATE sessions SET mfa_at = mfa_at - 600000000 WHERE ended_at IS NULL")
         tick("Keep", 0, 1)
         expect(page.get_by_label("Code from your authenticator")).to_have_count(0)
-        button = page.get_by_role("button", name="Keep grant with passkey: 2")
+        button = page.get_by_role("button", name="Keep 2 grants with passkey")
         device.audit("several to be confirmed with a passkey")
         window.shot("several-passkey")
         # What is missing is said before the device is asked, and nothing typed is lost by what it refuses.
@@ -689,7 +689,7 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         expect(page.locator("[data-passkey-says]")).to_be_visible(timeout=30_000)
         device.verify(True)
         button.click()
-        window.heading("Keep grant: 2 of 2 done")
+        window.heading("Keep 2 grants: 2 of 2 done")
         device.audit("several that were confirmed with a passkey")
         device.remove()
     kept = ruth.get(f"access-reviews/{review}/items?state=kept").json()["items"]

@@ -117,7 +117,7 @@ import Testing
         #expect(try await Self.turn(stage) == .init())
         let open = try #require(try await stage.exceptions().first)
         #expect(open.status == .open && open.controlID == "CC6.3" && open.severity == .high)
-        #expect(open.sourceType == AccessReviewPlan.type && open.title.contains("legal could not start"))
+        #expect(open.sourceType == AccessReviewPlan.type && open.title.contains("Legal could not start"))
 
         try await stage.world.staff("leo", roles: ["legal"])
         #expect(try await Self.turn(stage).started == 1)

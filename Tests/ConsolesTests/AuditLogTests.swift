@@ -325,10 +325,10 @@ import Testing
             #expect(approval.utf8.count < 50_000 && approval.contains("?all=1"))
             #expect(approval.contains("and 251 changes, field by field"))
             // Who loses a membership is called by name, for whoever may look at customers' people.
-            #expect(approval.contains("Membership member m") && !approval.contains("Membership member usr_"))
+            #expect(approval.contains("Membership of m") && !approval.contains("Membership of usr_"))
             let viewer = world.person("viewer", permissions: ["approval.view"])
             let unnamed = try await Self.page(ApprovalPages.detail, world, pending.approvalID, as: viewer)
-            #expect(unnamed.contains("Membership member usr_") && !unnamed.contains("@crowd.test"))
+            #expect(unnamed.contains("Membership of usr_") && !unnamed.contains("@crowd.test"))
             let all = try await Self.page(
                 ApprovalPages.detail, world, pending.approvalID, query: ["all": ["1"]])
             #expect(all.components(separatedBy: "<tbody>").count > 251)

@@ -145,10 +145,35 @@ import Testing
                 .init(id: "rvi_3", name: "Cy", consequence: "Cy keeps it.", reasons: ["Cy decides on it."], version: 7),
             ], back: "/", csrf: "c", author: "a", idempotencyKey: "key_1", needsCode: false)
         let html = OperationViews.several(model).text
+        // The heading counts what was ticked, the button what will be done.
+        #expect(html.contains("<h1>Keep 3 grants</h1>") && html.contains(">Keep 1 grant</button>"))
         #expect(html.contains("name=\"seen\" value=\"rvi_1 4\""))
         #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
         // What the page says can't be done is not done either, should its reason pass.
         #expect(html.contains("value=\"rvi_3\"") && !html.contains("value=\"rvi_3 "))
+    }
+
+    @Test func `what became of several is counted in the heading`() throws {
+        let title = try #require(Sample.catalog["access_review_item.revoke"]).spec.title(of: 3)
+        func heading(_ outcomes: [SeveralResult.Line.Outcome]) -> String {
+            let lines = outcomes.map { SeveralResult.Line(name: "Ada", outcome: $0, detail: "", reference: nil) }
+            return SeveralResult(title: title, lines: lines, back: "/", linksEvents: false).heading
+        }
+        #expect(heading([.applied, .refused, .applied]) == "Revoke 3 grants: 2 of 3 done")
+        #expect(heading([.applied, .pending, .pending]) == "Revoke 3 grants: 1 of 3 done, 2 wait for approval")
+        #expect(heading([.pending, .refused, .refused]) == "Revoke 3 grants: 0 of 3 done, 1 waits for approval")
+        let alone = try #require(Sample.catalog["tenant.update"]).spec
+        #expect(alone.several == nil && alone.title(of: 2) == alone.title)
+    }
+
+    @Test func `a thing is called by its kind once`() {
+        #expect(DocumentDiff.subject("tenant", "Acme") == "Tenant Acme")
+        #expect(DocumentDiff.subject("tenant", nil) == "Tenant" && DocumentDiff.subject("tenant", "") == "Tenant")
+        #expect(DocumentDiff.subject("membership", "Membership of Ada as member") == "Membership of Ada as member")
+        // A word that only begins like it is another one.
+        #expect(DocumentDiff.subject("user", "user1@acme.test") == "User user1@acme.test")
+        let opened = UI.DiffGroup(type: "breakglass", name: "Break-glass bgs_1", id: "bgs_1", before: nil, after: nil)
+        #expect(opened.title == "Break-glass" && opened.id == "bgs_1")
     }
 
     @Test func `a difference of very many parts shows the first and counts the others`() {

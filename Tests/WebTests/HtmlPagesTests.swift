@@ -186,6 +186,14 @@ import Testing
         #expect(OperationFormModel.fingerprint(values.merging(["input.note": ""]) { _, new in new }) == print)
     }
 
+    @Test func `the frame and what is missing call roles by their titles`() {
+        let frame = Sample.frame("Home", "/", UI.title("Home")).text
+        #expect(frame.contains("<small>Support L2</small>") && !frame.contains("support_l2"))
+        let missing = OperationViews.absent(Sample.catalog.operations, caller: Sample.caller, on: "access_review").text
+        #expect(missing.contains("with an access review") && missing.contains("You hold Security, Support L2."))
+        #expect(!missing.contains("support_l2") && !missing.contains("super_admin"))
+    }
+
     @Test func `an action bar leaves out what the roles never allow`() {
         let html = UI.actionBar(
             Sample.tenant, path: "/tenants/x", catalog: Sample.catalog, caller: Sample.caller, now: Sample.now

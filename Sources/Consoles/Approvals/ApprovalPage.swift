@@ -535,7 +535,8 @@ extension ApprovalPages {
     }
 
     /// What people call a row of a plan, which knows its document alone: what the thing says of itself where its id tells what it
-    /// is, else by what such documents have for a name. "member usr_…" for a membership: whoever is known is named in its place.
+    /// is, else by what such documents have for a name. "of usr_… as member" for a membership: whoever is known is named
+    /// in their place.
     private static func name(of document: JSON?) -> String? {
         guard let document else { return nil }
         if let id = document["id"]?.string, let prefix = id.split(separator: "_", maxSplits: 1).first,
@@ -548,7 +549,8 @@ extension ApprovalPages {
         for member in ["name", "title", "label", "email", "summary"] {
             if let called = document[member]?.string, !called.isEmpty { return called }
         }
-        let parts = [document["role"]?.string.map(RoleTitle.of), document["user_id"]?.string].compactMap { $0 }
-        return parts.isEmpty ? nil : parts.joined(separator: " ")
+        let role = document["role"]?.string.map(RoleTitle.of)
+        guard let user = document["user_id"]?.string else { return role }
+        return "of \(user)\(role.map { " as \($0)" } ?? "")"
     }
 }

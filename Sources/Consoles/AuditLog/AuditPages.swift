@@ -294,7 +294,8 @@ enum AuditPages {
             let document = change.before ?? change.after
             return UI.DiffGroup(
                 type: change.type,
-                name: (document?["name"] ?? document?["email"] ?? document?["user_id"])?.string, id: change.id,
+                name: (document?["name"] ?? document?["email"])?.string
+                    ?? document?["user_id"]?.string.map { "of \($0)" }, id: change.id,
                 before: change.before, after: change.after)
         }
         return UI.panel("What changed", id: "e-changes") {

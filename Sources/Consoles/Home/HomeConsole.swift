@@ -173,7 +173,7 @@ enum HomeView {
                 columns: [
                     Column("Review", .wide, isRowHeader: true) { one in
                         el("a", .href("/access-reviews/\(one.review.id)?state=open&reviewer=me")) {
-                            "Access of \(one.review.roles.joined(separator: ", "))"
+                            "Access of \(AccessNames.roles(one.review.roles))"
                         }
                     },
                     Column("To decide", .number) { one in Node(one.count == 1 ? "1 grant" : "\(one.count) grants") },

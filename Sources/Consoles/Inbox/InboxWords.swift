@@ -277,7 +277,7 @@ struct InboxWords {
         for (type, found) in Dictionary(grouping: named, by: \.rowType) {
             guard let kind = catalog.entity(type) else { continue }
             let names = try kind.displayNames(Set(found.map(\.rowID)).sorted(), reader)
-            for one in found { out[one.id] = names[one.rowID].map { "\(DocumentDiff.label(type)) \($0)" } }
+            for one in found { out[one.id] = names[one.rowID].map { DocumentDiff.subject(type, $0) } }
         }
         return out
     }

@@ -45,7 +45,7 @@ enum MyPage {
                 UI.panel("Factors", id: "p-factors") {
                     UI.panelBody {
                         UI.facts(
-                            detail.factors.filter { ![.webauthn, .oidc].contains($0.kind) }.map {
+                            detail.factors.strongestFirst.filter { ![.webauthn, .oidc].contains($0.kind) }.map {
                                 ($0.label, StaffPages.factorFact($0, now: now))
                             }
                                 + [

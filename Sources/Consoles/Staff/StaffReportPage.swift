@@ -73,6 +73,7 @@ enum StaffReportPage {
                 }
                 UI.button("Show")
             }
+            + UI.tools { UI.filtersButton }
             + UI.stack { for panel in panels { panel } }
         return PageAnswer(
             title: "People report", body: body, disclosure: Disclosure("staff.list", count: ids.count, ids: ids))

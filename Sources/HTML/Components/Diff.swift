@@ -81,6 +81,15 @@ public struct DocumentDiff: Sendable, Equatable {
         return words.prefix(1).uppercased() + words.dropFirst()
     }
 
+    /// A thing by its kind and its name: "Tenant Acme". A name that says the kind itself stands alone: "Membership of Ada as
+    /// member".
+    public static func subject(_ type: String, _ name: String?) -> String {
+        let noun = label(type)
+        let called = (name ?? "").split(separator: " ").joined(separator: " ")
+        guard !called.isEmpty else { return noun }
+        return " \(called.lowercased()) ".contains(" \(noun.lowercased()) ") ? called : "\(noun) \(called)"
+    }
+
     /// The name of a field whose value is said by what it is called: `tenant_id` of Acme → "Tenant".
     static func label(naming path: String) -> String {
         guard labels[path] == nil, path.hasSuffix("_id") else { return label(path) }
@@ -267,9 +276,9 @@ extension UI {
         /// "Membership of ada@example.com mem_…": what changes, by noun, name and id.
         /// - Parameter id: `nil` of what has none yet.
         public init(type: String, name: String?, id: String?, before: JSON?, after: JSON?) {
-            let noun = DocumentDiff.label(type)
-            let called = name.flatMap { $0.isEmpty || $0 == id ? nil : $0 }
-            self.init(title: called.map { "\(noun) \($0)" } ?? noun, id: id, before: before, after: after)
+            // It stands behind the title.
+            let called = name.map { name in id.map { name.replacing($0, with: "") } ?? name }
+            self.init(title: DocumentDiff.subject(type, called), id: id, before: before, after: after)
         }
     }
 

@@ -153,7 +153,7 @@ extension Styleguide {
             + show("Several at once") {
                 OperationViews.several(
                     SeveralResult(
-                        title: operation.spec.title,
+                        title: "Suspend 3 tenants",
                         lines: [
                             .init(
                                 name: "Acme Robotics", outcome: .applied, detail: "Acme Robotics is suspended.",

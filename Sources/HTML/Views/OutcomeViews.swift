@@ -331,16 +331,20 @@ extension OperationViews {
             !$0.spec.systemOnly && (type == nil || $0.targetType == type)
                 && !caller.permissions.contains($0.spec.permission)
         }
-        let what = type.map { "a \($0)" } ?? "this console"
+        let what =
+            type.map { type in
+                "\(type.first.map { "aeio".contains($0) } == true ? "an" : "a") \(type.replacing("_", with: " "))"
+            } ?? "this console"
+        let held = caller.roles.sorted().map(RoleTitle.of).joined(separator: ", ")
         return UI.title("What you can’t do", lead: "with \(what)")
             + el("div", .class("stack")) {
                 el("p", .class("prose")) {
                     missing.isEmpty
-                        ? "You hold \(caller.roles.sorted().joined(separator: ", "))."
+                        ? "You hold \(held)."
                         : caller.roles.isEmpty
-                            ? "You hold no role. A super_admin can grant one."
-                            : "You hold \(caller.roles.sorted().joined(separator: ", ")). These operations need a "
-                                + "permission none of them has; a super_admin can grant a role that has it."
+                            ? "You hold no role. A super admin can grant one."
+                            : "You hold \(held). These operations need a permission none of them has; a super admin "
+                                + "can grant a role that has it."
                 }
                 if missing.isEmpty {
                     el("div", .class("panel")) {

@@ -45,8 +45,9 @@ public struct OperationSpec: Sendable {
     public let systemOnly: Bool
     /// Done as soon as everybody agreed who must, or not at all: nobody has it agreed to now and carried out some day.
     public let isAtOnce: Bool
-    /// A list may offer it for several of its rows at once, each with an event of its own.
-    public let takesSeveral: Bool
+    /// What several of its targets are called, as in `grants`: a list may offer it for several of its rows at once, each with
+    /// an event of its own. `nil` where it may not.
+    public let several: String?
     /// Says that something is wrong: its event is an incident, though it changes a row as any other does.
     public let isIncident: Bool
 
@@ -55,11 +56,11 @@ public struct OperationSpec: Sendable {
         reasonCodes: [ReasonCode] = [],
         justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
         confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false,
-        isAtOnce: Bool = false, takesSeveral: Bool = false, isIncident: Bool = false
+        isAtOnce: Bool = false, several: String? = nil, isIncident: Bool = false
     ) {
         self.isIncident = isIncident
         self.isAtOnce = isAtOnce
-        self.takesSeveral = takesSeveral
+        self.several = several
         self.name = name
         self.title = title
         self.summary = summary
@@ -81,6 +82,12 @@ public struct OperationSpec: Sendable {
     public var verb: String { String(name.drop { $0 != "." }.dropFirst()) }
     /// `hard-delete`
     public var verbPath: String { verb.replacing("_", with: "-") }
+
+    /// "Revoke 2 grants", "Revoke 1 grant": its title for so many targets; the title as it is where it takes one only.
+    public func title(of count: Int) -> String {
+        guard let several, let space = title.firstIndex(of: " ") else { return title }
+        return "\(title[..<space]) \(count)\(count == 1 ? String(title[space...]) : " \(several)")"
+    }
 }
 
 /// A named lock taken before anything is decided, beside the target row's own: `spend:tenant:ten_…`, `staff:super_admins`.
