@@ -53,6 +53,8 @@ import Testing
             done.json["changes"]?.array?.first { $0["type"] == "staff" }?["id"]?.string)
         #expect(made != planned && done.told.contains(made) && !done.told.contains(planned))
         #expect(done.told.contains("What it did") && !done.told.contains("when it runs"))
+        #expect(done.told.contains("It was carried out:</p><p class=\"headline\">"))
+        #expect(!done.told.contains("Nothing has been changed yet"))
         #expect(done.json["changes"]?.array?.contains { $0["type"] == "approval" } == false)
         #expect(done.json["matches_action"] == true)
         #expect(done.bound.contains("What was signed matches the commitments in the frozen action"))

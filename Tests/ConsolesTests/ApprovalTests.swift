@@ -666,9 +666,25 @@ import Testing
             return try await world.test.database.read { try page.render(call, $0).body.text }
         }
         let rejected = try await stage.ask().approvalID
-        #expect(try await !text(rejected).contains("rejected it."))
+        let waiting = try await text(rejected)
+        #expect(!waiting.contains("rejected it."))
+        // Its sentence stands in the present tense, so whether it has happened is read before it.
+        let preface = "</p><p class=\"headline\">"
+        for words in [
+            "What it would do", "Nothing has been changed yet. When it is carried out:\(preface)", "When asked",
+            "What would change", "What would be sent",
+        ] {
+            #expect(waiting.contains(words), "\(words)")
+        }
         try await stage.decide("reject", rejected, by: stage.signer)
         #expect(try await text(rejected).contains("<b>signer rejected it.</b> <time"))
+        for words in [
+            "What it would have done", "This did not happen:\(preface)", "What would have changed",
+            "What would have been sent",
+        ] {
+            #expect(try await text(rejected).contains(words), "\(words)")
+        }
+        #expect(try await !text(rejected).contains("Nothing has been changed yet"))
         let cancelled = try await stage.ask().approvalID
         try await stage.decide("cancel", cancelled, by: stage.asker)
         #expect(try await text(cancelled).contains("<b>asked cancelled it.</b> <time"))
@@ -680,6 +696,7 @@ import Testing
             let said = try await text(expired)
             #expect(said.contains("<b>It expired.</b> <time"), "told: \(isTold)")
             #expect(said.contains("Not everybody agreed in time: it still needed 1 person with Super admin."))
+            #expect(said.contains("This did not happen:\(preface)"), "told: \(isTold)")
         }
         await world.close()
     }
@@ -801,8 +818,8 @@ import Testing
         }
         let shown = try await text()
         for words in [
-            "What changes", "Tenant leaving", "What is sent", "The frozen action, in full", "What exactly is signed",
-            "measures",
+            "What would change", "Tenant leaving", "What would be sent", "The frozen action, in full",
+            "What exactly is signed", "measures",
             "because the test world needs it", "These values match the commitments in the frozen action",
         ] {
             #expect(shown.contains(words), "\(words)")

@@ -145,6 +145,7 @@ import Testing
                 .init(id: "rvi_3", name: "Cy", consequence: "Cy keeps it.", reasons: ["Cy decides on it."], version: 7),
             ], back: "/", csrf: "c", author: "a", idempotencyKey: "key_1", needsCode: false)
         let html = OperationViews.several(model).text
+        #expect(html.contains("<h2>What would happen</h2><p>Nothing has been changed yet.</p>"))
         #expect(html.contains("name=\"seen\" value=\"rvi_1 4\""))
         #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
         // What the page says can't be done is not done either, should its reason pass.

@@ -333,6 +333,9 @@ struct ApprovalDetail: Sendable {
         return held == nil && request.state.isOpen && !request.isOpen(at: now)
     }
 
+    /// How it stands: expired also where nothing has said so yet.
+    func standing(at now: Instant) -> ApprovalRequest.State { isOverdue(at: now) ? .expired : entry.request.state }
+
     /// Whether every value shown is the one the frozen action, and the digest the signatures are bound to, commit to.
     var matchesAction: Bool {
         let commitments = entry.request.action["sealed"]?.object ?? [:]
