@@ -23,7 +23,7 @@ import Testing
 
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a plan leaves out what is made anew, and what was done shows it`(kind: TestDatabase.Kind) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         let asker = try await stage.fresh(stage.asker)
         let pending = try await world.ask(
@@ -63,7 +63,7 @@ import Testing
 
     @Test(arguments: TestDatabase.Kind.allCases)
     func `whether it can be undone is said before, and afterwards until when`(kind: TestDatabase.Kind) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         let asker = try await stage.fresh(stage.asker)
         let pending = try await world.ask("staff.grant_role", on: stage.other.person, ["role": "security"], by: asker)
@@ -108,7 +108,7 @@ import Testing
 
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a line in Slack is foreseen, and not claimed afterwards`(kind: TestDatabase.Kind) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         try await DeliveryChannels.announce([.slack], in: world.test.database)
         let id = try await world.ask(
