@@ -123,6 +123,37 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `what was decided stands in the order of the decisions, each with that time`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await ApprovalStage(kind)
+        let world = stage.world
+        let first = try await stage.ask().approvalID
+        world.test.clock.advance(.minutes(10))
+        let second = try await world.ask(
+            "staff.invite", ["email": "new@staff.test", "name": "New", "roles": ["support_l1"]],
+            by: stage.fresh(stage.asker)
+        ).approvalID
+        // The one that was asked for first is decided on last.
+        for id in [second, first] {
+            world.test.clock.advance(.minutes(10))
+            try await stage.decide("reject", id, by: stage.signer)
+        }
+        let page = try #require(ApprovalsConsole.console.pages.first { $0.path == "/approvals" })
+        let call = PageCallFixture.make(stage.signer, query: ["view": ["decided"]])
+        let text = try await world.test.database.read { try page.render(call, $0).body.text }
+        let places = (try #require(text.firstRange(of: first)), try #require(text.firstRange(of: second)))
+        #expect(places.0.lowerBound < places.1.lowerBound)
+        for id in [first, second] {
+            let request = try await world.approval(id)
+            let decided = try #require(request.decidedAt)
+            #expect(text.contains("datetime=\"\(decided.rfc3339)\""))
+            #expect(!text.contains("datetime=\"\(request.createdAt.rfc3339)\""))
+        }
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `requests that are about the same thing have names of their own`(kind: TestDatabase.Kind) async throws {
         let stage = try await ApprovalStage(kind)
         let world = stage.world
