@@ -321,6 +321,9 @@ import Testing
                 Issue.record("it does not wait")
                 return
             }
+            // What is only asked for is not told as if it had happened.
+            let asked = try await Self.page(AuditPages.detail, world, pending.eventID)
+            #expect(asked.contains("Would happen") && !asked.contains("In words"))
             let approval = try await Self.page(ApprovalPages.detail, world, pending.approvalID)
             #expect(approval.utf8.count < 50_000 && approval.contains("?all=1"))
             #expect(approval.contains("and 251 changes, field by field"))
@@ -353,6 +356,7 @@ import Testing
             let auditor = world.person("auditor", permissions: ["audit.view"])
             let text = try await Self.page(AuditPages.detail, world, done.eventID, as: auditor)
             #expect(text.contains(id) && !text.contains("href=\"/tenants/"))
+            #expect(text.contains("In words") && !text.contains("Would happen"))
             #expect(try await Self.page(AuditPages.detail, world, done.eventID).contains("href=\"/tenants/\(id)\""))
         }
     }

@@ -424,7 +424,11 @@ import Testing
         for person in [admin.person, guardian.person] {
             let entries = try await notices(of: person)
             #expect(entries.count == 2 && entries.allSatisfy { $0.path == "/staff/\(admin.person)" })
-            #expect(entries.contains { $0.detail?.hasSuffix(", and did.") == true && $0.title.contains(" was to be ") })
+            // It was told a day late, so it says when it was asked for.
+            #expect(
+                entries.contains {
+                    $0.detail?.contains(", and did. It happened at ") == true && $0.title.contains(" was to be ")
+                })
             #expect(entries.contains { $0.detail?.contains("unless a super admin cancels it") == true })
         }
         try await world.run("recovery.cancel", on: open.id, by: try await world.caller(admin.person))

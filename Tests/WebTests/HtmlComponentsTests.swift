@@ -147,6 +147,7 @@ import Testing
         let html = OperationViews.several(model).text
         // The heading counts what was ticked, the button what will be done.
         #expect(html.contains("<h1>Keep 3 grants</h1>") && html.contains(">Keep 1 grant</button>"))
+        #expect(html.contains("<h2>What would happen</h2><p>Nothing has been changed yet.</p>"))
         #expect(html.contains("name=\"seen\" value=\"rvi_1 4\""))
         #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
         // What the page says can't be done is not done either, should its reason pass.

@@ -155,6 +155,8 @@ import Testing
             !OperationViews.form(Sample.form(preview: Sample.preview(allowed: false))).text.contains(
                 "value=\"confirm\""))
         let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
+        // Whether it has happened is read before the sentence that says it in the present tense.
+        #expect(html.contains("Nothing has been changed yet. This would happen: <b>Acme Robotics is suspended"))
         #expect(html.contains(">Suspend Acme Robotics</button>"))
         #expect(html.contains("btn--danger"))
         let asking = OperationViews.form(Sample.form(preview: Sample.preview(approvals: [ApprovalNeed(Sample.rule)])))

@@ -364,7 +364,7 @@ public enum OperationViews {
                 + el("section") {
                     if !isDecision {
                         UI.diff(
-                            groups, caption: "What changes", captions: ("Now", "After"),
+                            groups, caption: "What would change", captions: ("Now", "After"),
                             rest: showsAll ? nil : showAll(groups.count), names: names)
                     }
                     if let statement = signature?.after?["statement"] {
@@ -376,7 +376,7 @@ public enum OperationViews {
             out =
                 out
                 + el("section") {
-                    el("h2") { "What is sent" }
+                    el("h2") { "What would be sent" }
                     if preview.effects.isEmpty {
                         el("p", .class("muted")) { "Nothing." }
                     } else {

@@ -168,7 +168,7 @@ extension OperationViews {
                                     error: model.errors.first { $0.pointer == "/code" }?.detail, isRequired: true,
                                     autocomplete: "one-time-code"))
                         }
-                        el("p") { "Each is done by itself and has an event of its own. Nothing has been changed yet." }
+                        el("p") { "Each is done by itself and has an event of its own." }
                         UI.linkButton("Cancel", href: model.back)
                         if count > 0 {
                             let style: UI.ButtonStyle = spec.isDestructive ? .danger : .primary
@@ -192,7 +192,8 @@ extension OperationViews {
     private static func targets(_ model: SeveralModel) -> Node {
         let refused = model.targets.count - model.allowed.count
         return el("section") {
-            el("h2") { "What happens" }
+            el("h2") { "What would happen" }
+            el("p") { "Nothing has been changed yet." }
             if refused > 0 {
                 UI.banner(
                     .warn, refused == 1 ? "1 of them can’t be done." : "\(refused) of them can’t be done.",
