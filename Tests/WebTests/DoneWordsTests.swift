@@ -22,7 +22,7 @@ import Testing
             let title = operation.spec.title
             let verb = String(title.prefix { $0 != " " })
             guard let past = Self.verbs[verb] else {
-                Issue.record("\(operation.spec.name): “\(verb)” has no past here; DoneWords makes “\(DoneWords.past(title))”")
+                Issue.record("\(operation.spec.name): “\(verb)” has no past here")
                 continue
             }
             #expect(DoneWords.past(title) == past + title.dropFirst(verb.count))
