@@ -171,7 +171,7 @@ def test_staff_in_the_browser(chromium, cast):
 
         window.go(f"/staff/{tomas}")
         window.heading("Tomas V.")
-        expect(page.get_by_role("region", name="Exceptions")).to_contain_text("in the week of the audit")
+        expect(page.get_by_role("region", name="Roles held together")).to_contain_text("in the week of the audit")
         window.audit("a person")
         window.shot("staff-person")
         page.get_by_role("link", name="Revoke…").first.click()
@@ -201,8 +201,8 @@ def test_staff_in_the_browser(chromium, cast):
         window.shot("staff-grant")
 
         window.go("/staff-flags")
-        window.heading("Exceptions")
-        window.audit("exceptions")
+        window.heading("Roles held together")
+        window.audit("roles held together")
         window.shot("staff-exceptions")
         # Who agreed may review it, as she did not make it.
         page.get_by_role("link", name="Review…").click()

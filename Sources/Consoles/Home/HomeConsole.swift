@@ -224,7 +224,7 @@ enum HomeView {
                 }
                 if let exceptions = model.exceptions, exceptions > 0 {
                     line(
-                        exceptions, "Exceptions to review", "Staff with roles that are not held together",
+                        exceptions, StaffFlagPages.title, "Exceptions for staff that wait for their review",
                         href: "/staff-flags")
                 }
                 if let compliance = model.compliance, compliance > 0 {
