@@ -123,7 +123,8 @@ enum HomeView {
                 model.reviews.map(\.count) == [1]
                     ? "1 grant waits for your decision"
                     : "\(model.reviews.reduce(0) { $0 + $1.count }) grants wait for your decision"
-            case 0: "Nothing waits for you"
+            // Other things may wait all the same, and stand below or in the menu.
+            case 0: "No request waits for your signature"
             case 1: "1 request waits for a signature you could give"
             default: "\(waiting) requests wait for a signature you could give"
             }
