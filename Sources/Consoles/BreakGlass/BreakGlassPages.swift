@@ -267,8 +267,9 @@ enum BreakGlassPages {
                         Column("UTC", .tight) { UI.clock($0.at, now: now) },
                         Column("Action", isRowHeader: true) { event in
                             let words = DoneWords.of(event, catalog: call.catalog)
-                            return (seesLog ? el("a", .href("/audit/\(event.id)")) { words } : Node(words))
-                                + (events.side(of: event).map { UI.sub(beside($0)) } ?? .none)
+                            let name = seesLog ? el("a", .href("/audit/\(event.id)")) { words } : Node(words)
+                            guard let side = events.side(of: event) else { return name }
+                            return name + UI.sub(beside(side))
                         },
                         Column("Target", .clip, priority: 2) { target(of: $0, in: detail.session) },
                         Column("On") { event in

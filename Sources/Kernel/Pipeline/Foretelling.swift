@@ -1,6 +1,6 @@
 // What is sealed beside a plan that waits, so that whoever decides is told what will really happen: what comes out otherwise
-// when it runs (a preview tells that as well), how it is taken back afterwards, and what is shown once to who asked. The plan's digest is not made of it: two
-// plans that differ in nothing else do the same (spec: access §3).
+// when it runs (a preview tells that as well), how it is taken back afterwards, and what is shown once to who asked. The plan's
+// digest is not made of it: two plans that differ in nothing else do the same (spec: access §3).
 extension Pipeline {
     /// Members of the sealed details.
     ///

@@ -29,8 +29,8 @@ public struct OnShift: Sendable, Equatable {
     }
 }
 
-/// Whom an operation tells beside what it sends itself, as lines for who does it: notices in inboxes, and what goes by itself to the
-/// channels of this deployment.
+/// Whom an operation tells beside what it sends itself, as lines for who does it: notices in inboxes, and what goes by itself to
+/// the channels of this deployment.
 public struct ToldBeside: Sendable, Equatable {
     /// At once, where others must agree first.
     public let asking: [Effect]
