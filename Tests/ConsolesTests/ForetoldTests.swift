@@ -50,7 +50,7 @@ import Testing
             #expect(
                 told.done.map(\.summary) == [
                     "A notice in the inbox of ann: it was carried out",
-                    "A notice in the inbox of every super_admin and security: break-glass was opened",
+                    "A notice in the inbox of every other super_admin and security: break-glass was opened",
                 ])
             let html = OperationViews.preview(preview, spec: spec, told: told).text
             for effect in told.asking + told.done { #expect(html.contains(effect.summary), "\(effect.summary)") }

@@ -52,11 +52,13 @@ struct InboxForesight: Sendable {
         }
         for session in documents(BreakGlass.type) {
             switch operation {
-            case OpenBreakGlass.spec.name: lines.append(Line(group: Self.withSay, what: "break-glass was opened"))
+            case OpenBreakGlass.spec.name:
+                // Who opens it knows, or hears that it was carried out.
+                lines.append(Line(group: Self.everybody(but: " other"), what: "break-glass was opened"))
             case ReviewBreakGlass.spec.name: tell([session["person"]?.string], "their break-glass was reviewed")
             default:
                 guard session["state"]?.string == BreakGlass.State.ended.rawValue else { continue }
-                lines.append(Line(group: Self.withSay, what: "break-glass has ended, and its review is owed"))
+                lines.append(Line(group: Self.everybody(), what: "break-glass has ended, and its review is owed"))
             }
         }
         if operation != ClearStaffFlag.spec.name, !documents(StaffFlag.type).isEmpty {
@@ -77,7 +79,10 @@ struct InboxForesight: Sendable {
         self.lines = lines
     }
 
-    private static let withSay = "every \(OpenBreakGlass.withSay.joined(separator: " and "))"
+    /// Those with a say in every emergency.
+    private static func everybody(but other: String = "") -> String {
+        "every\(other) \(OpenBreakGlass.withSay.joined(separator: " and "))"
+    }
 
     /// One sentence each, without its stop. Whoever has no name is called by their id.
     func sentences(from reader: any Reader) throws -> [String] {
