@@ -340,7 +340,7 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
         window.shot("access-review-several")
         page.get_by_role("link", name="Cancel").click()
         for path, heading in (("/access-reviews", "Access reviews"), (f"/access-reviews/{review}/report", "Result of "),
-                              ("/access-reviews/new", "Start access review"), ("/compliance-exceptions", "Exceptions"),
+                              ("/access-reviews/new", "Start access review"), ("/compliance-exceptions", "Compliance exceptions"),
                               (f"/access-reviews/{review}/reassign", "Reassign"),
                               ("/access-review-plans/standing/change", "Change the schedule"),
                               ("/staff-report", "People report"), ("/staff-report?days=1", "People report"),

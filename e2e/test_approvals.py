@@ -205,7 +205,7 @@ def test_a_request_in_the_browser(chromium, cast):
         expect(page.get_by_role("button", name="Show it now")).to_have_count(0)
     with Window(chromium, server) as window:
         window.sign_in(server.person("support_l1"), path="/approvals")
-        expect(window.page.locator("main")).to_contain_text("Nothing waits for you")
+        expect(window.page.locator("main")).to_contain_text("No request waits for your signature")
         window.audit("approvals of somebody who signs nothing")
         # No form tells whom a request is about that its own page doesn't tell.
         for path in ("", "/approve", "/reject", "/cancel"):

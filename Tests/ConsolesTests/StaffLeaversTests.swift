@@ -545,6 +545,14 @@ import Testing
         stage.world.test.clock.advance(.days(3))
         #expect(try await names(["role": ["support_l1"]]).isEmpty)
         #expect(try await names(["show": ["expiring"]]).isEmpty)
+
+        // The report has the worst first, and what is empty last.
+        let report = try #require(StaffConsole.console.pages.first { $0.path == "/staff-report" })
+        let call = PageCallFixture.make(stage.asker, query: ["days": ["1"]])
+        let text = try await stage.world.test.database.read { try report.render(call, $0).body.text }
+        let places = ["Without a factor", "No sign-in for a day", "No role ends soon", "No invitation waits"]
+            .compactMap { text.firstRange(of: $0)?.lowerBound }
+        #expect(places.count == 4 && places == places.sorted(), "\(text)")
         await stage.world.close()
     }
 }

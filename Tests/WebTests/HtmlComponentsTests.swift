@@ -251,6 +251,18 @@ import Testing
         #expect(!html.contains("evt_") && !html.contains("Opened at"))
     }
 
+    @Test func `what begins when it runs is said of a change, and known of a new thing`() {
+        let words = JSON.string(DocumentDiff.whenItRuns(after: .seconds(0)))
+        let made = UI.diff(before: nil, after: ["name": "Acme", "status_since": words]).text
+        #expect(made.contains(">Acme</ins>") && !made.contains("when it runs"))
+        let changed = UI.diff(
+            before: ["resumes_to": nil, "status_since": "2026-11-27T09:00:00.000000Z"],
+            after: ["resumes_to": "active", "status_since": words]
+        ).text
+        #expect(changed.contains(">Status since</th>") && changed.contains("<ins>when it runs</ins>"))
+        #expect(changed.contains(">Goes back to</th>") && !changed.contains("Resumes"))
+    }
+
     @Test func `a difference names the roles that are kept apart, and the record their lists`() {
         let change = UI.DiffGroup(
             title: nil, before: ["first_roles": ["billing_ops"], "second_roles": ["security", "legal"]],

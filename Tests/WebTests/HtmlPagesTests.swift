@@ -141,6 +141,29 @@ import Testing
         #expect(html.contains("<option value=\"abuse\" selected>"))
     }
 
+    @Test func `the choice of a reason asks for what the operation wants to know`() {
+        #expect(OperationViews.form(Sample.form("breakglass.open")).text.contains(">What the emergency is<"))
+        #expect(OperationViews.form(Sample.form()).text.contains(">Reason<"))
+    }
+
+    @Test func `a result says what was sent, or nothing where that is not known`() {
+        func result(_ sent: [Effect]?) -> String {
+            let applied = Applied(
+                operation: "tenant.suspend", operationID: "op_01JCXR5T0H6V9E2M7QKZBN4WYD",
+                eventID: "evt_01JCXRRK7QHM2V8T5E0ZB6WYND", target: nil, before: nil, after: nil,
+                consequence: "It is done.", undo: nil, reveal: [:], version: 2, created: false)
+            var model = OperationResultModel(
+                applied: applied, spec: Sample.catalog["tenant.suspend"]!.spec, undo: nil, target: nil,
+                replayed: false, now: Sample.now)
+            model.sent = sent
+            return OperationViews.result(model).text
+        }
+        #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to your product"))
+        #expect(result([]).contains("Nothing."))
+        #expect(!result(nil).contains("What was sent"))
+        #expect(result(nil).contains("Reference") && !result(nil).contains(">Request<"))
+    }
+
     @Test func `Enter in a field previews and never confirms`() throws {
         let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
         let first = try #require(html.range(of: "type=\"submit\""))

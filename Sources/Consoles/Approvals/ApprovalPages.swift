@@ -57,7 +57,8 @@ enum ApprovalPages {
         switch view {
         case .asking:
             UI.empty(
-                "Nothing waits for you", "When a colleague’s request needs a signature you could give, it stands here.")
+                "No request waits for your signature",
+                "When a colleague’s request needs a signature you could give, it stands here.")
         case .mine:
             UI.empty("You asked for nothing yet", "When an operation needs a second person, your request stands here.")
         case .open: UI.empty("No request waits", "Requests stand here while they wait for signatures.")

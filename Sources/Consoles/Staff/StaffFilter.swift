@@ -17,7 +17,7 @@ struct StaffFilter: Sendable {
             switch self {
             case .expiring: "A role ends within 7 days"
             case .noFactor: "Without a factor"
-            case .flagged: "Exception to review"
+            case .flagged: "Roles held together, to review"
             case .dormant: "Not signed in for long"
             }
         }

@@ -20,10 +20,10 @@ enum StaffPages {
                     })
         }
         let filter = listing.filter
-        let exceptions =
+        let others =
             UI.linkButton("Report", href: "/staff-report")
             + UI.linkButton("Grants that wait", href: "/pending-grants")
-            + UI.linkButton("Exceptions", href: "/staff-flags")
+            + UI.linkButton(StaffFlagPages.title, href: "/staff-flags")
         let columns: [Column<StaffListing.Person>] = [
             Column("Name", isRowHeader: true) { person in
                 el("a", .href("/staff/\(person.staff.id)")) { UI.person(person.staff.name) }
@@ -40,7 +40,7 @@ enum StaffPages {
         ]
         let count = listing.people.count
         let body =
-            UI.title("Staff", trailing: exceptions + invite)
+            UI.title("Staff", trailing: others + invite)
             + (try RecoveryBanner.node(for: call.caller, from: reader))
             + filters(filter.typed)
             + el("section", .class("panel"), .label("People")) {
@@ -199,7 +199,7 @@ enum StaffPages {
                     }
                 }
                 if !detail.flags.isEmpty {
-                    UI.panel("Exceptions", id: "p-flags", hint: "roles that are not held together") {
+                    UI.panel(StaffFlagPages.title, id: "p-flags", hint: "kept apart, and allowed by an exception") {
                         StaffFlagPages.table(
                             detail.flags, detail.names, caller: call.caller, now: now, showsPerson: false)
                     }

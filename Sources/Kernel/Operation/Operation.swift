@@ -33,6 +33,8 @@ public struct OperationSpec: Sendable {
     public let permission: String
     public let risk: Risk
     public let reasonCodes: [ReasonCode]
+    /// What the choice among the reason codes asks for, in a form.
+    public let reasonTitle: String
     public let justification: Justification
     public let ticketRequired: Bool
     /// `If-Match` must be given (it is honoured everywhere).
@@ -53,7 +55,7 @@ public struct OperationSpec: Sendable {
 
     public init(
         _ name: String, _ title: String, summary: String, permission: String, risk: Risk,
-        reasonCodes: [ReasonCode] = [],
+        reasonCodes: [ReasonCode] = [], reasonTitle: String = "Reason",
         justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
         confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false,
         isAtOnce: Bool = false, several: String? = nil, isIncident: Bool = false
@@ -67,6 +69,7 @@ public struct OperationSpec: Sendable {
         self.permission = permission
         self.risk = risk
         self.reasonCodes = reasonCodes
+        self.reasonTitle = reasonTitle
         // high and critical always justify (spec: operations §1a)
         self.justification = justification ?? (risk >= .high ? .required(atLeast: 10) : .optional)
         self.ticketRequired = ticketRequired
