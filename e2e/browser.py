@@ -163,6 +163,8 @@ class Window:
             self.examine(what, rules)
         wide, most = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide <= most, f"{what} is {wide} px wide in a window of {most} px"
+        if page.viewport_size["width"] <= 768 and page.locator("#filters").count():
+            assert page.locator("a[href='#filters']").first.is_visible(), f"the filters of {what} can't be opened"
         assert page.title().endswith("· Postern") and headings in (None, page.locator("h1").count()), what
         assert page.locator("[style], script:not([src])").count() == 0, f"{what} has inline style or script"
 

@@ -266,15 +266,15 @@ def test_what_changed_since_several_were_shown_is_not_done(chromium, cast, ruth)
         boxes.nth(0).check()
         boxes.nth(1).check()
         page.get_by_role("button", name="Revoke…", exact=True).click()
-        window.heading("Revoke grant: 2")
+        window.heading("Revoke 2 grants")
         # Somebody keeps one of them meanwhile, which could still be revoked: by whoever knows that.
         shown = {one["id"]: one for one in items(ruth, review)}
         kept = decide(ruth, shown[first], "keep", "needed")
         assert kept.status_code == 200, kept.text
         page.get_by_label("Reason").select_option("unused")
         page.get_by_label("Justification").fill("Neither was used within two quarters.")
-        page.get_by_role("button", name="Revoke grant: 2").click()
-        window.heading("Revoke grant: 1 of 2 done")
+        page.get_by_role("button", name="Revoke 2 grants").click()
+        window.heading("Revoke 2 grants: 1 of 2 done")
         expect(page.locator("main")).to_contain_text("It changed since it was shown")
     states = {one["id"]: one["state"] for one in items(ruth, review)}
     assert (states[first], states[second]) == ("kept", "revoked"), states
@@ -301,13 +301,13 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
         boxes.nth(0).check()
         boxes.nth(1).check()
         page.get_by_role("button", name="Keep…").click()
-        window.heading("Keep grant: 2")
-        page.get_by_role("button", name="Keep grant: 2").click()
+        window.heading("Keep 2 grants")
+        page.get_by_role("button", name="Keep 2 grants").click()
         expect(page.locator("main")).to_contain_text("fields need another look")
         page.get_by_label("Reason").select_option("needed")
         page.get_by_label("Justification").fill("Both are on the rota of this quarter.")
-        page.get_by_role("button", name="Keep grant: 2").click()
-        window.heading("Keep grant: 2 of 2 done")
+        page.get_by_role("button", name="Keep 2 grants").click()
+        window.heading("Keep 2 grants: 2 of 2 done")
         page.get_by_role("link", name="Back").first.click()
         window.heading("Access review of ")
         page.get_by_role("link", name="Kept").click()
@@ -319,7 +319,7 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
         window.heading("Access review of ")
         window.audit("an access review")
         window.shot("access-review")
-        page.get_by_role("link", name=re.compile("^Revoke billing_ops of")).first.click()
+        page.get_by_role("link", name=re.compile("^Revoke Billing operations of")).first.click()
         window.heading("Revoke grant")
         page.get_by_label("Reason").select_option("unused")
         page.get_by_label("Justification").fill("No refund in two quarters, and not on the rota.")
@@ -338,12 +338,12 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
         page.locator("tbody input[type=checkbox]").nth(1).check()
         window.audit("ticked rows")
         page.get_by_role("button", name="Revoke…", exact=True).click()
-        window.heading("Revoke grant: 2")
+        window.heading("Revoke 2 grants")
         window.audit("revoking several")
         window.shot("access-review-several")
         page.get_by_role("link", name="Cancel").click()
         for path, heading in (("/access-reviews", "Access reviews"), (f"/access-reviews/{review}/report", "Result of "),
-                              ("/access-reviews/new", "Start access review"), ("/compliance-exceptions", "Exceptions"),
+                              ("/access-reviews/new", "Start access review"), ("/compliance-exceptions", "Compliance exceptions"),
                               (f"/access-reviews/{review}/reassign", "Reassign"),
                               ("/access-review-plans/standing/change", "Change the schedule"),
                               ("/staff-report", "People report"), ("/staff-report?days=1", "People report"),
@@ -363,16 +363,17 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
         page = window.page
         window.sign_in(server.person("super_admin"), path=f"/staff/{tomas}")
         window.heading("Tomas V.")
-        page.get_by_role("link", name="Other work…").click()
-        window.heading("Other work: Tomas V.")
+        page.get_by_role("link", name="Compare roles…").click()
+        window.heading("Compare roles: Tomas V.")
         page.get_by_label("Billing operations").check()
         page.get_by_role("button", name="Compare").click()
         expect(page.locator("main")).to_contain_text("These roles are not held by one person")
-        window.audit("other work that is kept apart")
+        window.audit("roles that are kept apart, compared")
         page.get_by_label("Support L1").uncheck()
         page.get_by_role("button", name="Compare").click()
         expect(page.locator("main")).to_contain_text("Rights before and after")
-        window.audit("other work")
+        expect(page.get_by_role("link", name="Go on to the change…")).to_be_in_viewport()
+        window.audit("roles compared")
         window.shot("staff-move")
         page.get_by_role("link", name="Go on to the change…").click()
         window.heading("Change roles")
@@ -391,7 +392,17 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
             window.audit("an access review on a phone")
             if scheme == "dark":
                 window.shot("access-review-phone")
-            for path in ("/access-reviews", f"/access-reviews/{review}/report", "/staff-report", "/compliance-exceptions"):
+            # What decides is in sight without scrolling sideways, and the filters open.
+            assert window.page.locator(".table--cards").evaluate(
+                "table => table.parentElement.scrollWidth <= table.parentElement.clientWidth")
+            for verb in ("Keep", "Revoke"):
+                box = window.page.get_by_role("link", name=re.compile(f"^{verb} .* of ")).last.bounding_box()
+                assert 0 <= box["x"] and box["x"] + box["width"] <= viewport["width"], (verb, box)
+            expect(window.page.locator("#r-reviewer")).to_be_hidden()
+            window.page.get_by_role("link", name="Filters").click()
+            expect(window.page.locator("#r-reviewer")).to_be_visible()
+            for path in ("/access-reviews", f"/access-reviews/{review}/report", "/staff-report", "/staff",
+                         "/compliance-exceptions"):
                 window.go(path)
                 window.audit(f"{path} on a phone")
 

@@ -183,7 +183,8 @@ def test_a_request_in_the_browser(chromium, cast):
         page.get_by_role("link", name="Approve…").click()
         # The form is where Slack's button leads, so that it shows by itself what is signed.
         asked = page.get_by_role("region", name="What was asked for")
-        for words in ("quentin.q@northwind.example", "Joins support next month.", "What is sent",
+        for words in ("quentin.q@northwind.example", "Joins support next month.", "What would be sent",
+                      "Nothing has been changed yet. When it is carried out:",
                       "is shown the enrolment link once it is done", "A notice in the inbox of",
                       "These values match the commitments in the frozen action"):
             expect(asked).to_contain_text(words)
@@ -207,7 +208,7 @@ def test_a_request_in_the_browser(chromium, cast):
         expect(page.get_by_role("button", name="Show it now")).to_have_count(0)
     with Window(chromium, server) as window:
         window.sign_in(server.person("support_l1"), path="/approvals")
-        expect(window.page.locator("main")).to_contain_text("Nothing waits for you")
+        expect(window.page.locator("main")).to_contain_text("No request waits for your signature")
         window.audit("approvals of somebody who signs nothing")
         # No form tells whom a request is about that its own page doesn't tell.
         for path in ("", "/approve", "/reject", "/cancel"):

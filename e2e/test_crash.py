@@ -354,11 +354,21 @@ def a_day(server, tenants):
             assert answer.status_code == 200, answer.text
             acknowledged.append({"person": person.id, "key": used, "tenant": tenant, "body": answer.json()})
     person.close()
-    size = postern.wait_until(lambda: published_size(server), 30, "a checkpoint of the whole log")
-    served = httpx.get(server.auditor_url + "/log/checkpoint", timeout=30).text
-    assert key.open(served)[:2] == (key.name, size)
-    assert server.stop()[1] == 0
-    return key, size, acknowledged
+
+    def served_whole():
+        size = published_size(server)
+        served = httpx.get(server.auditor_url + "/log/checkpoint", timeout=30).text
+        return size and key.open(served)[:2] == (key.name, size)
+
+    for _ in range(3):
+        postern.wait_until(served_whole, 30, "a checkpoint of the whole log")
+        assert server.stop()[1] == 0
+        size = published_size(server)
+        if size:
+            return key, size, acknowledged
+        # The server's own work left an event as it stopped.
+        server.start()
+    raise AssertionError("three times the server stopped with something that waits for its leaf")
 
 
 def findings(server, acknowledged):

@@ -480,7 +480,7 @@ class Walk:
         desk.go(self.path)
         fill(page, self.input)
         if row.reason:
-            page.get_by_label("Reason", exact=True).select_option(row.reason)
+            page.locator('select[name="reason_code"]').select_option(row.reason)
         if row.ticket:
             page.get_by_role("textbox", name="Ticket").fill(row.ticket)
         page.get_by_label("Justification").fill(WHY)

@@ -107,6 +107,9 @@ def test_a_passkey_from_its_making_to_its_end(chromium, server):
         window.sign_in(person)
         window.go("/me")
         window.audit("my page without a passkey")
+        # What is the only factor is not offered to go, and the page says what has to be there first.
+        expect(page.get_by_role("region", name="Authenticator app")).to_contain_text("add a passkey below first")
+        expect(page.get_by_role("button", name="Remove the app")).to_have_count(0)
         device = VirtualAuthenticator(window)
         add(window, "Work laptop")
         row = page.get_by_role("row").filter(has_text="Work laptop")
@@ -117,13 +120,21 @@ def test_a_passkey_from_its_making_to_its_end(chromium, server):
 
         # The code of the sign-in gives no second one: the page asks for the passkey, and comes back.
         panel = page.get_by_role("region", name="Passkeys")
-        expect(panel).to_contain_text("Needs your passkey first.")
+        expect(panel).to_contain_text("Adding or removing a passkey needs your passkey first.")
+        # Nor does it take one away: neither the app nor the passkey is offered to go before the passkey was used.
+        app = page.get_by_role("region", name="Authenticator app")
+        expect(app).to_contain_text("Replacing or removing the app needs your passkey first.")
+        expect(page.get_by_role("button", name="Remove the app")).to_have_count(0)
+        expect(page.get_by_role("button", name="Remove Work laptop")).to_have_count(0)
+        expect(page.get_by_role("link", name="Remove Work laptop")).to_have_attribute("href", "/step-up?next=/me")
         expect(page.get_by_role("button", name="Make new recovery codes")).to_have_count(0)
         panel.get_by_role("link", name="Use your passkey").click()
         window.heading("Use your authenticator again")
         expect(page.get_by_label("Code from your authenticator")).to_be_hidden()
         page.get_by_role("button", name="Use your passkey").click()
         window.heading("My security")
+        expect(page.get_by_role("button", name="Remove the app")).to_be_visible()
+        expect(page.get_by_role("button", name="Remove Work laptop")).to_be_visible()
 
         # The same device says by itself that it holds one.
         page.get_by_label("Name", exact=True).fill("Again")
@@ -465,7 +476,7 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
     # Nor is one given or taken with a code.
     weak = Visitor(server)
     weak.sign_in_with_code(server.person("super_admin", 1))
-    kept = re.search(r"/me/passkeys/(fct_\w+)/remove", weak.send("GET", "/me").text).group(1)
+    kept = re.search(r"/me/passkeys/(fct_\w+)/rename", weak.send("GET", "/me").text).group(1)
     for path, fields in ((f"/me/passkeys/{kept}/remove", {}), ("/me/recovery-codes", {}), ("/me/passkeys", {
             "name": "Another", "passkey": json.dumps(Passkey().make(weak.ask("/me/passkeys/options")["publicKey"], server.url))})):
         answer = weak.post(path, **fields)
@@ -613,8 +624,13 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
         window.heading("Keep these recovery codes")
         page.get_by_role("link", name="I kept them").click()
         window.go("/me")
-        page.get_by_role("button", name="Remove My first passkey").click()
-        expect(page.get_by_role("alert")).to_contain_text("only factor")
+        expect(page.get_by_role("button", name="Remove My first passkey")).to_have_count(0)
+        passkeys = page.get_by_role("region", name="Passkeys")
+        expect(passkeys).to_contain_text("your only factor, so it can’t be removed yet")
+        # Nor is it past the page.
+        factor = re.search(r"/me/passkeys/(fct_\w+)/rename", page.content()).group(1)
+        past = by_hand(window).post(f"/me/passkeys/{factor}/remove")
+        assert past.status_code == 409 and "Add another passkey or an authenticator app first" in past.text, past.text
 
         # An authenticator app beside it, and the passkey could go.
         page.get_by_role("button", name="Set up an authenticator app").click()
@@ -629,6 +645,7 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
         page.get_by_label("Code the app shows now").fill(totp.code(secret, int(time.time() // totp.STEP)))
         page.get_by_role("button", name="Use this app").click()
         expect(page.get_by_text("The authenticator app is set up.")).to_be_visible()
+        expect(page.get_by_role("button", name="Remove My first passkey")).to_be_visible()
         page.get_by_role("button", name="Remove the app").click()
         expect(page.get_by_text("The authenticator app is removed.")).to_be_visible()
         sign_out_quietly(window, device)
@@ -654,7 +671,7 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
             for row in rows:
                 page.locator("tbody input[type=checkbox]").nth(row).check()
             page.get_by_role("button", name=f"{verb}…", exact=True).click()
-            window.heading(f"{verb} grant: {len(rows)}" if len(rows) > 1 else f"^{verb} grant")
+            window.heading(f"^{verb} {len(rows)} grants" if len(rows) > 1 else f"^{verb} grant")
 
         # One alone has its own form, where the passkey signs it.
         tick("Keep", 0)
@@ -662,8 +679,8 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         # The code of the sign-in is not as good, however fresh it is.
         tick("Keep", 0, 1)
         expect(page.get_by_label("Code from your authenticator")).to_have_count(0)
-        expect(page.get_by_role("button", name="Keep grant with passkey: 2")).to_be_visible()
-        expect(page.get_by_role("button", name="Keep grant: 2")).to_have_count(0)
+        expect(page.get_by_role("button", name="Keep 2 grants with passkey")).to_be_visible()
+        expect(page.get_by_role("button", name="Keep 2 grants", exact=True)).to_have_count(0)
         # Nor is it past the page.
         past = by_hand(window).post(
             "/several", operation="access_review_item.keep", action="confirm", reason_code="needed",
@@ -675,12 +692,12 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         page.get_by_role("button", name="Use your passkey").click()
         window.heading("My security")
         tick("Keep", 0, 1)
-        expect(page.get_by_role("button", name="Keep grant: 2")).to_be_visible()
+        expect(page.get_by_role("button", name="Keep 2 grants", exact=True)).to_be_visible()
         expect(page.get_by_role("button", name="with passkey")).to_have_count(0)
         write_as_owner(server, "UPDATE sessions SET mfa_at = mfa_at - 600000000 WHERE ended_at IS NULL")
         tick("Keep", 0, 1)
         expect(page.get_by_label("Code from your authenticator")).to_have_count(0)
-        button = page.get_by_role("button", name="Keep grant with passkey: 2")
+        button = page.get_by_role("button", name="Keep 2 grants with passkey")
         device.audit("several to be confirmed with a passkey")
         window.shot("several-passkey")
         # What is missing is said before the device is asked, and nothing typed is lost by what it refuses.
@@ -693,7 +710,7 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         expect(page.locator("[data-passkey-says]")).to_be_visible(timeout=30_000)
         device.verify(True)
         button.click()
-        window.heading("Keep grant: 2 of 2 done")
+        window.heading("Keep 2 grants: 2 of 2 done")
         device.audit("several that were confirmed with a passkey")
         device.remove()
     kept = ruth.get(f"access-reviews/{review}/items?state=kept").json()["items"]

@@ -591,7 +591,7 @@ def test_a_command_line_is_let_in_by_a_browser(chromium, sqlite_server, tmp_path
         panel = page.get_by_role("region", name="Who asks")
         expect(panel).to_contain_text(login.code)
         expect(panel).to_contain_text("in the same network as you")
-        expect(page.get_by_role("region", name="What it may do")).to_contain_text("support_l1")
+        expect(page.get_by_role("region", name="What it may do")).to_contain_text("Support L1")
         window.audit("a command line that waits")
         window.shot("device")
         page.get_by_role("button", name="Approve: it is my machine").click()

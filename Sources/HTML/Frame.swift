@@ -272,7 +272,7 @@ public enum Frame {
                 }
                 el("details", .class("menu who")) {
                     el("summary") {
-                        UI.person(model.person.name, note: model.person.roles.joined(separator: ", "))
+                        UI.person(model.person.name, note: model.person.roles.map(RoleTitle.of).joined(separator: ", "))
                         UI.icon("down")
                     }
                     el("div", .class("pop")) {

@@ -6,10 +6,8 @@ public enum SQLiteFile {
     /// The names of the tables in a database file. Reads only: opening it as ours would change its journal mode.
     /// - Throws: `StoreError` when it is no database, or can't be read.
     public static func tables(at path: String) throws -> [String] {
-        var configuration = Configuration()
-        configuration.readonly = true
         do {
-            return try DatabaseQueue(path: path, configuration: configuration).read { connection in
+            return try look(at: path) { connection in
                 try String.fetchAll(
                     connection, sql: "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
             }
@@ -35,14 +33,25 @@ public enum SQLiteFile {
     /// What the database's own check finds wrong, a line each.
     /// - Throws: `StoreError` when the file can't be read at all.
     public static func damage(at path: String) throws -> [String] {
-        var configuration = Configuration()
-        configuration.readonly = true
         do {
-            return try DatabaseQueue(path: path, configuration: configuration).read { connection in
+            return try look(at: path) { connection in
                 try String.fetchAll(connection, sql: "PRAGMA integrity_check(20)").filter { $0 != "ok" }
             }
         } catch {
             throw StoreError.other("\(path) can't be checked: \(error)")
+        }
+    }
+
+    private static func look<Answer>(at path: String, _ read: (GRDB.Database) throws -> Answer) throws -> Answer {
+        var configuration = Configuration()
+        configuration.readonly = true
+        do {
+            return try DatabaseQueue(path: path, configuration: configuration).read(read)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_READONLY {
+            // Whoever wrote it ended hard in the middle of a transaction. What is in the file then is neither before nor after
+            // it until the journal is rolled back, which is left to the first connection that may write.
+            configuration.readonly = false
+            return try DatabaseQueue(path: path, configuration: configuration).read(read)
         }
     }
 }

@@ -132,7 +132,7 @@ import Testing
     func `what an account signed or asked for before its factors were reset comes to nothing`(
         kind: TestDatabase.Kind, who: String
     ) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         let third = try await world.staff("third", roles: ["super_admin"])
         let guardian = try await world.staff("guardian", roles: ["security"])
@@ -174,7 +174,7 @@ import Testing
     func `factors that people change themselves take nothing from what they signed or asked for`(
         kind: TestDatabase.Kind
     ) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let id = try await stage.ask().approvalID
         try await stage.decide("approve", id, by: stage.signer)
         stage.world.test.clock.advance(.hours(25))
@@ -245,7 +245,7 @@ import Testing
         }
         let shipped = try await limits()
         #expect(shipped != nil)
-        try await PolicyTests.change(
+        try await PolicyStage.change(
             world, "policy.change_role", on: "support_l2", ["give": ["flag.view"], "take_away": ["tenant.credit"]],
             by: ann)
         let event = try await world.test.database.read { reader in
@@ -255,7 +255,7 @@ import Testing
         }
         let offer = try await world.pipeline.undoOffer(for: #require(event), by: world.caller(ann.person)).request
         #expect(offer.input == ["give": ["tenant.credit"], "take_away": ["flag.view"]])
-        try await PolicyTests.change(world, offer.operation, on: offer.target, offer.input, by: ann)
+        try await PolicyStage.change(world, offer.operation, on: offer.target, offer.input, by: ann)
         #expect(try await limits() == shipped)
         let document = try await world.test.database.read { try RolePermission.load(cell, from: $0)?.document }
         #expect(document?.object?.keys.contains("revoked") == false)

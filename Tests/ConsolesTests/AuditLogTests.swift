@@ -321,14 +321,17 @@ import Testing
                 Issue.record("it does not wait")
                 return
             }
+            // What is only asked for is not told as if it had happened.
+            let asked = try await Self.page(AuditPages.detail, world, pending.eventID)
+            #expect(asked.contains("Would happen") && !asked.contains("In words"))
             let approval = try await Self.page(ApprovalPages.detail, world, pending.approvalID)
             #expect(approval.utf8.count < 50_000 && approval.contains("?all=1"))
             #expect(approval.contains("and 251 changes, field by field"))
             // Who loses a membership is called by name, for whoever may look at customers' people.
-            #expect(approval.contains("Membership member m") && !approval.contains("Membership member usr_"))
+            #expect(approval.contains("Membership of m") && !approval.contains("Membership of usr_"))
             let viewer = world.person("viewer", permissions: ["approval.view"])
             let unnamed = try await Self.page(ApprovalPages.detail, world, pending.approvalID, as: viewer)
-            #expect(unnamed.contains("Membership member usr_") && !unnamed.contains("@crowd.test"))
+            #expect(unnamed.contains("Membership of usr_") && !unnamed.contains("@crowd.test"))
             let all = try await Self.page(
                 ApprovalPages.detail, world, pending.approvalID, query: ["all": ["1"]])
             #expect(all.components(separatedBy: "<tbody>").count > 251)
@@ -353,6 +356,7 @@ import Testing
             let auditor = world.person("auditor", permissions: ["audit.view"])
             let text = try await Self.page(AuditPages.detail, world, done.eventID, as: auditor)
             #expect(text.contains(id) && !text.contains("href=\"/tenants/"))
+            #expect(text.contains("In words") && !text.contains("Would happen"))
             #expect(try await Self.page(AuditPages.detail, world, done.eventID).contains("href=\"/tenants/\(id)\""))
         }
     }

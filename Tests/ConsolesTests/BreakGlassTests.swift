@@ -438,12 +438,15 @@ import Testing
             try await stage.apply("tenant.set_note", on: stage.other, ["note": "By Bob"], by: stage.bob)
             stage.advance(.seconds(10))
             try await stage.apply("breakglass.end", on: id, by: stage.ann)
-            stage.advance(.seconds(10))
+            stage.advance(.seconds(1))
+            try await stage.apply("tenant.set_note", on: stage.acme, ["note": "Just after."], by: stage.ann)
+            stage.advance(.seconds(9))
             try await stage.apply("tenant.set_note", on: stage.acme, ["note": "After."], by: stage.ann)
 
             let read = try #require(stage.world.catalog.reads.first { $0.name == "breakglass.events" })
             let cursors = CursorCodec(key: [UInt8](repeating: 1, count: 32))
             var seen: [String] = []
+            var outside: [String?] = []
             var cursor: String?
             repeat {
                 let call = ReadCall(
@@ -453,10 +456,23 @@ import Testing
                     let answer = try read.run(call, reader)
                     return (answer, answer.disclosure)
                 }
-                seen += answer.body["items"]?.array?.compactMap { $0["action"]?.string } ?? []
+                let items = answer.body["items"]?.array ?? []
+                seen += items.compactMap { $0["action"]?.string }
+                outside += items.filter { $0["action"] == "tenant.set_note" }.map { $0["outside"]?.string }
                 cursor = answer.nextCursor
             } while cursor != nil
-            #expect(seen.count { $0 == "tenant.set_note" } == 6, "\(seen)")
+            // What a server's clock may have put after the end is listed, and says so.
+            #expect(seen.count { $0 == "tenant.set_note" } == 7, "\(seen)")
+            #expect(outside.first == "after" && outside.dropFirst().allSatisfy { $0 == nil }, "\(outside)")
+            let page = try #require(Consoles.all.flatMap(\.pages).first { $0.path == "/breakglass-sessions/{id}" })
+            let sam = try await stage.fresh(stage.sam)
+            let shown = try await stage.world.test.database.read { reader in
+                try page.render(PageCallFixture.make(sam, path: ["id": id]), reader).body.text
+            }
+            #expect(shown.contains("just after its end"))
+            #expect(shown.contains("may differ from the database’s by 2 seconds"))
+            #expect(shown.contains("Opened break-glass") && shown.contains("Ended break-glass"))
+            #expect(shown.contains("this emergency"))
             #expect(seen.contains("breakglass.open") && seen.contains("breakglass.end"))
             for query in [["show": ["nothing"]], ["cursor": ["x"]]] {
                 let call = ReadCall(

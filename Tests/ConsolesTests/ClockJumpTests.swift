@@ -207,7 +207,7 @@ import Testing
 
     @Test(arguments: TestDatabase.Kind.allCases)
     func `nobody ends a wait of their own by a clock that was set`(kind: TestDatabase.Kind) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         let guardian = try await world.staff("guardian", roles: ["security"])
         let pending = try await stage.ask()
@@ -326,7 +326,7 @@ import Testing
     func `by a clock that was set nobody signs for whoever made their account, however long ago it seems`(
         kind: TestDatabase.Kind
     ) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         let puppet = try await world.staff(
             "puppet", roles: ["super_admin"], grantedBy: stage.asker.person, ago: .hours(73))

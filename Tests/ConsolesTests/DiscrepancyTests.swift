@@ -132,7 +132,7 @@ import Testing
     func `a signature nobody gave, and a request edited beside the log, are named`(
         kind: TestDatabase.Kind
     ) async throws {
-        let stage = try await ApprovalTests.Stage(kind)
+        let stage = try await ApprovalStage(kind)
         let world = stage.world
         let sweep = DiscrepancySweep(store: SQLLogStore(), pipeline: world.pipeline)
         let id = try await stage.ask().approvalID

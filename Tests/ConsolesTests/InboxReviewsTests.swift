@@ -260,9 +260,9 @@ import Testing
     // MARK: Reviews of access
 
     private static func with(
-        _ kind: TestDatabase.Kind, _ body: (AccessReviewTests.Stage, Post) async throws -> Void
+        _ kind: TestDatabase.Kind, _ body: (AccessReviewStage, Post) async throws -> Void
     ) async throws {
-        let stage = try await AccessReviewTests.Stage(kind)
+        let stage = try await AccessReviewStage(kind)
         do {
             try await body(stage, Post(world: stage.world))
             await stage.world.close()

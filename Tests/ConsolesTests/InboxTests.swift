@@ -128,6 +128,36 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `notices stand at the time they were told, and one that was told late says when it happened`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await Self.with(kind) { stage in
+            let clock = stage.world.test.clock
+            func page(of caller: Caller) async throws -> String {
+                let call = PageCallFixture.make(caller, query: ["view": ["all"]])
+                return try await stage.world.test.database.read { try InboxPages.list.render(call, $0).body.text }
+            }
+            let asked = clock.clock.now
+            let id = try await stage.ask().approvalID
+            clock.advance(.hours(2))
+            try await stage.tell()
+            let late = try #require(try await stage.listing(of: stage.signer).entries.first)
+            #expect(late.detail?.hasPrefix("It can be signed until ") == true)
+            #expect(late.detail?.hasSuffix(". It happened at \(asked.minuteText).") == true, "\(late.detail ?? "")")
+            let shown = try await page(of: stage.signer)
+            #expect(shown.contains("datetime=\"\(late.notice.createdAt.rfc3339)\""))
+            #expect(!shown.contains("datetime=\"\(asked.rfc3339)\""))
+
+            // What is told within minutes says it by its place alone.
+            try await stage.decide("reject", id, by: stage.signer)
+            clock.advance(.minutes(4))
+            try await stage.tell()
+            let soon = try #require(try await stage.listing(of: stage.asker).entries.first)
+            #expect(soon.detail == "“looked at it, and this is right”")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `what was cancelled while it waited for its time says so`(kind: TestDatabase.Kind) async throws {
         try await Self.with(kind) { stage in
             let id = try await stage.ask().approvalID

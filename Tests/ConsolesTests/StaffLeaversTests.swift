@@ -424,7 +424,11 @@ import Testing
         for person in [admin.person, guardian.person] {
             let entries = try await notices(of: person)
             #expect(entries.count == 2 && entries.allSatisfy { $0.path == "/staff/\(admin.person)" })
-            #expect(entries.contains { $0.detail?.hasSuffix(", and did.") == true && $0.title.contains(" was to be ") })
+            // It was told a day late, so it says when it was asked for.
+            #expect(
+                entries.contains {
+                    $0.detail?.contains(", and did. It happened at ") == true && $0.title.contains(" was to be ")
+                })
             #expect(entries.contains { $0.detail?.contains("unless a super admin cancels it") == true })
         }
         try await world.run("recovery.cancel", on: open.id, by: try await world.caller(admin.person))
@@ -541,6 +545,14 @@ import Testing
         stage.world.test.clock.advance(.days(3))
         #expect(try await names(["role": ["support_l1"]]).isEmpty)
         #expect(try await names(["show": ["expiring"]]).isEmpty)
+
+        // The report has the worst first, and what is empty last.
+        let report = try #require(StaffConsole.console.pages.first { $0.path == "/staff-report" })
+        let call = PageCallFixture.make(stage.asker, query: ["days": ["1"]])
+        let text = try await stage.world.test.database.read { try report.render(call, $0).body.text }
+        let places = ["Without a factor", "No sign-in for a day", "No role ends soon", "No invitation waits"]
+            .compactMap { text.firstRange(of: $0)?.lowerBound }
+        #expect(places.count == 4 && places == places.sorted(), "\(text)")
         await stage.world.close()
     }
 }

@@ -153,6 +153,37 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a person's page says where they come from and what proves most first, and the list what it is narrowed to`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await TestDatabase.with(kind) { test in
+            let fixture = try await StaffFixture.make(test)
+            let root = try await fixture.caller(try await fixture.bootstrap().first)
+            let ann = try await fixture.caller(
+                try await fixture.invite("ann@example.com", roles: ["support_l1"], by: root).first)
+            func text(_ path: String, of id: String = "", _ query: [String: [String]] = [:]) async throws -> String {
+                let page = try #require(Consoles.all.flatMap(\.pages).first { $0.path == path })
+                let call = PageCallFixture.make(root, path: ["id": id], query: query)
+                return try await test.database.read { try page.render(call, $0).body.text }
+            }
+            let first = try await text("/staff/{id}", of: root.person)
+            #expect(first.contains("on the server, as the first account") && !first.contains("Invited by"))
+            let second = try await text("/staff/{id}", of: ann.person)
+            #expect(second.contains("<dt>Invited by</dt><dd>Robin Root</dd>"))
+            let factors = try ["Authenticator app", "Recovery codes", "Password"].map {
+                try #require(second.range(of: "<dt>\($0)</dt>")).lowerBound
+            }
+            #expect(factors == factors.sorted())
+            let all = try await text("/staff")
+            #expect(all.contains("href=\"#filters\"") && !all.contains("Remove filter"))
+            let narrowed = try await text("/staff", ["role": ["support_l1"], "show": ["flagged"]])
+            #expect(narrowed.contains("Remove filter Role: Support L1"))
+            #expect(narrowed.contains("Only: Exception to review") && narrowed.contains("href=\"/staff?show=flagged\""))
+            #expect(try await text("/staff-report").contains("href=\"#filters\""))
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `somebody joins without a role, signs in and may do nothing`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { test in
             let fixture = try await StaffFixture.make(test)

@@ -46,6 +46,35 @@ import Testing
         #expect(throws: StoreError.self) { try SQLiteDatabase(path: "/dev/null/postern.db") }
     }
 
+    @Test func `a file whose writer ended in the middle of a transaction can be looked at`() throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "postern-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let shell = Process()
+        shell.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        shell.arguments = ["sqlite3", "-bail", "whole.db"]
+        shell.currentDirectoryURL = directory
+        let input = Pipe()
+        shell.standardInput = input
+        shell.standardOutput = FileHandle.nullDevice
+        try shell.run()
+        // What does not fit into one page of cache is in the file before it is committed, and the journal beside it.
+        let script = """
+            PRAGMA journal_mode = DELETE; CREATE TABLE kept (x); PRAGMA cache_size = 1;
+            BEGIN; CREATE TABLE unfinished (x);
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+            INSERT INTO kept SELECT randomblob(500) FROM n;
+            .shell cp whole.db cut.db; cp whole.db-journal cut.db-journal
+            """
+        try input.fileHandleForWriting.write(contentsOf: Data((script + "\n").utf8))
+        try input.fileHandleForWriting.close()
+        shell.waitUntilExit()
+        let path = directory.appending(path: "cut.db").path
+        #expect(FileManager.default.fileExists(atPath: path + "-journal"))
+        #expect(try SQLiteFile.tables(at: path) == ["kept"])
+        #expect(try SQLiteFile.damage(at: path) == [])
+    }
+
     @Test func `an erased value is not left in the file`() async throws {
         try await TestDatabase.with(.sqlite) { store in
             let secret = "Marker-\(SecureRandom.bytes(12).hex)"

@@ -50,6 +50,9 @@ import Testing
         #expect(stage.sent.map(\.path) == ["/api/v1/tenants/\(Self.tenant)/suspend?dry_run=true"])
         #expect(stage.sent.first?.headers["Idempotency-Key"] == nil)
         #expect(stage.out.contains("active → suspended"))
+        #expect(
+            stage.out.hasPrefix("Nothing has been changed yet. This would happen:\nAcme is suspended."),
+            "\(stage.out)")
     }
 
     @Test func `on a terminal the preview is shown and the answer no stops it`() async {
@@ -199,7 +202,8 @@ import Testing
             "Invite staff: nadia@acme.test", "Nadia can enrol.", "Joins support", "next month.", "support_l1",
             "invited", "mail.invitation", "stf_2", "1 person with Super admin: An invitation",
             "The frozen action, in full:", "abc",
-            "match the commitments", "The last signature.",
+            "match the commitments", "Nothing has been changed yet. When it is carried out:\nNadia can enrol.",
+            "Nothing has been changed yet. This would happen:\nThe last signature.",
         ] {
             #expect(stage.out.contains(part), "\(part) is missing in: \(stage.out)")
         }
@@ -231,7 +235,8 @@ import Testing
         #expect(await waiting.run("approval", "show", "apr_1") == .done)
         for part in [
             "new staff:", "nadia@acme.test", "ends_at  30 min after it runs", "Can be undone for 24 hours",
-            "only to whoever asked: enrolment link.", "A notice in the inbox of Ada", "see --json",
+            "only to whoever asked: enrolment link.", "What would be sent:",
+            "A notice in the inbox of Ada", "see --json",
         ] {
             #expect(waiting.out.contains(part), "\(part) is missing in: \(waiting.out)")
         }
@@ -242,6 +247,12 @@ import Testing
         let done = CliStage([.init(body: .object(request))])
         #expect(await done.run("approval", "show", "apr_1") == .done)
         #expect(done.out.contains("staff stf_9:") && !done.out.contains("after it runs"), "\(done.out)")
+        #expect(done.out.contains("It was carried out:\nNadia can enrol.") && done.out.contains("What was sent:"))
+        request["state"] = "rejected"
+        let never = CliStage([.init(body: .object(request))])
+        #expect(await never.run("approval", "show", "apr_1") == .done)
+        #expect(never.out.contains("This did not happen:\nNadia can enrol."), "\(never.out)")
+        #expect(never.out.contains("What would have been sent:") && !never.out.contains("Nothing has been changed yet"))
     }
 
     @Test func `whoever is not asked says which version they read`() async {

@@ -145,10 +145,36 @@ import Testing
                 .init(id: "rvi_3", name: "Cy", consequence: "Cy keeps it.", reasons: ["Cy decides on it."], version: 7),
             ], back: "/", csrf: "c", author: "a", idempotencyKey: "key_1", needsCode: false)
         let html = OperationViews.several(model).text
+        // The heading counts what was ticked, the button what will be done.
+        #expect(html.contains("<h1>Keep 3 grants</h1>") && html.contains(">Keep 1 grant</button>"))
+        #expect(html.contains("<h2>What would happen</h2><p>Nothing has been changed yet.</p>"))
         #expect(html.contains("name=\"seen\" value=\"rvi_1 4\""))
         #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
         // What the page says can't be done is not done either, should its reason pass.
         #expect(html.contains("value=\"rvi_3\"") && !html.contains("value=\"rvi_3 "))
+    }
+
+    @Test func `what became of several is counted in the heading`() throws {
+        let title = try #require(Sample.catalog["access_review_item.revoke"]).spec.title(of: 3)
+        func heading(_ outcomes: [SeveralResult.Line.Outcome]) -> String {
+            let lines = outcomes.map { SeveralResult.Line(name: "Ada", outcome: $0, detail: "", reference: nil) }
+            return SeveralResult(title: title, lines: lines, back: "/", linksEvents: false).heading
+        }
+        #expect(heading([.applied, .refused, .applied]) == "Revoke 3 grants: 2 of 3 done")
+        #expect(heading([.applied, .pending, .pending]) == "Revoke 3 grants: 1 of 3 done, 2 wait for approval")
+        #expect(heading([.pending, .refused, .refused]) == "Revoke 3 grants: 0 of 3 done, 1 waits for approval")
+        let alone = try #require(Sample.catalog["tenant.update"]).spec
+        #expect(alone.several == nil && alone.title(of: 2) == alone.title)
+    }
+
+    @Test func `a thing is called by its kind once`() {
+        #expect(DocumentDiff.subject("tenant", "Acme") == "Tenant Acme")
+        #expect(DocumentDiff.subject("tenant", nil) == "Tenant" && DocumentDiff.subject("tenant", "") == "Tenant")
+        #expect(DocumentDiff.subject("membership", "Membership of Ada as member") == "Membership of Ada as member")
+        // A word that only begins like it is another one.
+        #expect(DocumentDiff.subject("user", "user1@acme.test") == "User user1@acme.test")
+        let opened = UI.DiffGroup(type: "breakglass", name: "Break-glass bgs_1", id: "bgs_1", before: nil, after: nil)
+        #expect(opened.title == "Break-glass" && opened.id == "bgs_1")
     }
 
     @Test func `a difference of very many parts shows the first and counts the others`() {
@@ -223,6 +249,18 @@ import Testing
         #expect(html.contains(">Break-glass</th>") && html.contains(">Tenant</th>") && html.contains(">Acme</ins>"))
         #expect(html.contains(">Ann</ins>") && html.contains(">30 min after it runs</ins>"))
         #expect(!html.contains("evt_") && !html.contains("Opened at"))
+    }
+
+    @Test func `what begins when it runs is said of a change, and known of a new thing`() {
+        let words = JSON.string(DocumentDiff.whenItRuns(after: .seconds(0)))
+        let made = UI.diff(before: nil, after: ["name": "Acme", "status_since": words]).text
+        #expect(made.contains(">Acme</ins>") && !made.contains("when it runs"))
+        let changed = UI.diff(
+            before: ["resumes_to": nil, "status_since": "2026-11-27T09:00:00.000000Z"],
+            after: ["resumes_to": "active", "status_since": words]
+        ).text
+        #expect(changed.contains(">Status since</th>") && changed.contains("<ins>when it runs</ins>"))
+        #expect(changed.contains(">Goes back to</th>") && !changed.contains("Resumes"))
     }
 
     @Test func `a difference names the roles that are kept apart, and the record their lists`() {

@@ -141,6 +141,29 @@ import Testing
         #expect(html.contains("<option value=\"abuse\" selected>"))
     }
 
+    @Test func `the choice of a reason asks for what the operation wants to know`() {
+        #expect(OperationViews.form(Sample.form("breakglass.open")).text.contains(">What the emergency is<"))
+        #expect(OperationViews.form(Sample.form()).text.contains(">Reason<"))
+    }
+
+    @Test func `a result says what was sent, or nothing where that is not known`() {
+        func result(_ sent: [Effect]?) -> String {
+            let applied = Applied(
+                operation: "tenant.suspend", operationID: "op_01JCXR5T0H6V9E2M7QKZBN4WYD",
+                eventID: "evt_01JCXRRK7QHM2V8T5E0ZB6WYND", target: nil, before: nil, after: nil,
+                consequence: "It is done.", undo: nil, reveal: [:], version: 2, created: false)
+            var model = OperationResultModel(
+                applied: applied, spec: Sample.catalog["tenant.suspend"]!.spec, undo: nil, target: nil,
+                replayed: false, now: Sample.now)
+            model.sent = sent
+            return OperationViews.result(model).text
+        }
+        #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to your product"))
+        #expect(result([]).contains("Nothing."))
+        #expect(!result(nil).contains("What was sent"))
+        #expect(result(nil).contains("Reference") && !result(nil).contains(">Request<"))
+    }
+
     @Test func `Enter in a field previews and never confirms`() throws {
         let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
         let first = try #require(html.range(of: "type=\"submit\""))
@@ -155,6 +178,8 @@ import Testing
             !OperationViews.form(Sample.form(preview: Sample.preview(allowed: false))).text.contains(
                 "value=\"confirm\""))
         let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
+        // Whether it has happened is read before the sentence that says it in the present tense.
+        #expect(html.contains("Nothing has been changed yet. This would happen: <b>Acme Robotics is suspended"))
         #expect(html.contains(">Suspend Acme Robotics</button>"))
         #expect(html.contains("btn--danger"))
         let asking = OperationViews.form(Sample.form(preview: Sample.preview(approvals: [ApprovalNeed(Sample.rule)])))
@@ -184,6 +209,14 @@ import Testing
             OperationFormModel.fingerprint(values.merging(["code": "654321", "csrf": "y"]) { _, new in new }) == print)
         #expect(OperationFormModel.fingerprint(values.merging(["input.name": "B"]) { _, new in new }) != print)
         #expect(OperationFormModel.fingerprint(values.merging(["input.note": ""]) { _, new in new }) == print)
+    }
+
+    @Test func `the frame and what is missing call roles by their titles`() {
+        let frame = Sample.frame("Home", "/", UI.title("Home")).text
+        #expect(frame.contains("<small>Support L2</small>") && !frame.contains("support_l2"))
+        let missing = OperationViews.absent(Sample.catalog.operations, caller: Sample.caller, on: "access_review").text
+        #expect(missing.contains("with an access review") && missing.contains("You hold Security, Support L2."))
+        #expect(!missing.contains("support_l2") && !missing.contains("super_admin"))
     }
 
     @Test func `an action bar leaves out what the roles never allow`() {

@@ -48,6 +48,10 @@ import Testing
         func onShift(
             for needs: [ApprovalNeed], askedBy person: String
         ) async throws(OperationError) -> OnShift { OnShift(present: [], able: 0, sendsMail: false) }
+        func foretold(_ preview: Preview, by caller: Caller) async throws(OperationError) -> ToldBeside {
+            ToldBeside(asking: [], done: [])
+        }
+        func told(of applied: Applied, by caller: Caller) async throws(OperationError) -> [Effect] { [] }
     }
 
     private let inboxes = Counted()

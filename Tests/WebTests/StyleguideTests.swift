@@ -34,7 +34,7 @@ import Testing
         let shown = Self.code("Styleguide")
         // `words`, `digits` and the like make text, not markup.
         let texts: Set<String> = [
-            "words", "spoken", "label", "digits", "amount", "day", "clock", "utc", "utcMinute",
+            "words", "spoken", "label", "subject", "digits", "amount", "day", "clock", "utc", "utcMinute",
             "short", "span", "exactly", "relative", "shortTitle", "whenItRuns",
         ]
         let missing = components.subtracting(texts).filter { !shown.contains("UI.\($0)") }

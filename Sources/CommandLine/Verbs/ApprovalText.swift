@@ -20,10 +20,11 @@ enum ApprovalText {
 
     static func describe(_ request: JSON, in catalog: Catalog, on terminal: Terminal) -> String {
         var lines = [terminal.bold(title(request, in: catalog).printable)]
+        let tense = OutcomeTense(request["state"]?.string.flatMap(ApprovalRequest.State.init(rawValue:)) ?? .pending)
         func section(_ title: String, _ rows: [String]) {
             if !rows.isEmpty { lines += ["", title] + rows.map { "  \($0)" } }
         }
-        if let sentence = request["consequence"]?.string { lines.append(sentence.printable) }
+        if let sentence = request["consequence"]?.string { lines += [tense.preface, sentence.printable] }
         if anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence) }
         lines.append("")
         lines += facts(request)
@@ -42,7 +43,7 @@ enum ApprovalText {
         for change in changes(request) { section(change.title, change.rows) }
         section("Afterwards:", afterwards(request))
         section(
-            request["state"] == "executed" ? "What was sent:" : "What is sent:",
+            "\(tense.sent):",
             (request["sent"]?.array ?? []).map { ($0["summary"] ?? .null).shown.printable })
         section("What its effects carry:", carried(request))
         if let measures = plan["measures"], measures.object?.isEmpty == false {

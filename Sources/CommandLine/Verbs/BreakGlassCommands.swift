@@ -54,7 +54,9 @@ struct BreakGlassCommand: AsyncParsableCommand {
         @OptionGroup var page: PageOption
         func run() async throws {
             let table = TextTable(columns: [
-                .init("AT", member: "at"), .init("ACTION", member: "action"), .init("OUTCOME", member: "outcome"),
+                .init("AT", member: "at"),
+                .init("WHEN") { event in event["outside"]?.string.map { "just \($0)" } ?? "within" },
+                .init("ACTION", member: "action"), .init("OUTCOME", member: "outcome"),
                 .init("TARGET") { ($0["target"]?["name"] ?? $0["target"]?["id"] ?? .null).shown },
                 .init("EVENT", member: "id"),
             ])

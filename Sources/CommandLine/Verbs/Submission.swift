@@ -141,7 +141,10 @@ struct Submission: Sendable {
     // MARK: Words
 
     static func describe(_ preview: JSON, title: String, on terminal: Terminal) -> String {
-        var lines = [terminal.bold(preview["consequence"]?.string?.printable ?? title)]
+        var lines =
+            preview["consequence"]?.string.map {
+                ["Nothing has been changed yet. This would happen:", terminal.bold($0.printable)]
+            } ?? [terminal.bold(title)]
         let changes = difference(preview["before"] ?? .null, preview["after"] ?? .null)
         if !changes.isEmpty { lines += ["", "Changes:"] + changes.map { "  \($0)" } }
         for also in preview["also"]?.array ?? [] {

@@ -58,7 +58,7 @@ public struct AccessReview: Entity, Hashable {
 
     public var tenantID: String? { nil }
     public var subjects: [String] { [] }
-    public var displayName: String { "\(roles.map(RoleTitle.of).joined(separator: ", ")) from \(startedAt.day.words)" }
+    public var displayName: String { "\(AccessNames.roles(roles)) from \(startedAt.day.words)" }
 
     public var document: JSON {
         [

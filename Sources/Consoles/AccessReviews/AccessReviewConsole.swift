@@ -13,7 +13,8 @@ public enum AccessReviewConsole {
                 try reader.first(AccessReviewQueries.countOwed(by: caller.person))?.int("count") ?? 0
             },
             .init(
-                .assurance, "Exceptions", icon: "alert", path: "/compliance-exceptions", permission: "compliance.view",
+                .assurance, "Compliance exceptions", icon: "alert", path: "/compliance-exceptions",
+                permission: "compliance.view",
                 foresees: { _ in [AccessReviewQueries.countExceptions] }
             ) { _, reader in try reader.first(AccessReviewQueries.countExceptions)?.int("count") ?? 0 },
         ],

@@ -234,7 +234,8 @@ struct AccessReviewItems {
         return out
     }
 
-    func name(_ id: String) -> String { names[id] ?? id }
+    /// What whoever decided, granted or started something is called.
+    func name(_ id: String) -> String { StaffDetail.called(id, names) }
 
     var disclosure: Disclosure {
         Disclosure(

@@ -57,17 +57,21 @@ enum AccessReviewPages {
                         "\(TimeText.day(entry.review.startedAt.day))"
                     } + UI.sub(entry.review.isPlanned ? "by the schedule" : "by hand")
                 },
-                Column("Roles", priority: 2) { entry in UI.row { for role in entry.review.roles { UI.tag(role) } } },
+                Column("Roles", priority: 2) { entry in tags(entry.review.roles) },
                 Column("State") { entry in state(entry.review, now: now, dense: true) },
                 Column("Decided", .number) { entry in
                     Node("\(entry.progress.decided) of \(entry.progress.total)")
                 },
                 Column("Due", .number, priority: 3) { entry in UI.time(entry.review.dueAt, now: now) },
                 Column("Started by", priority: 4) { entry in
-                    UI.muted(entry.review.isPlanned ? "Postern" : listing.names[entry.review.startedBy] ?? "")
+                    UI.muted(
+                        entry.review.isPlanned
+                            ? "Postern" : StaffDetail.called(entry.review.startedBy, listing.names))
                 },
             ], rows: listing.entries)
     }
+
+    private static func tags(_ roles: [String]) -> Node { UI.row { for role in roles { AccessNames.tag(role) } } }
 
     /// What waits for whoever looks.
     private static func owedBanners(_ call: PageCall, now: Instant, from reader: any Reader) throws -> Node {
@@ -107,7 +111,7 @@ enum AccessReviewPages {
                 if let hindrance { UI.banner(.danger, "The review that is due can’t start.", hindrance) }
                 UI.facts([
                     ("Every", schedule.isOn ? Node(schedule.cadence.words) : UI.hint("never")),
-                    ("Roles", UI.row { for role in schedule.roles { UI.tag(role) } }),
+                    ("Roles", tags(schedule.roles)),
                     ("Due after", Node("\(schedule.daysUntilDue) days")), ("Next", next),
                 ])
             }
@@ -193,7 +197,7 @@ enum AccessReviewPages {
         let starter = review.isPlanned ? "the schedule" : items.name(review.startedBy)
         let reviewers = review.reviewers.map(items.name).joined(separator: ", ")
         var facts: [(label: String, value: Node)] = [
-            ("Roles", UI.row { for role in review.roles { UI.tag(role) } }),
+            ("Roles", tags(review.roles)),
             ("Started", UI.time(review.startedAt, now: now) + Node(" by \(starter)")),
             (review.state == .open ? "Due" : "Was due", UI.time(review.dueAt, now: now)),
             ("Decided", Node("\(progress.decided) of \(progress.total) ") + meter(progress)),
@@ -299,13 +303,16 @@ enum AccessReviewPages {
                 }
             }
             UI.button("Filter")
-            if items.reviewer != nil {
-                UI.linkButton(
-                    "Clear",
-                    href: PageAddress(path: "/access-reviews/\(items.review.id)").with("state", items.state?.rawValue)
-                        .text, style: .quiet, size: .small)
-            }
         }
+            + UI.tools {
+                UI.filtersButton
+                if let reviewer = items.reviewer {
+                    UI.activeFilter(
+                        "Reviewer: \(items.names[reviewer] ?? reviewer)",
+                        remove: PageAddress(path: "/access-reviews/\(items.review.id)")
+                            .with("state", items.state?.rawValue).text)
+                }
+            }
     }
 
     private static func empty(_ items: AccessReviewItems) -> Node {
@@ -329,12 +336,12 @@ enum AccessReviewPages {
         let caller = call.caller
         let mine = items.entries.filter { decides($0, items, caller) }
         let isDeciding = !mine.isEmpty
-        var columns = self.columns(items, caller, now: now)
+        var columns = self.columns(items, call, now: now)
         if isDeciding || (items.review.state == .open && items.review.reviewers.contains(caller.person)) {
             columns.append(
                 Column("Decide", .actions, hidesTitle: true) { entry in
                     let path = "/access-review-items/\(entry.item.id)"
-                    let who = "\(entry.item.role) of \(entry.item.name)"
+                    let who = entry.item.displayName
                     guard entry.item.staffID != caller.person else { return UI.hint("yours: others decide") }
                     if decides(entry, items, caller) {
                         return UI.buttonGroup {
@@ -354,7 +361,7 @@ enum AccessReviewPages {
         let caption = "Grants, \(items.entries.count) on this page"
         guard isDeciding else {
             return el("div", .class("panel")) {
-                UI.table(caption: caption, columns: columns, rows: items.entries, density: .plain)
+                UI.table(caption: caption, columns: columns, rows: items.entries, density: .plain, isCards: true)
             }
         }
         return el("form", Attribute("method", "post"), Attribute("action", "/several")) {
@@ -362,10 +369,9 @@ enum AccessReviewPages {
             UI.hiddenField("back", address(items).text)
             el("div", .class("panel")) {
                 UI.table(
-                    caption: caption, columns: columns, rows: items.entries, density: .plain,
+                    caption: caption, columns: columns, rows: items.entries, density: .plain, isCards: true,
                     select: { entry in
-                        decides(entry, items, caller)
-                            ? (value: entry.item.id, label: "\(entry.item.role) of \(entry.item.name)") : nil
+                        decides(entry, items, caller) ? (value: entry.item.id, label: entry.item.displayName) : nil
                     })
             }
             el("div", .class("selbar"), Attribute("role", "group"), .label("What is ticked")) {
@@ -377,16 +383,16 @@ enum AccessReviewPages {
     }
 
     private static func columns(
-        _ items: AccessReviewItems, _ caller: Caller, now: Instant
+        _ items: AccessReviewItems, _ call: PageCall, now: Instant
     ) -> [Column<AccessReviewItems.Entry>] {
-        let seesStaff = caller.permissions.contains("staff.view")
+        let seesStaff = call.caller.permissions.contains("staff.view")
         return [
             Column("Person", isRowHeader: true) { entry in
                 seesStaff
                     ? el("a", .href("/staff/\(entry.item.staffID)")) { UI.person(entry.item.name) }
                     : UI.person(entry.item.name)
             },
-            Column("Role") { entry in UI.tag(entry.item.role) },
+            Column("Role") { entry in AccessNames.tag(entry.item.role) },
             Column("Granted", priority: 3) { entry in
                 UI.time(entry.item.grantedAt, now: now) + UI.sub("by \(items.name(entry.item.grantedBy))")
             },
@@ -396,14 +402,14 @@ enum AccessReviewPages {
             Column("Signed in", priority: 4) { entry in
                 entry.item.lastSignInAt.map { UI.time($0, now: now) } ?? UI.hint("never")
             },
-            Column("Used", priority: 5) { entry in use(entry.item, now: now) },
+            Column("Used", priority: 5) { entry in use(entry.item, call.catalog, now: now) },
             Column("Decision") { entry in decision(entry, items, now: now) },
         ]
     }
 
-    private static func use(_ item: AccessReviewItem, now: Instant) -> Node {
+    private static func use(_ item: AccessReviewItem, _ catalog: Catalog, now: Instant) -> Node {
         guard let at = item.lastUsedAt else { return UI.hint("not lately") }
-        return UI.time(at, now: now) + (item.lastUsedFor.map { UI.sub($0) } ?? .none)
+        return UI.time(at, now: now) + (item.lastUsedFor.map { UI.sub(catalog[$0]?.spec.title ?? $0) } ?? .none)
     }
 
     private static func decision(_ entry: AccessReviewItems.Entry, _ items: AccessReviewItems, now: Instant) -> Node {
@@ -454,7 +460,7 @@ enum AccessReviewPages {
                 UI.panel("The review", id: "rr-facts") {
                     UI.panelBody {
                         UI.facts([
-                            ("Review", UI.id(review.id)), ("Roles", Node(review.roles.joined(separator: ", "))),
+                            ("Review", UI.id(review.id)), ("Roles", Node(AccessNames.roles(review.roles))),
                             (
                                 "Started",
                                 Node(
@@ -494,7 +500,7 @@ enum AccessReviewPages {
                             Column("Person", isRowHeader: true) { entry in
                                 Node(entry.item.name) + UI.sub(entry.item.staffID)
                             },
-                            Column("Role") { Node($0.item.role) },
+                            Column("Role") { Node(RoleTitle.of($0.item.role)) },
                             Column("Granted", priority: 2) { entry in
                                 Node(entry.item.grantedAt.minuteText) + UI.sub("by \(items.name(entry.item.grantedBy))")
                             },

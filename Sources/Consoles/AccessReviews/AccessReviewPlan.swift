@@ -89,10 +89,10 @@ public struct AccessReviewPlan: Entity, Hashable {
     /// Whether one that is due should have started a day ago.
     func isLate(at now: Instant) -> Bool { cadence.began(at: now) + .days(1) <= now }
 
-    /// "at the beginning of each quarter, of super_admin, security, due within 14 days"
+    /// "at the beginning of each quarter, of Super admin, Security, due within 14 days"
     var words: String {
         """
-        at the beginning of each \(cadence.words), of \(roles.joined(separator: ", ")), due within \(daysUntilDue) days
+        at the beginning of each \(cadence.words), of \(AccessNames.roles(roles)), due within \(daysUntilDue) days
         """
     }
 

@@ -13,15 +13,15 @@ enum ComplianceExceptionPages {
             PageAddress(path: "/compliance-exceptions").with("view", view == .open ? nil : view.rawValue)
         }
         let body =
-            UI.title("Exceptions", lead: "Controls that do not hold at the moment, and until when")
+            UI.title("Compliance exceptions", lead: "Controls that do not hold at the moment, and until when")
             + UI.views(
-                label: "Exceptions by state",
+                label: "Compliance exceptions by state",
                 [
                     ("Open", address(.open).text, nil, listing.view == .open),
                     ("Closed", address(.closed).text, nil, listing.view == .closed),
                 ])
             + UI.stack {
-                el("section", .class("panel"), .label("Exceptions")) {
+                el("section", .class("panel"), .label("Compliance exceptions")) {
                     if listing.items.isEmpty {
                         listing.view == .open
                             ? UI.empty(
@@ -29,7 +29,7 @@ enum ComplianceExceptionPages {
                             : UI.empty("None was closed yet", "Exceptions that are closed are kept here.")
                     } else {
                         UI.table(
-                            caption: "Exceptions, \(listing.items.count) on this page, the newest first",
+                            caption: "Compliance exceptions, \(listing.items.count) on this page, the newest first",
                             columns: [
                                 Column("What", .wide, isRowHeader: true) { one in
                                     el("a", .href("/compliance-exceptions/\(one.id)")) { one.title }
@@ -49,7 +49,7 @@ enum ComplianceExceptionPages {
                     first: call.first("cursor") == nil ? nil : address(listing.view).text,
                     next: listing.next.map { address(listing.view).with("cursor", $0).text })
             }
-        return PageAnswer(title: "Exceptions", body: body, disclosure: listing.disclosure)
+        return PageAnswer(title: "Compliance exceptions", body: body, disclosure: listing.disclosure)
     }
 
     static let view = Page(
@@ -67,7 +67,7 @@ enum ComplianceExceptionPages {
                     ? el("a", .href("/access-reviews/\(exception.sourceID)")) { "The access review" }
                     : UI.id(exception.sourceID)
         let body =
-            UI.crumbs([("Exceptions", "/compliance-exceptions")], here: exception.title)
+            UI.crumbs([("Compliance exceptions", "/compliance-exceptions")], here: exception.title)
             + UI.title(exception.title) {
                 status(exception, now: now, dense: false)
                 severity(exception.severity)

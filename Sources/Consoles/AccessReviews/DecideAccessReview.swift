@@ -90,7 +90,7 @@ public enum KeepReviewedGrant: Operation {
             ReasonCode("needed", "Their work needs it"),
             ReasonCode("standby", "They stand in for somebody who does this"),
             ReasonCode("ends", "It ends by itself soon enough"),
-        ], takesSeveral: true)
+        ], several: "grants")
 
     public static func gather(
         _ input: NoInput, _ target: AccessReviewItem?, from reader: any Reader
@@ -114,7 +114,7 @@ public enum KeepReviewedGrant: Operation {
         return Plan(
             item.decided(.kept, by: call.person, because: call.reasonCode, in: call.eventID, at: call.now),
             facts: ["review": .string(item.reviewID), "role": .string(item.role)],
-            consequence: "\(item.name) keeps \(item.role).")
+            consequence: "\(item.name) keeps \(RoleTitle.of(item.role)).")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
@@ -139,7 +139,7 @@ public enum RevokeReviewedGrant: Operation {
             ReasonCode("moved", "They do other work now"),
             ReasonCode("unused", "They have not used it"),
             ReasonCode("too_much", "A smaller role is enough"),
-        ], isDestructive: true, takesSeveral: true)
+        ], isDestructive: true, several: "grants")
 
     public static func gather(
         _ input: NoInput, _ target: AccessReviewItem?, from reader: any Reader
@@ -165,7 +165,7 @@ public enum RevokeReviewedGrant: Operation {
             also: [.update(staff, to: staff.touched(at: call.now))] + outcome.changes,
             facts: [
                 "review": .string(item.reviewID), "role": .string(item.role), "revoked": [.string(item.role)],
-            ], consequence: "\(item.name) no longer holds \(item.role), from the next request on.")
+            ], consequence: "\(item.name) no longer holds \(RoleTitle.of(item.role)), from the next request on.")
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

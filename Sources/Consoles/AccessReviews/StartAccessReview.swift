@@ -28,7 +28,7 @@ public enum StartAccessReview: Operation {
         public init() {}
     }
 
-    public static func concerns(_ input: Input) -> String? { input.roles.joined(separator: ", ") }
+    public static func concerns(_ input: Input) -> String? { AccessNames.roles(input.roles) }
     public static let declaresConcerns = true
 
     public static func gather(
@@ -105,7 +105,7 @@ public enum StartPlannedAccessReview: Operation {
         }
         let exception = ComplianceException(
             id: call.fresh.id("exc"), controlID: "CC6.3", source: (AccessReviewPlan.type, schedule.id),
-            title: "The scheduled access review of \(schedule.roles.joined(separator: ", ")) could not start",
+            title: "The scheduled access review of \(AccessNames.roles(schedule.roles)) could not start",
             severity: .high, owner: nil, openedAt: call.now)
         return Plan(
             nil, also: [.create(exception)], facts: ["exception": .string(exception.id)],
@@ -162,12 +162,12 @@ public struct AccessReviewList: Sendable {
 
     /// Why the scheduled review could not start, however due it is; `nil` when it could.
     var hindrance: String? {
-        if held.isEmpty { return "Nobody holds \(schedule.roles.joined(separator: " or ")) at the moment." }
+        if held.isEmpty { return "Nobody holds \(AccessNames.roles(schedule.roles, " or ")) at the moment." }
         if held.count > AccessReview.most {
             return
-                "More than \(AccessReview.most) people hold \(schedule.roles.joined(separator: " or ")): schedule fewer roles, and start reviews of the others by hand."
+                "More than \(AccessReview.most) people hold \(AccessNames.roles(schedule.roles, " or ")): schedule fewer roles, and start reviews of the others by hand."
         }
-        return able.isEmpty ? "No role in force holds access_review.decide, so nobody could decide." : nil
+        return able.isEmpty ? "No role in force holds \(Self.deciding), so nobody could decide." : nil
     }
 
     /// Operations of high or critical risk that some permissions allow.
@@ -203,7 +203,7 @@ public struct AccessReviewList: Sendable {
             throw .field("roles", "There is no role \(role) in this deployment.")
         }
         guard !held.isEmpty else {
-            throw .field("roles", "Nobody holds \(roles.joined(separator: " or ")) at the moment.")
+            throw .field("roles", "Nobody holds \(AccessNames.roles(roles, " or ")) at the moment.")
         }
         guard held.count <= AccessReview.most else {
             throw .field(
@@ -236,10 +236,13 @@ public struct AccessReviewList: Sendable {
                 "reviewers": .int(Int64(chosen.count)), "due_at": .string(due.rfc3339),
             ],
             consequence:
-                "\(said(items.count, "grant")) of \(roles.joined(separator: ", ")) \(items.count == 1 ? "is" : "are") looked at by \(said(chosen.count, "reviewer")) until \(due.minuteText)."
+                "\(said(items.count, "grant")) of \(AccessNames.roles(roles)) \(items.count == 1 ? "is" : "are") looked at by \(said(chosen.count, "reviewer")) until \(due.minuteText)."
                 + (lost == 0
                     ? "" : " For \(said(lost, "grant")) there is nobody but its holder: name another reviewer."))
     }
+
+    /// What whoever decides must hold.
+    private static let deciding = AccessNames.exactPermission(AccessReviewQueries.permission)
 
     private func said(_ count: Int, _ word: String) -> String { count == 1 ? "1 \(word)" : "\(count) \(word)s" }
 
@@ -247,7 +250,7 @@ public struct AccessReviewList: Sendable {
     private func choose(_ named: [String]?) throws(Refusal) -> [String] {
         guard let named, !named.isEmpty else {
             guard !able.isEmpty else {
-                throw .conflict("Nobody may decide in a review: no role in force holds access_review.decide.")
+                throw .conflict("Nobody may decide in a review: no role in force holds \(Self.deciding).")
             }
             return able.map(\.id)
         }

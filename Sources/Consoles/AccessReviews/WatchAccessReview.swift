@@ -78,7 +78,7 @@ public enum EscalateAccessReview: Operation {
         }
         let exception = ComplianceException(
             id: call.fresh.id("exc"), controlID: "CC6.3", source: (AccessReview.type, review.id),
-            title: "The access review of \(review.roles.joined(separator: ", ")) was not finished in time",
+            title: "The access review of \(AccessNames.roles(review.roles)) was not finished in time",
             severity: .high, owner: owner, openedAt: call.now)
         var after = review
         after.exceptionID = exception.id

@@ -10,6 +10,8 @@ struct ApprovalEntry: Sendable {
     /// What it concerns beside its target, or where it has none yet, as the operation says of its fields. They are sealed with the
     /// event: no message tells it.
     var concerns: String?
+    /// In the list of what was decided: when it was, or when who looks decided on it. The list is in this order.
+    var decidedAt: Instant?
 
     var json: JSON {
         let request = request
@@ -126,7 +128,13 @@ struct ApprovalListing: Sendable {
                 }
             next = call.cursors.encode(scope: scope, [.int(key.at.microseconds), .string(key.id)])
         }
-        return ApprovalListing(view: view, entries: try ApprovalList.name(page, from: reader), next: next)
+        var entries = try ApprovalList.name(page, from: reader)
+        if view == .decided {
+            for index in entries.indices {
+                entries[index].decidedAt = try seesAll ? page[index].decidedAt : rows[index].instant("signed_at")
+            }
+        }
+        return ApprovalListing(view: view, entries: entries, next: next)
     }
 
     /// Other people's requests tell who asked and about whom; `nil` when there are none.
@@ -332,6 +340,9 @@ struct ApprovalDetail: Sendable {
         let request = entry.request
         return held == nil && request.state.isOpen && !request.isOpen(at: now)
     }
+
+    /// How it stands: expired also where nothing has said so yet.
+    func standing(at now: Instant) -> ApprovalRequest.State { isOverdue(at: now) ? .expired : entry.request.state }
 
     /// Whether every value shown is the one the frozen action, and the digest the signatures are bound to, commit to.
     var matchesAction: Bool {

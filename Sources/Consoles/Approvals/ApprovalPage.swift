@@ -34,7 +34,7 @@ extension ApprovalPages {
                 UI.keyFacts(keyFacts(detail, call: call, now: now))
                 warnings(detail, call: call)
                 agreement(detail, now: now)
-                plan(detail, call: call, all: OperationViews.showAll)
+                plan(detail, call: call, now: now, all: OperationViews.showAll)
                 UI.fold("The frozen action, in full") { action(request) }
             }
         }
@@ -50,9 +50,9 @@ extension ApprovalPages {
             + UI.split {
                 UI.stack {
                     banners(detail, call: call, now: now)
-                    UI.panel(request.state == .executed ? "What it did" : "What it would do", id: "ap-plan") {
+                    UI.panel(OutcomeTense(detail.standing(at: now)).title, id: "ap-plan") {
                         UI.panelBody {
-                            plan(detail, call: call) { count in
+                            plan(detail, call: call, now: now) { count in
                                 el("a", .href("/approvals/\(request.id)?all=1")) {
                                     "Show all \(Grouped.digits(count))"
                                 }
@@ -383,16 +383,18 @@ extension ApprovalPages {
     }
 
     /// - Parameter all: how to see all of so many changes.
-    private static func plan(_ detail: ApprovalDetail, call: PageCall, all: (Int) -> Node) -> Node {
-        let state = detail.entry.request.state
+    private static func plan(_ detail: ApprovalDetail, call: PageCall, now: Instant, all: (Int) -> Node) -> Node {
+        let state = detail.standing(at: now)
+        let tense = OutcomeTense(state)
         let told = detail.told
         let groups = changes(told)
         guard detail.plan != nil || !groups.isEmpty else {
             return el("p") { UI.sealed("The plan was erased; only its digest is left.") }
         }
         let effects = detail.sent
+        let asked = detail.planEvent == nil ? "When asked" : "When planned again"
         return UI.stack {
-            summary(detail)
+            summary(detail, state, tense)
             for change in told where change.isErased {
                 el("p") {
                     UI.sealed("\(DocumentDiff.label(change.type)) \(change.id ?? ""): what it was or became was erased")
@@ -400,19 +402,19 @@ extension ApprovalPages {
             }
             if !groups.isEmpty {
                 UI.diff(
-                    groups, caption: state == .executed ? "What changed" : "What changes",
-                    captions: (before: state == .executed ? "Before" : "Then", after: "After"), fields: .planned,
+                    groups, caption: tense.changes,
+                    captions: (before: state == .executed ? "Before" : asked, after: "After"), fields: .planned,
                     rest: call.first("all") == nil ? all(groups.count) : nil, names: names(detail))
             }
             if let input = detail.input, input != .object([:]) {
                 UI.fold("The fields as sent") { UI.json(input) }
             }
             el("section") {
-                el("h3") { state == .executed ? "What was sent" : "What is sent" }
+                el("h3") { tense.sent }
                 if effects.isEmpty {
                     el("p", .class("muted")) { "Nothing." }
                 } else {
-                    UI.effects(effects, when: sending(state))
+                    UI.effects(effects, when: tense.sending)
                 }
             }
             if let plan = detail.plan {
@@ -436,10 +438,13 @@ extension ApprovalPages {
     }
 
     /// What comes of it, why it was asked for, and what can be done about it afterwards.
-    private static func summary(_ detail: ApprovalDetail) -> Node {
-        let state = detail.entry.request.state
-        return el("div", .class("stack stack--2")) {
+    private static func summary(
+        _ detail: ApprovalDetail, _ state: ApprovalRequest.State, _ tense: OutcomeTense
+    ) -> Node {
+        el("div", .class("stack stack--2")) {
             if let consequence = detail.consequence {
+                // It stands in the present tense: whether it has happened is read before it.
+                el("p") { tense.preface }
                 el("p", .class("headline")) { consequence }
                 if state.isLive, detail.anew.isInConsequence {
                     el("p", .class("muted")) { MadeAnew.ofConsequence }
@@ -451,9 +456,10 @@ extension ApprovalPages {
                     UI.muted(detail.entry.requesterName ?? detail.entry.request.requester)
                 }
             }
-            if let sentence = detail.reversibility { el("p") { sentence } }
-            if let sentence = detail.revealing { el("p") { sentence } }
-            if state.isLive { el("p", .class("muted")) { "Nothing has been changed yet." } }
+            if state.isLive || state == .executed {
+                if let sentence = detail.reversibility { el("p") { sentence } }
+                if let sentence = detail.revealing { el("p") { sentence } }
+            }
         }
     }
 
@@ -528,14 +534,9 @@ extension ApprovalPages {
         return UI.facts(facts, tight: true)
     }
 
-    /// When what a request sends is sent.
-    private static func sending(_ state: ApprovalRequest.State) -> String {
-        if state.isLive { return "when it runs" }
-        return state == .executed ? "when it ran" : "not sent"
-    }
-
     /// What people call a row of a plan, which knows its document alone: what the thing says of itself where its id tells what it
-    /// is, else by what such documents have for a name. "member usr_…" for a membership: whoever is known is named in its place.
+    /// is, else by what such documents have for a name. "of usr_… as member" for a membership: whoever is known is named
+    /// in their place.
     private static func name(of document: JSON?) -> String? {
         guard let document else { return nil }
         if let id = document["id"]?.string, let prefix = id.split(separator: "_", maxSplits: 1).first,
@@ -548,7 +549,8 @@ extension ApprovalPages {
         for member in ["name", "title", "label", "email", "summary"] {
             if let called = document[member]?.string, !called.isEmpty { return called }
         }
-        let parts = [document["role"]?.string.map(RoleTitle.of), document["user_id"]?.string].compactMap { $0 }
-        return parts.isEmpty ? nil : parts.joined(separator: " ")
+        let role = document["role"]?.string.map(RoleTitle.of)
+        guard let user = document["user_id"]?.string else { return role }
+        return "of \(user)\(role.map { " as \($0)" } ?? "")"
     }
 }

@@ -33,7 +33,8 @@ enum ApprovalPages {
                     el("div", .class("panel sized")) {
                         table(
                             caption(listing.view), listing.entries, call: call, now: now,
-                            showsRequester: listing.view != .mine, isHeld: held != nil)
+                            showsRequester: listing.view != .mine, isHeld: held != nil,
+                            tellsDecision: listing.view == .decided)
                     }
                     UI.pages(
                         listing.entries.count == 1 ? "1 request" : "\(listing.entries.count) requests",
@@ -48,7 +49,7 @@ enum ApprovalPages {
         case .asking: "Requests your roles could sign, soonest to expire first"
         case .mine: "Your requests, newest first"
         case .open: "Requests that wait for signatures, soonest to expire first"
-        case .decided: "Requests that were decided on, newest first"
+        case .decided: "Requests that were decided on, the latest decision first"
         }
     }
 
@@ -56,7 +57,8 @@ enum ApprovalPages {
         switch view {
         case .asking:
             UI.empty(
-                "Nothing waits for you", "When a colleague’s request needs a signature you could give, it stands here.")
+                "No request waits for your signature",
+                "When a colleague’s request needs a signature you could give, it stands here.")
         case .mine:
             UI.empty("You asked for nothing yet", "When an operation needs a second person, your request stands here.")
         case .open: UI.empty("No request waits", "Requests stand here while they wait for signatures.")
@@ -66,10 +68,12 @@ enum ApprovalPages {
     }
 
     /// Requests as rows; also used on Home.
-    /// - Parameter isHeld: nothing is carried out by its time, and none is called expired.
+    /// - Parameters:
+    ///   - isHeld: nothing is carried out by its time, and none is called expired.
+    ///   - tellsDecision: they are in the order of their decisions, so that time is shown.
     static func table(
         _ caption: String, _ entries: [ApprovalEntry], call: PageCall, now: Instant, showsRequester: Bool,
-        isHeld: Bool = false
+        isHeld: Bool = false, tellsDecision: Bool = false
     ) -> Node {
         func asker(_ entry: ApprovalEntry) -> String { entry.requesterName ?? entry.request.requester }
         var columns: [Column<ApprovalEntry>] = [
@@ -85,7 +89,9 @@ enum ApprovalPages {
             Column("Who must agree", priority: 2) { entry in
                 UI.muted(entry.request.wanted)
             },
-            Column("Asked", .number, priority: 4) { UI.time($0.request.createdAt, now: now) },
+            Column(tellsDecision ? "Decided" : "Asked", .number, priority: 4) { entry in
+                UI.time(entry.decidedAt ?? entry.request.createdAt, now: now)
+            },
             Column("State") { state($0.request, isHeld: isHeld, now: now) },
             Column("Time left", .number) { timeLeft($0.request, isHeld: isHeld, now: now) },
         ]

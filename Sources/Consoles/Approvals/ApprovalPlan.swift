@@ -34,7 +34,7 @@ extension ApprovalDetail {
     var told: [Told] {
         if let recorded { return recorded }
         guard let plan else { return [] }
-        return anew.rows(of: plan, Self.words).map { row in
+        return anew.rows(of: plan, DocumentDiff.whenItRuns).map { row in
             Told(type: row.type, id: row.id, before: row.before, after: row.after)
         }
     }
@@ -46,17 +46,6 @@ extension ApprovalDetail {
         guard !rows.isEmpty || plan?["changes"]?.array?.isEmpty != false else { return nil }
         return rows.map { row in
             Told(type: row.type, id: row.id, before: row.before, after: row.after, isErased: row.isErased)
-        }
-    }
-
-    /// What stands in the place of a value that is made anew; a row that is not there yet does without.
-    private static func words(_ source: MadeAnew.Source, _ before: JSON?) -> JSON? {
-        switch source {
-        case .clock(let span): return .string(DocumentDiff.whenItRuns(after: span))
-        case .days(let days): return .string(DocumentDiff.whenItRuns(afterDays: days))
-        case .value:
-            guard before != nil else { return .none }
-            return .string("another one, made when it runs")
         }
     }
 
@@ -97,10 +86,7 @@ extension ApprovalDetail {
                 tenant: nil)
         }
         if isTold, entry.request.requester.hasPrefix("\(Staff.idPrefix)_") {
-            effects.append(
-                Effect(
-                    kind: mail, name: MailNotice.requestExecuted.rawValue,
-                    summary: "Mail to whoever asked: it was carried out", payload: .null, tenant: nil))
+            effects.append(InboxForesight.carriedOut)
         }
         effects = effects.filter { effect in
             guard effect.kind == mail else { return true }
@@ -108,13 +94,8 @@ extension ApprovalDetail {
             return sentMail?.contains(effect.name) ?? true
         }
         guard isTold else { return effects }
-        effects += notices.map { Effect(kind: "inbox", name: "inbox.notice", summary: $0, payload: .null, tenant: nil) }
-        if sendsSlack {
-            effects.append(
-                Effect(
-                    kind: DeliveryChannel.slack.rawValue, name: "slack.events",
-                    summary: "A line in the staff channel of Slack", payload: .null, tenant: nil))
-        }
+        effects += notices.map(InboxForesight.notice)
+        if sendsSlack { effects.append(InboxForesight.channel) }
         return effects
     }
 
@@ -134,12 +115,7 @@ extension ApprovalDetail {
         let state = entry.request.state
         guard state.isLive || state == .executed else { return }
         let foresight = InboxForesight(entry.request, told.map { (type: $0.type, document: $0.after ?? $0.before) })
-        let people = foresight.people.sorted()
-        var names: [String: String] = [:]
-        for row in people.isEmpty ? [] : try reader.query(EventQueries.staffNames(people)) {
-            names[try row.string("id")] = try row.string("name")
-        }
-        notices = foresight.sentences(names)
+        notices = try foresight.sentences(from: reader)
         // What was said there when it ran stands with no request: it is not told afterwards.
         sendsSlack = try state.isLive && ChannelState.isOn(.slack, reader)
     }

@@ -241,7 +241,11 @@ enum AuditPages {
         if let tenant = row.tenantID, tenant != row.targetID {
             facts.append(("Tenant", link(Tenant.type, tenant, UI.id(tenant))))
         }
-        if let words = event.value("details")?["consequence"]?.string { facts.append(("In words", Node(words))) }
+        if let words = event.value("details")?["consequence"]?.string {
+            // What is only asked for is said in the present tense, too.
+            let isAhead = row.outcome == EventOutcome.requested.rawValue || row.action == "approval.stale"
+            facts.append((isAhead ? "Would happen" : "In words", Node(words)))
+        }
         if let code = leaf["reason_code"]?.string {
             let label = call.catalog[row.action]?.spec.reasonCodes.first { $0.code == code }?.label
             facts.append(
@@ -294,7 +298,8 @@ enum AuditPages {
             let document = change.before ?? change.after
             return UI.DiffGroup(
                 type: change.type,
-                name: (document?["name"] ?? document?["email"] ?? document?["user_id"])?.string, id: change.id,
+                name: (document?["name"] ?? document?["email"])?.string
+                    ?? document?["user_id"]?.string.map { "of \($0)" }, id: change.id,
                 before: change.before, after: change.after)
         }
         return UI.panel("What changed", id: "e-changes") {

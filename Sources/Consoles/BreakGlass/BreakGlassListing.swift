@@ -135,7 +135,8 @@ struct BreakGlassDetail: Sendable {
 }
 
 /// A page of what the opener did while it was open: every event of theirs from its beginning to its end, whether or not it says
-/// that it belongs to it, so that nothing can be left out.
+/// that it belongs to it, so that nothing can be left out. What may have been recorded by a clock that differs is listed too, and
+/// says so.
 struct BreakGlassEvents: Sendable {
     enum Show: String, CaseIterable, Sendable {
         case everything, changes, looks
@@ -157,9 +158,15 @@ struct BreakGlassEvents: Sendable {
         }
     }
 
-    /// Events have the clock of their server, which may be this far from the database's.
+    /// Some events have the clock of their server, which may be this far from the database's (spec: access §5).
     static let tolerance = Span.seconds(2)
 
+    /// On which side of it an event stands that its own time puts outside.
+    enum Side: String, Sendable {
+        case before, after
+    }
+
+    let session: BreakGlass
     let show: Show
     let rows: [EventRow]
     let next: String?
@@ -171,9 +178,25 @@ struct BreakGlassEvents: Sendable {
             "type": "string", "enum": .array(Show.allCases.map { .string($0.rawValue) }), "default": "everything",
         ])
 
-    /// From when to when it was open.
+    /// From when to when it was open, by the database's clock.
     static func time(of session: BreakGlass, at now: Instant) -> (from: Instant, until: Instant) {
-        (session.openedAt - tolerance, (session.endedAt ?? min(now, session.endsAt)) + tolerance)
+        (session.openedAt, session.endedAt ?? min(now, session.endsAt))
+    }
+
+    /// `nil` for what its time puts within.
+    func side(of event: EventRow) -> Side? {
+        // Its own beginning and end are recorded a moment after the database was asked for the time.
+        let isItsOwn = event.targetID == session.id && event.eventClass == EventClass.mutation.rawValue
+        if isItsOwn, event.outcome == EventOutcome.applied.rawValue { return nil }
+        if event.at < session.openedAt { return .before }
+        return event.at > (session.endedAt ?? session.endsAt) ? .after : nil
+    }
+
+    /// An event as the API answers it.
+    func json(_ event: EventRow) -> JSON {
+        var members = event.json.object ?? [:]
+        members["outside"] = JSON(side(of: event)?.rawValue)
+        return .object(members)
     }
 
     static func load(_ session: BreakGlass, _ call: ReadCall, from reader: any Reader) throws -> BreakGlassEvents {
@@ -185,8 +208,8 @@ struct BreakGlassEvents: Sendable {
         var filter = EventFilter()
         filter.eventClass = show.eventClass
         let time = time(of: session, at: reader.now)
-        filter.from = time.from
-        filter.until = time.until
+        filter.from = time.from - tolerance
+        filter.until = time.until + tolerance
         let scope = "breakglass.events \(session.id) \(show.rawValue)"
         var position: (at: Instant, id: String)?
         if let cursor = call.first("cursor") {
@@ -209,7 +232,7 @@ struct BreakGlassEvents: Sendable {
         found.sort { ($0.at, $0.id) > ($1.at, $1.id) }
         let rows = Array(found.prefix(limit))
         return BreakGlassEvents(
-            show: show, rows: rows,
+            session: session, show: show, rows: rows,
             next: found.count > limit
                 ? rows.last.map {
                     call.cursors.encode(scope: scope, [.int($0.at.microseconds), .string($0.id)])

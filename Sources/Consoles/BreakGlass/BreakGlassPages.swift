@@ -266,10 +266,12 @@ enum BreakGlassPages {
                     columns: [
                         Column("UTC", .tight) { UI.clock($0.at, now: now) },
                         Column("Action", isRowHeader: true) { event in
-                            let words = EventWords.action(event, catalog: call.catalog)
-                            return seesLog ? el("a", .href("/audit/\(event.id)")) { words } : Node(words)
+                            let words = DoneWords.of(event, catalog: call.catalog)
+                            let name = seesLog ? el("a", .href("/audit/\(event.id)")) { words } : Node(words)
+                            guard let side = events.side(of: event) else { return name }
+                            return name + UI.sub(beside(side))
                         },
-                        Column("Target", .clip, priority: 2) { UI.muted(EventWords.target($0)) },
+                        Column("Target", .clip, priority: 2) { target(of: $0, in: detail.session) },
                         Column("On") { event in
                             event.tenantID == detail.session.tenant
                                 ? UI.muted("the tenant")
@@ -277,12 +279,36 @@ enum BreakGlassPages {
                         },
                         Column("Outcome") { EventWords.outcome($0) },
                     ], rows: events.rows, density: .dense)
+                if events.rows.contains(where: { events.side(of: $0) != nil }) {
+                    UI.panelBody {
+                        el("p", .class("hint")) {
+                            "Some events carry the clock of the server that recorded them, which may differ from the "
+                            "database’s by \(BreakGlassEvents.tolerance.seconds) seconds. What may belong to it is "
+                            "listed, and says where its time stands."
+                        }
+                    }
+                }
             }
         }
             + UI.pages(
                 events.rows.count == 1 ? "1 event" : "\(events.rows.count) events",
                 first: call.first("cursor") == nil ? nil : address(events.show).text,
                 next: events.next.map { address(events.show).with("cursor", $0).text })
+    }
+
+    private static func beside(_ side: BreakGlassEvents.Side) -> String {
+        switch side {
+        case .before: "just before it was opened"
+        case .after: "just after its end"
+        }
+    }
+
+    /// What an event was about. An id says nothing to a person, and stands in full where the pointer rests.
+    private static func target(of event: EventRow, in session: BreakGlass) -> Node {
+        guard let id = event.targetID else { return .none }
+        let noun = event.targetType.map { $0 == ApprovalRequest.type ? "Request" : DocumentDiff.label($0) }
+        let words = event.targetName ?? (id == session.id ? "this emergency" : noun ?? id)
+        return el("span", .class("muted"), .title(id)) { words }
     }
 
     private static func review(_ detail: BreakGlassDetail, now: Instant) -> Node {

@@ -211,7 +211,7 @@ enum BreakGlassQueries {
         Statement(
             """
             SELECT \(ApprovalRequest.columns) FROM approvals
-            WHERE requester = $1 AND created_at >= $2 AND created_at < $3 ORDER BY created_at, id LIMIT 50
+            WHERE requester = $1 AND created_at >= $2 AND created_at <= $3 ORDER BY created_at, id LIMIT 50
             """, [.text(person), Value(start), Value(end)])
     }
 }

@@ -31,11 +31,16 @@ enum BreakGlassReads {
                 "class": ["type": "string"], "action": ["type": "string"], "outcome": ["type": "string"],
                 "actor": ["type": "object"], "tenant": ["type": "string"], "target": ["type": "object"],
                 "index": ["type": ["integer", "null"]],
+                // Its time is up to 2 seconds before the beginning or after the end: a server's clock may differ so far.
+                "outside": [
+                    "type": ["string", "null"],
+                    "enum": ["before", "after", .null],
+                ],
             ],
         ], isList: true
     ) { call, reader in
         let session = try BreakGlassDetail.find(call.path["id"] ?? "", from: reader)
         let events = try BreakGlassEvents.load(session, call, from: reader)
-        return .list(events.rows.map(\.json), next: events.next, disclosure: events.disclosure)
+        return .list(events.rows.map(events.json), next: events.next, disclosure: events.disclosure)
     }
 }

@@ -18,7 +18,7 @@ public enum OpenBreakGlass: Operation {
             ReasonCode("security", "Somebody is, or may be, attacking them"),
             ReasonCode("data_loss", "Their data is being lost or damaged"),
             ReasonCode("locked_out", "They are locked out, and can’t let anybody in"),
-        ], ticketRequired: true, isAtOnce: true)
+        ], reasonTitle: "What the emergency is", ticketRequired: true, isAtOnce: true)
     public static let creates = true
 
     public struct Input: OperationInput {

@@ -123,7 +123,8 @@ enum HomeView {
                 model.reviews.map(\.count) == [1]
                     ? "1 grant waits for your decision"
                     : "\(model.reviews.reduce(0) { $0 + $1.count }) grants wait for your decision"
-            case 0: "Nothing waits for you"
+            // Other things may wait all the same, and stand below or in the menu.
+            case 0: "No request waits for your signature"
             case 1: "1 request waits for a signature you could give"
             default: "\(waiting) requests wait for a signature you could give"
             }
@@ -173,7 +174,7 @@ enum HomeView {
                 columns: [
                     Column("Review", .wide, isRowHeader: true) { one in
                         el("a", .href("/access-reviews/\(one.review.id)?state=open&reviewer=me")) {
-                            "Access of \(one.review.roles.joined(separator: ", "))"
+                            "Access of \(AccessNames.roles(one.review.roles))"
                         }
                     },
                     Column("To decide", .number) { one in Node(one.count == 1 ? "1 grant" : "\(one.count) grants") },
@@ -224,7 +225,7 @@ enum HomeView {
                 }
                 if let exceptions = model.exceptions, exceptions > 0 {
                     line(
-                        exceptions, "Exceptions to review", "Staff with roles that are not held together",
+                        exceptions, StaffFlagPages.title, "Exceptions for staff that wait for their review",
                         href: "/staff-flags")
                 }
                 if let compliance = model.compliance, compliance > 0 {

@@ -4,13 +4,11 @@ import Kernel
 struct InboxEntry: Sendable {
     let notice: Notice
     let title: String
-    /// What else there is to know: until when, why.
+    /// What else there is to know: until when, why, and when it happened where it was told late.
     let detail: String?
     /// Who caused it; `nil` when Postern did.
     let who: String?
     let path: String?
-    /// When it happened, which may be long before anybody was told.
-    let at: Instant
 
     var json: JSON {
         JSON.members([

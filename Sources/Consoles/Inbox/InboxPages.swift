@@ -67,7 +67,7 @@ enum InboxPages {
             },
             Column("Who", priority: 3) { entry in entry.who.map { UI.person($0) } ?? UI.hint("Postern") },
             Column("State", priority: 2) { state($0) },
-            Column("When", .number) { UI.time($0.at, now: now) },
+            Column("Told", .number) { UI.time($0.notice.createdAt, now: now) },
             Column("Mark as read", .actions, hidesTitle: true) { entry in
                 guard entry.notice.readAt == nil else { return .none }
                 return form("/inbox/\(entry.notice.id)/read", call) {

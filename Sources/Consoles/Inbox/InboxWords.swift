@@ -104,19 +104,29 @@ struct InboxWords {
 
     private func entry(_ notice: Notice) throws -> InboxEntry {
         if let gone = hidden(notice) {
-            return InboxEntry(notice: notice, title: gone, detail: nil, who: nil, path: nil, at: notice.createdAt)
+            return InboxEntry(notice: notice, title: gone, detail: nil, who: nil, path: nil)
         }
         let request = notice.about.flatMap { requests[$0.id] }
         let actor = try events[notice.event]?.string("actor_id")
-        let happened = try events[notice.event]?.instant("at")
         // Who asked is the actor of what is carried out, and no news to them.
         let who =
             notice.kind.asksToSign
             ? request.map { $0.requesterName ?? $0.request.requester }
             : notice.kind == .executed || notice.kind == .unanswered ? nil : actor.flatMap { names[$0] }
+        let said = [try detail(of: notice), try lateness(of: notice)].compactMap(\.self).joined(separator: " ")
         return InboxEntry(
-            notice: notice, title: try title(of: notice), detail: try detail(of: notice), who: who,
-            path: path(of: notice), at: notice.kind.isReminder ? notice.createdAt : happened ?? notice.createdAt)
+            notice: notice, title: try title(of: notice), detail: said.isEmpty ? nil : said, who: who,
+            path: path(of: notice))
+    }
+
+    /// Told this much later, a notice says when it happened: it stands at the time it was told.
+    private static let late = Span.minutes(5)
+
+    private func lateness(of notice: Notice) throws -> String? {
+        guard !notice.kind.isReminder, let happened = try events[notice.event]?.instant("at"),
+            notice.createdAt - happened >= Self.late
+        else { return nil }
+        return "It happened at \(happened.minuteText)."
     }
 
     /// What stands there for who may not look at it any more.
@@ -277,7 +287,7 @@ struct InboxWords {
         for (type, found) in Dictionary(grouping: named, by: \.rowType) {
             guard let kind = catalog.entity(type) else { continue }
             let names = try kind.displayNames(Set(found.map(\.rowID)).sorted(), reader)
-            for one in found { out[one.id] = names[one.rowID].map { "\(DocumentDiff.label(type)) \($0)" } }
+            for one in found { out[one.id] = names[one.rowID].map { DocumentDiff.subject(type, $0) } }
         }
         return out
     }

@@ -85,6 +85,46 @@ public struct StaffInbox: Inboxes {
         }
     }
 
+    public func foretold(_ preview: Preview, by caller: Caller) async throws(OperationError) -> ToldBeside {
+        let isAsked = !preview.approvals.isEmpty
+        let foresight = Self.foresight(
+            preview.operation, on: preview.target, by: caller.person, isAsked: isAsked,
+            preview.changes.map { (type: $0.type, document: $0.after ?? $0.before) })
+        return try await read { reader in
+            let channel = try ChannelState.isOn(.slack, reader) ? [InboxForesight.channel] : []
+            let notices = try foresight.effects(from: reader)
+            guard isAsked else { return ToldBeside(asking: [], done: notices + channel) }
+            let calls = preview.calls.map { call in
+                Effect(
+                    kind: call.kind, name: call.name,
+                    summary: MailNotice.summary(call.name, call.payload) ?? call.summary, payload: .null, tenant: nil)
+            }
+            let asked = InboxForesight.notice("A notice in the inbox of everybody who could sign: it waits for them")
+            let mail = try ChannelState.isOn(.mail, reader) ? [InboxForesight.carriedOut] : []
+            return ToldBeside(asking: [asked] + calls + channel, done: mail + notices + channel)
+        }
+    }
+
+    public func told(of applied: Applied, by caller: Caller) async throws(OperationError) -> [Effect] {
+        try await read { reader in
+            let event = try EventDetail.load(applied.eventID, from: reader)
+            let foresight = Self.foresight(
+                applied.operation, on: applied.target, by: caller.person, isAsked: false,
+                event.changes.map { (type: $0.type, document: $0.after ?? $0.before) })
+            return try foresight.effects(from: reader)
+                + (ChannelState.isOn(.slack, reader) ? [InboxForesight.channel] : [])
+        }
+    }
+
+    private static func foresight(
+        _ operation: String, on target: String?, by person: String, isAsked: Bool,
+        _ changes: [(type: String, document: JSON?)]
+    ) -> InboxForesight {
+        let type = Consoles.declared[operation]?.targetType
+        return InboxForesight(
+            operation, on: target.map { (type: type, id: $0) }, by: person, isAsked: isAsked, changes)
+    }
+
     /// Removes notices that are older than `kept`.
     public static func forget(after kept: Span, in database: any Database) async throws {
         while !Task.isCancelled {

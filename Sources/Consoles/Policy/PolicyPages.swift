@@ -14,7 +14,7 @@ enum PolicyPages {
     }
 
     static func title(_ path: String, trailing: Node = .none) -> Node {
-        UI.title("Access", lead: "Who may do what, and who must agree, as the tables say now", trailing: trailing)
+        UI.title("Access", lead: "Who may do what, and who must agree", trailing: trailing)
             + tabs(path)
     }
 

@@ -107,7 +107,9 @@ enum RulePages {
                             }.joined(separator: ", ")
                     } ?? "Not known any more")
             },
-            Column("Then") { $0.waited ? UI.state("Waited for others", .info, .ring) : UI.state("At once", .plain) },
+            Column("At the time") {
+                $0.waited ? UI.state("Waited for others", .info, .ring) : UI.state("At once", .plain)
+            },
         ]
         return UI.panel("Tried on the last \(days) days", id: "r-trial") {
             UI.panelBody {

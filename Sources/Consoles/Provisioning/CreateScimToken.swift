@@ -82,11 +82,10 @@ public enum RotateScimToken: Operation {
         after.previousBy = after.token.previous == nil ? nil : before.createdBy
         after.createdBy = call.person
         after.expiresAt = try TokenEnd.of(day, within: ScimToken.longest, at: call.now)
-        let old = after.token.previous.map { "works on until \($0.until.minuteText)" } ?? "stops working at once"
         return Plan(
             after, facts: ["overlap_hours": .int(call.input.overlapHours), "until": JSON(after.expiresAt)],
             reveal: ["token": .text(text)],
-            consequence: "\(after.name) has a new token; the old one (\(before.token.prefix)…) \(old).")
+            consequence: after.token.replacing(before.token, of: after.name))
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {
@@ -114,15 +113,13 @@ public enum RevokeScimToken: Operation {
     public static func measures(_ call: Call<Self>) -> Measures { Measures(["grants_power": false]) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<ScimToken> {
-        guard call.before.revokedAt == nil else {
-            throw .conflict("\(call.before.name) is revoked already.", legal: [])
-        }
+        let consequence = try call.before.revoking()
         var after = call.before
         after.revokedAt = call.now
         after.revokedFor = call.reasonCode
         after.token.previous = nil
         after.previousBy = nil
-        return Plan(after, consequence: "\(after.name) (\(after.token.prefix)…) stops working at once.")
+        return Plan(after, consequence: consequence)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

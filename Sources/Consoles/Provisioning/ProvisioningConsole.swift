@@ -27,7 +27,7 @@ public enum ProvisioningConsole {
         choices: ["staff.accept_grant/role": roles, "staff.dismiss_grant/role": roles],
         followers: [PendingGrantFollower.follower],
         specimens: [
-            .init("SCIM tokens", ScimToken.State.allCases.map { ScimTokenPages.state($0, dense: false) }),
+            .init("SCIM tokens", TokenState.allCases.map(\.chip)),
             .init("Grants that wait", PendingGrant.State.allCases.map { PendingGrantPages.state($0) }),
         ])
 
@@ -51,7 +51,7 @@ public enum ProvisioningConsole {
     ) { call, reader in
         let token = try ScimTokenListing.find(call.path["id"] ?? "", from: reader)
         return ReadAnswer(
-            token.json(usedAt: try ScimTokenListing.uses([token], from: reader)[token.id]), version: token.version)
+            token.json(usedAt: try ScimToken.lastUses(of: [token], from: reader)[token.id]), version: token.version)
     }
 
     private static let grants = Read(

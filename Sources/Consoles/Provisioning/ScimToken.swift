@@ -6,8 +6,6 @@ public struct ScimToken: Entity, Hashable {
     public static let idPrefix = "sct"
     public static let table = "scim_tokens"
 
-    public enum State: String, Sendable, CaseIterable { case active, expired, revoked }
-
     public var id: String
     public var version: Int64 = 0
     /// Which provider it is for.
@@ -42,11 +40,6 @@ public struct ScimToken: Entity, Hashable {
         self.revokedFor = revokedFor
     }
 
-    public func state(at now: Instant) -> State {
-        if revokedAt != nil { return .revoked }
-        return expiresAt <= now ? .expired : .active
-    }
-
     /// Who was shown the token with this digest: the one in force, or the one before it.
     func holder(of digest: String) -> String { digest == token.digest ? createdBy : previousBy ?? createdBy }
 
@@ -63,13 +56,6 @@ public struct ScimToken: Entity, Hashable {
         // A member that came later stands only where there is something.
         if let previousBy { members["previous_by"] = .string(previousBy) }
         return .object(members.merging(token.members) { own, _ in own })
-    }
-
-    /// What the API answers: also when it was last used.
-    func json(usedAt: Instant?) -> JSON {
-        guard case .object(var members) = document else { return .null }
-        members["last_used_at"] = JSON(usedAt)
-        return .object(members)
     }
 
     static let schema: JSON = {
@@ -91,4 +77,10 @@ public struct ScimToken: Entity, Hashable {
     static let letters = "psc_"
     /// How many days it may work.
     static let longest: Int64 = 731
+}
+
+extension ScimToken: TokenBearer {
+    static let path = "/scim-tokens"
+    var beginning: String { token.prefix }
+    var stopsAt: Instant? { expiresAt }
 }

@@ -19,18 +19,9 @@ struct ScimTokenListing {
         let found = try reader.query(ScimToken.page(before: before, limit: limit + 1)).map(ScimToken.init)
         let items = Array(found.prefix(limit))
         return ScimTokenListing(
-            items: items, uses: try uses(items, from: reader),
+            items: items, uses: try ScimToken.lastUses(of: items, from: reader),
             makers: try StaffDetail.names(items.map(\.createdBy), from: reader),
             next: found.count > limit ? items.last.map { call.cursors.encode(scope: scope, [.string($0.id)]) } : nil)
-    }
-
-    static func uses(_ items: [ScimToken], from reader: any Reader) throws -> [String: Instant] {
-        guard !items.isEmpty else { return [:] }
-        var uses: [String: Instant] = [:]
-        for row in try reader.query(ScimToken.uses(items.map(\.id))) {
-            uses[try row.string("token_id")] = try row.instant("used_at")
-        }
-        return uses
     }
 
     static func find(_ id: String, from reader: any Reader) throws -> ScimToken {
@@ -54,18 +45,11 @@ enum ScimTokenPages {
         let waiting =
             call.caller.permissions.contains("staff.view")
             ? UI.linkButton("Grants that wait", href: "/pending-grants") : .none
-        let columns: [Column<ScimToken>] = [
-            Column("Provider", .clip, isRowHeader: true) { token in
-                el("a", .href("/scim-tokens/\(token.id)")) { token.name }
-                    + el("span", .class("aside p5")) { "\(token.token.prefix)…" }
-            },
-            Column("State") { state($0.state(at: now), dense: true) },
+        var columns: [Column<ScimToken>] = [
+            ScimToken.nameColumn("Provider"), ScimToken.stateColumn(at: now),
             Column("Made by", priority: 4) { UI.muted(listing.makers[$0.createdBy] ?? $0.createdBy) },
-            Column("Last used", .number, priority: 3) { token in
-                listing.uses[token.id].map { UI.time($0, now: now) } ?? UI.hint("never")
-            },
-            Column("Until", .number) { UI.time($0.expiresAt, now: now) },
         ]
+        columns += ScimToken.timeColumns(listing.uses, at: now)
         let body =
             UI.title(
                 "Provisioning", lead: "What identity providers tell of staff with, at /scim/v2",
@@ -90,7 +74,7 @@ enum ScimTokenPages {
     static let view = Page("/scim-tokens/{id}", permission: ScimTokenListing.viewing, menuPath: "/scim-tokens") {
         call, reader in
         let token = try ScimTokenListing.find(call.path["id"] ?? "", from: reader)
-        let used = try ScimTokenListing.uses([token], from: reader)[token.id]
+        let used = try ScimToken.lastUses(of: [token], from: reader)[token.id]
         let maker = try Staff.load(token.createdBy, from: reader)
         let before = try token.previousBy.flatMap { try StaffDetail.names([$0], from: reader)[$0] }
         let now = reader.now
@@ -98,13 +82,12 @@ enum ScimTokenPages {
         let body =
             UI.crumbs([("Provisioning", "/scim-tokens")], here: token.name)
             + UI.title(token.name) {
-                state(token.state(at: now), dense: false)
+                token.state(at: now).chip
                 UI.id(token.id, copy: "token id")
             }
             + UI.keyFacts([
                 ("Begins with", UI.code(token.token.prefix)),
-                ("Last used", used.map { UI.time($0, now: now) } ?? UI.hint("never")),
-                ("Until", UI.time(token.expiresAt, now: now)),
+                ("Last used", ScimToken.lastUsed(used, at: now)), ("Until", token.until(at: now)),
                 ("Made by", maker.map { UI.person($0.name) } ?? UI.muted(token.createdBy)),
             ])
             + UI.actionBar(
@@ -131,11 +114,7 @@ enum ScimTokenPages {
     private static func notice(
         _ token: ScimToken, shownTo holder: Staff?, before: String?, reason: String?, now: Instant
     ) -> Node {
-        if let revoked = token.revokedAt {
-            return UI.banner(
-                .plain, "This token was revoked.",
-                "\(reason.map { "\($0). " } ?? "")It stopped working \(TimeText.relative(revoked, now: now)).")
-        }
+        if let revocation = token.revocation(of: "token", for: reason, at: now) { return revocation }
         var out = Node.none
         if let holder, holder.status == .deactivated, token.state(at: now) == .active {
             out =
@@ -153,15 +132,5 @@ enum ScimTokenPages {
                         + (before.map { " It was shown to \($0)." } ?? ""))
         }
         return out
-    }
-
-    static func state(_ state: ScimToken.State, dense: Bool) -> Node {
-        let (word, tone, mark): (String, Tone, Glyph) =
-            switch state {
-            case .active: ("Active", .ok, .on)
-            case .expired: ("Expired", .plain, .ring)
-            case .revoked: ("Revoked", .plain, .x)
-            }
-        return dense ? UI.state(word, tone, mark) : UI.chip(word, tone, mark)
     }
 }

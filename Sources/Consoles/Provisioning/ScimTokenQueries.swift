@@ -43,10 +43,9 @@ extension ScimToken {
             "SELECT \(columns) FROM scim_tokens WHERE id < $1 ORDER BY id DESC LIMIT \(limit)", [.text(id)])
     }
 
-    /// `token_id` and `used_at`. `ids` MUST NOT be empty.
     static func uses(_ ids: [String]) -> Statement {
         Statement(
-            "SELECT token_id, used_at FROM scim_token_use WHERE token_id IN (\(placeholders(ids.count)))",
+            "SELECT token_id AS id, used_at FROM scim_token_use WHERE token_id IN (\(placeholders(ids.count)))",
             ids.map(Value.text))
     }
 

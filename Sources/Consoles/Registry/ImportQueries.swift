@@ -25,11 +25,12 @@ enum ImportQueries {
             """, [.text(id), .text(digest), .int(bytes), Value(now)])
     }
 
-    /// Rows of these names that are staged already: `external_id`, `slug`, `line`.
+    /// Staged rows of these names: `external_id`, `slug`, `line`. Few at once: of a table that was just filled the planner knows
+    /// nothing, and for many it would read the whole run.
     static func staged(_ run: String, externalIDs: [String], slugs: [String]) -> [Statement] {
         func find(_ column: String, _ values: [String]) -> [Statement] {
-            stride(from: 0, to: values.count, by: 500).map { start in
-                let part = Array(values[start..<min(start + 500, values.count)])
+            stride(from: 0, to: values.count, by: 50).map { start in
+                let part = Array(values[start..<min(start + 50, values.count)])
                 return Statement(
                     """
                     SELECT external_id, slug, line FROM import_rows
@@ -46,6 +47,7 @@ enum ImportQueries {
         let row: RegistryRow
     }
 
+    /// Stages rows in their order and answers `seq` of each that is staged now; one whose name stands before is left out.
     static func stage(_ rows: [StagedRow], of run: String) -> [Statement] {
         insert(
             "import_rows (run_id, seq, line, external_id, slug, content)",
@@ -54,7 +56,7 @@ enum ImportQueries {
                     .text(run), .int($0.seq), .int(Int64($0.line)), .text($0.row.externalID), .text($0.row.slug),
                     Value($0.row.json),
                 ]
-            })
+            }, ending: " ON CONFLICT DO NOTHING RETURNING seq")
     }
 
     struct RejectedRow {
@@ -221,7 +223,7 @@ enum ImportQueries {
             "SELECT id FROM import_runs WHERE updated_at < $1 ORDER BY updated_at, id LIMIT 100", [Value(time)])
     }
 
-    private static func insert(_ head: String, _ rows: [[Value]]) -> [Statement] {
+    private static func insert(_ head: String, _ rows: [[Value]], ending: String = "") -> [Statement] {
         stride(from: 0, to: rows.count, by: chunk).map { start in
             let part = rows[start..<min(start + chunk, rows.count)]
             let width = part.first?.count ?? 0
@@ -229,7 +231,7 @@ enum ImportQueries {
                 "(\(placeholders(width, from: (index - start) * width + 1)))"
             }
             return Statement(
-                "INSERT INTO \(head) VALUES \(tuples.joined(separator: ", "))", part.flatMap { $0 })
+                "INSERT INTO \(head) VALUES \(tuples.joined(separator: ", "))\(ending)", part.flatMap { $0 })
         }
     }
 }

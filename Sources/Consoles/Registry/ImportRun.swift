@@ -293,9 +293,11 @@ public struct ImportRun: Sendable {
         let run = state.id
         let before = state.bytesDone
         try await database.write { tx in
+            let sound = Set(try tx.query(ImportQueries.stage(batch.rows, of: run)).joined().map { try $0.int("seq") })
+            let twins = batch.rows.filter { !sound.contains($0.seq) }
             let names = try tx.query(
                 ImportQueries.staged(
-                    run, externalIDs: batch.rows.map(\.row.externalID), slugs: batch.rows.map(\.row.slug)))
+                    run, externalIDs: twins.map(\.row.externalID), slugs: twins.map(\.row.slug)))
             var ids: [String: Int] = [:]
             var slugs: [String: Int] = [:]
             for row in names.joined() {
@@ -303,28 +305,19 @@ public struct ImportRun: Sendable {
                 ids[try row.string("external_id")] = line
                 slugs[try row.string("slug")] = line
             }
-            var sound: [ImportQueries.StagedRow] = []
             var rejected = batch.rejected
-            for staged in batch.rows {
-                let twins = [
-                    ("external_id", staged.row.externalID, ids[staged.row.externalID]),
-                    ("slug", staged.row.slug, slugs[staged.row.slug]),
+            for twin in twins {
+                let problems = [
+                    ("external_id", twin.row.externalID, ids[twin.row.externalID]),
+                    ("slug", twin.row.slug, slugs[twin.row.slug]),
                 ].compactMap { column, value, first -> RegistrySource.Problem? in
                     guard let first else { return nil }
                     return RegistrySource.Problem(
-                        line: staged.line, column: column,
-                        sentence:
-                            "Line \(staged.line), column \(column): \"\(value)\" stands in line \(first) already.")
+                        line: twin.line, column: column,
+                        sentence: "Line \(twin.line), column \(column): \"\(value)\" stands in line \(first) already.")
                 }
-                guard twins.isEmpty else {
-                    rejected.append(.init(line: staged.line, problems: twins, text: staged.row.json.canonicalText))
-                    continue
-                }
-                ids[staged.row.externalID] = staged.line
-                slugs[staged.row.slug] = staged.line
-                sound.append(staged)
+                rejected.append(.init(line: twin.line, problems: problems, text: twin.row.json.canonicalText))
             }
-            tx.enqueue(ImportQueries.stage(sound, of: run))
             tx.enqueue(ImportQueries.reject(rejected, of: run))
             tx.enqueue(
                 ImportQueries.reached(

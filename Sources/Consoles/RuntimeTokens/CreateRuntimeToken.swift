@@ -72,13 +72,11 @@ public enum RevokeRuntimeToken: Operation {
         ], isDestructive: true)
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<RuntimeToken> {
-        guard call.before.revokedAt == nil else {
-            throw .conflict("\(call.before.name) is revoked already.", legal: [])
-        }
+        let consequence = try call.before.revoking()
         var after = call.before
         after.revokedAt = call.now
         after.revokedFor = call.reasonCode
-        return Plan(after, consequence: "\(after.name) (\(after.prefix)…) stops working at once.")
+        return Plan(after, consequence: consequence)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

@@ -24,13 +24,6 @@ public struct RuntimeToken: Entity, Hashable {
     /// The reason code it was revoked with.
     public var revokedFor: String?
 
-    public enum State: String, Sendable, CaseIterable { case active, expired, revoked }
-
-    public func state(at now: Instant) -> State {
-        if revokedAt != nil { return .revoked }
-        return expiresAt.map { $0 <= now } ?? false ? .expired : .active
-    }
-
     public var tenantID: String? { nil }
     public var subjects: [String] { [] }
     public var displayName: String { name }
@@ -42,13 +35,6 @@ public struct RuntimeToken: Entity, Hashable {
             "created_by": .string(createdBy), "created_at": JSON(createdAt), "expires_at": JSON(expiresAt),
             "revoked_at": JSON(revokedAt), "revoked_for": JSON(revokedFor),
         ]
-    }
-
-    /// What the API answers: also when it was last shown.
-    func json(usedAt: Instant?) -> JSON {
-        guard case .object(var members) = document else { return .null }
-        members["last_used_at"] = JSON(usedAt)
-        return .object(members)
     }
 
     static let schema: JSON = {
@@ -78,4 +64,10 @@ public struct RuntimeToken: Entity, Hashable {
     static func digest(_ text: String) -> String { sha256(Array(text.utf8)).hex }
     /// `prt_` and six letters: enough to recognise, nothing to guess from.
     static func shown(_ text: String) -> String { String(text.prefix(10)) }
+}
+
+extension RuntimeToken: TokenBearer {
+    static let path = "/runtime-tokens"
+    var beginning: String { prefix }
+    var stopsAt: Instant? { expiresAt }
 }

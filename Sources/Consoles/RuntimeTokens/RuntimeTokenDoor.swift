@@ -18,7 +18,7 @@ public struct RuntimeTokenDoor: RuntimeDoor {
     private enum Found: Sendable {
         case live(RuntimeToken, isDue: Bool)
         /// Unknown, or one that is over.
-        case none(RuntimeToken?, RuntimeToken.State?, blockedFor: Span?)
+        case none(RuntimeToken?, TokenState?, blockedFor: Span?)
     }
 
     public func authenticate(token text: String, from source: Source) async throws(OperationError) -> RuntimeCaller {

@@ -20,25 +20,9 @@ struct RuntimeTokenListing {
         let found = try reader.query(RuntimeToken.page(before: before, limit: limit + 1)).map(RuntimeToken.init)
         let items = Array(found.prefix(limit))
         return RuntimeTokenListing(
-            items: items, uses: try uses(items, from: reader), makers: try makers(items, from: reader),
+            items: items, uses: try RuntimeToken.lastUses(of: items, from: reader),
+            makers: try StaffDetail.names(items.map(\.createdBy), from: reader),
             next: found.count > limit ? items.last.map { call.cursors.encode(scope: scope, [.string($0.id)]) } : nil)
-    }
-
-    static func uses(_ items: [RuntimeToken], from reader: any Reader) throws -> [String: Instant] {
-        guard !items.isEmpty else { return [:] }
-        var uses: [String: Instant] = [:]
-        for row in try reader.query(RuntimeToken.uses(items.map(\.id))) {
-            uses[try row.string("token_id")] = try row.instant("used_at")
-        }
-        return uses
-    }
-
-    static func makers(_ items: [RuntimeToken], from reader: any Reader) throws -> [String: String] {
-        let ids = Set(items.map(\.createdBy)).filter { $0.hasPrefix("stf_") }.sorted()
-        guard !ids.isEmpty else { return [:] }
-        var names: [String: String] = [:]
-        for row in try reader.query(RuntimeToken.makers(ids)) { names[try row.string("id")] = try row.string("name") }
-        return names
     }
 
     static func find(_ id: String, from reader: any Reader) throws -> RuntimeToken {
@@ -59,25 +43,16 @@ enum RuntimeTokenPages {
         let create =
             call.caller.permissions.contains(CreateRuntimeToken.spec.permission)
             ? UI.linkButton("Create token…", href: "/runtime-tokens/new", style: .primary, icon: "plus") : .none
-        let columns: [Column<RuntimeToken>] = [
-            Column("Token", .clip, isRowHeader: true) { token in
-                el("a", .href("/runtime-tokens/\(token.id)")) { token.name }
-                    + el("span", .class("aside p5")) { "\(token.prefix)…" }
-            },
-            Column("State") { state($0.state(at: now), dense: true) },
+        var columns: [Column<RuntimeToken>] = [
+            RuntimeToken.nameColumn("Token"), RuntimeToken.stateColumn(at: now),
             Column("Scopes", priority: 2) { token in
                 UI.row { for scope in token.scopes { UI.tag(scope.rawValue) } }
             },
             Column("Made by", priority: 4) { token in
                 listing.makers[token.createdBy].map { UI.person($0) } ?? UI.muted(titled(token.createdBy))
             },
-            Column("Last used", .number, priority: 3) { token in
-                listing.uses[token.id].map { UI.time($0, now: now) } ?? UI.hint("never")
-            },
-            Column("Until", .number) { token in
-                token.expiresAt.map { UI.time($0, now: now) } ?? UI.hint("no end")
-            },
         ]
+        columns += RuntimeToken.timeColumns(listing.uses, at: now)
         let body =
             UI.title("Runtime tokens", lead: "What your product talks to Postern with", trailing: create)
             + el("section", .class("panel"), .label("Tokens")) {
@@ -101,30 +76,25 @@ enum RuntimeTokenPages {
     static let view = Page("/runtime-tokens/{id}", permission: "runtime_token.view", menuPath: "/runtime-tokens") {
         call, reader in
         let token = try RuntimeTokenListing.find(call.path["id"] ?? "", from: reader)
-        let used = try RuntimeTokenListing.uses([token], from: reader)[token.id]
-        let maker = try RuntimeTokenListing.makers([token], from: reader)[token.createdBy]
+        let used = try RuntimeToken.lastUses(of: [token], from: reader)[token.id]
+        let maker = try StaffDetail.names([token.createdBy], from: reader)[token.createdBy]
         let now = reader.now
         let reason = RevokeRuntimeToken.spec.reasonCodes.first { $0.code == token.revokedFor }?.label
         let body =
             UI.crumbs([("Runtime tokens", "/runtime-tokens")], here: token.name)
             + UI.title(token.name) {
-                state(token.state(at: now), dense: false)
+                token.state(at: now).chip
                 UI.id(token.id, copy: "token id")
             }
             + UI.keyFacts([
                 ("Begins with", UI.code(token.prefix)),
-                ("Last used", used.map { UI.time($0, now: now) } ?? UI.hint("never")),
-                ("Until", token.expiresAt.map { UI.time($0, now: now) } ?? UI.hint("no end")),
+                ("Last used", RuntimeToken.lastUsed(used, at: now)), ("Until", token.until(at: now)),
                 ("Made by", maker.map { UI.person($0) } ?? UI.muted(titled(token.createdBy))),
             ])
             + UI.actionBar(
                 token, path: "/runtime-tokens/\(token.id)", catalog: call.catalog, caller: call.caller, now: now)
             + UI.stack {
-                if let revoked = token.revokedAt {
-                    UI.banner(
-                        .plain, "This token was revoked.",
-                        "\(reason.map { "\($0). " } ?? "")It stopped working \(TimeText.relative(revoked, now: now)).")
-                }
+                token.revocation(of: "token", for: reason, at: now)
                 UI.panel("Scopes", id: "t-scopes", hint: "what it may be used for") {
                     UI.panelBody { UI.facts(token.scopes.map { (titled($0.rawValue), Node(summary($0))) }) }
                 }
@@ -142,15 +112,5 @@ enum RuntimeTokenPages {
         case .impersonation: "Redeem and check impersonation sessions"
         case .agents: "Report agents’ tasks and hear of kill switches"
         }
-    }
-
-    static func state(_ state: RuntimeToken.State, dense: Bool) -> Node {
-        let (word, tone, mark): (String, Tone, Glyph) =
-            switch state {
-            case .active: ("Active", .ok, .on)
-            case .expired: ("Expired", .plain, .ring)
-            case .revoked: ("Revoked", .plain, .x)
-            }
-        return dense ? UI.state(word, tone, mark) : UI.chip(word, tone, mark)
     }
 }

@@ -43,10 +43,9 @@ extension RuntimeToken {
             "SELECT \(columns) FROM runtime_tokens WHERE id < $1 ORDER BY id DESC LIMIT \(limit)", [.text(id)])
     }
 
-    /// `token_id` and `used_at`. `ids` MUST NOT be empty.
     static func uses(_ ids: [String]) -> Statement {
         Statement(
-            "SELECT token_id, used_at FROM runtime_token_use WHERE token_id IN (\(placeholders(ids.count)))",
+            "SELECT token_id AS id, used_at FROM runtime_token_use WHERE token_id IN (\(placeholders(ids.count)))",
             ids.map(Value.text))
     }
 
@@ -65,10 +64,5 @@ extension RuntimeToken {
             ON CONFLICT (token_id) DO UPDATE SET used_at = excluded.used_at
                 WHERE runtime_token_use.used_at < excluded.used_at
             """, [.text(id), Value(now)])
-    }
-
-    /// Names of the staff who made them. `ids` MUST NOT be empty.
-    static func makers(_ ids: [String]) -> Statement {
-        Statement("SELECT id, name FROM staff WHERE id IN (\(placeholders(ids.count)))", ids.map(Value.text))
     }
 }

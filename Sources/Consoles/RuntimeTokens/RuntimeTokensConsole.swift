@@ -21,7 +21,7 @@ public enum RuntimeTokensConsole {
             }
         ],
         specimens: [
-            .init("Runtime tokens", RuntimeToken.State.allCases.map { RuntimeTokenPages.state($0, dense: false) })
+            .init("Runtime tokens", TokenState.allCases.map(\.chip))
         ])
 
     private static let list = Read(
@@ -40,6 +40,6 @@ public enum RuntimeTokensConsole {
     ) { call, reader in
         let token = try RuntimeTokenListing.find(call.path["id"] ?? "", from: reader)
         return ReadAnswer(
-            token.json(usedAt: try RuntimeTokenListing.uses([token], from: reader)[token.id]), version: token.version)
+            token.json(usedAt: try RuntimeToken.lastUses(of: [token], from: reader)[token.id]), version: token.version)
     }
 }

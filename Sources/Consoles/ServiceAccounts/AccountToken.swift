@@ -39,6 +39,12 @@ public struct AccountToken: Sendable, Hashable {
             of: text, previous: overlap > .seconds(0) ? Previous(digest: digest, until: now + overlap) : nil)
     }
 
+    /// What became of the one in whose place it is.
+    func replacing(_ old: AccountToken, of name: String) -> String {
+        let end = previous.map { "works on until \($0.until.minuteText)" } ?? "stops working at once"
+        return "\(name) has a new token; the old one (\(old.prefix)…) \(end)."
+    }
+
     /// Whether a token with this digest is it, or the one before it while that works.
     func opens(_ digest: String, at now: Instant) -> Bool {
         digest == self.digest || (previous.map { $0.digest == digest && now < $0.until } ?? false)

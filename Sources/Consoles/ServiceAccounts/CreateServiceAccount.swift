@@ -123,11 +123,9 @@ public enum RotateServiceAccountToken: Operation {
         var after = before
         after.token = before.token.replaced(by: text, at: call.now, overlap: .hours(call.input.overlapHours))
         after.rotatedAt = call.now
-        let old =
-            after.token.previous.map { "works on until \($0.until.minuteText)" } ?? "stops working at once"
         return Plan(
             after, facts: ["overlap_hours": .int(call.input.overlapHours)], reveal: ["token": .text(text)],
-            consequence: "\(after.name) has a new token; the old one (\(before.token.prefix)…) \(old).")
+            consequence: after.token.replacing(before.token, of: after.name))
     }
 
     static func ownAndLive(_ account: ServiceAccount, _ person: String, _ now: Instant) throws(Refusal) {
@@ -248,11 +246,8 @@ public enum RevokeServiceAccount: Operation {
     public static func measures(_ call: Call<Self>) -> Measures { Measures(["grants_power": false]) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<ServiceAccount> {
-        guard call.before.revokedAt == nil else {
-            throw .conflict("\(call.before.name) is revoked already.", legal: [])
-        }
-        let after = call.before.revoked(for: call.reasonCode, at: call.now)
-        return Plan(after, consequence: "\(after.name) (\(after.token.prefix)…) stops working at once.")
+        let consequence = try call.before.revoking()
+        return Plan(call.before.revoked(for: call.reasonCode, at: call.now), consequence: consequence)
     }
 
     public static func undo(_ done: Done<Self>) -> Undo {

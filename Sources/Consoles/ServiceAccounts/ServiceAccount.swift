@@ -16,8 +16,6 @@ public struct ServiceAccount: Entity, Hashable {
         var actor: Actor.Kind { self == .assistant ? .assistant : .service }
     }
 
-    public enum State: String, Sendable, CaseIterable { case active, expired, revoked }
-
     /// `sva_…`
     public var id: String
     public var version: Int64 = 0
@@ -56,11 +54,6 @@ public struct ServiceAccount: Entity, Hashable {
         self.revokedFor = revokedFor
     }
 
-    public func state(at now: Instant) -> State {
-        if revokedAt != nil { return .revoked }
-        return expiresAt <= now ? .expired : .active
-    }
-
     /// It never works again.
     func revoked(for reason: String?, at now: Instant) -> ServiceAccount {
         var after = self
@@ -82,13 +75,6 @@ public struct ServiceAccount: Entity, Hashable {
             "revoked_for": JSON(revokedFor),
         ]
         return .object(members.merging(token.members) { own, _ in own })
-    }
-
-    /// What the API answers: also when it was last used.
-    func json(usedAt: Instant?) -> JSON {
-        guard case .object(var members) = document else { return .null }
-        members["last_used_at"] = JSON(usedAt)
-        return .object(members)
     }
 
     static let schema: JSON = {
@@ -113,4 +99,10 @@ public struct ServiceAccount: Entity, Hashable {
     static let letters = "psa_"
     /// How many days it may work before its owner says again that it is needed.
     static let longest: Int64 = 366
+}
+
+extension ServiceAccount: TokenBearer {
+    static let path = "/service-accounts"
+    var beginning: String { token.prefix }
+    var stopsAt: Instant? { expiresAt }
 }

@@ -29,18 +29,9 @@ struct ServiceAccountListing {
             .map(ServiceAccount.init)
         let items = Array(found.prefix(limit))
         return ServiceAccountListing(
-            items: items, uses: try uses(items, from: reader),
+            items: items, uses: try ServiceAccount.lastUses(of: items, from: reader),
             owners: try StaffDetail.names(items.map(\.ownerID), from: reader),
             next: found.count > limit ? items.last.map { call.cursors.encode(scope: scope, [.string($0.id)]) } : nil)
-    }
-
-    static func uses(_ items: [ServiceAccount], from reader: any Reader) throws -> [String: Instant] {
-        guard !items.isEmpty else { return [:] }
-        var uses: [String: Instant] = [:]
-        for row in try reader.query(ServiceAccount.uses(items.map(\.id))) {
-            uses[try row.string("account_id")] = try row.instant("used_at")
-        }
-        return uses
     }
 
     /// One's own, or anybody's for who may see them. That there is one of somebody else's is not told to the others.
@@ -94,12 +85,8 @@ enum ServiceAccountPages {
 
     static func table(_ listing: ServiceAccountListing, now: Instant, showsOwner: Bool) -> Node {
         var columns: [Column<ServiceAccount>] = [
-            Column("Account", .clip, isRowHeader: true) { account in
-                el("a", .href("/service-accounts/\(account.id)")) { account.name }
-                    + el("span", .class("aside p5")) { "\(account.token.prefix)…" }
-            },
-            Column("Kind", priority: 3) { kind($0.kind) },
-            Column("State") { state($0.state(at: now), dense: true) },
+            ServiceAccount.nameColumn("Account"), Column("Kind", priority: 3) { kind($0.kind) },
+            ServiceAccount.stateColumn(at: now),
         ]
         if showsOwner {
             columns.append(
@@ -109,20 +96,15 @@ enum ServiceAccountPages {
                     }
                 })
         }
-        columns += [
-            Column("Scopes", .number, priority: 4) { Node("\($0.scopes.count)") },
-            Column("Last used", .number, priority: 3) { account in
-                listing.uses[account.id].map { UI.time($0, now: now) } ?? UI.hint("never")
-            },
-            Column("Until", .number) { UI.time($0.expiresAt, now: now) },
-        ]
+        columns.append(Column("Scopes", .number, priority: 4) { Node("\($0.scopes.count)") })
+        columns += ServiceAccount.timeColumns(listing.uses, at: now)
         return UI.table(
             caption: "Service accounts, \(listing.items.count) shown", columns: columns, rows: listing.items)
     }
 
     static let view = Page("/service-accounts/{id}", permission: nil, menuPath: "/service-accounts") { call, reader in
         let account = try ServiceAccountListing.find(call.path["id"] ?? "", for: call.caller, from: reader)
-        let used = try ServiceAccountListing.uses([account], from: reader)[account.id]
+        let used = try ServiceAccount.lastUses(of: [account], from: reader)[account.id]
         let directory = StaffDirectory()
         let standings = try directory.standings(of: [account.id]).read(from: reader)
         let owner = standings[account.ownerID]
@@ -134,7 +116,7 @@ enum ServiceAccountPages {
         let body =
             UI.crumbs([("Service accounts", "/service-accounts")], here: account.name)
             + UI.title(account.name) {
-                state(account.state(at: now), dense: false)
+                account.state(at: now).chip
                 kind(account.kind)
                 UI.id(account.id, copy: "account id")
             }
@@ -146,8 +128,7 @@ enum ServiceAccountPages {
                         : el("a", .href("/staff/\(account.ownerID)")) { owner?.name ?? account.ownerID }
                 ),
                 ("Begins with", UI.code(account.token.prefix)),
-                ("Last used", used.map { UI.time($0, now: now) } ?? UI.hint("never")),
-                ("Until", UI.time(account.expiresAt, now: now)),
+                ("Last used", ServiceAccount.lastUsed(used, at: now)), ("Until", account.until(at: now)),
             ])
             + actions(account, call, isOwn: isOwn, waiting: waiting, now: now)
             + UI.stack {
@@ -181,12 +162,8 @@ enum ServiceAccountPages {
     }
 
     private static func notices(_ account: ServiceAccount, reason: String?, owner: Standing?, now: Instant) -> Node {
-        if let revoked = account.revokedAt {
-            let why = account.revokedFor == DeactivateStaff.accountReason ? "Its owner left" : reason
-            return UI.banner(
-                .plain, "This account was revoked.",
-                "\(why.map { "\($0). " } ?? "")It stopped working \(TimeText.relative(revoked, now: now)).")
-        }
+        let why = account.revokedFor == DeactivateStaff.accountReason ? "Its owner left" : reason
+        if let revocation = account.revocation(of: "account", for: why, at: now) { return revocation }
         if owner?.isActive != true {
             return UI.banner(.warn, "This account does not work.", "Its owner is not active.")
         }
@@ -213,23 +190,13 @@ enum ServiceAccountPages {
 
     static func kind(_ kind: ServiceAccount.Kind) -> Node { UI.tag(kind == .assistant ? "Assistant" : "Service") }
 
-    static func state(_ state: ServiceAccount.State, dense: Bool) -> Node {
-        let (word, tone, mark): (String, Tone, Glyph) =
-            switch state {
-            case .active: ("Active", .ok, .on)
-            case .expired: ("Expired", .plain, .ring)
-            case .revoked: ("Revoked", .plain, .x)
-            }
-        return dense ? UI.state(word, tone, mark) : UI.chip(word, tone, mark)
-    }
-
     /// Those of a person that were not revoked, for who may see them.
     static func panel(of staff: Staff, for caller: Caller, from reader: any Reader) throws -> Node {
         guard caller.permissions.contains(ServiceAccountListing.viewing) else { return .none }
         let items = try reader.query(ServiceAccount.live(of: staff.id)).map(ServiceAccount.init)
         guard !items.isEmpty else { return .none }
         let listing = ServiceAccountListing(
-            items: Array(items.suffix(20).reversed()), uses: try ServiceAccountListing.uses(items, from: reader),
+            items: Array(items.suffix(20).reversed()), uses: try ServiceAccount.lastUses(of: items, from: reader),
             owners: [:], next: nil)
         return UI.panel(
             "Service accounts", id: "p-accounts", hint: "what their programs use the API with",
@@ -243,7 +210,7 @@ enum ServiceAccountPages {
         let mayCreate = call.caller.permissions.contains(CreateServiceAccount.spec.permission)
         guard !items.isEmpty || mayCreate else { return .none }
         let listing = ServiceAccountListing(
-            items: Array(items.suffix(20).reversed()), uses: try ServiceAccountListing.uses(items, from: reader),
+            items: Array(items.suffix(20).reversed()), uses: try ServiceAccount.lastUses(of: items, from: reader),
             owners: [:], next: nil)
         return UI.panel(
             "Service accounts", id: "p-accounts", hint: "what your programs use the API with",

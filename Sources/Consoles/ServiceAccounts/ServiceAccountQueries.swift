@@ -66,10 +66,9 @@ extension ServiceAccount {
             """, values)
     }
 
-    /// `account_id` and `used_at`. `ids` MUST NOT be empty.
     static func uses(_ ids: [String]) -> Statement {
         Statement(
-            "SELECT account_id, used_at FROM service_account_use WHERE account_id IN (\(placeholders(ids.count)))",
+            "SELECT account_id AS id, used_at FROM service_account_use WHERE account_id IN (\(placeholders(ids.count)))",
             ids.map(Value.text))
     }
 

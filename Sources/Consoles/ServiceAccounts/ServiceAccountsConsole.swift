@@ -27,8 +27,7 @@ public enum ServiceAccountsConsole {
             "service_account.create/scopes": scopes, "service_account.change/scopes": scopes,
         ],
         specimens: [
-            .init(
-                "Service accounts", ServiceAccount.State.allCases.map { ServiceAccountPages.state($0, dense: false) })
+            .init("Service accounts", TokenState.allCases.map(\.chip))
         ])
 
     private static let scopes: @Sendable (any Reader) throws -> [Field.Choice] = { _ in
@@ -53,7 +52,7 @@ public enum ServiceAccountsConsole {
     ) { call, reader in
         let account = try ServiceAccountListing.find(call.path["id"] ?? "", for: call.caller, from: reader)
         return ReadAnswer(
-            account.json(usedAt: try ServiceAccountListing.uses([account], from: reader)[account.id]),
+            account.json(usedAt: try ServiceAccount.lastUses(of: [account], from: reader)[account.id]),
             version: account.version)
     }
 }

@@ -12,27 +12,18 @@ enum AccessPage {
                 UI.banner(
                     .info, "Permissions add up: a person may do what any of their roles may.",
                     legend(mine))
-                UI.panel("Roles", id: "p-roles") {
-                    UI.panelBody {
-                        el("div", .class("roomy")) {
-                            UI.facts(
-                                matrix.roles.map { role in
-                                    (
-                                        role.title,
-                                        el("a", .href("/roles/\(role.id)")) { role.summary } + Node(" ")
-                                            + UI.tag(role.id)
-                                    )
-                                })
-                        }
-                    }
+                UI.panel("Roles", id: "p-roles", hint: "what each is for; its page lists what it may do") {
+                    roles(matrix, own: mine)
                 }
                 UI.panel(
-                    "Permissions", id: "p-matrix", hint: "\(matrix.permissions.count) in \(matrix.areas.count) areas"
+                    "Permissions", id: "p-matrix",
+                    hint: "\(matrix.permissions.count) in \(matrix.areas.count) areas, a column for each role"
                 ) {
                     UI.matrix(table(matrix, own: mine), rowTitle: "Permission", caption: "Permissions by role")
                 }
                 UI.panel(
-                    "Not held together", id: "p-separations", hint: "an exception needs its reason and is reviewed"
+                    "Not held together", id: "p-separations",
+                    hint: "roles that one person holds together only with a reason that somebody else reviews"
                 ) {
                     UI.panelBody {
                         if matrix.separations.isEmpty {
@@ -51,7 +42,7 @@ enum AccessPage {
                                 })
                         }
                         if call.caller.permissions.contains(ChangeSeparation.spec.permission) {
-                            el("p") { UI.hint("Changed on the page of either role.") }
+                            el("p") { UI.hint("Open one of the roles above to change what it is kept apart from.") }
                         }
                     }
                 }
@@ -59,11 +50,25 @@ enum AccessPage {
         return PageAnswer(title: "Access", body: body)
     }
 
+    private static func roles(_ matrix: AccessMatrix, own: Set<String>) -> Node {
+        UI.table(
+            caption: "Roles, \(matrix.roles.count)",
+            columns: [
+                Column("Role", isRowHeader: true) { role in
+                    el("a", .href("/roles/\(role.id)")) { role.title }
+                        + (own.contains(role.id) ? UI.sub("yours") : .none)
+                },
+                Column("What it is for") { Node($0.summary) },
+                Column("Written as", priority: 3) { UI.tag($0.id) },
+            ], rows: matrix.roles)
+    }
+
     private static func legend(_ mine: Set<String>) -> String {
-        let own = mine.isEmpty ? "You hold no role." : "Your own roles, tinted: \(AccessNames.roles(mine.sorted()))."
+        let own =
+            mine.isEmpty ? "You hold no role." : "Your own columns are tinted: \(AccessNames.roles(mine.sorted()))."
         return """
-            A check mark means the role holds the permission, an empty cell that it does not; an amount is the most one action \
-            may come to without a co-signature. \(own)
+            A check mark means that the role may do it, an empty cell that it may not. Where an amount stands, a larger \
+            one needs that somebody else agrees, as the approval rules say, or is refused. \(own)
             """
     }
 

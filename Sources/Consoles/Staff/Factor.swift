@@ -62,3 +62,24 @@ public struct Factor: Entity, Hashable {
         set { secret = JSON.array(newValue.map(JSON.string)).canonicalText }
     }
 }
+
+extension [Factor] {
+    /// What proves most first, and of a kind the oldest.
+    var strongestFirst: [Factor] {
+        sorted { ($0.kind.rank, $0.createdAt, $0.id) < ($1.kind.rank, $1.createdAt, $1.id) }
+    }
+}
+
+extension FactorKind {
+    /// What can't be given away comes first, then what a device shows, what somebody else vouches for, what is written down,
+    /// and what is known.
+    fileprivate var rank: Int {
+        switch self {
+        case .webauthn: 0
+        case .totp: 1
+        case .oidc: 2
+        case .recovery: 3
+        case .password: 4
+        }
+    }
+}

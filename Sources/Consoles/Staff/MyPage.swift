@@ -10,6 +10,8 @@ enum MyPage {
         let detail = try StaffDetail.load(call.caller.person, from: reader)
         let sessions = try SessionListing.load(of: detail.staff.id, call.readCall, from: reader)
         let passkeys = detail.factors.filter { $0.kind == .webauthn }
+        let isAppSet = detail.factors.contains { $0.kind == .totp }
+        let isOnly = passkeys.count == 1 && !isAppSet
         let uses = try Self.uses(of: detail.staff.id, from: reader)
         let left = detail.factors.first { $0.kind == .recovery }?.recoveryDigests.count ?? 0
         func wrong(_ field: String) -> String? {
@@ -45,7 +47,7 @@ enum MyPage {
                 UI.panel("Factors", id: "p-factors") {
                     UI.panelBody {
                         UI.facts(
-                            detail.factors.filter { ![.webauthn, .oidc].contains($0.kind) }.map {
+                            detail.factors.strongestFirst.filter { ![.webauthn, .oidc].contains($0.kind) }.map {
                                 ($0.label, StaffPages.factorFact($0, now: now))
                             }
                                 + [
@@ -63,8 +65,7 @@ enum MyPage {
                         UI.panelBody { UI.banner(.danger, wrong, announces: true) }
                     }
                     UI.panelBody {
-                        authenticator(
-                            call, isSet: detail.factors.contains { $0.kind == .totp }, isOnly: passkeys.isEmpty)
+                        authenticator(call, isSet: isAppSet, isOnly: passkeys.isEmpty)
                     }
                 }
                 UI.panel("Passkeys", id: "p-passkeys", hint: "sign in without a password") {
@@ -74,7 +75,16 @@ enum MyPage {
                     if !passkeys.isEmpty {
                         UI.table(
                             caption: "Your passkeys, \(passkeys.count)",
-                            columns: passkeyColumns(call, uses: uses, now: now), rows: passkeys, density: .plain)
+                            columns: passkeyColumns(call, uses: uses, isOnly: isOnly, now: now), rows: passkeys,
+                            density: .plain)
+                        if isOnly {
+                            UI.panelBody {
+                                el("p", .class("hint")) {
+                                    "This passkey is your only factor, so it can’t be removed yet: add another one, or an "
+                                    "authenticator app, first."
+                                }
+                            }
+                        }
                     }
                     UI.panelBody { newPasskey(call, isFirst: passkeys.isEmpty) }
                 }
@@ -98,7 +108,9 @@ enum MyPage {
                 UI.split(.even) {
                     UI.panel("Recovery codes", id: "p-codes", hint: "\(left) of \(RecoveryCode.count) left") {
                         UI.panelBody {
-                            guarded("/me/recovery-codes", call, hasPasskey: !passkeys.isEmpty) {
+                            guarded(
+                                "/me/recovery-codes", call, hasPasskey: !passkeys.isEmpty, "Making new recovery codes"
+                            ) {
                                 el("p") {
                                     "Each works once, when your authenticator is out of reach. New codes replace all the old "
                                     "ones and are shown a single time."
@@ -109,7 +121,10 @@ enum MyPage {
                     }
                     UI.panel("Password", id: "p-password") {
                         UI.panelBody {
-                            guarded("/me/password", call, hasPasskey: !passkeys.isEmpty, takesOwn: false) {
+                            guarded(
+                                "/me/password", call, hasPasskey: !passkeys.isEmpty, "Changing the password",
+                                takesOwn: false
+                            ) {
                                 UI.field(
                                     Field(
                                         "old", label: "Present password", help: "So that nobody else can change it.",
@@ -141,7 +156,10 @@ enum MyPage {
     }
 
     private static func authenticator(_ call: PageCall, isSet: Bool, isOnly: Bool) -> Node {
-        let set = guarded("/me/authenticator", call, hasPasskey: !isOnly) {
+        let set = guarded(
+            "/me/authenticator", call, hasPasskey: !isOnly,
+            isSet && !isOnly ? "Replacing or removing the app" : isSet ? "Replacing the app" : "Setting up an app"
+        ) {
             el("p") {
                 isSet
                     ? "Another app or phone takes the place of the one you have once it shows a right code."
@@ -149,14 +167,24 @@ enum MyPage {
             }
             el("p") { UI.button(isSet ? "Replace the app" : "Set up an authenticator app") }
         }
-        guard isSet, !isOnly, call.isFactorFresh else { return set }
+        guard isSet else { return set }
+        guard !isOnly else {
+            return set
+                + el("p", .class("hint")) {
+                    "The app is your only factor, so it can’t be removed yet: add a passkey below first."
+                }
+        }
+        // What setting one takes, removing it takes; that was said above.
+        guard isProven(call, hasPasskey: true) else { return set }
         return set
             + form("/me/authenticator/remove", call) { el("p") { UI.button("Remove the app", style: .warns) } }
     }
 
     private static func newPasskey(_ call: PageCall, isFirst: Bool) -> Node {
         if let hindrance = call.passkeyHindrance { return el("p", .class("muted")) { hindrance } }
-        return guarded("/me/passkeys", call, hasPasskey: !isFirst) {
+        return guarded(
+            "/me/passkeys", call, hasPasskey: !isFirst, isFirst ? "Adding a passkey" : "Adding or removing a passkey"
+        ) {
             el("p") {
                 isFirst
                     ? "A passkey is kept by this device, your phone or a security key, and works at this address alone. It takes "
@@ -174,10 +202,12 @@ enum MyPage {
         }
     }
 
+    /// - Parameter isOnly: nothing else would be left to sign in with.
     private static func passkeyColumns(
-        _ call: PageCall, uses: [String: Instant], now: Instant
+        _ call: PageCall, uses: [String: Instant], isOnly: Bool, now: Instant
     ) -> [Column<Factor>] {
-        [
+        let canRemove = isProven(call, hasPasskey: true)
+        return [
             Column("Name", isRowHeader: true) { factor in
                 Node(factor.label) + UI.sub(kind(of: factor))
             },
@@ -199,7 +229,12 @@ enum MyPage {
                 }
             },
             Column("Remove", .actions, hidesTitle: true) { factor in
-                form("/me/passkeys/\(factor.id)/remove", call) {
+                if isOnly { return UI.hint("your only factor") }
+                guard canRemove else {
+                    return UI.linkButton(
+                        "Remove…", href: stepUp, size: .small, attributes: [.label("Remove \(factor.label)")])
+                }
+                return form("/me/passkeys/\(factor.id)/remove", call) {
                     UI.button(
                         "Remove", style: .warns, size: .small, attributes: [.label("Remove \(factor.label)")])
                 }
@@ -236,26 +271,33 @@ enum MyPage {
         ]
     }
 
+    /// Where a factor is used again, and leads back here.
+    private static let stepUp = "/step-up?next=/me"
+
+    /// Whether the factor that was used last, and lately, does for changing factors: who has a passkey is asked for it.
+    private static func isProven(_ call: PageCall, hasPasskey: Bool, takesOwn: Bool = true) -> Bool {
+        let last = call.caller.authentication?.factors.last
+        let isEnough = !takesOwn || last.map { StaffSignIn.ownFactors(hasPasskey: hasPasskey).contains($0) } ?? false
+        return call.isFactorFresh && isEnough
+    }
+
     /// A form that changes factors: without a fresh one it stands behind the step-up, so that nothing is typed in vain.
     /// - Parameters:
     ///   - hasPasskey: the person has one, and is asked for it.
+    ///   - what: what it does, as the beginning of a sentence.
     ///   - takesOwn: a code does not do for whoever has a passkey, nor what a provider says of anybody.
     static func guarded(
-        _ action: String, _ call: PageCall, hasPasskey: Bool, takesOwn: Bool = true, @NodeBuilder _ body: () -> Node
+        _ action: String, _ call: PageCall, hasPasskey: Bool, _ what: String, takesOwn: Bool = true,
+        @NodeBuilder _ body: () -> Node
     ) -> Node {
-        let last = call.caller.authentication?.factors.last
-        let isEnough = !takesOwn || last.map { StaffSignIn.ownFactors(hasPasskey: hasPasskey).contains($0) } ?? false
-        guard !call.isFactorFresh || !isEnough else { return form(action, call, body) }
+        if isProven(call, hasPasskey: hasPasskey, takesOwn: takesOwn) { return form(action, call, body) }
         let wanted =
             !hasPasskey
             ? "a fresh code from your authenticator"
             : takesOwn ? "your passkey" : "your passkey, or a fresh code from your authenticator,"
         return el("div", .class("stack stack--2")) {
-            el("p") { "Needs \(wanted) first." }
-            el("p") {
-                UI.linkButton(
-                    hasPasskey ? "Use your passkey" : "Use your authenticator", href: "/step-up?next=/me")
-            }
+            el("p") { "\(what) needs \(wanted) first." }
+            el("p") { UI.linkButton(hasPasskey ? "Use your passkey" : "Use your authenticator", href: stepUp) }
         }
     }
 

@@ -38,7 +38,7 @@ enum MySingleSignOn {
     }
 
     private static func link(_ call: PageCall, hasPasskey: Bool) -> Node {
-        MyPage.guarded("/me/oidc", call, hasPasskey: hasPasskey, takesOwn: false) {
+        MyPage.guarded("/me/oidc", call, hasPasskey: hasPasskey, "Linking an account", takesOwn: false) {
             el("p") {
                 "Link your account at \(call.provider ?? "the identity provider"), and its sign-in is enough here, or needs only a "
                 "factor of yours beside it."

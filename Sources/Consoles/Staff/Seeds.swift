@@ -254,7 +254,7 @@ public enum Seeds {
         rule(
             // Alone it opens only where nobody answers, and locks whoever opened it.
             "breakglass", "breakglass.open", when: ["solo": ["eq": false]], .role(["super_admin"]),
-            window: .minutes(10), "The emergency door"),
+            window: .minutes(10), "Opening break-glass on one tenant in an emergency"),
 
         // Waived until somebody else has enrolled who could sign.
         rule(

@@ -17,7 +17,7 @@ struct StaffFilter: Sendable {
             switch self {
             case .expiring: "A role ends within 7 days"
             case .noFactor: "Without a factor"
-            case .flagged: "Exception to review"
+            case .flagged: "Roles held together, to review"
             case .dormant: "Not signed in for long"
             }
         }
@@ -95,9 +95,12 @@ struct StaffFilter: Sendable {
         return out
     }
 
-    /// The list with this filter, without one of its words.
-    func address(without name: String? = nil) -> PageAddress {
-        Self.parameters.reduce(PageAddress(path: "/staff")) { address, parameter in
+    /// The list with this filter.
+    func address() -> PageAddress { Self.address(typed) }
+
+    /// The list with a filter as it was typed, without one of its words.
+    static func address(_ typed: [String: String], without name: String? = nil) -> PageAddress {
+        parameters.reduce(PageAddress(path: "/staff")) { address, parameter in
             guard parameter != name, let value = typed[parameter] else { return address }
             return address.with(parameter, value)
         }

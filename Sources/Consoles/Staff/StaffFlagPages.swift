@@ -1,7 +1,7 @@
 import HTML
 import Kernel
 
-/// A page of exceptions.
+/// A page of exceptions to the roles that are kept apart.
 struct StaffFlagListing {
     let state: StaffFlag.State
     let items: [StaffFlag]
@@ -38,6 +38,9 @@ struct StaffFlagListing {
 
 /// `/staff-flags`
 enum StaffFlagPages {
+    /// What the page lists, wherever it is named.
+    static let title = "Roles held together"
+
     static let list = Page("/staff-flags", permission: "staff.view", menuPath: "/staff") { call, reader in
         let listing = try StaffFlagListing.load(call.readCall, from: reader)
         let now = reader.now
@@ -49,11 +52,11 @@ enum StaffFlagPages {
             ? UI.linkButton("Closed ones", href: "/staff-flags?state=cleared")
             : UI.linkButton("Those to review", href: "/staff-flags")
         let body =
-            UI.crumbs([("Staff", "/staff")], here: "Exceptions")
+            UI.crumbs([("Staff", "/staff")], here: title)
             + UI.title(
-                "Exceptions", lead: "People who hold two roles that are kept apart, and the reason why they may",
+                title, lead: "People who hold two roles that are kept apart, and the reason why they may",
                 trailing: other)
-            + el("section", .class("panel"), .label("Exceptions")) {
+            + el("section", .class("panel"), .label(title)) {
                 if listing.items.isEmpty {
                     isOpen
                         ? UI.empty(
@@ -68,7 +71,7 @@ enum StaffFlagPages {
                 count == 0 ? "" : count == 1 ? "1 exception" : "\(count) exceptions",
                 first: call.first("cursor") == nil ? nil : path,
                 next: listing.next.map { path + (isOpen ? "?" : "&") + "cursor=\($0)" })
-        return PageAnswer(title: "Exceptions", body: body, disclosure: listing.disclosure)
+        return PageAnswer(title: title, body: body, disclosure: listing.disclosure)
     }
 
     static func table(
@@ -105,6 +108,6 @@ enum StaffFlagPages {
                     ? UI.linkButton("Review…", href: "/staff-flags/\(flag.id)/clear", size: .small) : .none
             },
         ]
-        return UI.table(caption: "Exceptions, \(flags.count)", columns: columns, rows: flags, density: .plain)
+        return UI.table(caption: "\(title), \(flags.count)", columns: columns, rows: flags, density: .plain)
     }
 }

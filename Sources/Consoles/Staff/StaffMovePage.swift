@@ -1,8 +1,8 @@
 import HTML
 import Kernel
 
-/// `/staff/{id}/move`: somebody takes on other work. What they could do before and after stands side by side, with everything that
-/// speaks against it, before the change is asked for.
+/// `/staff/{id}/move`: the roles of somebody who takes on other work. What they could do before and after stands side by side, with
+/// everything that speaks against it, before the change is asked for.
 enum StaffMovePage {
     static let page = Page("/staff/{id}/move", permission: ChangeRoles.spec.permission, menuPath: "/staff") {
         call, reader in
@@ -19,16 +19,18 @@ enum StaffMovePage {
             powerful: try RoleChange.look(at: staff, giving: wanted.subtracting(held).sorted(), from: reader)
                 .powerful)
         let body =
-            UI.crumbs([("Staff", "/staff"), (staff.name, "/staff/\(staff.id)")], here: "Other work")
+            UI.crumbs([("Staff", "/staff"), (staff.name, "/staff/\(staff.id)")], here: "Compare roles")
             + UI.title(
-                "Other work: \(staff.name)", lead: "Roles they lose and get, as one change that is reviewed as a whole")
+                "Compare roles: \(staff.name)",
+                lead: "Roles they lose and get, as one change that is reviewed as a whole",
+                trailing: next(move, call.caller))
             + notices(move, call.caller)
             + UI.split {
                 UI.stack {
                     if move.isChange {
                         against(move, call.caller)
+                        asked(move, call.caller)
                         rights(move)
-                        next(move)
                     } else {
                         UI.panel("What changes", id: "mv-none") {
                             UI.empty("Nothing yet", "Tick the roles they are to hold, then compare.")
@@ -38,7 +40,7 @@ enum StaffMovePage {
                 UI.stack { form(move) }
             }
         return PageAnswer(
-            title: "Other work: \(staff.name)", body: body,
+            title: "Compare roles: \(staff.name)", body: body,
             disclosure: Disclosure("staff.view", target: (Staff.type, staff.id), count: 1, ids: [staff.id]))
     }
 
@@ -114,12 +116,16 @@ enum StaffMovePage {
                     UI.hiddenField("chosen", "1")
                     UI.field(
                         Field(
-                            "role", label: "Roles", help: "What they hold now is ticked when you come here.",
+                            "role", label: "Roles",
+                            help:
+                                "What they hold now is ticked when you come here. With none ticked they lose every role, and can only sign in and see their own page.",
                             .checkboxes(
                                 Seeds.roles.filter { Set(move.state.roles).contains($0.id) }.map {
                                     Field.Choice(
                                         $0.id, $0.title, note: move.held.contains($0.id) ? "held now" : nil)
-                                }), value: move.wanted.sorted().joined(separator: "\n")))
+                                }), value: move.wanted.sorted().joined(separator: "\n"),
+                            // Not a field that may be left out: none is a choice, and the help says which.
+                            isRequired: true))
                     el("p") { UI.button("Compare", style: move.isChange ? .plain : .primary) }
                 }
             }
@@ -204,7 +210,13 @@ enum StaffMovePage {
         }
     }
 
-    private static func next(_ move: Move) -> Node {
+    /// The way on, beside the heading, so that it is in sight however long the comparison is; not where nothing would come of it.
+    private static func next(_ move: Move, _ caller: Caller) -> Node {
+        move.isChange && notices(move, caller).isEmpty
+            ? UI.linkButton("Go on to the change…", href: move.address, style: .primary) : .none
+    }
+
+    private static func asked(_ move: Move, _ caller: Caller) -> Node {
         UI.panel("What is asked for", id: "mv-next") {
             UI.panelBody {
                 UI.facts([
@@ -222,9 +234,10 @@ enum StaffMovePage {
                         )
                     }
                 }
-                el("p", .class("row")) {
-                    UI.linkButton("Go on to the change…", href: move.address, style: .primary)
-                    UI.hint("Ticket, reason and preview come next. Nothing changes yet.")
+                if notices(move, caller).isEmpty {
+                    el("p") {
+                        UI.hint("Nothing changes yet: “Go on to the change…” asks for a ticket and shows a preview.")
+                    }
                 }
             }
         }

@@ -20,10 +20,10 @@ enum StaffPages {
                     })
         }
         let filter = listing.filter
-        let exceptions =
+        let others =
             UI.linkButton("Report", href: "/staff-report")
             + UI.linkButton("Grants that wait", href: "/pending-grants")
-            + UI.linkButton("Exceptions", href: "/staff-flags")
+            + UI.linkButton(StaffFlagPages.title, href: "/staff-flags")
         let columns: [Column<StaffListing.Person>] = [
             Column("Name", isRowHeader: true) { person in
                 el("a", .href("/staff/\(person.staff.id)")) { UI.person(person.staff.name) }
@@ -40,7 +40,7 @@ enum StaffPages {
         ]
         let count = listing.people.count
         let body =
-            UI.title("Staff", trailing: exceptions + invite)
+            UI.title("Staff", trailing: others + invite)
             + (try RecoveryBanner.node(for: call.caller, from: reader))
             + filters(filter.typed)
             + el("section", .class("panel"), .label("People")) {
@@ -91,12 +91,13 @@ enum StaffPages {
             Attribute("action", "/staff")
         ) {
             el("label", Attribute("for", "s-email")) {
-                el("span") { "E-mail" }
+                // There is no room to say it in the box.
+                el("span") { "E-mail, in full" }
                 void(
                     "input",
                     [
                         .class("input"), .id("s-email"), .name("email"), .value(typed["email"] ?? ""),
-                        Attribute("placeholder", "the whole address"), Attribute("size", "24"),
+                        Attribute("size", "24"),
                         Attribute("autocomplete", "off"), Attribute("spellcheck", "false"),
                         Attribute("autocapitalize", "none"),
                     ])
@@ -105,7 +106,31 @@ enum StaffPages {
             choice("status", "State", Staff.Status.allCases.map { ($0.rawValue, titled($0.rawValue)) })
             choice("show", "Only", StaffFilter.Show.allCases.map { ($0.rawValue, $0.title) })
             UI.button("Filter")
-            if !typed.isEmpty { UI.linkButton("Clear", href: "/staff", style: .quiet, size: .small) }
+        }
+            + UI.tools {
+                UI.filtersButton
+                for name in StaffFilter.parameters {
+                    if let value = typed[name] {
+                        UI.activeFilter(
+                            "\(filterTitles[name] ?? name): \(said(value, by: name))",
+                            remove: StaffFilter.address(typed, without: name).text)
+                    }
+                }
+                if !typed.isEmpty { UI.linkButton("Clear", href: "/staff", style: .quiet, size: .small) }
+            }
+    }
+
+    private static let filterTitles = [
+        "email": "E-mail", "role": "Role", "status": "State", "show": "Only", "days": "Days",
+    ]
+
+    /// What a filter narrows to, as its choices say it.
+    private static func said(_ value: String, by name: String) -> String {
+        switch name {
+        case "role": RoleTitle.of(value)
+        case "status": titled(value)
+        case "show": StaffFilter.Show(rawValue: value)?.title ?? value
+        default: value
         }
     }
 
@@ -119,6 +144,12 @@ enum StaffPages {
             ? try SessionListing.newest(shownSessions + 1, of: staff.id, from: reader) : nil
         let history = seesLog ? try ActivityPage.newest(10, of: .staff(staff.id), from: reader) : nil
         let isSelf = staff.id == call.caller.person
+        let origin: (label: String, value: Node) =
+            if let inviter = staff.invitedBy {
+                ("Invited by", Node(detail.name(inviter)))
+            } else {
+                ("Set up", Node("on the server, as the first account"))
+            }
         let accounts = try ServiceAccountPages.panel(of: staff, for: call.caller, from: reader)
         let sources = try PendingGrantListing.sources(detail.pending, from: reader)
         let looked = try reviews(of: staff, call.caller, from: reader)
@@ -132,7 +163,7 @@ enum StaffPages {
             + UI.keyFacts([
                 ("E-mail", Node(staff.email)),
                 ("Last seen", detail.lastSeen.map { UI.time($0, now: now) } ?? UI.hint("never")),
-                ("Invited by", staff.invitedBy.map { Node(detail.name($0)) } ?? UI.hint("the first person")),
+                origin,
                 ("Since", UI.time(staff.createdAt, now: now)),
             ])
             + (isSelf
@@ -153,7 +184,7 @@ enum StaffPages {
                     "Roles", id: "p-roles", hint: "what they may do is the sum of these",
                     actions: isSelf || staff.status == .deactivated
                         || !call.caller.permissions.contains(ChangeRoles.spec.permission)
-                        ? .none : UI.linkButton("Other work…", href: "/staff/\(staff.id)/move", size: .small)
+                        ? .none : UI.linkButton("Compare roles…", href: "/staff/\(staff.id)/move", size: .small)
                 ) {
                     if detail.grants.isEmpty {
                         UI.empty("No roles", "This person can sign in and see their own page, nothing else.")
@@ -168,7 +199,7 @@ enum StaffPages {
                     }
                 }
                 if !detail.flags.isEmpty {
-                    UI.panel("Exceptions", id: "p-flags", hint: "roles that are not held together") {
+                    UI.panel(StaffFlagPages.title, id: "p-flags", hint: "kept apart, and allowed by an exception") {
                         StaffFlagPages.table(
                             detail.flags, detail.names, caller: call.caller, now: now, showsPerson: false)
                     }
@@ -179,7 +210,7 @@ enum StaffPages {
                             UI.hint("None: the link to set them was not used.")
                             newLink(detail, call.caller, at: now)
                         } else {
-                            UI.facts(detail.factors.map { ($0.label, factorFact($0, now: now)) })
+                            UI.facts(detail.factors.strongestFirst.map { ($0.label, factorFact($0, now: now)) })
                         }
                     }
                 }

@@ -1,7 +1,8 @@
 import HTML
 import Kernel
 
-/// `/staff-report`: accounts that nobody uses, that can't be signed in to, and roles that end soon.
+/// `/staff-report`: accounts that can't be signed in to, that nobody has signed in to for long, roles that end soon, and people who
+/// have not enrolled. A session that was begun before may have been used since: that is what "last seen" says.
 enum StaffReportPage {
     /// As many of each stand here; the list shows all.
     private static let shown = 10
@@ -25,34 +26,39 @@ enum StaffReportPage {
                     "Days must be a whole number from \(StaffFilter.daysRange.lowerBound) to \(StaffFilter.daysRange.upperBound)."
             }
         }
+        // The worst first: who is shut out, access that stands and is not used, access that ends, and what only waits.
         let parts = [
             Part(
-                title: days == 1 ? "Not signed in for a day" : "Not signed in for \(days) days", id: "sr-dormant",
-                hint: "active accounts that nobody uses",
-                query: ["show": ["dormant"], "days": [String(days)]],
-                empty: ("Every account is used", "Everybody who is active has signed in since then.")),
-            Part(
-                title: "Without a factor", id: "sr-factor", hint: "they can’t sign in",
+                title: "Without a factor", id: "sr-factor", hint: "active accounts that nobody can sign in to",
                 query: ["show": ["no_factor"], "status": ["active"]],
-                empty: ("Everybody can sign in", "Every active account has a second factor.")),
+                empty: ("Everybody can sign in", "Every active account has a factor beside the password.")),
             Part(
-                title: "Invited, not enrolled", id: "sr-invited", hint: "their roles wait for them",
-                query: ["status": ["invited"]],
-                empty: ("No invitation waits", "Everybody who was invited has enrolled.")),
+                title: days == 1 ? "No sign-in for a day" : "No sign-in for \(days) days", id: "sr-dormant",
+                hint: "active accounts older than that, with none since",
+                query: ["show": ["dormant"], "days": [String(days)]],
+                empty: (
+                    "Everybody has signed in", "Somebody signed in since then to every active account that is older."
+                )),
             Part(
                 title: "A role ends within 7 days", id: "sr-expiring", hint: "they are without it after that",
                 query: ["show": ["expiring"]], empty: ("No role ends soon", "No grant runs out within 7 days.")),
+            Part(
+                title: "Invited, not enrolled", id: "sr-invited", hint: "they can’t sign in before they enrol",
+                query: ["status": ["invited"]],
+                empty: ("No invitation waits", "Everybody who was invited has enrolled.")),
         ]
         let now = reader.now
         var ids: [String] = []
-        var panels: [Node] = []
+        var found: [Node] = []
+        var nothing: [Node] = []
         for part in parts {
             var query = part.query
             query["limit"] = [String(shown)]
             let listing = try StaffListing.load(
                 ReadCall(path: [:], query: query, caller: call.caller, cursors: call.cursors), from: reader)
             ids += listing.people.map(\.staff.id)
-            panels.append(panel(part, listing, now: now))
+            let node = panel(part, listing, now: now)
+            if listing.people.isEmpty { nothing.append(node) } else { found.append(node) }
         }
         let body =
             UI.crumbs([("Staff", "/staff")], here: "Report")
@@ -63,7 +69,7 @@ enum StaffReportPage {
                 Attribute("action", "/staff-report")
             ) {
                 el("label", Attribute("for", "sr-days")) {
-                    el("span") { "Days without" }
+                    el("span") { "Days without a sign-in" }
                     void(
                         "input",
                         [
@@ -73,7 +79,8 @@ enum StaffReportPage {
                 }
                 UI.button("Show")
             }
-            + UI.stack { for panel in panels { panel } }
+            + UI.tools { UI.filtersButton }
+            + UI.stack { for panel in found + nothing { panel } }
         return PageAnswer(
             title: "People report", body: body, disclosure: Disclosure("staff.list", count: ids.count, ids: ids))
     }

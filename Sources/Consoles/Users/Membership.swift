@@ -60,7 +60,7 @@ public struct Membership: Entity {
 
     public var tenantID: String? { tenant }
     public var subjects: [String] { [userID] }
-    public var displayName: String { "\(role.rawValue) \(userID)" }
+    public var displayName: String { "Membership of \(userID) as \(role.rawValue)" }
 
     public var document: JSON {
         .object([

@@ -65,8 +65,8 @@ public struct DocumentDiff: Sendable, Equatable {
         "breakglass": "Break-glass", "condition": "Applies when", "cooldown_seconds": "Time to cool down",
         "csm_id": "Customer success manager", "demand": "Who must agree", "first_roles": "One side",
         "micros": "US dollars for one",
-        "owner_id": "Owner", "revoked": "Taken away", "second_roles": "Other side", "solo": "Alone",
-        "window_seconds": "Time to sign",
+        "owner_id": "Owner", "resumes_to": "Goes back to", "revoked": "Taken away", "second_roles": "Other side",
+        "solo": "Alone", "then_resumes_to": "Then goes back to", "window_seconds": "Time to sign",
     ]
 
     private static let spelled = ["email": "e-mail", "ip": "IP", "scim": "SCIM", "url": "URL"]
@@ -79,6 +79,15 @@ public struct DocumentDiff: Sendable, Equatable {
         let words = name.replacing(".", with: ", ").split(separator: "_").map { spelled[String($0)] ?? String($0) }
             .joined(separator: " ")
         return words.prefix(1).uppercased() + words.dropFirst()
+    }
+
+    /// A thing by its kind and its name: "Tenant Acme". A name that says the kind itself stands alone: "Membership of Ada as
+    /// member".
+    public static func subject(_ type: String, _ name: String?) -> String {
+        let noun = label(type)
+        let called = (name ?? "").split(separator: " ").joined(separator: " ")
+        guard !called.isEmpty else { return noun }
+        return " \(called.lowercased()) ".contains(" \(noun.lowercased()) ") ? called : "\(noun) \(called)"
     }
 
     /// The name of a field whose value is said by what it is called: `tenant_id` of Acme → "Tenant".
@@ -100,6 +109,17 @@ public struct DocumentDiff: Sendable, Equatable {
         case 0: "on the day it runs"
         case 1: "about a day after it runs"
         default: "about \(days) days after it runs"
+        }
+    }
+
+    /// What stands in the place of a value that is made anew when a plan runs; a row that is not there yet does without.
+    public static func whenItRuns(_ source: MadeAnew.Source, _ before: JSON?) -> JSON? {
+        switch source {
+        case .clock(let span): return .string(whenItRuns(after: span))
+        case .days(let days): return .string(whenItRuns(afterDays: days))
+        case .value:
+            guard before != nil else { return .none }
+            return .string("another one, made when it runs")
         }
     }
 
@@ -167,7 +187,9 @@ public struct DocumentDiff: Sendable, Equatable {
             guard line.before == nil, let after = line.after else { return true }
             // A digest of a secret that nobody has seen yet tells nobody anything.
             if line.path.hasSuffix("_sha256") { return false }
-            if let text = after.string, Self.isOwnID(text) || line.path.hasSuffix("_at") { return false }
+            if let text = after.string, text == Self.running || Self.isOwnID(text) || line.path.hasSuffix("_at") {
+                return false
+            }
             return after != .null && after != .object([:])
         }
     }
@@ -267,9 +289,9 @@ extension UI {
         /// "Membership of ada@example.com mem_…": what changes, by noun, name and id.
         /// - Parameter id: `nil` of what has none yet.
         public init(type: String, name: String?, id: String?, before: JSON?, after: JSON?) {
-            let noun = DocumentDiff.label(type)
-            let called = name.flatMap { $0.isEmpty || $0 == id ? nil : $0 }
-            self.init(title: called.map { "\(noun) \($0)" } ?? noun, id: id, before: before, after: after)
+            // It stands behind the title.
+            let called = name.map { name in id.map { name.replacing($0, with: "") } ?? name }
+            self.init(title: DocumentDiff.subject(type, called), id: id, before: before, after: after)
         }
     }
 

@@ -93,11 +93,13 @@ extension UI {
         }
     }
 
-    /// What happens to whom, before the click.
+    /// What would happen to whom, before the click. The sentence stands in the present tense, so that nothing has happened is
+    /// said first.
     public static func consequence(_ text: String, reversibility: String) -> Node {
         el("p", .class("consequence")) {
+            "Nothing has been changed yet. This would happen: "
             el("b") { text }
-            " \(reversibility) Nothing has been changed yet."
+            " \(reversibility)"
         }
     }
 

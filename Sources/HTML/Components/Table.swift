@@ -81,12 +81,15 @@ extension UI {
     /// A table in a box of its own width. `caption` says what the rows are and how many ("Tenants, 1 to 50").
     ///
     /// With `select`, each row starts with a tick box called `id`; a row for which it answers `nil` has none.
+    /// - Parameter isCards: on a phone each row is a card without the head: what names it, the column after that beside
+    ///   it, and each other one on a line of its own. For cells that say what they are, in rows too wide for a phone.
     public static func table<Row>(
         caption: String, columns: [Column<Row>], rows: [Row], density: TableDensity = .dense, stickyHead: Bool = false,
-        select: ((Row) -> (value: String, label: String)?)? = nil, isOpen: (Row) -> Bool = { _ in false }
+        isCards: Bool = false, select: ((Row) -> (value: String, label: String)?)? = nil,
+        isOpen: (Row) -> Bool = { _ in false }
     ) -> Node {
         let cells = columns.map { (tag: $0.cellTag, content: $0.cell) }
-        let table = el("table", .class(density.rawValue), Attribute("data-rows")) {
+        let table = el("table", .class(density.rawValue + (isCards ? " table--cards" : "")), Attribute("data-rows")) {
             el("caption", .class("vh")) { caption }
             el("thead", stickyHead ? .class("sticky") : .none) {
                 el("tr") {

@@ -93,6 +93,10 @@ extension Styleguide {
             version: 412)
     }
 
+    private func told(_ sentence: String) -> Effect {
+        Effect(kind: "inbox", name: "inbox.notice", summary: sentence, payload: .null, tenant: nil)
+    }
+
     var operationBody: Node {
         guard let operation = catalog["tenant.suspend"] else { return .none }
         var model = OperationFormModel(
@@ -108,6 +112,9 @@ extension Styleguide {
             needsCode: true, cli: "postern tenant suspend \(Self.id) --reason-code non_payment",
             curl: "curl -X POST http://localhost:8080/api/v1/tenants/\(Self.id)/suspend")
         model.errors = [FieldError(pointer: "/ticket", detail: "Ticket must be one of yours.")]
+        model.told = ToldBeside(
+            asking: [told("A notice in the inbox of everybody who could sign: it waits for them")],
+            done: [told("A notice in the inbox of Mira O.: it was carried out")])
         return OperationViews.form(model)
             + show("Refused") { OperationViews.preview(preview(allowed: false, needs: []), spec: operation.spec) }
             + show("Parts of a preview") {
@@ -139,13 +146,11 @@ extension Styleguide {
         let caller = Caller(
             actor: Actor(.staff, "stf_1"), person: "stf_1", displayName: "Ines K.", client: .console, requestID: "req_1"
         )
-        return show("Done") {
-            OperationViews.result(
-                OperationResultModel(
-                    applied: applied, spec: operation.spec,
-                    undo: .init(title: "Restore tenant", until: now + .hours(24)), target: target, replayed: true,
-                    now: now))
-        }
+        var done = OperationResultModel(
+            applied: applied, spec: operation.spec, undo: .init(title: "Restore tenant", until: now + .hours(24)),
+            target: target, replayed: true, now: now)
+        done.sent = effects + [told("A notice in the inbox of Mira O.: their roles changed")]
+        return show("Done") { OperationViews.result(done) }
             + show("Waits for others") {
                 OperationViews.pending(
                     PendingResultModel(pending: pending, spec: operation.spec, target: target, now: now))
@@ -153,7 +158,7 @@ extension Styleguide {
             + show("Several at once") {
                 OperationViews.several(
                     SeveralResult(
-                        title: operation.spec.title,
+                        title: "Suspend 3 tenants",
                         lines: [
                             .init(
                                 name: "Acme Robotics", outcome: .applied, detail: "Acme Robotics is suspended.",

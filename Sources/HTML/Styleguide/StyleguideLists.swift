@@ -73,6 +73,9 @@ extension Styleguide {
                 UI.tightStack {
                     UI.table(caption: "Normal", columns: columns, rows: rows, density: .normal)
                     UI.table(caption: "Plain", columns: columns, rows: Array(rows.prefix(1)), density: .plain)
+                    UI.table(
+                        caption: "Cards on a phone", columns: columns, rows: Array(rows.prefix(2)), density: .plain,
+                        isCards: true)
                     UI.more(12, el("a", .href("/styleguide/lists?all=true")) { "Show all" })
                 }
             }
@@ -118,7 +121,7 @@ extension Styleguide {
                 UI.diff(
                     [
                         .init(
-                            type: "membership", name: "ada@acme.example", id: "mem_1", before: nil,
+                            type: "membership", name: "of ada@acme.example as admin", id: "mem_1", before: nil,
                             after: ["role": "admin"]),
                         .init(title: "Note", before: ["note": "old"], after: ["note": "old"]),
                     ], caption: "Several things")

@@ -28,7 +28,7 @@ extension Styleguide {
             }
             + show("People") {
                 UI.facts([
-                    ("person", UI.person("Ines Kovač", note: "support_l2")), ("face", UI.face("Leon Park")),
+                    ("person", UI.person("Ines Kovač", note: "Support L2")), ("face", UI.face("Leon Park")),
                     ("systemFace", UI.systemFace()),
                     ("actor, staff", UI.actor(kind: "staff", id: "stf_1", name: "Mira Oduya")),
                     ("actor, system", UI.actor(kind: "system", id: "bootstrap", name: nil)),

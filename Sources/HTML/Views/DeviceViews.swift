@@ -86,7 +86,8 @@ public enum DeviceViews {
                                 (
                                     "Roles",
                                     model.roles.isEmpty
-                                        ? UI.hint("none") : UI.row { for role in model.roles { UI.tag(role) } }
+                                        ? UI.hint("none")
+                                        : UI.row { for role in model.roles { UI.tag(RoleTitle.of(role)) } }
                                 ),
                                 ("Until", Node("\(model.expiresAt.minuteText) at the latest")),
                             ])

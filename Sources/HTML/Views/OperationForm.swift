@@ -73,6 +73,8 @@ public struct OperationFormModel: Sendable {
     public var showsAll = false
     /// Who could sign and is there, where somebody has to.
     public var shift: OnShift?
+    /// Whom it tells beside what the preview says.
+    public var told: ToldBeside?
     /// What is decided on, in full.
     public var subject: (@Sendable () -> Node)?
     /// Names of people whose ids may stand in a preview.
@@ -176,7 +178,7 @@ public struct OperationFormModel: Sendable {
         if !spec.reasonCodes.isEmpty {
             out.append(
                 Field(
-                    "reason_code", label: "Reason",
+                    "reason_code", label: spec.reasonTitle,
                     help: "Recorded in the log; where it is about a customer, they can read it.",
                     .select(spec.reasonCodes.map { Field.Choice($0.code, "\($0.label) (\($0.code))") }),
                     value: values["reason_code"] ?? "", error: error("reason_code"), isRequired: true))
@@ -306,7 +308,7 @@ public enum OperationViews {
                             if let preview = model.preview {
                                 self.preview(
                                     preview, spec: spec, showsAll: model.showsAll, shift: model.shift,
-                                    names: model.names, isDecision: model.subject != nil)
+                                    told: model.told, names: model.names, isDecision: model.subject != nil)
                             } else {
                                 explanation(spec)
                             }
@@ -317,15 +319,17 @@ public enum OperationViews {
             }
     }
 
-    /// What changes. Who decides on a request decides on what it asks for; the record of their signature is for whoever
-    /// checks it.
+    /// What changes, with words in the place of what is made when it runs. Who decides on a request decides on what it asks for; the
+    /// record of their signature is for whoever checks it.
     public static func groups(_ preview: Preview) -> [UI.DiffGroup] {
-        let changes = preview.changes.filter { $0.type != ApprovalSignature.type }
-        return changes.map { change in
+        let rows = preview.anew.rows(
+            of: ["changes": .array(preview.changes.map(\.json))], DocumentDiff.whenItRuns)
+        let changes = zip(preview.changes, rows).filter { change, _ in change.type != ApprovalSignature.type }
+        return changes.map { change, row in
             changes.count == 1
-                ? UI.DiffGroup(title: nil, before: change.before, after: change.after)
+                ? UI.DiffGroup(title: nil, before: row.before, after: row.after)
                 : UI.DiffGroup(
-                    type: change.type, name: change.name, id: change.id, before: change.before, after: change.after)
+                    type: change.type, name: change.name, id: row.id, before: row.before, after: row.after)
         }
     }
 
@@ -338,11 +342,12 @@ public enum OperationViews {
     /// - Parameters:
     ///   - showsAll: also what is beyond the first `UI.atOnce` changes; else a button asks for it.
     ///   - shift: who could sign and is there.
+    ///   - told: whom it tells beside its own effects.
     ///   - names: of people, by their ids.
     ///   - isDecision: above it stands what is decided on: of the decision itself only what comes of it is said.
     public static func preview(
         _ preview: Preview, spec: OperationSpec, showsAll: Bool = false, shift: OnShift? = nil,
-        names: [String: String] = [:], isDecision: Bool = false
+        told: ToldBeside? = nil, names: [String: String] = [:], isDecision: Bool = false
     ) -> Node {
         var out = Node.none
         if !preview.allowed {
@@ -355,6 +360,9 @@ public enum OperationViews {
         }
         if let consequence = preview.consequence {
             out = out + UI.consequence(consequence, reversibility: preview.allowed ? preview.reversibility : "")
+            if preview.anew.isInConsequence, !isDecision {
+                out = out + el("p", .class("small muted")) { ofConsequence }
+            }
         }
         let groups = Self.groups(preview)
         let signature = preview.changes.first { $0.type == ApprovalSignature.type }
@@ -364,7 +372,7 @@ public enum OperationViews {
                 + el("section") {
                     if !isDecision {
                         UI.diff(
-                            groups, caption: "What changes", captions: ("Now", "After"),
+                            groups, caption: "What would change", captions: ("Now", "After"),
                             rest: showsAll ? nil : showAll(groups.count), names: names)
                     }
                     if let statement = signature?.after?["statement"] {
@@ -376,12 +384,8 @@ public enum OperationViews {
             out =
                 out
                 + el("section") {
-                    el("h2") { "What is sent" }
-                    if preview.effects.isEmpty {
-                        el("p", .class("muted")) { "Nothing." }
-                    } else {
-                        UI.effects(preview.effects, when: preview.approvals.isEmpty ? "at once" : "after approval")
-                    }
+                    el("h2") { "What would be sent" }
+                    sent(preview, told)
                 }
                 + el("section") {
                     el("h2") { "Who must agree" }
@@ -393,6 +397,21 @@ public enum OperationViews {
                     }
                 }
         }
+        return out
+    }
+
+    private static let ofConsequence =
+        "Times and numbers in this sentence are those of this preview; they are made anew when it runs."
+
+    /// What goes out, and who is told, by when.
+    private static func sent(_ preview: Preview, _ told: ToldBeside?) -> Node {
+        let isAsked = !preview.approvals.isEmpty
+        let asking = isAsked ? (told?.asking ?? []) : []
+        let done = preview.effects + (told?.done ?? [])
+        guard !asking.isEmpty || !done.isEmpty else { return el("p", .class("muted")) { "Nothing." } }
+        var out = Node.none
+        if !asking.isEmpty { out = out + UI.effects(asking, when: "at once") }
+        if !done.isEmpty { out = out + UI.effects(done, when: isAsked ? "after approval" : "at once") }
         return out
     }
 

@@ -23,6 +23,8 @@ public struct OperationResultModel: Sendable {
     public var now: Instant
     /// The person may open the event's page (`audit.view`); otherwise its id stands as text.
     public var linksEvent: Bool
+    /// What was sent, and who was told; `nil` where that is not known any more.
+    public var sent: [Effect]?
 
     /// "Suspend Acme Robotics": what was done, to whom.
     public var heading: String {
@@ -185,6 +187,8 @@ extension OperationViews {
     public static func result(_ model: OperationResultModel) -> Node {
         let applied = model.applied
         let event = "/audit/\(applied.eventID)"
+        let reference =
+            UI.id(applied.operationID, copy: "reference") + UI.sub("Quote it when you ask somebody about this.")
         return UI.title(model.heading) {
             UI.chip("Done", .ok, .check)
         }
@@ -203,6 +207,17 @@ extension OperationViews {
                     el("section", .class("panel"), .label("What changed")) {
                         UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
                     }
+                    if let sent = model.sent {
+                        UI.panel("What was sent", id: "r-sent") {
+                            UI.panelBody {
+                                if sent.isEmpty {
+                                    el("p", .class("muted")) { "Nothing." }
+                                } else {
+                                    UI.effects(sent, when: "when it ran")
+                                }
+                            }
+                        }
+                    }
                 }
                 UI.panel(
                     "The record", id: "r-record", actions: UI.proof(.waiting, href: model.linksEvent ? event : nil)
@@ -215,7 +230,7 @@ extension OperationViews {
                                 model.linksEvent
                                     ? el("a", .href(event)) { UI.id(applied.eventID) } : UI.id(applied.eventID)
                             ),
-                            ("Request", UI.id(applied.operationID)),
+                            ("Reference", reference),
                             (
                                 "Undo",
                                 model.undo.map { undo in
@@ -288,7 +303,10 @@ extension OperationViews {
                         }
                     }
                     UI.panel("Who must agree", id: "p-needs") {
-                        UI.panelBody { UI.approvalNeeds(pending.needs) }
+                        UI.panelBody {
+                            UI.approvalNeeds(pending.needs)
+                            el("p", .class("small muted")) { "Everybody who could sign finds it in their inbox." }
+                        }
                     }
                 }
                 UI.panel("The request", id: "p-record") {
@@ -331,16 +349,20 @@ extension OperationViews {
             !$0.spec.systemOnly && (type == nil || $0.targetType == type)
                 && !caller.permissions.contains($0.spec.permission)
         }
-        let what = type.map { "a \($0)" } ?? "this console"
+        let what =
+            type.map { type in
+                "\(type.first.map { "aeio".contains($0) } == true ? "an" : "a") \(type.replacing("_", with: " "))"
+            } ?? "this console"
+        let held = caller.roles.sorted().map(RoleTitle.of).joined(separator: ", ")
         return UI.title("What you can’t do", lead: "with \(what)")
             + el("div", .class("stack")) {
                 el("p", .class("prose")) {
                     missing.isEmpty
-                        ? "You hold \(caller.roles.sorted().joined(separator: ", "))."
+                        ? "You hold \(held)."
                         : caller.roles.isEmpty
-                            ? "You hold no role. A super_admin can grant one."
-                            : "You hold \(caller.roles.sorted().joined(separator: ", ")). These operations need a "
-                                + "permission none of them has; a super_admin can grant a role that has it."
+                            ? "You hold no role. A super admin can grant one."
+                            : "You hold \(held). These operations need a permission none of them has; a super admin "
+                                + "can grant a role that has it."
                 }
                 if missing.isEmpty {
                     el("div", .class("panel")) {

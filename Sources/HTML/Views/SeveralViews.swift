@@ -55,8 +55,8 @@ public struct SeveralModel: Sendable {
         self.notice = notice
     }
 
-    /// "Keep grant: 3"
-    public var heading: String { "\(operation.spec.title): \(targets.count)" }
+    /// "Keep 3 grants"
+    public var heading: String { operation.spec.title(of: targets.count) }
     public var allowed: [Target] { targets.filter(\.isAllowed) }
 }
 
@@ -77,6 +77,7 @@ public struct SeveralResult: Sendable {
         }
     }
 
+    /// "Keep 3 grants"
     public let title: String
     public let lines: [Line]
     public let back: String
@@ -88,6 +89,14 @@ public struct SeveralResult: Sendable {
         self.back = back
         self.linksEvents = linksEvents
     }
+
+    /// "Keep 3 grants: 2 of 3 done"; what waits for others is not done yet.
+    public var heading: String {
+        let done = lines.count { $0.outcome == .applied }
+        let waiting = lines.count { $0.outcome == .pending }
+        let rest = waiting == 0 ? "" : ", \(waiting) \(waiting == 1 ? "waits" : "wait") for approval"
+        return "\(title): \(done) of \(lines.count) done\(rest)"
+    }
 }
 
 extension OperationViews {
@@ -98,7 +107,7 @@ extension OperationViews {
             errors: model.errors, csrf: model.csrf, idempotencyKey: model.idempotencyKey
         ).fields
         let count = model.allowed.count
-        return UI.crumbs([("Back", model.back)], here: spec.title)
+        return UI.crumbs([("Back", model.back)], here: model.heading)
             + el("div", .class("sheet sheet--page")) {
                 el(
                     "form", Attribute("method", "post"), Attribute("action", "/several"), Attribute("data-guard", ""),
@@ -159,7 +168,7 @@ extension OperationViews {
                                     error: model.errors.first { $0.pointer == "/code" }?.detail, isRequired: true,
                                     autocomplete: "one-time-code"))
                         }
-                        el("p") { "Each is done by itself and has an event of its own. Nothing has been changed yet." }
+                        el("p") { "Each is done by itself and has an event of its own." }
                         UI.linkButton("Cancel", href: model.back)
                         if count > 0 {
                             let style: UI.ButtonStyle = spec.isDestructive ? .danger : .primary
@@ -169,11 +178,10 @@ extension OperationViews {
                                 }
                                 // Renews the factor: each of them is a request of its own, so none is what it signs.
                                 UI.passkeyButton(
-                                    "\(spec.title) with passkey: \(count)", style: style, name: "action",
+                                    "\(spec.title(of: count)) with passkey", style: style, name: "action",
                                     value: "confirm")
                             } else {
-                                UI.button(
-                                    "\(spec.title): \(count)", style: style, name: "action", value: "confirm")
+                                UI.button(spec.title(of: count), style: style, name: "action", value: "confirm")
                             }
                         }
                     }
@@ -184,7 +192,8 @@ extension OperationViews {
     private static func targets(_ model: SeveralModel) -> Node {
         let refused = model.targets.count - model.allowed.count
         return el("section") {
-            el("h2") { "What happens" }
+            el("h2") { "What would happen" }
+            el("p") { "Nothing has been changed yet." }
             if refused > 0 {
                 UI.banner(
                     .warn, refused == 1 ? "1 of them can’t be done." : "\(refused) of them can’t be done.",
@@ -205,8 +214,7 @@ extension OperationViews {
     }
 
     public static func several(_ result: SeveralResult) -> Node {
-        let done = result.lines.count { $0.outcome != .refused }
-        return UI.title("\(result.title): \(done) of \(result.lines.count) done")
+        UI.title(result.heading)
             + UI.stack {
                 el("section", .class("panel"), .label("What became of each")) {
                     UI.table(

@@ -33,7 +33,7 @@ public enum Decisions {
         AnyOperation(spec: spec, of: ApprovalRequest.self) { rehearsal, request, reader in
             try plan(Facts(request: request, rehearsal, from: reader))
         } undo: {
-            "A decision stands."
+            "A decision can't be taken back."
         } unavailable: { request, now in
             let isCancel = spec.name == "approval.cancel"
             // By a clock that was set nothing is over: what is taken back then only the transaction can tell.

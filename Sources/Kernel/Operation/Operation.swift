@@ -33,6 +33,8 @@ public struct OperationSpec: Sendable {
     public let permission: String
     public let risk: Risk
     public let reasonCodes: [ReasonCode]
+    /// What the choice among the reason codes asks for, in a form.
+    public let reasonTitle: String
     public let justification: Justification
     public let ticketRequired: Bool
     /// `If-Match` must be given (it is honoured everywhere).
@@ -45,27 +47,29 @@ public struct OperationSpec: Sendable {
     public let systemOnly: Bool
     /// Done as soon as everybody agreed who must, or not at all: nobody has it agreed to now and carried out some day.
     public let isAtOnce: Bool
-    /// A list may offer it for several of its rows at once, each with an event of its own.
-    public let takesSeveral: Bool
+    /// What several of its targets are called, as in `grants`: a list may offer it for several of its rows at once, each with
+    /// an event of its own. `nil` where it may not.
+    public let several: String?
     /// Says that something is wrong: its event is an incident, though it changes a row as any other does.
     public let isIncident: Bool
 
     public init(
         _ name: String, _ title: String, summary: String, permission: String, risk: Risk,
-        reasonCodes: [ReasonCode] = [],
+        reasonCodes: [ReasonCode] = [], reasonTitle: String = "Reason",
         justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
         confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false,
-        isAtOnce: Bool = false, takesSeveral: Bool = false, isIncident: Bool = false
+        isAtOnce: Bool = false, several: String? = nil, isIncident: Bool = false
     ) {
         self.isIncident = isIncident
         self.isAtOnce = isAtOnce
-        self.takesSeveral = takesSeveral
+        self.several = several
         self.name = name
         self.title = title
         self.summary = summary
         self.permission = permission
         self.risk = risk
         self.reasonCodes = reasonCodes
+        self.reasonTitle = reasonTitle
         // high and critical always justify (spec: operations §1a)
         self.justification = justification ?? (risk >= .high ? .required(atLeast: 10) : .optional)
         self.ticketRequired = ticketRequired
@@ -81,6 +85,12 @@ public struct OperationSpec: Sendable {
     public var verb: String { String(name.drop { $0 != "." }.dropFirst()) }
     /// `hard-delete`
     public var verbPath: String { verb.replacing("_", with: "-") }
+
+    /// "Revoke 2 grants", "Revoke 1 grant": its title for so many targets; the title as it is where it takes one only.
+    public func title(of count: Int) -> String {
+        guard let several, let space = title.firstIndex(of: " ") else { return title }
+        return "\(title[..<space]) \(count)\(count == 1 ? String(title[space...]) : " \(several)")"
+    }
 }
 
 /// A named lock taken before anything is decided, beside the target row's own: `spend:tenant:ten_…`, `staff:super_admins`.

@@ -1,6 +1,6 @@
 // What is sealed beside a plan that waits, so that whoever decides is told what will really happen: what comes out otherwise
-// when it runs, how it is taken back afterwards, and what is shown once to who asked. The plan's digest is not made of it: two
-// plans that differ in nothing else do the same (spec: access §3).
+// when it runs (a preview tells that as well), how it is taken back afterwards, and what is shown once to who asked. The plan's
+// digest is not made of it: two plans that differ in nothing else do the same (spec: access §3).
 extension Pipeline {
     /// Members of the sealed details.
     ///
@@ -25,7 +25,7 @@ extension Pipeline {
     }
 
     /// What of a plan is made anew: planned once more from other fresh values, by another clock.
-    private func madeAnew(
+    func madeAnew(
         _ admitted: Admitted, _ plan: AnyOperation.ErasedPlan, _ json: JSON, planned: Instant, stored: Row??,
         _ reader: any Reader
     ) throws -> MadeAnew {

@@ -549,12 +549,16 @@ public struct Pipeline: Sendable {
             .init(
                 target: target ?? "", before: before, after: after, reasonCode: draft.reasonCode,
                 also: Self.further(plan)), window: undoWindow, at: now)
-        let applied = Applied(
+        let sent = plan.effects.filter(isPerformed)
+        // The page of the result is another request, and has the stored answer alone.
+        let kept: JSON? = admitted.caller.client == .console ? .some(Self.kept(sent)) : .none
+        var applied = Applied(
             operation: operation.spec.name, operationID: draft.operationID ?? "", eventID: event.id, target: target,
             before: before, after: after, consequence: plan.consequence,
             undo: undo.map { ($0.operation, $0.until) }, reveal: plan.reveal.mapValues(shown),
             version: main?.after.version,
             created: operation.creates && main?.before == nil)
+        applied.sent = sent
         if let key {
             let body = JSON.members([
                 ("kind", "applied"), ("operation_id", .string(applied.operationID)),
@@ -562,6 +566,7 @@ public struct Pipeline: Sendable {
                 ("version", applied.version.map(JSON.int)), ("created", .bool(applied.created)),
                 ("undo_operation", undo.map { .string($0.operation) }),
                 ("undo_until", undo.map { .int($0.until.microseconds) }), ("answer", admitted.request.answer),
+                ("sent", kept),
             ])
             tx.enqueue(
                 records.storeOutcome(

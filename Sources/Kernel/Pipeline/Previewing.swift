@@ -1,10 +1,14 @@
 // What an operation would do, without doing it (spec: operations §1, "Preview").
 extension Pipeline {
     /// Says what an operation would do. Writes nothing but one `access` event.
-    public func preview(_ request: OperationRequest, by caller: Caller) async throws(OperationError) -> Preview {
+    /// - Parameter foretells: also finds out what of it comes out otherwise when it is carried out (`Preview.anew`), which plans it
+    ///   once more.
+    public func preview(
+        _ request: OperationRequest, by caller: Caller, foretells: Bool = false
+    ) async throws(OperationError) -> Preview {
         let admitted = try await admit(request, by: caller, isPreview: true)
         return try await look(admitted) { reader in
-            let (preview, tenant) = try self.rehearse(admitted, reader)
+            let (preview, tenant) = try self.rehearse(admitted, foretells: foretells, reader)
             return Look(value: preview, target: preview.target, tenant: tenant, isAllowed: preview.allowed)
         }
     }
@@ -47,7 +51,9 @@ extension Pipeline {
         return look.value
     }
 
-    func rehearse(_ admitted: Admitted, _ reader: any Reader) throws -> (Preview, tenant: String?) {
+    func rehearse(
+        _ admitted: Admitted, foretells: Bool = false, _ reader: any Reader
+    ) throws -> (Preview, tenant: String?) {
         let request = admitted.request
         let operation = admitted.operation
         let eventID = Identifier.mint("evt", at: reader.now)
@@ -84,15 +90,17 @@ extension Pipeline {
             rehearsed.plan, on: rehearsed.target, reasonCode: request.reasonCode)
         let (reversibility, undoOperation) = self.reversibility(
             operation, question, window: policy.undoWindow)
-        return (
-            Preview(
-                operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty,
-                reasons: reasons,
-                consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
-                effects: (rehearsed.plan?.effects ?? []).filter(isPerformed), approvals: needs,
-                reversibility: reversibility,
-                undoOperation: undoOperation, version: rehearsed.target?.version),
-            rehearsed.target?.tenantID
-        )
+        var preview = Preview(
+            operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty, reasons: reasons,
+            consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
+            effects: (rehearsed.plan?.effects ?? []).filter(isPerformed), approvals: needs,
+            reversibility: reversibility, undoOperation: undoOperation, version: rehearsed.target?.version)
+        if !needs.isEmpty { preview.calls = (rehearsed.plan?.calls ?? []).filter(isPerformed) }
+        if foretells, let plan = rehearsed.plan {
+            preview.anew = try madeAnew(
+                admitted, plan, Self.planJSON(plan, measures: .none, needs: []), planned: reader.now, stored: nil,
+                reader)
+        }
+        return (preview, rehearsed.target?.tenantID)
     }
 }

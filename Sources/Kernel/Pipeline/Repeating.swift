@@ -118,11 +118,26 @@ extension Pipeline {
         let undo = body["undo_operation"]?.string.flatMap { name in
             body["undo_until"]?.int.map { (operation: name, until: Instant(microseconds: $0)) }
         }
-        return .applied(
-            Applied(
-                operation: stored.operation, operationID: operationID, eventID: stored.eventID,
-                target: body["target"]?.string, before: value("changes.0.before"), after: value("changes.0.after"),
-                consequence: value("details")?["consequence"]?.string ?? "", undo: undo, reveal: [:],
-                version: body["version"]?.int, created: body["created"]?.bool ?? false))
+        var applied = Applied(
+            operation: stored.operation, operationID: operationID, eventID: stored.eventID,
+            target: body["target"]?.string, before: value("changes.0.before"), after: value("changes.0.after"),
+            consequence: value("details")?["consequence"]?.string ?? "", undo: undo, reveal: [:],
+            version: body["version"]?.int, created: body["created"]?.bool ?? false)
+        applied.sent = body["sent"]?.array.map { effects in
+            effects.map { effect in
+                Effect(
+                    kind: effect["kind"]?.string ?? "", name: effect["name"]?.string ?? "",
+                    summary: effect["summary"]?.string ?? "", payload: .null, tenant: nil)
+            }
+        }
+        return .applied(applied)
+    }
+
+    /// What was sent, as the stored answer keeps it: lines of a preview, which name nobody.
+    static func kept(_ effects: [Effect]) -> JSON {
+        .array(
+            effects.map {
+                ["kind": .string($0.kind), "name": .string($0.name), "summary": .string($0.summary)]
+            })
     }
 }

@@ -135,6 +135,10 @@ public struct Preview: Sendable {
     public let undoOperation: String?
     /// The version the preview looked at.
     public let version: Int64?
+    /// What is sent at once where others must agree: it calls those who could.
+    public var calls: [Effect] = []
+    /// What of `changes` comes out otherwise when it is carried out, by their places; nothing where that was not asked for.
+    public var anew = MadeAnew()
 
     public init(
         operation: String, target: String?, allowed: Bool, reasons: [String], consequence: String?,
@@ -184,6 +188,8 @@ public struct Applied: Sendable {
     public let version: Int64?
     /// True when the operation made its target (201 + Location).
     public let created: Bool
+    /// What was queued with it; `nil` where that is not known any more: what came by another way than the console keeps none of it.
+    public var sent: [Effect]?
 
     public init(
         operation: String, operationID: String, eventID: String, target: String?, before: JSON?, after: JSON?,

@@ -29,6 +29,20 @@ public struct OnShift: Sendable, Equatable {
     }
 }
 
+/// Whom an operation tells beside what it sends itself, as lines for who does it: notices in inboxes, and what goes by itself to
+/// the channels of this deployment.
+public struct ToldBeside: Sendable, Equatable {
+    /// At once, where others must agree first.
+    public let asking: [Effect]
+    /// When it is carried out.
+    public let done: [Effect]
+
+    public init(asking: [Effect], done: [Effect]) {
+        self.asking = asking
+        self.done = done
+    }
+}
+
 /// What people are told, as the listeners need it. Reading state is a person's own and changes nothing that anybody decides by,
 /// so none of this is an operation, and nothing of it is recorded.
 public protocol Inboxes: Sendable {
@@ -44,4 +58,8 @@ public protocol Inboxes: Sendable {
     func live(_ sessions: [String]) async throws(OperationError) -> Set<String>
     /// Who could fill a leaf of these, and is there.
     func onShift(for needs: [ApprovalNeed], askedBy person: String) async throws(OperationError) -> OnShift
+    /// Whom it would tell, by what a preview of it says.
+    func foretold(_ preview: Preview, by caller: Caller) async throws(OperationError) -> ToldBeside
+    /// Whom something that was done told or tells, by what its event recorded.
+    func told(of applied: Applied, by caller: Caller) async throws(OperationError) -> [Effect]
 }

@@ -38,7 +38,8 @@ extension StaffConsole {
                 let outcome = try await context.pipeline.outcome(
                     ofKey: exchange.parameters["key"] ?? "", by: signed.caller)
                 let subject = try await asked(outcome, signed)
-                return result(outcome, replayed: false, about: subject, signed)
+                return result(
+                    outcome, replayed: false, about: subject, sent: await sent(outcome, signed), signed)
             },
             signedPage("/absent") { exchange, signed in
                 let type = exchange.first("on")
@@ -448,7 +449,8 @@ extension StaffConsole {
             context.metrics.operation(name, outcome: outcome.metricsLabel)
             if case .applied(let applied) = outcome.result, !applied.reveal.isEmpty {
                 // Shown now or never: a redirect would lose it.
-                return result(outcome, replayed: outcome.replayed, sheet.signed)
+                return result(
+                    outcome, replayed: outcome.replayed, sent: await sent(outcome, sheet.signed), sheet.signed)
             }
             // The request's own page says what has become of it.
             if let request = sheet.entity as? ApprovalRequest { return .seeOther("/approvals/\(request.id)") }
@@ -525,7 +527,9 @@ extension StaffConsole {
             do throws(OperationError) {
                 var request = draft.request
                 request.idempotencyKey = nil
-                preview = try await context.pipeline.preview(request, by: sheet.signed.caller)
+                // Who decides reads the plan above the form, as it was asked for.
+                preview = try await context.pipeline.preview(
+                    request, by: sheet.signed.caller, foretells: sheet.subject == nil)
                 context.metrics.operation(sheet.operation.spec.name, outcome: "preview")
             } catch {
                 switch error {
@@ -560,7 +564,8 @@ extension StaffConsole {
         }
         return render(
             sheet, values: draft.values, errors: shownErrors, refusal: refusal, notice: notice, preview: preview,
-            shift: await shift(preview, sheet), names: await names(preview, draft, sheet), version: version,
+            shift: await shift(preview, sheet), told: await told(preview, sheet),
+            names: await names(preview, draft, sheet), version: version,
             asksCode: asksCode, draft: draft, key: key, status: status)
     }
 
@@ -570,6 +575,14 @@ extension StaffConsole {
             return nil
         }
         return try? await inboxes.onShift(for: preview.approvals, askedBy: sheet.signed.caller.person)
+    }
+
+    /// Whom it would tell beside its own effects; not known where nothing could be planned, nor said where a decision is made.
+    private func told(_ preview: Preview?, _ sheet: OperationSheet) async -> ToldBeside? {
+        guard let preview, preview.consequence != nil, sheet.subject == nil, let inboxes = context.inboxes else {
+            return nil
+        }
+        return try? await inboxes.foretold(preview, by: sheet.signed.caller)
     }
 
     /// People whose ids the preview shows, by name. Those who can't be looked up stand by their ids.
@@ -593,9 +606,9 @@ extension StaffConsole {
 
     private func render(
         _ sheet: OperationSheet, values: [String: String], errors: [FieldError] = [], refusal: String? = nil,
-        notice: String? = nil, preview: Preview? = nil, shift: OnShift? = nil, names: [String: String] = [:],
-        version: Int64? = nil, asksCode: Bool = false, draft: Draft? = nil, key: String,
-        status: HTTPResponse.Status = .ok
+        notice: String? = nil, preview: Preview? = nil, shift: OnShift? = nil, told: ToldBeside? = nil,
+        names: [String: String] = [:], version: Int64? = nil, asksCode: Bool = false, draft: Draft? = nil,
+        key: String, status: HTTPResponse.Status = .ok
     ) -> Response {
         let operation = sheet.operation
         let age = context.clock.now - sheet.signed.session.mfaAt
@@ -624,6 +637,7 @@ extension StaffConsole {
         model.waiting = sheet.waiting
         model.subject = sheet.subject?.body
         model.shift = shift
+        model.told = told
         if var request = draft?.request, preview != nil {
             // What is typed into a terminal is what was previewed here: this version, by this key.
             request.ifMatch = model.version

@@ -24,17 +24,27 @@ extension StaffConsole {
         }
     }
 
-    func result(_ outcome: Outcome, replayed: Bool, about subject: Subject? = nil, _ signed: Signed) -> Response {
+    /// What was sent with what was done, and who was told beside; `nil` where that is not known any more.
+    func sent(_ outcome: Outcome, _ signed: Signed) async -> [Effect]? {
+        guard case .applied(let applied) = outcome.result, let sent = applied.sent else { return nil }
+        guard let inboxes = context.inboxes else { return sent }
+        return sent + ((try? await inboxes.told(of: applied, by: signed.caller)) ?? [])
+    }
+
+    func result(
+        _ outcome: Outcome, replayed: Bool, about subject: Subject? = nil, sent: [Effect]? = nil, _ signed: Signed
+    ) -> Response {
         switch outcome.result {
         case .applied(let applied):
             guard let operation = context.catalog[applied.operation] else {
                 return .seeOther("/audit/\(applied.eventID)")
             }
-            let model = OperationResultModel(
+            var model = OperationResultModel(
                 applied: applied, spec: operation.spec, undo: undo(applied, signed),
                 target: link(operation, applied.target, applied.after ?? applied.before),
                 replayed: replayed, now: context.clock.now,
                 linksEvent: signed.caller.permissions.contains("audit.view"))
+            model.sent = sent
             return framed(
                 "\(model.heading): done", OperationViews.result(model), signed,
                 menuPath: "/\(operation.pluralPath)")

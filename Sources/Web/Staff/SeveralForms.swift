@@ -11,7 +11,7 @@ extension StaffConsole {
     /// Posted by a list with `operation` and `id`s, and then by its own page with `action=confirm` and what was `seen` of each.
     var severalForm: FormRoute {
         FormRoute("/several", keeps: true) { posted in
-            guard let operation = context.catalog[posted.text("operation")], operation.spec.takesSeveral,
+            guard let operation = context.catalog[posted.text("operation")], operation.spec.several != nil,
                 !operation.spec.systemOnly, operation.fields().isEmpty
             else { throw OperationError.unknownOperation(String(posted.text("operation").prefix(60))) }
             let back = Self.localPath(posted.text("back")) ?? "/"
@@ -231,9 +231,8 @@ extension StaffConsole {
             }
         }
         let result = SeveralResult(
-            title: operation.spec.title, lines: lines, back: back,
+            title: operation.spec.title(of: lines.count), lines: lines, back: back,
             linksEvents: caller.permissions.contains("audit.view"))
-        return framed(
-            "\(operation.spec.title): done", OperationViews.several(result), posted.signed, menuPath: menuPath(back))
+        return framed(result.heading, OperationViews.several(result), posted.signed, menuPath: menuPath(back))
     }
 }
