@@ -30,7 +30,7 @@ LONG = [
     "test_every_rule.py", "test_journey.py", "test_openapi.py", "test_sso.py", "test_servers.py", "test_large_demo.py",
     "test_import.py::test_an_import_of_many_rows", "test_passkeys.py", "test_servers_database.py", "test_api.py", "test_telling.py",
     "test_access_reviews.py", "test_scim.py", "test_breakglass.py", "test_staff.py", "test_told.py",
-    "test_import.py::test_thousands_of_customers", "test_deliveries.py::test_bad_receivers",
+    "test_import.py::test_customers_with_their_members", "test_deliveries.py::test_bad_receivers",
     "test_crash.py::test_kill_9_at_random", "test_runtime.py", "test_tenants.py", "test_approvals.py", "test_exports.py",
 ]
 # The tests of these files share nothing: each goes wherever there is time.
