@@ -3,7 +3,8 @@ import Kernel
 
 /// A look at a file that may be anybody's, before it is opened as ours.
 public enum SQLiteFile {
-    /// The names of the tables in a database file. Reads only: opening it as ours would change its journal mode.
+    /// The names of the tables in a database file. Nothing of it is changed, unless its last writer ended in the middle of a
+    /// transaction, which has to be rolled back before anything can be read: opening it as ours would change its journal mode.
     /// - Throws: `StoreError` when it is no database, or can't be read.
     public static func tables(at path: String) throws -> [String] {
         do {

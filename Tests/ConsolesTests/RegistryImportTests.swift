@@ -93,6 +93,25 @@ private func refusedFields(_ request: OperationRequest, _ world: World) async ->
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a row that is left out keeps no name from the ones behind it`(kind: TestDatabase.Kind) async throws {
+        let world = try await World.make(kind, populated: false)
+        let file = try File([
+            File.header, "ext-1,One,one,pro,,", "ext-1,Two,two,pro,,", "ext-2,Three,two,pro,,", "ext-2,Four,one,pro,,",
+        ])
+        defer { file.remove() }
+        let report = try await ImportRun(file.path, through: world.pipeline).validate()
+        // Line 3 is blamed on what stands before it alone; line 5 on two of them.
+        #expect(
+            report.problems.map(\.sentence) == [
+                "Line 3, column external_id: \"ext-1\" stands in line 2 already.",
+                "Line 5, column external_id: \"ext-2\" stands in line 4 already.",
+                "Line 5, column slug: \"one\" stands in line 2 already.",
+            ])
+        #expect(report.rows == 2 && report.rejected == 2 && report.problemCount == 3)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `every problem is found before anything is written`(kind: TestDatabase.Kind) async throws {
         let world = try await World.make(kind, populated: false)
         let there = try File([File.header, "here-1,Here,taken,pro,,"])

@@ -311,7 +311,8 @@ public struct ImportRun: Sendable {
                     ("external_id", twin.row.externalID, ids[twin.row.externalID]),
                     ("slug", twin.row.slug, slugs[twin.row.slug]),
                 ].compactMap { column, value, first -> RegistrySource.Problem? in
-                    guard let first else { return nil }
+                    // What came behind it took a name that it did not keep.
+                    guard let first, first < twin.line else { return nil }
                     return RegistrySource.Problem(
                         line: twin.line, column: column,
                         sentence: "Line \(twin.line), column \(column): \"\(value)\" stands in line \(first) already.")

@@ -289,8 +289,8 @@ extension UI {
         /// "Membership of ada@example.com mem_…": what changes, by noun, name and id.
         /// - Parameter id: `nil` of what has none yet.
         public init(type: String, name: String?, id: String?, before: JSON?, after: JSON?) {
-            // It stands behind the title.
-            let called = name.map { name in id.map { name.replacing($0, with: "") } ?? name }
+            // It stands behind the title. As a word of its own: an id that people chose may be within one.
+            let called = name.map { $0.split(separator: " ").filter { $0 != id ?? "" }.joined(separator: " ") }
             self.init(title: DocumentDiff.subject(type, called), id: id, before: before, after: after)
         }
     }

@@ -328,8 +328,10 @@ public enum OperationViews {
         return changes.map { change, row in
             changes.count == 1
                 ? UI.DiffGroup(title: nil, before: row.before, after: row.after)
+                // One that is called by an id it will not have has no name yet.
                 : UI.DiffGroup(
-                    type: change.type, name: change.name, id: row.id, before: row.before, after: row.after)
+                    type: change.type, name: row.id == nil && change.name.contains(change.id) ? nil : change.name,
+                    id: row.id, before: row.before, after: row.after)
         }
     }
 
