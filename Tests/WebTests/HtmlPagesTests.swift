@@ -217,6 +217,8 @@ import Testing
         let missing = OperationViews.absent(Sample.catalog.operations, caller: Sample.caller, on: "access_review").text
         #expect(missing.contains("with an access review") && missing.contains("You hold Security, Support L2."))
         #expect(!missing.contains("support_l2") && !missing.contains("super_admin"))
+        let token = OperationViews.absent(Sample.catalog.operations, caller: Sample.caller, on: "scim_token").text
+        #expect(token.contains("with a SCIM token"), "\(token)")
     }
 
     @Test func `an action bar leaves out what the roles never allow`() {
