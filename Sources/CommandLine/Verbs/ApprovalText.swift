@@ -25,7 +25,7 @@ enum ApprovalText {
             if !rows.isEmpty { lines += ["", title] + rows.map { "  \($0)" } }
         }
         if let sentence = request["consequence"]?.string { lines += [tense.preface, sentence.printable] }
-        if anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence) }
+        if anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence()) }
         lines.append("")
         lines += facts(request)
         if request["matches_action"] != true {
@@ -113,24 +113,16 @@ enum ApprovalText {
             }
         }
         return anew(request).rows(of: request["plan"] ?? .null).map { row in
-            let made = row.anew.filter { row.before != nil || $0.value != .value }
+            let made = row.anew.compactMapValues { DocumentDiff.whenItRuns($0, row.before)?.string }
             let width = made.keys.map(\.count).max() ?? 0
-            let rows = made.sorted { $0.key < $1.key }.map { path, source in
-                "\(path.padded(to: width))  \(words(source))".printable
+            let rows = made.sorted { $0.key < $1.key }.map { path, words in
+                "\(path.padded(to: width))  \(words)".printable
             }
             // What is made anew has another line than what was there.
             let before = row.before?.object.map { members in
                 JSON.object(members.filter { row.anew[$0.key] == nil })
             }
             return (title: title(row.type, row.id), rows: members(before, row.after) + rows)
-        }
-    }
-
-    private static func words(_ source: MadeAnew.Source) -> String {
-        switch source {
-        case .clock(let span): DocumentDiff.whenItRuns(after: span)
-        case .days(let days): DocumentDiff.whenItRuns(afterDays: days)
-        case .value: "another one, made when it runs"
         }
     }
 

@@ -361,7 +361,7 @@ public enum OperationViews {
         if let consequence = preview.consequence {
             out = out + UI.consequence(consequence, reversibility: preview.allowed ? preview.reversibility : "")
             if preview.anew.isInConsequence, !isDecision {
-                out = out + el("p", .class("small muted")) { ofConsequence }
+                out = out + el("p", .class("small muted")) { MadeAnew.ofConsequence(isPreview: true) }
             }
         }
         let groups = Self.groups(preview)
@@ -399,9 +399,6 @@ public enum OperationViews {
         }
         return out
     }
-
-    private static let ofConsequence =
-        "Times and numbers in this sentence are those of this preview; they are made anew when it runs."
 
     /// What goes out, and who is told, by when.
     private static func sent(_ preview: Preview, _ told: ToldBeside?) -> Node {

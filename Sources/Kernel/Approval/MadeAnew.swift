@@ -65,8 +65,11 @@ public struct MadeAnew: Sendable, Hashable {
     /// The sentence that says what comes of it names times, or something else that comes out otherwise.
     public private(set) var isInConsequence = false
     /// What is said beside it then.
-    public static let ofConsequence =
-        "Times and numbers in this sentence are from when it was asked for; they are made anew when it runs."
+    /// - Parameter isPreview: it was planned for a preview, and is not asked for yet.
+    public static func ofConsequence(isPreview: Bool = false) -> String {
+        let source = isPreview ? "those of this preview" : "from when it was asked for"
+        return "Times and numbers in this sentence are \(source); they are made anew when it runs."
+    }
 
     public init() {}
 
