@@ -125,6 +125,8 @@ import Testing
             let preview = try await stage.world.pipeline.preview(
                 stage.request("breakglass.end", on: id), by: sam, foretells: true)
             #expect(try await inbox.foretold(preview, by: sam).done.map(\.kind) == ["inbox", "slack"])
+            // A day later it would be refused: nothing else is tried while somebody waits.
+            #expect(preview.anew == MadeAnew())
             // The channel may have been turned on since.
             let done = try await stage.apply("breakglass.end", on: id, by: stage.sam)
             #expect(try await inbox.told(of: done, by: sam).map(\.kind) == ["inbox"])
