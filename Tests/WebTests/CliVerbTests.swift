@@ -55,6 +55,17 @@ import Testing
             "\(stage.out)")
     }
 
+    @Test func `what can't be done now is not told as if it came`() async {
+        var preview = Self.preview.object ?? [:]
+        preview["allowed"] = false
+        preview["reasons"] = ["A legal hold stands."]
+        let stage = CliStage([.init(body: .object(preview))])
+        #expect(await suspend(stage, "--dry-run") == .refused)
+        #expect(
+            stage.out.hasPrefix("If it could be done, this would happen:\nAcme is suspended.")
+                && stage.out.contains("Not possible now:\n  A legal hold stands."), "\(stage.out)")
+    }
+
     @Test func `on a terminal the preview is shown and the answer no stops it`() async {
         let stage = CliStage([.init(body: Self.preview)], typed: ["n"], isInteractive: true)
         #expect(await suspend(stage) == .refused)

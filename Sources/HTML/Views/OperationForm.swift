@@ -363,7 +363,11 @@ public enum OperationViews {
                 }
         }
         if let consequence = preview.consequence {
-            out = out + UI.consequence(consequence, reversibility: preview.allowed ? preview.reversibility : "")
+            out =
+                out
+                + UI.consequence(
+                    consequence, reversibility: preview.allowed ? preview.reversibility : "",
+                    isAllowed: preview.allowed)
             if preview.anew.isInConsequence, !isDecision {
                 out = out + el("p", .class("small muted")) { MadeAnew.ofConsequence(isPreview: true) }
             }
