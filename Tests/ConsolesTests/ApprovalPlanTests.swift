@@ -15,7 +15,7 @@ import Testing
         let call = PageCallFixture.make(caller, path: ["id": id])
         return try await world.test.database.read { reader in
             let text = try ApprovalPages.detail.render(call, reader).body.text
-            let json = try ApprovalDetail.load(id, for: caller, from: reader).json
+            let json = try ApprovalDetail.load(id, for: caller, from: reader).json(at: reader.now)
             let parts = text.components(separatedBy: "What exactly is signed")
             return (parts[0], parts.dropFirst().joined(), json)
         }

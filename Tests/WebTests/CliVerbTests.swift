@@ -264,6 +264,13 @@ import Testing
         #expect(await never.run("approval", "show", "apr_1") == .done)
         #expect(never.out.contains("This did not happen:\nNadia can enrol."), "\(never.out)")
         #expect(never.out.contains("What would have been sent:") && !never.out.contains("Nothing has been changed yet"))
+        request["state"] = "pending"
+        request["is_overdue"] = true
+        let overdue = CliStage([.init(body: .object(request))])
+        #expect(await overdue.run("approval", "show", "apr_1") == .done)
+        #expect(overdue.out.contains("This did not happen:\nNadia can enrol."), "\(overdue.out)")
+        #expect(overdue.out.contains("  expired") && !overdue.out.contains("  pending"), "\(overdue.out)")
+        #expect(!overdue.out.contains("Can be undone for 24 hours"))
     }
 
     @Test func `whoever is not asked says which version they read`() async {
