@@ -55,14 +55,14 @@ def test_two_open_it_and_a_third_reviews_it(cast):
     nobody = ask(jonas, "no-such-tenant")
     assert nobody.status_code == 422 and nobody.json()["errors"][0]["pointer"] == "/input/tenant"
     alone = ask(jonas, slug, {"solo": True, "tried": TRIED})
-    assert alone.status_code == 409 and "There is another super_admin who could agree" in alone.json()["detail"]
+    assert alone.status_code == 409 and "There is another super admin who could agree" in alone.json()["detail"]
     preview = ask(jonas, slug, query="?dry_run=true").json()
     assert preview["allowed"] and preview["approvals"][0]["window_seconds"] == 600, preview
 
     asked = ask(jonas, slug)
     assert asked.status_code == 202, asked.text
     twice = ask(jonas, slug)
-    assert twice.status_code == 409 and "waits for another super_admin" in twice.json()["detail"]
+    assert twice.status_code == 409 and "waits for another super admin" in twice.json()["detail"]
     assert approve(jonas, asked.json()["approval_id"]).status_code == 409
     assert approve(samir, asked.json()["approval_id"]).status_code == 403
     assert approve(hana, asked.json()["approval_id"]).status_code == 200
@@ -192,7 +192,7 @@ def test_an_emergency_in_the_browser(chromium, cast):
         preview = page.get_by_role("region", name="Preview")
         expect(preview).to_contain_text("A notice in the inbox of everybody who could sign")
         expect(preview).to_contain_text(
-            "A notice in the inbox of every other super_admin and security: break-glass was opened")
+            "A notice in the inbox of every other Super admin and Security: break-glass was opened")
         expect(preview).not_to_contain_text("Nothing.")
         asking.audit("what opening would do")
         asking.shot("breakglass-open")

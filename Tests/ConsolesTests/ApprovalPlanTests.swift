@@ -15,7 +15,7 @@ import Testing
         let call = PageCallFixture.make(caller, path: ["id": id])
         return try await world.test.database.read { reader in
             let text = try ApprovalPages.detail.render(call, reader).body.text
-            let json = try ApprovalDetail.load(id, for: caller, from: reader).json
+            let json = try ApprovalDetail.load(id, for: caller, from: reader).json(at: reader.now)
             let parts = text.components(separatedBy: "What exactly is signed")
             return (parts[0], parts.dropFirst().joined(), json)
         }
@@ -97,7 +97,7 @@ import Testing
                 try await stage.world.test.database.read { try Tenant.load(acme, from: $0)?.name })
             for words in [
                 ">Tenant</th>", ">\(tenant)</ins>", ">ann</ins>", ">30 min after it runs</ins>",
-                "A notice in the inbox of every other super_admin and security: break-glass was opened",
+                "A notice in the inbox of every other Super admin and Security: break-glass was opened",
             ] {
                 #expect(shown.told.contains(words), "\(words)")
             }
@@ -130,6 +130,6 @@ import Testing
     @Test func `mail to everybody of a role says what it tells`() {
         let summary = MailNotice.summary(
             MailNotice.breakglassOpened.rawValue, ["roles": ["super_admin", "security"], "except": "stf_1"])
-        #expect(summary == "Mail to every super_admin and security: Break-glass was opened")
+        #expect(summary == "Mail to every Super admin and Security: Break-glass was opened")
     }
 }

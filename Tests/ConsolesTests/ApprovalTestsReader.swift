@@ -1,8 +1,9 @@
-import Consoles
 import Kernel
 import Store
 import TestSupport
 import Testing
+
+@testable import Consoles
 
 /// Requests, by who looks at them: their page, and the forms that decide on them.
 @Suite struct ApprovalTestsReader {
@@ -88,6 +89,11 @@ import Testing
             #expect(said.contains("<b>It expired.</b> <time"), "told: \(isTold)")
             #expect(said.contains("Not everybody agreed in time: it still needed 1 person with Super admin."))
             #expect(said.contains("This did not happen:\(preface)"), "told: \(isTold)")
+            let asker = stage.asker
+            let json = try await world.test.database.read {
+                try ApprovalDetail.load(expired, for: asker, from: $0).json(at: $0.now)
+            }
+            #expect(json["is_overdue"] == .bool(!isTold))
         }
         await world.close()
     }

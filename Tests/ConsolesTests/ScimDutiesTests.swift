@@ -185,7 +185,7 @@ import Testing
                 Issue.record("it was opened alone")
                 return
             }
-            #expect(detail.contains("Others were super_admin lately"))
+            #expect(detail.contains("Others were super admins lately"))
         }
     }
 

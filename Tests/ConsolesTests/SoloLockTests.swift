@@ -16,7 +16,7 @@ import Testing
             func refusal(on tenant: String = "acme") async -> String {
                 await stage.refusal { try await stage.solo(by: stage.ann, on: tenant) }
             }
-            #expect(await refusal().contains("There is another super_admin who could agree."))
+            #expect(await refusal().contains("There is another super admin who could agree."))
             let request = try await stage.ask(by: stage.ann)
             #expect(await refusal().contains("\(request) still waits"))
             stage.advance(.minutes(10))
@@ -65,7 +65,7 @@ import Testing
     @Test(arguments: TestDatabase.Kind.allCases)
     func `where nobody else can sign in it opens at once`(kind: TestDatabase.Kind) async throws {
         try await BreakGlassStage.with(kind) { stage in
-            #expect(await stage.refusal { try await stage.solo(by: stage.ann) }.contains("another super_admin"))
+            #expect(await stage.refusal { try await stage.solo(by: stage.ann) }.contains("another super admin"))
             let before = try #require(
                 try await stage.world.test.database.read { try Factor.load("fac_bob", from: $0) })
             var after = before
@@ -80,7 +80,7 @@ import Testing
     func `sending the other super_admin away does not make one alone`(kind: TestDatabase.Kind) async throws {
         try await BreakGlassStage.with(kind) { stage in
             try await stage.apply("staff.deactivate", on: stage.bob.person, reason: "left", by: stage.ann)
-            #expect(await stage.refusal { try await stage.solo(by: stage.ann) }.contains("were super_admin lately"))
+            #expect(await stage.refusal { try await stage.solo(by: stage.ann) }.contains("were super admins lately"))
             stage.advance(.days(31))
             try await stage.solo(by: stage.ann)
         }

@@ -55,6 +55,17 @@ import Testing
             "\(stage.out)")
     }
 
+    @Test func `what can't be done now is not told as if it came`() async {
+        var preview = Self.preview.object ?? [:]
+        preview["allowed"] = false
+        preview["reasons"] = ["A legal hold stands."]
+        let stage = CliStage([.init(body: .object(preview))])
+        #expect(await suspend(stage, "--dry-run") == .refused)
+        #expect(
+            stage.out.hasPrefix("If it could be done, this would happen:\nAcme is suspended.")
+                && stage.out.contains("Not possible now:\n  A legal hold stands."), "\(stage.out)")
+    }
+
     @Test func `on a terminal the preview is shown and the answer no stops it`() async {
         let stage = CliStage([.init(body: Self.preview)], typed: ["n"], isInteractive: true)
         #expect(await suspend(stage) == .refused)
@@ -253,6 +264,13 @@ import Testing
         #expect(await never.run("approval", "show", "apr_1") == .done)
         #expect(never.out.contains("This did not happen:\nNadia can enrol."), "\(never.out)")
         #expect(never.out.contains("What would have been sent:") && !never.out.contains("Nothing has been changed yet"))
+        request["state"] = "pending"
+        request["is_overdue"] = true
+        let overdue = CliStage([.init(body: .object(request))])
+        #expect(await overdue.run("approval", "show", "apr_1") == .done)
+        #expect(overdue.out.contains("This did not happen:\nNadia can enrol."), "\(overdue.out)")
+        #expect(overdue.out.contains("  expired") && !overdue.out.contains("  pending"), "\(overdue.out)")
+        #expect(!overdue.out.contains("Can be undone for 24 hours"))
     }
 
     @Test func `whoever is not asked says which version they read`() async {

@@ -174,9 +174,9 @@ import Testing
 
     @Test func `a confirm is offered only after a preview that allows it`() {
         #expect(!OperationViews.form(Sample.form()).text.contains("value=\"confirm\""))
-        #expect(
-            !OperationViews.form(Sample.form(preview: Sample.preview(allowed: false))).text.contains(
-                "value=\"confirm\""))
+        let refused = OperationViews.form(Sample.form(preview: Sample.preview(allowed: false))).text
+        #expect(!refused.contains("value=\"confirm\""))
+        #expect(refused.contains("If it could be done, this would happen: <b>") && !refused.contains(". This would"))
         let html = OperationViews.form(Sample.form(preview: Sample.preview())).text
         // Whether it has happened is read before the sentence that says it in the present tense.
         #expect(html.contains("Nothing has been changed yet. This would happen: <b>Acme Robotics is suspended"))
@@ -217,6 +217,8 @@ import Testing
         let missing = OperationViews.absent(Sample.catalog.operations, caller: Sample.caller, on: "access_review").text
         #expect(missing.contains("with an access review") && missing.contains("You hold Security, Support L2."))
         #expect(!missing.contains("support_l2") && !missing.contains("super_admin"))
+        let token = OperationViews.absent(Sample.catalog.operations, caller: Sample.caller, on: "scim_token").text
+        #expect(token.contains("with a SCIM token"), "\(token)")
     }
 
     @Test func `an action bar leaves out what the roles never allow`() {

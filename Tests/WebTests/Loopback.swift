@@ -48,6 +48,7 @@ final class Loopback: Sendable {
 
     func listeners(
         _ change: (inout WebConfiguration) -> Void = { _ in }, provider: (any SingleSignOn)? = nil,
+        inboxes: (any Inboxes)? = nil,
         onListening: @escaping @Sendable (ListenerName, Int) async -> Void = { _, _ in }
     ) -> Listeners {
         var configuration = WebConfiguration(
@@ -68,7 +69,7 @@ final class Loopback: Sendable {
                 ], stopping: stopping), metrics: metrics, formKey: Self.formKey, provider: provider,
             accountDoor: ServiceAccountDoor(pipeline: pipeline, clock: test.clock.clock),
             provisioningDoor: ScimDoor(pipeline: pipeline, clock: test.clock.clock),
-            inboxes: StaffInbox(pipeline: pipeline),
+            inboxes: inboxes ?? StaffInbox(pipeline: pipeline),
             runtimeDoor: RuntimeTokenDoor(pipeline: pipeline, clock: test.clock.clock), qrSVG: { _ in "<svg></svg>" },
             clock: test.clock.clock,
             logger: logger,
@@ -78,12 +79,13 @@ final class Loopback: Sendable {
     /// Opens the listeners, runs `body` and shuts everything down again.
     static func run(
         _ kind: TestDatabase.Kind = .sqlite, _ change: (inout WebConfiguration) -> Void = { _ in },
-        provider: (any SingleSignOn)? = nil,
+        provider: (any SingleSignOn)? = nil, inboxes: (any Inboxes)? = nil,
         _ body: @escaping @Sendable (Loopback) async throws -> Void
     ) async throws {
         let loopback = Loopback(try await TestDatabase.make(kind))
         let (opened, opening) = AsyncStream.makeStream(of: (ListenerName, Int).self)
-        let services = loopback.listeners(change, provider: provider) { opening.yield(($0, $1)) }.services()
+        let services = loopback.listeners(change, provider: provider, inboxes: inboxes) { opening.yield(($0, $1)) }
+            .services()
         var quiet = Logger(label: "test")
         quiet.logLevel = .critical
         let group = ServiceGroup(configuration: .init(services: services, logger: quiet))

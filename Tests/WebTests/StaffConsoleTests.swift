@@ -284,6 +284,24 @@ import Testing
         }
     }
 
+    @Test func `what was sent is not said where whom it told can't be looked up`() async throws {
+        let inboxes = StreamsTests.Counted()
+        try await Loopback.run(inboxes: inboxes) { loopback in
+            let tenant = try await loopback.tenant("acme")
+            let token = loopback.door.token("ann", permissions: loopback.allPermissions)
+            let url = "/tenants/\(tenant.id)/suspend"
+            let blank = try await loopback.page(url, token: token)
+            let preview = try await loopback.post(
+                url, token: token, form(blank, Self.reasons.merging(["action": "preview"]) { _, new in new }))
+            let confirm = form(preview, Self.reasons.merging(["action": "confirm"]) { _, new in new })
+            let place = try #require(try await loopback.post(url, token: token, confirm)["Location"])
+            #expect(try await loopback.page(place, token: token).text.contains("What was sent"))
+            inboxes.state.withLock { $0.fails = true }
+            let unknown = try await loopback.page(place, token: token)
+            #expect(unknown.status == 200 && !unknown.text.contains("What was sent"), "\(unknown.text)")
+        }
+    }
+
     @Test func `a form needs the session's token and this site`() async throws {
         try await Loopback.run { loopback in
             let tenant = try await loopback.tenant("acme")

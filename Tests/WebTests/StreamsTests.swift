@@ -8,7 +8,7 @@ import Testing
 /// Who hears live what is in their inbox, and what it costs.
 @Suite struct StreamsTests {
     /// Inboxes as a test sets them, which count what they are asked.
-    private final class Counted: Inboxes {
+    final class Counted: Inboxes {
         struct State {
             var mark: Int64 = 1
             var unread: [String: Int64] = [:]
@@ -51,7 +51,10 @@ import Testing
         func foretold(_ preview: Preview, by caller: Caller) async throws(OperationError) -> ToldBeside {
             ToldBeside(asking: [], done: [])
         }
-        func told(of applied: Applied, by caller: Caller) async throws(OperationError) -> [Effect] { [] }
+        func told(of applied: Applied, by caller: Caller) async throws(OperationError) -> [Effect] {
+            if state.withLock({ $0.fails }) { throw .unavailable("The database can't be reached.") }
+            return []
+        }
     }
 
     private let inboxes = Counted()

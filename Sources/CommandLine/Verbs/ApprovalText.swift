@@ -20,12 +20,13 @@ enum ApprovalText {
 
     static func describe(_ request: JSON, in catalog: Catalog, on terminal: Terminal) -> String {
         var lines = [terminal.bold(title(request, in: catalog).printable)]
-        let tense = OutcomeTense(request["state"]?.string.flatMap(ApprovalRequest.State.init(rawValue:)) ?? .pending)
+        let standing = standing(request)
+        let tense = OutcomeTense(standing)
         func section(_ title: String, _ rows: [String]) {
             if !rows.isEmpty { lines += ["", title] + rows.map { "  \($0)" } }
         }
         if let sentence = request["consequence"]?.string { lines += [tense.preface, sentence.printable] }
-        if anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence) }
+        if standing.isLive, anew(request).isInConsequence { lines.append(MadeAnew.ofConsequence()) }
         lines.append("")
         lines += facts(request)
         if request["matches_action"] != true {
@@ -41,7 +42,7 @@ enum ApprovalText {
         let plan = request["plan"] ?? .null
         if plan.isNull { section("Changes:", ["The plan was erased; only its digest is left."]) }
         for change in changes(request) { section(change.title, change.rows) }
-        section("Afterwards:", afterwards(request))
+        if standing.isLive || standing == .executed { section("Afterwards:", afterwards(request)) }
         section(
             "\(tense.sent):",
             (request["sent"]?.array ?? []).map { ($0["summary"] ?? .null).shown.printable })
@@ -72,6 +73,15 @@ enum ApprovalText {
         return lines.joined(separator: "\n")
     }
 
+    /// Its time is over, where nothing has said so yet.
+    private static func isOverdue(_ request: JSON) -> Bool { request["is_overdue"] == true }
+
+    /// How it stands, as its page says.
+    private static func standing(_ request: JSON) -> ApprovalRequest.State {
+        if isOverdue(request) { return .expired }
+        return request["state"]?.string.flatMap(ApprovalRequest.State.init(rawValue:)) ?? .pending
+    }
+
     private static func facts(_ request: JSON) -> [String] {
         func person(_ name: JSON?, _ id: JSON?) -> JSON? {
             if let id, let name { return .object(["name": name, "id": id]) }
@@ -79,7 +89,7 @@ enum ApprovalText {
         }
         let known: [(String, JSON?)] = [
             ("Request", request["id"]), ("Version", request["version"]), ("Operation", request["operation"]),
-            ("State", request["state"]),
+            ("State", isOverdue(request) ? .string(ApprovalRequest.State.expired.rawValue) : request["state"]),
             ("Target", person(request["target"]?["name"], request["target"]?["id"])),
             ("Asked by", person(request["requester_name"], request["requester"])),
             ("By program", request["account"]), ("Within emergency", request["emergency"]),
@@ -113,24 +123,16 @@ enum ApprovalText {
             }
         }
         return anew(request).rows(of: request["plan"] ?? .null).map { row in
-            let made = row.anew.filter { row.before != nil || $0.value != .value }
+            let made = row.anew.compactMapValues { DocumentDiff.whenItRuns($0, row.before)?.string }
             let width = made.keys.map(\.count).max() ?? 0
-            let rows = made.sorted { $0.key < $1.key }.map { path, source in
-                "\(path.padded(to: width))  \(words(source))".printable
+            let rows = made.sorted { $0.key < $1.key }.map { path, words in
+                "\(path.padded(to: width))  \(words)".printable
             }
             // What is made anew has another line than what was there.
             let before = row.before?.object.map { members in
                 JSON.object(members.filter { row.anew[$0.key] == nil })
             }
             return (title: title(row.type, row.id), rows: members(before, row.after) + rows)
-        }
-    }
-
-    private static func words(_ source: MadeAnew.Source) -> String {
-        switch source {
-        case .clock(let span): DocumentDiff.whenItRuns(after: span)
-        case .days(let days): DocumentDiff.whenItRuns(afterDays: days)
-        case .value: "another one, made when it runs"
         }
     }
 

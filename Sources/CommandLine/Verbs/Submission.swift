@@ -143,7 +143,7 @@ struct Submission: Sendable {
     static func describe(_ preview: JSON, title: String, on terminal: Terminal) -> String {
         var lines =
             preview["consequence"]?.string.map {
-                ["Nothing has been changed yet. This would happen:", terminal.bold($0.printable)]
+                [Preview.preface(isAllowed: preview["allowed"]?.bool == true), terminal.bold($0.printable)]
             } ?? [terminal.bold(title)]
         let changes = difference(preview["before"] ?? .null, preview["after"] ?? .null)
         if !changes.isEmpty { lines += ["", "Changes:"] + changes.map { "  \($0)" } }

@@ -25,7 +25,7 @@ enum AccessReviewEvidence {
         return (
             EvidenceContents(
                 subject: (AccessReview.type, review.id),
-                title: "Access review of \(review.roles.joined(separator: ", ")), started \(review.startedAt.day.text)",
+                title: "Access review of \(AccessNames.roles(review.roles)), started \(review.startedAt.day.text)",
                 framework: "SOC 2", controls: controls, window: (review.startedAt, review.endedAt), rows: rows,
                 events: events, beside: [Grant.type], people: items.names),
             Disclosure(

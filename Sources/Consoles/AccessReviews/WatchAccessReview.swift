@@ -37,7 +37,7 @@ public enum EscalateAccessReview: Operation {
     public typealias Target = AccessReview
     public static let spec = OperationSpec(
         "access_review.escalate", "Escalate an overdue access review",
-        summary: "Opens an exception about a review that is overdue, and tells security and the super_admins.",
+        summary: "Opens an exception about a review that is overdue, and tells security and the super admins.",
         permission: "access_review.manage", risk: .medium, justification: OperationSpec.Justification.none,
         systemOnly: true)
 

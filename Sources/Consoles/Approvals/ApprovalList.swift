@@ -368,7 +368,7 @@ struct ApprovalDetail: Sendable {
     var difference: [JSON] { planEvent?.value("details")?["difference"]?.array ?? [] }
     var input: JSON? { event.value("details")?["input"] }
 
-    var json: JSON {
+    func json(at now: Instant) -> JSON {
         var body = entry.json.object ?? [:]
         body.merge(planMembers) { _, told in told }
         body["input"] = input ?? .null
@@ -389,6 +389,7 @@ struct ApprovalDetail: Sendable {
         body["still_needed"] = JSON(shift.map { _ in signatures.missing(beside: signatures.counting) })
         body["emergency"] = event.leaf["facts"]?[EventDraft.emergencyFact] ?? .null
         body["has_reveal"] = .bool(hasReveal)
+        body["is_overdue"] = .bool(isOverdue(at: now))
         body["ending"] = JSON(ending)
         return .object(body)
     }

@@ -447,7 +447,7 @@ extension ApprovalPages {
                 el("p") { tense.preface }
                 el("p", .class("headline")) { consequence }
                 if state.isLive, detail.anew.isInConsequence {
-                    el("p", .class("muted")) { MadeAnew.ofConsequence }
+                    el("p", .class("muted")) { MadeAnew.ofConsequence() }
                 }
             }
             if let text = detail.event.value("justification")?.string {

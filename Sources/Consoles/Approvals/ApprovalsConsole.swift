@@ -57,7 +57,8 @@ public enum ApprovalsConsole {
         path: "/approvals/{id}", permission: nil, schema: approvalSchema, hasVersion: true
     ) { call, reader in
         let detail = try ApprovalDetail.load(call.path["id"] ?? "", for: call.caller, from: reader)
-        return ReadAnswer(detail.json, version: detail.entry.request.version, disclosure: detail.disclosure)
+        return ReadAnswer(
+            detail.json(at: reader.now), version: detail.entry.request.version, disclosure: detail.disclosure)
     }
 
     private static let approvalSchema: JSON = [
@@ -98,6 +99,11 @@ public enum ApprovalsConsole {
                 "type": "array", "description": "Whom it tells when it runs, or told: kind, name and summary of each.",
             ],
             "has_reveal": ["type": "boolean", "description": "It has something to show the caller, once."],
+            "is_overdue": [
+                "type": "boolean",
+                "description":
+                    "Of one request: the time to sign it is over and its state does not say so yet. It expires, and nothing comes of it.",
+            ],
         ],
     ]
 }

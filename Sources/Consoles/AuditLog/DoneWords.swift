@@ -24,8 +24,8 @@ enum DoneWords {
 
     /// Verbs whose past no rule makes.
     private static let irregular = [
-        "Cancel": "Cancelled", "Keep": "Kept", "Let": "Let", "Put": "Put", "Reset": "Reset", "Send": "Sent",
-        "Set": "Set", "Take": "Took", "Tell": "Told", "Transfer": "Transferred", "Withdraw": "Withdrew",
+        "Cancel": "Cancelled", "Keep": "Kept", "Put": "Put", "Reset": "Reset", "Send": "Sent", "Set": "Set",
+        "Take": "Took", "Transfer": "Transferred", "Withdraw": "Withdrew",
     ]
 
     private static func past(ofVerb verb: String) -> String {

@@ -122,7 +122,7 @@ enum BreakGlassNotice {
                     : "\(entry.person)’s break-glass for \(entry.tenant) is to be reviewed."
             let when =
                 isLate
-                ? "It was owed by \(TimeText.utcMinute(due)); the CISO, every super_admin and security were told."
+                ? "It was owed by \(TimeText.utcMinute(due)); the CISO, every super admin and security were told."
                 : "Its review is owed \(TimeText.relative(due, now: now)), by \(TimeText.utcMinute(due))."
             return out
                 + UI.banner(

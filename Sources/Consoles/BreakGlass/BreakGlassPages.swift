@@ -53,7 +53,7 @@ enum BreakGlassPages {
         }
         return UI.empty(
             "Nobody ever had to break the glass",
-            "In an emergency a super_admin opens it for one tenant, another agrees within 10 minutes, and it lasts half an hour."
+            "In an emergency a super admin opens it for one tenant, another agrees within 10 minutes, and it lasts half an hour."
         )
     }
 
@@ -234,7 +234,7 @@ enum BreakGlassPages {
                     .danger, "Its review is overdue.",
                     "It was owed by \(TimeText.utcMinute(due))"
                         + (session.escalatedAt.map {
-                            "; the CISO, every super_admin and security were told at \(TimeText.utcMinute($0))."
+                            "; the CISO, every super admin and security were told at \(TimeText.utcMinute($0))."
                         }
                             ?? "."))
         }

@@ -27,7 +27,7 @@ public enum OpenBreakGlass: Operation {
         @Param(
             "Alone",
             help:
-                "Nobody else can be reached. Everything else you may do is locked until somebody has reviewed it, and every super_admin and security hears of it."
+                "Nobody else can be reached. Everything else you may do is locked until somebody has reviewed it, and every super admin and security hears of it."
         )
         public var solo = false
         @Param(
@@ -131,7 +131,7 @@ public enum OpenBreakGlass: Operation {
             // What is carried out now was asked for; the others wait for a signature.
             if let other = call.facts.waiting.first(where: { $0.person == call.person }) {
                 throw .conflict(
-                    "You asked for break-glass already: \(other.id) waits for another super_admin. Cancel that request first."
+                    "You asked for break-glass already: \(other.id) waits for another super admin. Cancel that request first."
                 )
             }
         }
@@ -178,12 +178,12 @@ public enum OpenBreakGlass: Operation {
         }
         guard !reviewers(call).isEmpty else {
             throw .conflict(
-                "Nobody else could review it, so you would stay locked out. Let somebody else become super_admin or security first."
+                "Nobody else could review it, so you would stay locked out. Let somebody else become super admin or security first."
             )
         }
         if let other = call.facts.waiting.first(where: { $0.person == call.person }) {
             throw .conflict(
-                "Your request \(other.id) still waits for another super_admin. If nobody answers within its time, this door opens."
+                "Your request \(other.id) still waits for another super admin. If nobody answers within its time, this door opens."
             )
         }
         let others = call.facts.admins.filter { $0.key != call.person }
@@ -199,9 +199,9 @@ public enum OpenBreakGlass: Operation {
             let count = others.values.count { $0 }
             let who =
                 switch count {
-                case 0: "Others were super_admin lately."
-                case 1: "There is another super_admin who could agree."
-                default: "There are \(count) other super_admins who could agree."
+                case 0: "Others were super admins lately."
+                case 1: "There is another super admin who could agree."
+                default: "There are \(count) other super admins who could agree."
                 }
             throw .conflict(
                 "\(who) Ask without “Alone” first: they are told at once. If nobody answers within 10 minutes, this door opens for an hour."

@@ -134,7 +134,7 @@ public enum EscalateBreakGlass: Operation {
     public typealias Target = BreakGlass
     public static let spec = OperationSpec(
         "breakglass.escalate", "Break-glass review is overdue",
-        summary: "Tells the CISO, every super_admin and security that an emergency was not reviewed in time.",
+        summary: "Tells the CISO, every super admin and security that an emergency was not reviewed in time.",
         permission: "breakglass.review", risk: .medium, justification: OperationSpec.Justification.none,
         systemOnly: true)
 

@@ -65,7 +65,7 @@ enum MailNotice: String, CaseIterable {
     func effect(roles: [String], except person: String? = nil, breakglass: String? = nil) -> Effect {
         var payload: [String: JSON] = ["roles": .array(roles.map(JSON.string))]
         payload["except"] = person.map(JSON.string)
-        return effect(payload, breakglass, to: "Mail to every \(roles.joined(separator: " and "))")
+        return effect(payload, breakglass, to: Self.everybody(roles))
     }
 
     /// One that tells one person of a break-glass.
@@ -111,9 +111,10 @@ enum MailNotice: String, CaseIterable {
         guard let notice = MailNotice(rawValue: name) else { return nil }
         let roles = (payload?["roles"]?.array ?? []).compactMap(\.string)
         guard !roles.isEmpty else { return notice.summary }
-        return
-            "Mail to every \(roles.joined(separator: " and ")): \(notice.words(Facts(at: Instant(microseconds: 0))).subject)"
+        return "\(everybody(roles)): \(notice.words(Facts(at: Instant(microseconds: 0))).subject)"
     }
+
+    private static func everybody(_ roles: [String]) -> String { "Mail to every \(AccessNames.roles(roles, " and "))" }
 
     /// One line for a preview.
     private var summary: String {
@@ -247,10 +248,10 @@ enum MailNotice: String, CaseIterable {
                 ], link: ("The back office", "/"))
         case .recoveryRequested:
             return Words(
-                subject: "A super_admin’s account is about to be recovered",
+                subject: "A super admin’s account is about to be recovered",
                 paragraphs: [
-                    "At \(facts.at.minuteText) somebody on the server’s machine asked for new factors for a super_admin’s account. They get them 24 hours later.",
-                    "If nobody is locked out, sign in and cancel the recovery: a super_admin finds it at the top of the first page.",
+                    "At \(facts.at.minuteText) somebody on the server’s machine asked for new factors for a super admin’s account. They get them 24 hours later.",
+                    "If nobody is locked out, sign in and cancel the recovery: a super admin finds it at the top of the first page.",
                 ], link: ("The first page", "/"))
         case .newNetwork:
             return Words(
@@ -384,21 +385,21 @@ enum MailNotice: String, CaseIterable {
             return Words(
                 subject: "Break-glass waits for your signature, for 10 minutes",
                 paragraphs: [
-                    "At \(facts.at.minuteText) a super_admin asked to open break-glass on a tenant. It is opened once another super_admin agrees, and lasts 30 minutes.",
+                    "At \(facts.at.minuteText) a super admin asked to open break-glass on a tenant. It is opened once another super admin agrees, and lasts 30 minutes.",
                     "Look at the request now, and agree or reject it. If nobody answers within 10 minutes, whoever asked may open it alone.",
                 ], link: ("The request", "/approvals/\(facts.request)"))
         case .breakglassOpened:
             return Words(
                 subject: "Break-glass was opened",
                 paragraphs: [
-                    "At \(facts.at.minuteText) two super_admins opened break-glass on a tenant for 30 minutes.",
+                    "At \(facts.at.minuteText) two super admins opened break-glass on a tenant for 30 minutes.",
                     "Its page says who and why, shows everything that is done within it, and lets you end it. Its review is owed within 48 hours of its end, by somebody who did not open it.",
                 ], link: session(facts))
         case .breakglassSolo:
             return Words(
                 subject: "Break-glass was opened by one person alone",
                 paragraphs: [
-                    "At \(facts.at.minuteText) a super_admin opened break-glass on a tenant alone, saying that nobody else could be reached. It lasts 30 minutes.",
+                    "At \(facts.at.minuteText) a super admin opened break-glass on a tenant alone, saying that nobody else could be reached. It lasts 30 minutes.",
                     "If that is not so, or you don’t know of an emergency, end it now on its page. Everything else that person may do is locked until somebody has reviewed it.",
                 ], link: session(facts))
         case .breakglassEnded:
@@ -420,7 +421,7 @@ enum MailNotice: String, CaseIterable {
                 subject: "The review of a break-glass is overdue",
                 paragraphs: [
                     "A break-glass was to be reviewed within 48 hours of its end. At \(facts.at.minuteText) nobody had.",
-                    "Somebody of security, or a super_admin who neither opened nor signed it, has to look at what was done within it, and say what came of that.",
+                    "Somebody of security, or a super admin who neither opened nor signed it, has to look at what was done within it, and say what came of that.",
                 ], link: session(facts))
         case .reviewStarted:
             return Words(

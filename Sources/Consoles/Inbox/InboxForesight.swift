@@ -8,7 +8,7 @@ struct InboxForesight: Sendable {
         /// Staff, by their ids.
         var people: [String] = []
         /// Others, in words.
-        var group: String?
+        var groups: [String] = []
         let what: String
     }
 
@@ -54,15 +54,21 @@ struct InboxForesight: Sendable {
             switch operation {
             case OpenBreakGlass.spec.name:
                 // Who opens it knows, or hears that it was carried out.
-                lines.append(Line(group: Self.everybody(but: " other"), what: "break-glass was opened"))
+                lines.append(Line(groups: [Self.others], what: "break-glass was opened"))
             case ReviewBreakGlass.spec.name: tell([session["person"]?.string], "their break-glass was reviewed")
             default:
                 guard session["state"]?.string == BreakGlass.State.ended.rawValue else { continue }
-                lines.append(Line(group: Self.everybody(), what: "break-glass has ended, and its review is owed"))
+                // Its opener hears of it whatever they hold by then; whoever ends it only where they could review it.
+                let opener = Set([session["person"]?.string].compactMap(\.self)).subtracting([person]).sorted()
+                lines.append(
+                    Line(
+                        people: opener, groups: ["everybody who could review it", Self.others],
+                        what: "break-glass has ended, and its review is owed"))
             }
         }
         if operation != ClearStaffFlag.spec.name, !documents(StaffFlag.type).isEmpty {
-            lines.append(Line(group: "those who review exceptions", what: "an exception waits for them"))
+            // Neither whoever does it nor whom it is about.
+            lines.append(Line(groups: ["others who review roles held together"], what: "an exception waits for them"))
         }
         let items = documents(AccessReviewItem.type)
         switch operation {
@@ -79,10 +85,8 @@ struct InboxForesight: Sendable {
         self.lines = lines
     }
 
-    /// Those with a say in every emergency.
-    private static func everybody(but other: String = "") -> String {
-        "every\(other) \(OpenBreakGlass.withSay.joined(separator: " and "))"
-    }
+    /// Those with a say in every emergency, beside whoever does it and who is told already.
+    private static let others = "every other \(AccessNames.roles(OpenBreakGlass.withSay, " and "))"
 
     /// One sentence each, without its stop. Whoever has no name is called by their id.
     func sentences(from reader: any Reader) throws -> [String] {
@@ -95,7 +99,7 @@ struct InboxForesight: Sendable {
             let most = 3
             var who = line.people.prefix(most).map { names[$0] ?? $0 }
             if line.people.count > most { who.append("\(line.people.count - most) others") }
-            if let group = line.group { who.append(group) }
+            who += line.groups
             let list =
                 who.count > 1 ? "\(who.dropLast().joined(separator: ", ")) and \(who[who.count - 1])" : who.joined()
             return "A notice in the inbox of \(list): \(line.what)"

@@ -111,8 +111,8 @@ public struct StaffInbox: Inboxes {
             let foresight = Self.foresight(
                 applied.operation, on: applied.target, by: caller.person, isAsked: false,
                 event.changes.map { (type: $0.type, document: $0.after ?? $0.before) })
+            // What was said in Slack when it ran stands with nothing: whether the channel is on now does not say it.
             return try foresight.effects(from: reader)
-                + (ChannelState.isOn(.slack, reader) ? [InboxForesight.channel] : [])
         }
     }
 

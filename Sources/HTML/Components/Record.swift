@@ -95,9 +95,10 @@ extension UI {
 
     /// What would happen to whom, before the click. The sentence stands in the present tense, so that nothing has happened is
     /// said first.
-    public static func consequence(_ text: String, reversibility: String) -> Node {
+    /// - Parameter isAllowed: it can be done now.
+    public static func consequence(_ text: String, reversibility: String, isAllowed: Bool = true) -> Node {
         el("p", .class("consequence")) {
-            "Nothing has been changed yet. This would happen: "
+            "\(Preview.preface(isAllowed: isAllowed)) "
             el("b") { text }
             " \(reversibility)"
         }

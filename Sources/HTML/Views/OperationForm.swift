@@ -77,6 +77,8 @@ public struct OperationFormModel: Sendable {
     public var told: ToldBeside?
     /// What is decided on, in full.
     public var subject: (@Sendable () -> Node)?
+    /// What changes by the preview, where that is known already.
+    public var groups: [UI.DiffGroup]?
     /// Names of people whose ids may stand in a preview.
     public var names: [String: String] = [:]
     /// The same operation on this target, asked for already and waiting.
@@ -308,7 +310,8 @@ public enum OperationViews {
                             if let preview = model.preview {
                                 self.preview(
                                     preview, spec: spec, showsAll: model.showsAll, shift: model.shift,
-                                    told: model.told, names: model.names, isDecision: model.subject != nil)
+                                    told: model.told, groups: model.groups, names: model.names,
+                                    isDecision: model.subject != nil)
                             } else {
                                 explanation(spec)
                             }
@@ -322,8 +325,7 @@ public enum OperationViews {
     /// What changes, with words in the place of what is made when it runs. Who decides on a request decides on what it asks for; the
     /// record of their signature is for whoever checks it.
     public static func groups(_ preview: Preview) -> [UI.DiffGroup] {
-        let rows = preview.anew.rows(
-            of: ["changes": .array(preview.changes.map(\.json))], DocumentDiff.whenItRuns)
+        let rows = preview.rows(DocumentDiff.whenItRuns)
         let changes = zip(preview.changes, rows).filter { change, _ in change.type != ApprovalSignature.type }
         return changes.map { change, row in
             changes.count == 1
@@ -345,11 +347,13 @@ public enum OperationViews {
     ///   - showsAll: also what is beyond the first `UI.atOnce` changes; else a button asks for it.
     ///   - shift: who could sign and is there.
     ///   - told: whom it tells beside its own effects.
+    ///   - groups: what `groups` said of it, where that is known already.
     ///   - names: of people, by their ids.
     ///   - isDecision: above it stands what is decided on: of the decision itself only what comes of it is said.
     public static func preview(
         _ preview: Preview, spec: OperationSpec, showsAll: Bool = false, shift: OnShift? = nil,
-        told: ToldBeside? = nil, names: [String: String] = [:], isDecision: Bool = false
+        told: ToldBeside? = nil, groups: [UI.DiffGroup]? = nil, names: [String: String] = [:],
+        isDecision: Bool = false
     ) -> Node {
         var out = Node.none
         if !preview.allowed {
@@ -361,12 +365,16 @@ public enum OperationViews {
                 }
         }
         if let consequence = preview.consequence {
-            out = out + UI.consequence(consequence, reversibility: preview.allowed ? preview.reversibility : "")
+            out =
+                out
+                + UI.consequence(
+                    consequence, reversibility: preview.allowed ? preview.reversibility : "",
+                    isAllowed: preview.allowed)
             if preview.anew.isInConsequence, !isDecision {
-                out = out + el("p", .class("small muted")) { ofConsequence }
+                out = out + el("p", .class("small muted")) { MadeAnew.ofConsequence(isPreview: true) }
             }
         }
-        let groups = Self.groups(preview)
+        let groups = groups ?? Self.groups(preview)
         let signature = preview.changes.first { $0.type == ApprovalSignature.type }
         if !groups.isEmpty {
             out =
@@ -401,9 +409,6 @@ public enum OperationViews {
         }
         return out
     }
-
-    private static let ofConsequence =
-        "Times and numbers in this sentence are those of this preview; they are made anew when it runs."
 
     /// What goes out, and who is told, by when.
     private static func sent(_ preview: Preview, _ told: ToldBeside?) -> Node {

@@ -120,7 +120,7 @@ public struct ErrorPageModel: Sendable {
         case .forbidden(let permission, let detail):
             self = make(
                 403, "You may not do this", detail,
-                "It needs the permission \(permission). A super_admin can grant a role that has it.", again)
+                "It needs the permission \(permission). A super admin can grant a role that has it.", again)
         case .notAsked(let detail):
             self = make(
                 403, "Nobody asks you to sign this", detail,
@@ -351,7 +351,10 @@ extension OperationViews {
         }
         let what =
             type.map { type in
-                "\(type.first.map { "aeio".contains($0) } == true ? "an" : "a") \(type.replacing("_", with: " "))"
+                let label = DocumentDiff.label(type)
+                let isSpelled = label.dropFirst().first?.isUppercase == true
+                let noun: String = isSpelled ? label : label.prefix(1).lowercased() + label.dropFirst()
+                return "\(noun.first.map { "aeio".contains($0) } == true ? "an" : "a") \(noun)"
             } ?? "this console"
         let held = caller.roles.sorted().map(RoleTitle.of).joined(separator: ", ")
         return UI.title("What you can’t do", lead: "with \(what)")

@@ -65,8 +65,14 @@ public struct MadeAnew: Sendable, Hashable {
     /// The sentence that says what comes of it names times, or something else that comes out otherwise.
     public private(set) var isInConsequence = false
     /// What is said beside it then.
-    public static let ofConsequence =
-        "Times and numbers in this sentence are from when it was asked for; they are made anew when it runs."
+    /// - Parameter isPreview: it was planned for a preview, and is not asked for yet.
+    public static func ofConsequence(isPreview: Bool = false) -> String {
+        let source = isPreview ? "those of this preview" : "from when it was asked for"
+        return "Times and numbers in this sentence are \(source); they are made anew when it runs."
+    }
+
+    /// Whether any value is made anew, of a row or of what an effect carries.
+    public var holdsValues: Bool { !found.isEmpty }
 
     public init() {}
 
@@ -195,6 +201,11 @@ public struct MadeAnew: Sendable, Hashable {
             .joined(separator: ".")
     }
 
+    /// A row in which nothing is made anew.
+    fileprivate static func row(_ change: EntityChange) -> Row {
+        Row(type: change.type, id: change.id, before: change.before, after: change.after, anew: [:])
+    }
+
     /// Two plans side by side.
     private struct Search {
         let planned: Instant
@@ -268,5 +279,14 @@ public struct MadeAnew: Sendable, Hashable {
             read[text] = .some(instant)
             return instant
         }
+    }
+}
+
+extension Preview {
+    /// The rows that it would change, as they can be told before it runs.
+    /// - Parameter words: what stands in the place of a value that is made anew, as for `MadeAnew.rows`.
+    public func rows(_ words: (_ source: MadeAnew.Source, _ before: JSON?) -> JSON?) -> [MadeAnew.Row] {
+        anew.holdsValues
+            ? anew.rows(of: ["changes": .array(changes.map(\.json))], words) : changes.map(MadeAnew.row)
     }
 }

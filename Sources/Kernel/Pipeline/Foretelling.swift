@@ -25,11 +25,12 @@ extension Pipeline {
     }
 
     /// What of a plan is made anew: planned once more from other fresh values, by another clock.
+    /// - Parameter shifts: how much later, tried until one is not refused.
     func madeAnew(
         _ admitted: Admitted, _ plan: AnyOperation.ErasedPlan, _ json: JSON, planned: Instant, stored: Row??,
-        _ reader: any Reader
+        shifts: [Span] = MadeAnew.shifts, _ reader: any Reader
     ) throws -> MadeAnew {
-        for later in MadeAnew.shifts {
+        for later in shifts {
             let time = planned + later
             let rehearsed = try admitted.operation.rehearse(
                 rehearsal(

@@ -2,7 +2,7 @@
 extension Pipeline {
     /// Says what an operation would do. Writes nothing but one `access` event.
     /// - Parameter foretells: also finds out what of it comes out otherwise when it is carried out (`Preview.anew`), which plans it
-    ///   once more.
+    ///   once more; not of a batch, nor of what would be refused a day later.
     public func preview(
         _ request: OperationRequest, by caller: Caller, foretells: Bool = false
     ) async throws(OperationError) -> Preview {
@@ -96,10 +96,11 @@ extension Pipeline {
             effects: (rehearsed.plan?.effects ?? []).filter(isPerformed), approvals: needs,
             reversibility: reversibility, undoOperation: undoOperation, version: rehearsed.target?.version)
         if !needs.isEmpty { preview.calls = (rehearsed.plan?.calls ?? []).filter(isPerformed) }
-        if foretells, let plan = rehearsed.plan {
+        // Somebody waits for it, and may look again and again: it is planned twice at most, and a batch once.
+        if foretells, let plan = rehearsed.plan, !plan.recordsDigests {
             preview.anew = try madeAnew(
                 admitted, plan, Self.planJSON(plan, measures: .none, needs: []), planned: reader.now, stored: nil,
-                reader)
+                shifts: Array(MadeAnew.shifts.prefix(1)), reader)
         }
         return (preview, rehearsed.target?.tenantID)
     }

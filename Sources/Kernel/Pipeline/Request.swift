@@ -158,6 +158,12 @@ public struct Preview: Sendable {
         self.version = version
     }
 
+    /// Before `consequence`, which stands in the present tense: nothing of it has happened.
+    /// - Parameter isAllowed: it can be done now.
+    public static func preface(isAllowed: Bool) -> String {
+        isAllowed ? "Nothing has been changed yet. This would happen:" : "If it could be done, this would happen:"
+    }
+
     /// The shape of `interfaces.md`.
     public var json: JSON {
         .object([

@@ -562,10 +562,11 @@ extension StaffConsole {
         if notice == nil, sheet.subject != nil, let sent = draft.version, sent != version {
             notice = "Somebody changed it since you opened this form. It stands here as it is now: look, then confirm."
         }
+        let groups = preview.map(OperationViews.groups)
         return render(
             sheet, values: draft.values, errors: shownErrors, refusal: refusal, notice: notice, preview: preview,
-            shift: await shift(preview, sheet), told: await told(preview, sheet),
-            names: await names(preview, draft, sheet), version: version,
+            shift: await shift(preview, sheet), told: await told(preview, sheet), groups: groups,
+            names: await names(groups ?? [], draft, sheet), version: version,
             asksCode: asksCode, draft: draft, key: key, status: status)
     }
 
@@ -586,8 +587,7 @@ extension StaffConsole {
     }
 
     /// People whose ids the preview shows, by name. Those who can't be looked up stand by their ids.
-    private func names(_ preview: Preview?, _ draft: Draft, _ sheet: OperationSheet) async -> [String: String] {
-        let groups = preview.map(OperationViews.groups) ?? []
+    private func names(_ groups: [UI.DiffGroup], _ draft: Draft, _ sheet: OperationSheet) async -> [String: String] {
         let catalog = context.catalog
         let ids = PeopleNames.ids(in: draft.showsAll ? groups[...] : groups.prefix(UI.atOnce), catalog)
         guard !ids.isEmpty else { return [:] }
@@ -607,7 +607,8 @@ extension StaffConsole {
     private func render(
         _ sheet: OperationSheet, values: [String: String], errors: [FieldError] = [], refusal: String? = nil,
         notice: String? = nil, preview: Preview? = nil, shift: OnShift? = nil, told: ToldBeside? = nil,
-        names: [String: String] = [:], version: Int64? = nil, asksCode: Bool = false, draft: Draft? = nil,
+        groups: [UI.DiffGroup]? = nil, names: [String: String] = [:], version: Int64? = nil, asksCode: Bool = false,
+        draft: Draft? = nil,
         key: String, status: HTTPResponse.Status = .ok
     ) -> Response {
         let operation = sheet.operation
@@ -638,6 +639,7 @@ extension StaffConsole {
         model.subject = sheet.subject?.body
         model.shift = shift
         model.told = told
+        model.groups = groups
         if var request = draft?.request, preview != nil {
             // What is typed into a terminal is what was previewed here: this version, by this key.
             request.ifMatch = model.version

@@ -28,7 +28,8 @@ extension StaffConsole {
     func sent(_ outcome: Outcome, _ signed: Signed) async -> [Effect]? {
         guard case .applied(let applied) = outcome.result, let sent = applied.sent else { return nil }
         guard let inboxes = context.inboxes else { return sent }
-        return sent + ((try? await inboxes.told(of: applied, by: signed.caller)) ?? [])
+        guard let told = try? await inboxes.told(of: applied, by: signed.caller) else { return nil }
+        return sent + told
     }
 
     func result(

@@ -1,9 +1,6 @@
 import HTML
 import Kernel
 
-/// Whether a token works.
-enum TokenState: String, Sendable, CaseIterable { case active, expired, revoked }
-
 /// What is let in by a token that is shown once: somebody's program, an identity provider, a product.
 protocol TokenBearer: Entity {
     var name: String { get }
@@ -80,19 +77,4 @@ extension TokenBearer {
                 "\(why.map { "\($0). " } ?? "")It stopped working \(TimeText.relative(revoked, now: now)).")
         }
     }
-}
-
-extension TokenState {
-    private var words: (String, Tone, Glyph) {
-        switch self {
-        case .active: ("Active", .ok, .on)
-        case .expired: ("Expired", .plain, .ring)
-        case .revoked: ("Revoked", .plain, .x)
-        }
-    }
-
-    /// In a table.
-    var mark: Node { UI.state(words.0, words.1, words.2) }
-    /// Beside a title.
-    var chip: Node { UI.chip(words.0, words.1, words.2) }
 }

@@ -18,7 +18,7 @@ import Testing
     ]
 
     @Test func `what was done is told in the past`() {
-        for operation in Sample.operations where !operation.spec.systemOnly {
+        for operation in Consoles.declared.operations where !operation.spec.systemOnly {
             let title = operation.spec.title
             let verb = String(title.prefix { $0 != " " })
             guard let past = Self.verbs[verb] else {
