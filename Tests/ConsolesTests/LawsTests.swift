@@ -46,16 +46,18 @@ import Testing
     ) async throws -> World.Snapshot {
         let nobody = world.person("nobody-\(operation.spec.name)", permissions: [])
         for dryRun in [false, true] {
-            do {
+            let refused = await #expect(throws: OperationError.self, "\(operation.spec.name) was allowed") {
                 if dryRun {
                     _ = try await world.pipeline.preview(trial.request, by: nobody)
                 } else {
                     _ = try await world.pipeline.run(trial.request, by: nobody)
                 }
-                Issue.record("\(operation.spec.name) was allowed without \(operation.spec.permission)")
-            } catch OperationError.forbidden(let permission, _) {
-                #expect(permission == operation.spec.permission)
             }
+            guard case .forbidden(let permission, _) = refused else {
+                Issue.record("\(operation.spec.name) without \(operation.spec.permission): \(String(describing: refused))")
+                continue
+            }
+            #expect(permission == operation.spec.permission)
         }
         let after = try await world.snapshot()
         #expect(after.state == before.state, "\(operation.spec.name)")
