@@ -178,7 +178,9 @@ import Testing
             #expect(all.contains("href=\"#filters\"") && !all.contains("Remove filter"))
             let narrowed = try await text("/staff", ["role": ["support_l1"], "show": ["flagged"]])
             #expect(narrowed.contains("Remove filter Role: Support L1"))
-            #expect(narrowed.contains("Only: Roles held together, to review") && narrowed.contains("href=\"/staff?show=flagged\""))
+            #expect(
+                narrowed.contains("Only: Roles held together, to review")
+                    && narrowed.contains("href=\"/staff?show=flagged\""))
             #expect(try await text("/staff-report").contains("href=\"#filters\""))
         }
     }
