@@ -307,14 +307,18 @@ def test_one_code_sent_to_both_servers_opens_one_session(pair):
 def test_wrong_passwords_are_counted_on_all_servers_together(pair):
     who = pair[0].person("customer_success")
     statuses = []
-    for n in range(14):
+    for n in range(40):
         answer = httpx.post(f"{pair[n % 2].url}/api/v1/sessions", timeout=30,
                             json={"email": who["email"], "password": "not this one"})
         statuses.append(answer.status_code)
         if answer.status_code == 429:
-            break
+            # The first wait is a second, which a busy machine needs to ask again; each is twice the one before.
+            wait = int(answer.headers["Retry-After"])
+            if wait > 5:
+                break
+            time.sleep(wait)
     # Five are free, wherever they were tried; each challenge counts as one attempt.
-    assert statuses[-1] == 429 and len(statuses) <= 7, statuses
+    assert statuses[-1] == 429 and statuses.index(429) <= 6, statuses
     for server in pair:
         answer = httpx.post(f"{server.url}/api/v1/sessions", timeout=30,
                             json={"email": who["email"], "password": who["password"]})
