@@ -70,7 +70,7 @@ import Testing
         }
         try await world.run("clock.confirm", on: jump.id, version: 2, by: try await world.caller(guardian.person))
         #expect(try await open() == nil)
-        let said = "What goes by dates was held until somebody confirmed it at "
+        let said = "What goes by dates was held until somebody confirmed it on "
         #expect(try await notices().allSatisfy { $0.notice.readAt != nil && $0.detail?.hasPrefix(said) == true })
         #expect(try await !page("/approvals", helper).contains("clock was set"))
 

@@ -143,7 +143,8 @@ import Testing
             try await stage.tell()
             let late = try #require(try await stage.listing(of: stage.signer).entries.first)
             #expect(late.detail?.hasPrefix("It can be signed until ") == true)
-            #expect(late.detail?.hasSuffix(". It happened at \(asked.minuteText).") == true, "\(late.detail ?? "")")
+            #expect(
+                late.detail?.hasSuffix(". It was asked for on \(asked.minuteText).") == true, "\(late.detail ?? "")")
             let shown = try await page(of: stage.signer)
             #expect(shown.contains("datetime=\"\(late.notice.createdAt.rfc3339)\""))
             #expect(!shown.contains("datetime=\"\(asked.rfc3339)\""))

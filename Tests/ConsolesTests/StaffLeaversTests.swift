@@ -427,7 +427,7 @@ import Testing
             // It was told a day late, so it says when it was asked for.
             #expect(
                 entries.contains {
-                    $0.detail?.contains(", and did. It happened at ") == true && $0.title.contains(" was to be ")
+                    $0.detail?.contains(", and did. It was asked for on ") == true && $0.title.contains(" was to be ")
                 })
             #expect(entries.contains { $0.detail?.contains("unless a super admin cancels it") == true })
         }

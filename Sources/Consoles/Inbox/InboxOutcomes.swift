@@ -68,9 +68,9 @@ extension BreakGlass {
         }
     }
 
-    /// "It was reviewed at 2026-11-27 10:00 UTC. Justified: all of it was right."
+    /// "It was reviewed on 27 Nov 2026, 10:00 UTC. Justified: all of it was right."
     private var found: String {
-        let at = reviewedAt.map { " at \($0.minuteText)" } ?? ""
+        let at = reviewedAt.map { " on \($0.minuteText)" } ?? ""
         return "It was reviewed\(at)." + (verdict.map { " \(BreakGlassPages.words($0))." } ?? "")
     }
 }
@@ -101,7 +101,7 @@ extension Recovery {
 extension ClockJump {
     var standing: String {
         guard let confirmedAt else { return "What goes by dates is held until somebody has looked and confirmed it." }
-        return "What goes by dates was held until somebody confirmed it at \(confirmedAt.minuteText)."
+        return "What goes by dates was held until somebody confirmed it on \(confirmedAt.minuteText)."
     }
 }
 
@@ -110,7 +110,7 @@ extension StaffFlag {
     var standing: String {
         let pair = "\(displayName) are held together by one person."
         guard state == .cleared else { return pair }
-        let at = clearedAt.map { " at \($0.minuteText)" } ?? ""
+        let at = clearedAt.map { " on \($0.minuteText)" } ?? ""
         return outcome == "resolved"
             ? "\(AccessNames.roles(roles, " and ")) were held together by one person. It was reviewed\(at): one of them was taken away."
             : "\(pair) It was reviewed\(at): the exception stands."

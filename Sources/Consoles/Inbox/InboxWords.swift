@@ -126,7 +126,9 @@ struct InboxWords {
         guard !notice.kind.isReminder, let happened = try events[notice.event]?.instant("at"),
             notice.createdAt - happened >= Self.late
         else { return nil }
-        return "It happened at \(happened.minuteText)."
+        // What asks for something tells of the asking: what was asked for has not happened.
+        let isAsking = notice.kind.asksToSign || notice.kind == .recoveryAsked
+        return "\(isAsking ? "It was asked for" : "This was") on \(happened.minuteText)."
     }
 
     /// What stands there for who may not look at it any more.
