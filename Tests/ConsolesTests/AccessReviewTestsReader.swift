@@ -36,6 +36,8 @@ import Testing
     @Test(arguments: TestDatabase.Kind.allCases)
     func `pages offer what a person may do, and home says what is owed`(kind: TestDatabase.Kind) async throws {
         let stage = try await AccessReviewStage(kind)
+        let tenant = try await stage.world.tenant("used")
+        try await stage.world.run("tenant.suspend", on: tenant, reason: "abuse", by: try await stage.fresh(stage.ada))
         let id = try await stage.start(["reviewers": [.string(stage.cyd.person), .string(stage.dot.person)]])
         func show(_ path: String, _ caller: Caller, _ query: [String: [String]] = [:]) async throws -> String {
             let page = try #require(Consoles.all.flatMap(\.pages).first { $0.path == path })
@@ -53,6 +55,9 @@ import Testing
         // Roles and operations by their titles, people by their names; the filter has its button on a phone.
         #expect(mine.contains("aria-label=\"Keep Super admin of ada…\"") && mine.contains(" table--cards\""))
         #expect(!mine.contains(">super_admin<") && !mine.contains("tenant.suspend"))
+        // What was only asked for is not said to be done.
+        let title = try #require(stage.world.catalog["tenant.suspend"]).spec.title
+        #expect(mine.contains(">last done or asked for: \(title)</span>"))
         #expect(mine.contains("id=\"filters\"") && mine.contains("href=\"#filters\"") && !mine.contains("Reviewer: "))
         let narrowed = try await show("/access-reviews/{id}", stage.cyd, ["reviewer": ["me"]])
         #expect(narrowed.contains("Reviewer: cyd") && narrowed.contains("href=\"/access-reviews/\(id)\""))

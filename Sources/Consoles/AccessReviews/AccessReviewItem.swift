@@ -28,7 +28,7 @@ public struct AccessReviewItem: Entity, Hashable {
     public var grantedAt: Instant
     public var expiresAt: Instant?
     public var lastSignInAt: Instant?
-    /// When they last did something of high risk that the role allows, and what, as far back as was looked.
+    /// When they last did or asked for something of high risk that the role allows, and what, as far back as was looked.
     public var lastUsedAt: Instant?
     public var lastUsedFor: String?
 

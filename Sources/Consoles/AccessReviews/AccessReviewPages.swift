@@ -407,9 +407,11 @@ enum AccessReviewPages {
         ]
     }
 
+    /// A request counts as use: who asks for it has need of the role, whether or not anything came of it.
     private static func use(_ item: AccessReviewItem, _ catalog: Catalog, now: Instant) -> Node {
         guard let at = item.lastUsedAt else { return UI.hint("not lately") }
-        return UI.time(at, now: now) + (item.lastUsedFor.map { UI.sub(catalog[$0]?.spec.title ?? $0) } ?? .none)
+        return UI.time(at, now: now)
+            + (item.lastUsedFor.map { UI.sub("last done or asked for: \(catalog[$0]?.spec.title ?? $0)") } ?? .none)
     }
 
     private static func decision(_ entry: AccessReviewItems.Entry, _ items: AccessReviewItems, now: Instant) -> Node {

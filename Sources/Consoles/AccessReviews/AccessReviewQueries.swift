@@ -161,8 +161,8 @@ enum AccessReviewQueries {
     /// As far back the newest events of a person are looked through.
     static let lookedThrough = 1000
 
-    /// `action` and `at` of the newest of some actions by a person. Through `events_actor`, and no further than so many of their
-    /// events: what it costs does not grow with their history.
+    /// `action` and `at` of the newest of some actions that a person did or asked for. Through `events_actor`, and no further
+    /// than so many of their events: what it costs does not grow with their history.
     static func lastUse(of actions: [String], by staff: String) -> Statement {
         Statement(
             """
