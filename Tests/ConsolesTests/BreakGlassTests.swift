@@ -473,6 +473,14 @@ import Testing
             #expect(shown.contains("may differ from the database’s by 2 seconds"))
             #expect(shown.contains("Opened break-glass") && shown.contains("Ended break-glass"))
             #expect(shown.contains("this emergency"))
+            // Opened, ended, asked for and agreed to: each with its date.
+            let session = try await stage.session(id)
+            let ended = try #require(session.endedAt)
+            let opened = ">\(TimeText.utc(session.openedAt))<"
+            #expect(shown.components(separatedBy: opened).count == 4 && shown.contains(">\(TimeText.utc(ended))<"))
+            let signatures = try #require(shown.components(separatedBy: "id=\"b-signed\"").dropFirst().first)
+            let signed = signatures.components(separatedBy: "</section>")[0]
+            #expect(signed.components(separatedBy: opened).count == 3, "\(signed)")
             #expect(seen.contains("breakglass.open") && seen.contains("breakglass.end"))
             for query in [["show": ["nothing"]], ["cursor": ["x"]]] {
                 let call = ReadCall(

@@ -78,6 +78,8 @@ struct BreakGlassDetail: Sendable {
     let facts: ReviewBreakGlass.Facts
     /// The request it was opened by.
     let approvalID: String?
+    /// When it was asked for; `nil` where no request is there.
+    let askedAt: Instant?
     /// As they were given; `nil` once erased.
     let justification: String?
     let ticket: String?
@@ -108,6 +110,7 @@ struct BreakGlassDetail: Sendable {
         return BreakGlassDetail(
             entry: try BreakGlassEntry(named), names: try StaffDetail.names(people, from: reader), facts: facts,
             approvalID: try rows[1].first?.optionalString("approval_id"),
+            askedAt: try rows[1].first?.optionalInstant("asked_at"),
             justification: members?["justification"]?["value"]?.string,
             ticket: members?["ticket"]?["value"]?.string)
     }

@@ -172,7 +172,7 @@ enum BreakGlassPages {
                 UI.stack {
                     review(detail, now: now)
                     why(detail)
-                    signatures(detail)
+                    signatures(detail, now: now)
                     UI.panel("The record", id: "b-record") { UI.panelBody { record(detail, call) } }
                 }
             }
@@ -189,12 +189,12 @@ enum BreakGlassPages {
         var facts: [(label: String, value: Node)] = [
             ("Opened by", UI.person(detail.entry.person)), ("Tenant", tenant),
             ("Ticket", detail.ticket.map { Node($0) } ?? UI.hint("erased")),
-            ("Opened", UI.time(session.openedAt, now: now)),
+            ("Opened", UI.timeWithUTC(session.openedAt, now: now)),
         ]
         if session.isOn(at: now) {
             facts.append(("Time left", el("b") { UI.countdown(to: session.endsAt, now: now) }))
         } else {
-            facts.append(("Ended", UI.time(session.endedAt ?? session.endsAt, now: now)))
+            facts.append(("Ended", UI.timeWithUTC(session.endedAt ?? session.endsAt, now: now)))
         }
         return facts
     }
@@ -316,7 +316,7 @@ enum BreakGlassPages {
         guard session.state != .open else { return .none }
         var facts: [(label: String, value: Node)] = []
         if let reviewer = session.reviewedBy, let at = session.reviewedAt {
-            facts = [("By", UI.person(detail.name(reviewer))), ("Closed", UI.time(at, now: now))]
+            facts = [("By", UI.person(detail.name(reviewer))), ("Closed", UI.timeWithUTC(at, now: now))]
         }
         if let ticket = session.followUp { facts.append(("Follow-up", Node(ticket))) }
         return UI.panel("Review", id: "b-review") {
@@ -372,13 +372,25 @@ enum BreakGlassPages {
         }
     }
 
-    private static func signatures(_ detail: BreakGlassDetail) -> Node {
-        UI.panel("Signatures", id: "b-signed") {
+    private static func signatures(_ detail: BreakGlassDetail, now: Instant) -> Node {
+        func when(_ at: Instant?) -> Node {
+            guard let at else { return .none }
+            return Node(" ") + el("span", .class("small muted")) { UI.timeWithUTC(at, now: now) }
+        }
+        // Alone nobody else is asked: it is opened as it is asked for.
+        let asked = detail.askedAt ?? (detail.session.isSolo ? detail.session.openedAt : nil)
+        return UI.panel("Signatures", id: "b-signed") {
             UI.panelBody {
                 UI.tightStack {
-                    el("p") { UI.state("\(detail.entry.person) asked for it", .plain, .on) }
+                    el("p") {
+                        UI.state("\(detail.entry.person) asked for it", .plain, .on)
+                        when(asked)
+                    }
                     for signer in detail.signers {
-                        el("p") { UI.state("\(detail.name(signer)) agreed", .ok, .check) }
+                        el("p") {
+                            UI.state("\(detail.name(signer)) agreed", .ok, .check)
+                            when(detail.facts.signedAt[signer])
+                        }
                     }
                     if detail.session.isSolo {
                         el("p") { UI.state("Nobody else: it was opened alone", .warn, .tri) }
@@ -401,7 +413,8 @@ enum BreakGlassPages {
         if let request = detail.approvalID {
             facts.append(("Request", linked(request, "approvals", "approval.view")))
         }
-        if session.state != .open { facts.append(("End", Node(ended(detail)))) }
-        return UI.facts(facts)
+        if session.state != .open { facts.append(("Ended", Node(ended(detail)))) }
+        // Tight, so that the button that copies the id stays beside it.
+        return UI.facts(facts, tight: true)
     }
 }

@@ -180,12 +180,13 @@ enum BreakGlassQueries {
             """, [.text(person), .text(permission), Value(now)])
     }
 
-    /// `person` of those who agreed to what an event carried out.
+    /// `person` of those who agreed to what an event carried out, and `at`: when they did so last.
     static func signers(of event: String) -> Statement {
         Statement(
             """
-            SELECT DISTINCT s.person FROM events e JOIN approval_signatures s ON s.approval_id = e.approval_id
-            WHERE e.id = $1 AND s.decision = 'approve' ORDER BY s.person
+            SELECT s.person, MAX(s.created_at) AS at FROM events e
+            JOIN approval_signatures s ON s.approval_id = e.approval_id
+            WHERE e.id = $1 AND s.decision = 'approve' GROUP BY s.person ORDER BY s.person
             """, [.text(event)])
     }
 
@@ -201,9 +202,13 @@ enum BreakGlassQueries {
             """, [.text(person), Value(since)])
     }
 
-    /// The request an event carried out.
+    /// `approval_id` of the request an event carried out, and `asked_at`: when it was made.
     static func approval(of event: String) -> Statement {
-        Statement("SELECT approval_id FROM events WHERE id = $1", [.text(event)])
+        Statement(
+            """
+            SELECT e.approval_id, a.created_at AS asked_at FROM events e LEFT JOIN approvals a ON a.id = e.approval_id
+            WHERE e.id = $1
+            """, [.text(event)])
     }
 
     /// What one person asked others for in a time, with its end. Through `approvals_by`.

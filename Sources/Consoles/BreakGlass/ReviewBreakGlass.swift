@@ -29,15 +29,18 @@ public enum ReviewBreakGlass: Operation {
     public struct Facts: Sendable {
         /// Who agreed to it.
         let signers: [String]
+        /// When each of them did.
+        let signedAt: [String: Instant]
         /// Whom its opener invited, gave a role or had new factors made for within 72 hours.
         let touched: [String]
         /// Who invited its opener or had new factors made for them as lately, and could have opened it as them.
         let makers: [String]
 
-        static let nobody = Facts(signers: [], touched: [], makers: [])
+        static let nobody = Facts(signers: [], signedAt: [:], touched: [], makers: [])
 
-        init(signers: [String], touched: [String], makers: [String]) {
+        init(signers: [String], signedAt: [String: Instant], touched: [String], makers: [String]) {
             self.signers = signers
+            self.signedAt = signedAt
             self.touched = touched
             self.makers = makers
         }
@@ -55,8 +58,9 @@ public enum ReviewBreakGlass: Operation {
             let makers = (opener?.touches ?? []).filter {
                 $0.kind != .granted && $0.at <= session.openedAt && session.openedAt - $0.at < Standing.quarantine
             }
+            let signed = try rows[0].map { (try $0.string("person"), try $0.instant("at")) }
             self.init(
-                signers: try rows[0].map { try $0.string("person") },
+                signers: signed.map(\.0), signedAt: Dictionary(signed, uniquingKeysWith: { first, _ in first }),
                 touched: try rows[1].map { try $0.string("id") } + resets.map(\.staffID), makers: makers.map(\.by))
         }
 
