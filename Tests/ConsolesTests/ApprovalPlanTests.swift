@@ -58,6 +58,14 @@ import Testing
         #expect(done.json["changes"]?.array?.contains { $0["type"] == "approval" } == false)
         #expect(done.json["matches_action"] == true)
         #expect(done.bound.contains("What was signed matches the commitments in the frozen action"))
+        #expect(waiting.bound.contains(">Who must agree<") && done.bound.contains(">Who agreed<"))
+        #expect(!done.bound.contains(">Who must agree<") && done.bound.contains(">Outcome event<"))
+        // While the hours run it can be shown, and could be afterwards.
+        #expect(
+            done.told.contains("Only whoever asked, asked, can be shown the enrolment link: once, within 24 hours."))
+        world.test.clock.advance(.hours(25))
+        let late = try await Self.look(at: pending.approvalID, by: stage.signer, world)
+        #expect(late.told.contains("Only whoever asked, asked, could be shown the enrolment link: once"))
         await world.close()
     }
 

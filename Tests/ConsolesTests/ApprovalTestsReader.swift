@@ -72,7 +72,7 @@ import Testing
         #expect(try await text(rejected).contains("<b>signer rejected it.</b> <time"))
         for words in [
             "What it would have done", "This did not happen:\(preface)", "What would have changed",
-            "What would have been sent",
+            "What would have been sent", ">Who had to agree<",
         ] {
             #expect(try await text(rejected).contains(words), "\(words)")
         }

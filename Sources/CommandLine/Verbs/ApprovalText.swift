@@ -51,7 +51,7 @@ enum ApprovalText {
             section("What the rules looked at:", members(nil, measures))
         }
         section("What is different since it was signed before:", (request["difference"]?.array ?? []).map(difference))
-        section("Who must agree:", (request["demands"]?.array ?? []).map(demand))
+        section("\(tense.agreement):", (request["demands"]?.array ?? []).map(demand))
         section("Signatures:", (request["signatures"]?.array ?? []).map { signature($0, of: request) })
         section("Still needed:", prose(request["still_needed"]))
         section("How it ended:", prose(request["ending"]))
@@ -96,7 +96,7 @@ enum ApprovalText {
             ("Asked", request["created_at"]), ("Expires", request["expires_at"]),
             ("Not before", request["not_before"]), ("Carried out at", request["execute_at"]),
             ("Reason code", request["action"]?["reason_code"]), ("Ticket", request["ticket"]),
-            ("Event", request["event_id"]), ("Ended by", request["outcome_event_id"]),
+            ("Event", request["event_id"]), ("Outcome event", request["outcome_event_id"]),
         ]
         let facts = known.map { ($0, ($1 ?? .null).shown.printable) }.filter { !$0.1.isEmpty }
         let width = facts.map { $0.0.count }.max() ?? 0

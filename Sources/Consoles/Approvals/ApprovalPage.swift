@@ -43,6 +43,7 @@ extension ApprovalPages {
     static func detailBody(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
         let request = detail.entry.request
         let title = title(detail.entry, catalog: call.catalog)
+        let tense = OutcomeTense(detail.standing(at: now))
         return UI.crumbs([("Approvals", "/approvals")], here: title)
             + UI.title(title) { stateChip(request.state, expired: detail.isOverdue(at: now)) }
             + UI.keyFacts(keyFacts(detail, call: call, now: now))
@@ -50,7 +51,7 @@ extension ApprovalPages {
             + UI.split {
                 UI.stack {
                     banners(detail, call: call, now: now)
-                    UI.panel(OutcomeTense(detail.standing(at: now)).title, id: "ap-plan") {
+                    UI.panel(tense.title, id: "ap-plan") {
                         UI.panelBody {
                             plan(detail, call: call, now: now) { count in
                                 el("a", .href("/approvals/\(request.id)?all=1")) {
@@ -65,7 +66,7 @@ extension ApprovalPages {
                 }
                 UI.stack {
                     UI.panel(
-                        "Who must agree", id: "ap-rule",
+                        tense.agreement, id: "ap-rule",
                         actions: request.isOpen(at: now)
                             ? UI.hint("\(TimeText.span(request.expiresAt - now)) left") : .none
                     ) {
@@ -232,7 +233,7 @@ extension ApprovalPages {
     private static func agreement(_ detail: ApprovalDetail, now: Instant) -> Node {
         let request = detail.entry.request
         return el("section") {
-            el("h3") { "Who must agree" }
+            el("h3") { OutcomeTense(detail.standing(at: now)).agreement }
             UI.tightStack {
                 rules(detail)
                 if request.isOpen(at: now) {
@@ -394,7 +395,7 @@ extension ApprovalPages {
         let effects = detail.sent
         let asked = detail.planEvent == nil ? "When asked" : "When planned again"
         return UI.stack {
-            summary(detail, state, tense)
+            summary(detail, state, tense, now: now)
             for change in told where change.isErased {
                 el("p") {
                     UI.sealed("\(DocumentDiff.label(change.type)) \(change.id ?? ""): what it was or became was erased")
@@ -439,7 +440,7 @@ extension ApprovalPages {
 
     /// What comes of it, why it was asked for, and what can be done about it afterwards.
     private static func summary(
-        _ detail: ApprovalDetail, _ state: ApprovalRequest.State, _ tense: OutcomeTense
+        _ detail: ApprovalDetail, _ state: ApprovalRequest.State, _ tense: OutcomeTense, now: Instant
     ) -> Node {
         el("div", .class("stack stack--2")) {
             if let consequence = detail.consequence {
@@ -458,7 +459,7 @@ extension ApprovalPages {
             }
             if state.isLive || state == .executed {
                 if let sentence = detail.reversibility { el("p") { sentence } }
-                if let sentence = detail.revealing { el("p") { sentence } }
+                if let sentence = detail.revealing(at: now) { el("p") { sentence } }
             }
         }
     }
@@ -526,7 +527,7 @@ extension ApprovalPages {
         if let ended = request.outcomeEventID {
             facts.append(
                 (
-                    "Ended by",
+                    "Outcome event",
                     call.caller.permissions.contains("audit.view")
                         ? el("a", .href("/audit/\(ended)")) { UI.id(ended) } : UI.id(ended)
                 ))

@@ -61,14 +61,15 @@ extension ApprovalDetail {
     }
 
     /// Who is shown what, once, in a sentence; `nil` where nothing is, or nothing comes of it.
-    var revealing: String? {
+    func revealing(at now: Instant) -> String? {
         let state = entry.request.state
         guard !reveals.isEmpty, state.isLive || state == .executed else { return nil }
         let who = entry.requesterName ?? entry.request.requester
         let what = reveals.map { "the \($0.replacing("_", with: " "))" }.joined(separator: " and ")
         let hours = Pipeline.revealed.seconds / 3600
+        let isOver = end.map { $0.at + Pipeline.revealed <= now } ?? true
         return state == .executed
-            ? "Only whoever asked, \(who), could be shown \(what): once, within \(hours) hours."
+            ? "Only whoever asked, \(who), \(isOver ? "could" : "can") be shown \(what): once, within \(hours) hours."
             : "Whoever asked, \(who), is shown \(what) once it is done: once, within \(hours) hours, and nobody else is."
     }
 

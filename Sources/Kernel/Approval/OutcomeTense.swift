@@ -12,6 +12,8 @@ public struct OutcomeTense: Sendable {
     public let sent: String
     /// Beside each that hears of it.
     public let sending: String
+    /// Above the rules and who signed.
+    public let agreement: String
 
     public init(_ state: ApprovalRequest.State) {
         if state.isLive {
@@ -20,18 +22,21 @@ public struct OutcomeTense: Sendable {
             changes = "What would change"
             sent = "What would be sent"
             sending = "when it runs"
+            agreement = "Who must agree"
         } else if state == .executed {
             title = "What it did"
             preface = "It was carried out:"
             changes = "What changed"
             sent = "What was sent"
             sending = "when it ran"
+            agreement = "Who agreed"
         } else {
             title = "What it would have done"
             preface = "This did not happen:"
             changes = "What would have changed"
             sent = "What would have been sent"
             sending = "not sent"
+            agreement = "Who had to agree"
         }
     }
 }
