@@ -236,6 +236,9 @@ import Testing
         let intact = AuditPages.detailBody(try Sample.detail(), undo: .absent, call: Sample.call(), now: Sample.now)
             .text
         #expect(!intact.contains("differs from"))
+        // Where it stands is said in words, as above, and so are the ways on.
+        let title = EventWords.title(try Sample.detail().row, catalog: Sample.catalog)
+        #expect(intact.contains("aria-current=\"page\">\(title)</span>") && intact.contains("Earlier event</a>"))
         let tampered = AuditPages.detailBody(
             try Sample.detail(tampered: true), undo: .absent, call: Sample.call(), now: Sample.now
         )

@@ -161,8 +161,9 @@ enum AuditPages {
         let row = event.row
         // How to see what a bounded page leaves out.
         let rest = call.first("all") == nil ? el("a", .href("/audit/\(row.id)?all=1")) { "Show everything" } : nil
-        return UI.crumbs([("Audit log", "/audit")], here: row.action)
-            + UI.title(EventWords.title(row, catalog: call.catalog), trailing: actions(event, undo)) {
+        let title = EventWords.title(row, catalog: call.catalog)
+        return UI.crumbs([("Audit log", "/audit")], here: title)
+            + UI.title(title, trailing: actions(event, undo)) {
                 EventWords.outcomeChip(row)
             }
             + el("div", .class("print-only evidence")) {
@@ -213,8 +214,10 @@ enum AuditPages {
             case .off(let why, let detail): UI.offButton("Undo", why: why, detail: detail, size: .small)
             }
         return
-            (event.previous.map { UI.linkButton("Before", href: "/audit/\($0)", size: .small, icon: "left") } ?? .none)
-            + (event.next.map { UI.linkButton("After", href: "/audit/\($0)", size: .small, icon: "right") } ?? .none)
+            (event.previous.map { UI.linkButton("Earlier event", href: "/audit/\($0)", size: .small, icon: "left") }
+            ?? .none)
+            + (event.next.map { UI.linkButton("Later event", href: "/audit/\($0)", size: .small, icon: "right") }
+                ?? .none)
             + UI.linkButton(
                 "Receipt (JSON)", href: "/api/v1/audit-events/\(row.id)/receipt", size: .small, icon: "download",
                 attributes: [.title(Receipt.notice)])
