@@ -137,7 +137,7 @@ import Testing
 
     @Test func `each of several carries the version that is shown`() throws {
         let operation = try #require(Sample.catalog["access_review_item.keep"])
-        let model = SeveralModel(
+        var model = SeveralModel(
             operation: operation,
             targets: [
                 .init(id: "rvi_1", name: "Ada", consequence: "Ada keeps security.", reasons: [], version: 4),
@@ -152,6 +152,14 @@ import Testing
         #expect(html.contains("value=\"rvi_2\"") && !html.contains("value=\"rvi_2 "))
         // What the page says can't be done is not done either, should its reason pass.
         #expect(html.contains("value=\"rvi_3\"") && !html.contains("value=\"rvi_3 "))
+        // The way back is called after what it leads to.
+        #expect(html.contains("<a href=\"/\">Home</a>") && html.contains("Each is decided and recorded separately."))
+        model.back = "/access-reviews/rev_1?state=open"
+        model.listTitle = "Access reviews"
+        model.listPath = "/access-reviews"
+        let below = OperationViews.several(model).text
+        #expect(below.contains("<a href=\"/access-reviews\">Access reviews</a>"))
+        #expect(below.contains("<a href=\"/access-reviews/rev_1?state=open\">Grants</a>"))
     }
 
     @Test func `what became of several is counted in the heading`() throws {

@@ -346,6 +346,7 @@ import Testing
             let shown = try await loopback.post("/several", token: token, fields)
             #expect(shown.status == 200 && shown.text.contains("2 of them can’t be done"))
             #expect(shown.field("seen") == nil)
+            #expect(shown.text.contains("<a href=\"/access-reviews\">Access reviews</a>"))
             // One says that it was shown; the other can't have been.
             fields["action"] = "confirm"
             fields["seen"] = "\(ids[1]) 3"

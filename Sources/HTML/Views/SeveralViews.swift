@@ -26,6 +26,9 @@ public struct SeveralModel: Sendable {
     public var targets: [Target]
     /// The page it was asked from.
     public var back: String
+    /// What the menu calls where such things are listed.
+    public var listTitle = "Home"
+    public var listPath = "/"
     public var values: [String: String]
     public var errors: [FieldError]
     public var csrf: String
@@ -58,6 +61,14 @@ public struct SeveralModel: Sendable {
     /// "Keep 3 grants"
     public var heading: String { operation.spec.title(of: targets.count) }
     public var allowed: [Target] { targets.filter(\.isAllowed) }
+
+    /// The ways back: "Access reviews", then "Grants" where they were ticked on a page below it.
+    var crumbs: [(title: String, href: String)] {
+        guard back.hasPrefix("\(listPath)/"), let things = operation.spec.several else {
+            return [(listTitle, back.prefix { $0 != "?" } == listPath ? back : listPath)]
+        }
+        return [(listTitle, listPath), (things.prefix(1).uppercased() + things.dropFirst(), back)]
+    }
 }
 
 /// What became of each.
@@ -107,7 +118,7 @@ extension OperationViews {
             errors: model.errors, csrf: model.csrf, idempotencyKey: model.idempotencyKey
         ).fields
         let count = model.allowed.count
-        return UI.crumbs([("Back", model.back)], here: model.heading)
+        return UI.crumbs(model.crumbs, here: model.heading)
             + el("div", .class("sheet sheet--page")) {
                 el(
                     "form", Attribute("method", "post"), Attribute("action", "/several"), Attribute("data-guard", ""),
@@ -168,7 +179,7 @@ extension OperationViews {
                                     error: model.errors.first { $0.pointer == "/code" }?.detail, isRequired: true,
                                     autocomplete: "one-time-code"))
                         }
-                        el("p") { "Each is done by itself and has an event of its own." }
+                        el("p") { "Each is decided and recorded separately." }
                         UI.linkButton("Cancel", href: model.back)
                         if count > 0 {
                             let style: UI.ButtonStyle = spec.isDestructive ? .danger : .primary

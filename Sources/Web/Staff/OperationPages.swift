@@ -237,7 +237,7 @@ extension StaffConsole {
     }
 
     /// Where the menu leads to such things: their list, else the page that theirs stand under, else their console's own.
-    private func section(_ plural: String) -> (title: String, path: String) {
+    func section(_ plural: String) -> (title: String, path: String) {
         let menu = context.consoles.flatMap(\.menu)
         let pages = context.consoles.flatMap(\.pages)
         let page = pages.first { $0.path == "/\(plural)" } ?? pages.first { $0.path == "/\(plural)/{id}" }

@@ -150,6 +150,9 @@ extension StaffConsole {
             idempotencyKey: Identifier.isValid(key, prefix: "key")
                 ? key : Identifier.mint("key", at: context.clock.now),
             needsCode: needsFactor && !hasPasskey, notice: posted.notice)
+        let section = section(operation.pluralPath)
+        model.listTitle = section.title
+        model.listPath = section.path
         model.refusal = refusal
         model.needsPasskey = needsFactor && hasPasskey
         return framed(model.heading, OperationViews.several(model), signed, menuPath: menuPath(back), status: status)
