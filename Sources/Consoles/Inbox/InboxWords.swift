@@ -126,9 +126,14 @@ struct InboxWords {
         guard !notice.kind.isReminder, let happened = try events[notice.event]?.instant("at"),
             notice.createdAt - happened >= Self.late
         else { return nil }
-        // What asks for something tells of the asking: what was asked for has not happened.
-        let isAsking = notice.kind.asksToSign || notice.kind == .recoveryAsked
-        return "\(isAsking ? "It was asked for" : "This was") on \(happened.minuteText)."
+        // What asks for something tells of the asking, and a time to come of what set it: neither has happened by that.
+        let what =
+            switch notice.kind {
+            case .recoveryAsked: "It was asked for"
+            case .scheduled: "It was approved"
+            default: notice.kind.asksToSign ? "It was asked for" : "This was"
+            }
+        return "\(what) on \(happened.minuteText)."
     }
 
     /// What stands there for who may not look at it any more.
