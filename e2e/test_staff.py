@@ -301,7 +301,7 @@ def test_the_last_super_admin_is_recovered_from_the_server(chromium, fresh, tmp_
         window.heading("Enter your code")
         page.get_by_label("Code from your authenticator").fill(fresh.apps[ada["email"]].next())
         page.get_by_role("button", name="Sign in", exact=True).click()
-        expect(page.locator("main")).to_contain_text("is about to be recovered from the server")
+        expect(page.locator("main")).to_contain_text("Your account is about to be recovered from the server")
         # The heading says no more than it knows: something does wait.
         window.heading("^No request waits for your signature$")
         window.audit("home with a recovery that waits")

@@ -447,15 +447,19 @@ import Testing
         }
         let open = try #require(recoveries.first { $0.state == .pending })
         let home = try #require(Consoles.all.flatMap(\.pages).first { $0.path == "/" })
-        func banner(_ caller: Caller) async throws -> Bool {
+        func banner(_ caller: Caller) async throws -> String? {
             try await world.test.database.read { reader in
-                try home.render(PageCallFixture.make(caller, path: [:]), reader).body.text
-                    .contains("is about to be recovered from the server")
+                let page = try home.render(PageCallFixture.make(caller, path: [:]), reader).body.text
+                return page.contains("is about to be recovered from the server") ? page : nil
             }
         }
-        #expect(try await banner(try await world.caller(admin.person)))
+        // To the person themselves it speaks of their account.
+        let own = try #require(try await banner(try await world.caller(admin.person)))
+        #expect(own.contains("Your account is about to be recovered") && own.contains("Your factors end"))
+        #expect(own.contains("If you are not locked out, cancel it."))
         // Security looks at it, and can't cancel it.
-        #expect(try await banner(try await world.caller(guardian.person)))
+        let others = try #require(try await banner(try await world.caller(guardian.person)))
+        #expect(others.contains("The account of admin is about to be recovered"))
         func notices(of person: String) async throws -> [InboxEntry] {
             let writer = InboxWriter(pipeline: world.pipeline, slack: nil)
             while try await writer.turn().isMore {}
@@ -483,7 +487,7 @@ import Testing
         #expect(try await turn.turn() == 0)
         let dead = String((again.reveal["enrolment_link"] ?? "").split(separator: "=").last ?? "")
         #expect(await failure { _ = try await fixture.enrol(dead) } != nil)
-        #expect(try await !banner(try await world.caller(admin.person)))
+        #expect(try await banner(try await world.caller(admin.person)) == nil)
         #expect(try await notices(of: guardian.person).contains { $0.notice.isMoot })
         await world.close()
     }
