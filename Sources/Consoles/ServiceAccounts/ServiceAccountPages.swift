@@ -124,10 +124,11 @@ enum ServiceAccountPages {
                 (
                     "Owner",
                     isOwn
-                        ? Node("you")
+                        // Whoever has an account may see their own page, and perhaps no other.
+                        ? el("a", .href("/me")) { owner?.name ?? call.caller.displayName } + Node(" (you)")
                         : el("a", .href("/staff/\(account.ownerID)")) { owner?.name ?? account.ownerID }
                 ),
-                ("Begins with", UI.code(account.token.prefix)),
+                ("Token begins with", UI.code(account.token.prefix)),
                 ("Last used", ServiceAccount.lastUsed(used, at: now)), ("Until", account.until(at: now)),
             ])
             + actions(account, call, isOwn: isOwn, waiting: waiting, now: now)
