@@ -147,6 +147,7 @@ def look(window, is_plain=True):
     page.get_by_role("link", name="Helper", exact=True).click()
     expect(page.get_by_role("heading", name="Helper")).to_be_visible()
     expect(page.get_by_text("Replace token")).to_be_visible()
+    expect(page.locator("main .keys")).to_contain_text("(you)")
     window.audit(page.url)
     if is_plain:
         window.shot("service-account")

@@ -197,7 +197,7 @@ def test_staff_in_the_browser(chromium, cast):
         expect(page.locator("main")).to_contain_text("must be a time such as")
         page.get_by_label("Until").fill("")
         page.get_by_role("button", name=re.compile("^Preview")).click()
-        expect(page.locator("main")).to_contain_text("are not held by one person")
+        expect(page.locator("main")).to_contain_text("may not be held by one person")
         window.audit("granting a role that checks another")
         window.shot("staff-grant")
 
@@ -301,7 +301,7 @@ def test_the_last_super_admin_is_recovered_from_the_server(chromium, fresh, tmp_
         window.heading("Enter your code")
         page.get_by_label("Code from your authenticator").fill(fresh.apps[ada["email"]].next())
         page.get_by_role("button", name="Sign in", exact=True).click()
-        expect(page.locator("main")).to_contain_text("is about to be recovered from the server")
+        expect(page.locator("main")).to_contain_text("Your account is about to be recovered from the server")
         # The heading says no more than it knows: something does wait.
         window.heading("^No request waits for your signature$")
         window.audit("home with a recovery that waits")

@@ -65,7 +65,7 @@ import Testing
         let clerk = try await world.caller("stf_clerk")
         #expect(clerk.roles == ["compliance", "legal"])
         let refused = await PolicyStage.refusal { try await grant() }
-        #expect(refused.contains("Compliance and Legal are not held by one person"))
+        #expect(refused.contains("Compliance and Legal may not be held by one person"))
         let again = await PolicyStage.refusal {
             _ = try await world.ask(operation, on: "legal", apart, by: world.caller(admin.person))
         }

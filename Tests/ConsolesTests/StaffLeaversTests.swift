@@ -245,6 +245,53 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `what is idle or too old is no open session, and ends with the others`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let stage = try await StaffRolesTests.Stage(kind)
+        let world = stage.world
+        let person = stage.colleague.person
+        func open() async throws -> [SessionRow] {
+            try await world.test.database.read { reader in
+                let shown = try SessionListing.newest(10, of: person, from: reader)
+                let count = try reader.first(SignInQueries.countOpen(of: person, at: reader.now))?.int("count")
+                #expect(count == Int64(shown.count))
+                return shown
+            }
+        }
+        try await world.session("ses_1", of: person)
+        world.test.clock.advance(.minutes(20))
+        try await world.session("ses_2", of: person)
+        #expect(try await open().map(\.id) == ["ses_2", "ses_1"])
+        world.test.clock.advance(.minutes(10))
+        #expect(try await open().map(\.id) == ["ses_2"])
+        try await world.run("setting.change", on: "idle_minutes", ["value": 10])
+        #expect(try await open().isEmpty)
+
+        // A longer idle time would open them again.
+        let ended = try await stage.apply(
+            "revoke_sessions", on: stage.colleague, reason: "suspicious", by: stage.guardian)
+        #expect(ended.consequence.hasSuffix("is signed in nowhere."))
+        let left = try await world.test.database.read { reader in
+            try reader.query(SignInQueries.unended(of: person, at: reader.now, limit: 10)).count
+        }
+        #expect(left == 0)
+
+        try await world.session("ses_3", of: person)
+        try await world.run("setting.change", on: "session_hours", ["value": 1])
+        let begun = try #require(try await open().first)
+        #expect(begun.id == "ses_3" && begun.expiresAt == begun.createdAt + .hours(1))
+        world.test.clock.advance(.minutes(59))
+        _ = try await world.test.asOwner { writer in
+            try writer.execute(SignInQueries.touch(session: "ses_3", at: writer.now))
+        }
+        #expect(try await open().map(\.id) == ["ses_3"])
+        world.test.clock.advance(.minutes(1))
+        #expect(try await open().isEmpty)
+        await world.close()
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `a person ends all their other sessions`(kind: TestDatabase.Kind) async throws {
         try await TestDatabase.with(kind) { test in
             let fixture = try await StaffFixture.make(test)
@@ -400,15 +447,19 @@ import Testing
         }
         let open = try #require(recoveries.first { $0.state == .pending })
         let home = try #require(Consoles.all.flatMap(\.pages).first { $0.path == "/" })
-        func banner(_ caller: Caller) async throws -> Bool {
+        func banner(_ caller: Caller) async throws -> String? {
             try await world.test.database.read { reader in
-                try home.render(PageCallFixture.make(caller, path: [:]), reader).body.text
-                    .contains("is about to be recovered from the server")
+                let page = try home.render(PageCallFixture.make(caller, path: [:]), reader).body.text
+                return page.contains("is about to be recovered from the server") ? page : nil
             }
         }
-        #expect(try await banner(try await world.caller(admin.person)))
+        // To the person themselves it speaks of their account.
+        let own = try #require(try await banner(try await world.caller(admin.person)))
+        #expect(own.contains("Your account is about to be recovered") && own.contains("Your factors end"))
+        #expect(own.contains("If you are not locked out, cancel it."))
         // Security looks at it, and can't cancel it.
-        #expect(try await banner(try await world.caller(guardian.person)))
+        let others = try #require(try await banner(try await world.caller(guardian.person)))
+        #expect(others.contains("The account of admin is about to be recovered"))
         func notices(of person: String) async throws -> [InboxEntry] {
             let writer = InboxWriter(pipeline: world.pipeline, slack: nil)
             while try await writer.turn().isMore {}
@@ -436,7 +487,7 @@ import Testing
         #expect(try await turn.turn() == 0)
         let dead = String((again.reveal["enrolment_link"] ?? "").split(separator: "=").last ?? "")
         #expect(await failure { _ = try await fixture.enrol(dead) } != nil)
-        #expect(try await !banner(try await world.caller(admin.person)))
+        #expect(try await banner(try await world.caller(admin.person)) == nil)
         #expect(try await notices(of: guardian.person).contains { $0.notice.isMoot })
         await world.close()
     }

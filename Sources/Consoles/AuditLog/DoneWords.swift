@@ -37,5 +37,6 @@ enum DoneWords {
         return String(verb.dropLast()) + "ied"
     }
 
-    private static func lowered(_ title: String) -> String { title.prefix(1).lowercased() + title.dropFirst() }
+    /// Within a sentence.
+    static func lowered(_ title: String) -> String { title.prefix(1).lowercased() + title.dropFirst() }
 }

@@ -86,7 +86,7 @@ enum ScimTokenPages {
                 UI.id(token.id, copy: "token id")
             }
             + UI.keyFacts([
-                ("Begins with", UI.code(token.token.prefix)),
+                ("Token begins with", UI.code(token.token.prefix)),
                 ("Last used", ScimToken.lastUsed(used, at: now)), ("Until", token.until(at: now)),
                 ("Made by", maker.map { UI.person($0.name) } ?? UI.muted(token.createdBy)),
             ])

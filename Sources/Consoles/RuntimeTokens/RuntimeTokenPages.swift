@@ -87,7 +87,7 @@ enum RuntimeTokenPages {
                 UI.id(token.id, copy: "token id")
             }
             + UI.keyFacts([
-                ("Begins with", UI.code(token.prefix)),
+                ("Token begins with", UI.code(token.prefix)),
                 ("Last used", RuntimeToken.lastUsed(used, at: now)), ("Until", token.until(at: now)),
                 ("Made by", maker.map { UI.person($0) } ?? UI.muted(titled(token.createdBy))),
             ])

@@ -121,13 +121,8 @@ enum ServiceAccountPages {
                 UI.id(account.id, copy: "account id")
             }
             + UI.keyFacts([
-                (
-                    "Owner",
-                    isOwn
-                        ? Node("you")
-                        : el("a", .href("/staff/\(account.ownerID)")) { owner?.name ?? account.ownerID }
-                ),
-                ("Begins with", UI.code(account.token.prefix)),
+                ("Owner", ownerLink(account, name: owner?.name, isOwn: isOwn)),
+                ("Token begins with", UI.code(account.token.prefix)),
                 ("Last used", ServiceAccount.lastUsed(used, at: now)), ("Until", account.until(at: now)),
             ])
             + actions(account, call, isOwn: isOwn, waiting: waiting, now: now)
@@ -147,6 +142,13 @@ enum ServiceAccountPages {
                 }
             }
         return PageAnswer(title: account.name, body: body)
+    }
+
+    private static func ownerLink(_ account: ServiceAccount, name: String?, isOwn: Bool) -> Node {
+        // Whoever has an account may see their own page, and perhaps nobody else's.
+        let href = isOwn ? "/me" : "/staff/\(account.ownerID)"
+        let link = el("a", .href(href)) { name ?? account.ownerID }
+        return isOwn ? link + Node(" (you)") : link
     }
 
     /// Its owner changes it; others, where they may, end it.

@@ -20,13 +20,19 @@ enum RecoveryBanner {
 
     static func node(_ recovery: Recovery, _ caller: Caller, now: Instant) -> Node {
         let mayCancel = caller.permissions.contains(CancelRecovery.spec.permission)
+        let isOwn = recovery.staffID == caller.person
         let advice =
-            mayCancel
-            ? "If nobody is locked out, cancel it."
-            : "Ask \(recovery.name) whether they are locked out. A super admin who signs in can cancel it."
+            switch (mayCancel, isOwn) {
+            case (true, true): "If you are not locked out, cancel it."
+            case (true, false): "If nobody is locked out, cancel it."
+            case (false, true): "If you are not locked out, ask a super admin to cancel it."
+            case (false, false):
+                "Ask \(recovery.name) whether they are locked out. A super admin who signs in can cancel it."
+            }
         return UI.banner(
-            .danger, "The account of \(recovery.name) is about to be recovered from the server.",
-            "Its factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). \(advice)",
+            .danger,
+            "\(isOwn ? "Your account" : "The account of \(recovery.name)") is about to be recovered from the server.",
+            "\(isOwn ? "Your" : "Its") factors end and a link sets new ones at \(recovery.executeAt.minuteText), \(TimeText.relative(recovery.executeAt, now: now)). \(advice)",
             action: mayCancel
                 ? UI.linkButton("Cancel recovery…", href: "/recoveries/\(recovery.id)/cancel", style: .warns) : .none)
     }

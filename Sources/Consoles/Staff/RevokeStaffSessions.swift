@@ -20,8 +20,10 @@ public enum RevokeStaffSessions: Operation {
     }
 
     public struct Facts: Sendable {
-        /// Ids of those that are going on.
+        /// Ids of those nobody ended: all of them end, also those that were not used for too long.
         let sessions: [String]
+        /// How many of them are going on.
+        let open: Int64
         /// What they have open ends with them.
         let emergencies: [BreakGlass]
         /// Accounts of Slack that speak for them.
@@ -31,12 +33,13 @@ public enum RevokeStaffSessions: Operation {
     public static func gather(_ input: Input, _ target: Staff?, from reader: any Reader) throws -> Facts {
         let id = target?.id ?? ""
         let rows = try reader.query([
-            SignInQueries.openSessions(of: id, before: nil, at: reader.now, limit: 1000),
+            SignInQueries.unended(of: id, at: reader.now, limit: 1000),
             BreakGlassQueries.live(of: [id]), SlackQueries.allLinks(of: id),
+            SignInQueries.countOpen(of: id, at: reader.now),
         ])
         return Facts(
-            sessions: try rows[0].map { try $0.string("id") }, emergencies: try rows[1].map(BreakGlass.init),
-            links: try rows[2].map(SlackLink.init))
+            sessions: try rows[0].map { try $0.string("id") }, open: try rows[3].first?.int("count") ?? 0,
+            emergencies: try rows[1].map(BreakGlass.init), links: try rows[2].map(SlackLink.init))
     }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Staff> {
@@ -47,7 +50,7 @@ public enum RevokeStaffSessions: Operation {
         let stopped = BreakGlass.stopped(call.facts.emergencies, by: call.person, at: call.now)
         let also = stopped.isEmpty ? "" : " Their break-glass ends."
         guard let session = call.input.session else {
-            let count = call.facts.sessions.count
+            let count = call.facts.open
             // Whoever signs somebody out everywhere means Slack too.
             let unlinked = call.facts.links.map { Change.update($0, to: $0.ended(at: call.now)) }
             let slack = unlinked.isEmpty ? "" : " Their link to Slack ends."
@@ -60,7 +63,7 @@ public enum RevokeStaffSessions: Operation {
             return Plan(
                 person.touched(at: call.now), also: stopped + unlinked,
                 alsoWrite: [SignInQueries.endAll(of: person.id, at: call.now)],
-                facts: ["sessions": .int(Int64(count))],
+                facts: ["sessions": .int(count)],
                 consequence: "\(person.name) \(ended)\(slack)\(also)")
         }
         guard call.facts.sessions.contains(session) else {

@@ -168,9 +168,8 @@ public struct RoleChange: Sendable {
             throw .field(
                 wish.giveField,
                 """
-                \(AccessNames.roles([pair.first, pair.second], " and ")) are not held by one person: either could finish what the \
-                other must check. \
-                If there is a reason to make an exception, write it down; somebody else then reviews it.
+                \(AccessNames.roles([pair.first, pair.second], " and ")) may not be held by one person: either could finish what \
+                the other must check. To make an exception, fill in “Exception”; somebody else then reviews it.
                 """)
         }
         if pairs.isEmpty, wish.exception != nil {

@@ -53,7 +53,7 @@ public struct RoleSeparation: Entity, Hashable {
     public static func sentence(_ held: Set<String>, under separations: [RoleSeparation]) -> String? {
         separations.lazy.compactMap { $0.conflict(in: held) }.first.map { first, second in
             let pair = AccessNames.roles([first, second], " and ")
-            return "\(pair) are not held by one person: either could finish what the other must check."
+            return "\(pair) may not be held by one person: either could finish what the other must check."
         }
     }
 }

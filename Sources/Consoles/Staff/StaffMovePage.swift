@@ -145,9 +145,11 @@ enum StaffMovePage {
         var out = Node.none
         if !forbidden.isEmpty {
             out = UI.banner(.danger) {
-                el("p") { el("b") { "These roles are not held by one person." } }
+                el("p") { el("b") { "These roles may not be held by one person." } }
                 for pair in forbidden { el("p") { pair } }
-                el("p") { "An exception needs its reason in the form that follows, and is reviewed by somebody else." }
+                el("p") {
+                    "To make an exception, fill in “Exception” in the form that follows; somebody else then reviews it."
+                }
             }
         }
         if !findings.isEmpty {

@@ -2,15 +2,17 @@ import HTML
 import Kernel
 
 /// A session that is going on.
-struct SessionRow {
+struct SessionRow: Sendable {
     let id: String
     let client: String
     let userAgent: String
     let ip: String
     let createdAt: Instant
     let lastSeenAt: Instant
+    /// When it ends however active it is.
     let expiresAt: Instant
 
+    /// A row of `SignInQueries.openSessions`.
     init(_ row: Row) throws {
         id = try row.string("id")
         client = try row.string("client")
@@ -18,7 +20,9 @@ struct SessionRow {
         ip = try row.string("ip")
         createdAt = try row.instant("created_at")
         lastSeenAt = try row.instant("last_seen_at")
-        expiresAt = try row.instant("expires_at")
+        let limits = try SessionLimits(row)
+        // A shorter length than when it began ends it earlier.
+        expiresAt = min(try row.instant("expires_at"), createdAt + limits.length)
     }
 
     /// The net the address is in: enough to tell places apart.

@@ -152,13 +152,14 @@ struct ActivityPage {
                 let actor = name ?? DocumentDiff.label(line.actorKind)
                 return TimelineEntry(
                     at: line.at, personName: name, systemIcon: line.eventClass == "effect" ? "send" : "settings",
-                    sentence: el("b") { actor } + Node(" \(verb) ") + what)
+                    sentence: el("b") { actor } + Node(verb.isEmpty ? " " : " \(verb) ") + what)
             }, now: now)
     }
 
-    /// "Mira O. **suspended** the tenant", "… asked to **delete for good**", "… was refused **Archive tenant**".
+    /// "Mira O. suspended **the tenant**", "… was refused **“Archive tenant”**", "… **granted role**", where the verb is empty.
     private static func words(_ line: Line, _ catalog: Catalog) -> (verb: String, what: String) {
-        let title = catalog[line.action]?.spec.title
+        let spec = catalog[line.action]?.spec
+        let title = spec?.title
         let quoted = title.map { "“\($0)”" }
         let name = quoted ?? views[line.action] ?? EventWords.plain[line.action] ?? line.action
         switch (line.eventClass, line.outcome) {
@@ -167,7 +168,11 @@ struct ActivityPage {
         case (_, "blocked"): return ("was blocked from", name)
         case (_, "requested"): return ("asked others to agree to", name)
         case ("access", _): return (title == nil ? "viewed" : "previewed", name)
-        default: return deeds[line.action].map { ($0, "the tenant") } ?? ("did", name)
+        default:
+            if let deed = deeds[line.action] { return (deed, "the tenant") }
+            // What Postern and the product do is not always called by a verb.
+            guard let spec, !spec.systemOnly else { return ("did", name) }
+            return ("", DoneWords.lowered(DoneWords.past(spec.title)))
         }
     }
 
@@ -179,7 +184,7 @@ struct ActivityPage {
         "tenant.set_note": "wrote the note on", "tenant.change_tier": "changed the tier of",
         "tenant.set_csm": "named the manager of",
         "tenant.change_plan": "asked for another plan of", "tenant.change_region": "asked to move",
-        "tenant.confirm_change": "confirmed a change of", "tenant.fail_change": "could not change",
+        "tenant.confirm_change": "confirmed a change of", "tenant.fail_change": "recorded a failed change of",
         "tenant.retry_change": "retried a change of", "tenant.revert_change": "gave up a change of",
         "tenant.mark_ready": "finished setting up", "tenant.mark_failed": "could not set up",
         "tenant.activate": "activated", "tenant.expire": "ended the trial of", "tenant.convert": "converted",

@@ -24,7 +24,7 @@ enum UserListPage {
             ? UI.linkButton(
                 "Export as CSV", href: address(typed, path: "/api/v1/users/export").text, icon: "download") : .none
         let body =
-            UI.title("Users", lead: "The people of your customers.", trailing: export) + filters(typed)
+            UI.title("Users", lead: "The people of your customers", trailing: export) + filters(typed)
             + content(listing, seesTenants: seesTenants, isFirst: call.first("cursor") == nil, now: reader.now)
         return PageAnswer(title: "Users", body: body, disclosure: listing.disclosure)
     }
@@ -48,10 +48,10 @@ enum UserListPage {
             UI.table(
                 caption: "Users, \(count) on this page, \(listing.filter.isByEmail ? "by e-mail" : "the newest first")",
                 columns: [
-                    Column("User", .clip, isRowHeader: true) { item in
+                    Column("User", isRowHeader: true) { item in
                         el("a", .href("/users/\(item.user.id)")) { item.user.displayName }
                     },
-                    Column("E-mail", .clip, priority: 2) { Node($0.user.email) },
+                    Column("E-mail", .wide, priority: 2) { Node($0.user.email) },
                     Column("State") { $0.user.status.mark },
                     Column("Tenants", .clip, priority: 2) { places($0.places, linked: seesTenants) },
                     Column("Known since", .number, priority: 4) { UI.day($0.user.createdAt.day) },
@@ -109,7 +109,7 @@ enum UserListPage {
             Attribute("action", "/users")
         ) {
             text("q", "E-mail begins with", "ada@")
-            text("tenant", "Tenant", "slug or id")
+            text("tenant", "Tenant", "its short name or id")
             el("label", Attribute("for", "u-status")) {
                 el("span") { "State" }
                 el("select", .class("input"), .id("u-status"), .name("status")) {

@@ -139,22 +139,28 @@ public enum TimeText {
             ? "\(seconds / 60):\(rest)" : "\(seconds / 3600):\(two(seconds % 3600 / 60)):\(rest)"
     }
 
-    /// `11 min ago`, `in 3 h`, `15 Nov`, `3 Feb 2024`
+    /// `11 min ago`, `in 3 h`, `15 Nov`, `3 Feb 2024`: what was is rounded down, what comes up, so that 7 h 59 min is not 7 h.
     public static func relative(_ instant: Instant, now: Instant) -> String {
         let distance = (now - instant).seconds
         let size = abs(distance)
         if size < 5 { return "now" }
+        let isPast = distance > 0
+        func whole(_ unit: Int64) -> Int64 { (isPast ? size : size + unit - 1) / unit }
         let text: String
-        switch size {
-        case ..<60: text = "\(size) s"
-        case ..<3600: text = "\(size / 60) min"
-        case ..<86_400: text = "\(size / 3600) h"
-        case ..<(7 * 86_400): text = size < 2 * 86_400 ? "1 day" : "\(size / 86_400) days"
-        default:
+        if size < 60 {
+            text = "\(size) s"
+        } else if whole(60) < 60 {
+            text = "\(whole(60)) min"
+        } else if whole(3600) < 24 {
+            text = "\(whole(3600)) h"
+        } else if size < 7 * 86_400 {
+            let days = whole(86_400)
+            text = days == 1 ? "1 day" : "\(days) days"
+        } else {
             let date = instant.day
             return date.year == now.day.year ? Writing.text { $0.monthDay(date) } : day(date)
         }
-        return distance > 0 ? "\(text) ago" : "in \(text)"
+        return isPast ? "\(text) ago" : "in \(text)"
     }
 }
 

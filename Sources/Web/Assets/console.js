@@ -180,11 +180,13 @@ function relative(at, now) {
   const distance = Math.trunc((now - at) / 1000);
   const size = Math.abs(distance);
   if (size < 5) return "now";
+  // What was is rounded down, what comes up.
+  const whole = (unit) => (distance > 0 ? Math.floor(size / unit) : Math.ceil(size / unit));
   let text;
   if (size < 60) text = `${size} s`;
-  else if (size < 3600) text = `${Math.floor(size / 60)} min`;
-  else if (size < 86400) text = `${Math.floor(size / 3600)} h`;
-  else if (size < 7 * 86400) text = size < 2 * 86400 ? "1 day" : `${Math.floor(size / 86400)} days`;
+  else if (whole(60) < 60) text = `${whole(60)} min`;
+  else if (whole(3600) < 24) text = `${whole(3600)} h`;
+  else if (size < 7 * 86400) text = whole(86400) === 1 ? "1 day" : `${whole(86400)} days`;
   else {
     const day = `${at.getUTCDate()} ${months[at.getUTCMonth()]}`;
     return at.getUTCFullYear() === now.getUTCFullYear() ? day : `${day} ${at.getUTCFullYear()}`;

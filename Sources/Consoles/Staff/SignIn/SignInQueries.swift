@@ -179,14 +179,24 @@ enum SignInQueries {
             [.text(staff), Value(now)])
     }
 
-    /// Sessions of a person that have neither ended nor run out, newest first, before one of them. Through `sessions_open`.
+    /// What the server still lets in, at the time `$2`: nobody ended it, it has not run out, it is no longer without use than the
+    /// deployment has set, nor older.
+    private static let isOpen = """
+        ended_at IS NULL AND expires_at > $2 \
+        AND last_seen_at > $2 - COALESCE((SELECT value FROM settings WHERE id = 'idle_minutes'), \
+        \(SessionLimits().idle.seconds / 60)) * 60000000 \
+        AND created_at > $2 - COALESCE((SELECT value FROM settings WHERE id = 'session_hours'), \
+        \(SessionLimits().length.seconds / 3600)) * 3600000000
+        """
+
+    /// Open sessions of a person with the limits of all, newest first, before one of them. Through `sessions_open`.
     static func openSessions(of staff: String, before: String?, at now: Instant, limit: Int) -> Statement {
         var values: [Value] = [.text(staff), Value(now), .int(Int64(limit))]
         if let before { values.append(.text(before)) }
         return Statement(
             """
-            SELECT id, client, user_agent, ip, created_at, last_seen_at, mfa_at, expires_at FROM sessions
-            WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2 \(before == nil ? "" : "AND id < $4 ")\
+            SELECT id, client, user_agent, ip, created_at, last_seen_at, mfa_at, expires_at, \(limitColumns) FROM sessions
+            WHERE staff_id = $1 AND \(isOpen) \(before == nil ? "" : "AND id < $4 ")\
             ORDER BY id DESC LIMIT $3
             """, values)
     }
@@ -194,8 +204,16 @@ enum SignInQueries {
     /// One row, `count`: how many they are.
     static func countOpen(of staff: String, at now: Instant) -> Statement {
         Statement(
-            "SELECT COUNT(*) AS count FROM sessions WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2",
-            [.text(staff), Value(now)])
+            "SELECT COUNT(*) AS count FROM sessions WHERE staff_id = $1 AND \(isOpen)", [.text(staff), Value(now)])
+    }
+
+    /// Ids of what has neither been ended nor run out, open or not: a longer idle time would open it again. Through `sessions_open`.
+    static func unended(of staff: String, at now: Instant, limit: Int) -> Statement {
+        Statement(
+            """
+            SELECT id FROM sessions WHERE staff_id = $1 AND ended_at IS NULL AND expires_at > $2
+            ORDER BY id DESC LIMIT $3
+            """, [.text(staff), Value(now), .int(Int64(limit))])
     }
 
     /// `staff_id` and `seen`: when each person last used a session.
