@@ -94,8 +94,9 @@ import Testing
     static let times: [(seconds: Int64, words: String)] = [
         (3, "now"), (42, "42 s ago"), (660, "11 min ago"), (18_059, "5 h ago"), (90_000, "1 day ago"),
         (259_200, "3 days ago"), (864_000, "7 Nov"), (34_560_000, "13 Oct 2025"), (-2_820, "in 47 min"),
-        (28_740, "7 h ago"), (-59, "in 59 s"), (-28_740, "in 8 h"), (-28_800, "in 8 h"), (-3_541, "in 1 h"),
-        (-82_801, "in 1 day"), (-86_400, "in 1 day"), (-86_401, "in 2 days"), (-604_799, "in 7 days"),
+        (28_740, "7 h ago"), (-59, "in 59 s"), (-28_740, "in 8 h"), (-28_800, "in 8 h"), (-3_541, "in 59 min"),
+        (-3_570, "in 1 h"), (-82_801, "in 23 h"), (-84_600, "in 1 day"), (-86_401, "in 1 day"),
+        (-129_600, "in 2 days"), (-604_799, "in 7 days"),
     ]
 
     @Test(arguments: times)

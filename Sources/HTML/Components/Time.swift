@@ -139,13 +139,14 @@ public enum TimeText {
             ? "\(seconds / 60):\(rest)" : "\(seconds / 3600):\(two(seconds % 3600 / 60)):\(rest)"
     }
 
-    /// `11 min ago`, `in 3 h`, `15 Nov`, `3 Feb 2024`: what was is rounded down, what comes up, so that 7 h 59 min is not 7 h.
+    /// `11 min ago`, `in 3 h`, `15 Nov`, `3 Feb 2024`: what was is rounded down, what comes to the nearest, so
+    /// that 7 h 59 min is not 7 h.
     public static func relative(_ instant: Instant, now: Instant) -> String {
         let distance = (now - instant).seconds
         let size = abs(distance)
         if size < 5 { return "now" }
         let isPast = distance > 0
-        func whole(_ unit: Int64) -> Int64 { (isPast ? size : size + unit - 1) / unit }
+        func whole(_ unit: Int64) -> Int64 { (isPast ? size : size + unit / 2) / unit }
         let text: String
         if size < 60 {
             text = "\(size) s"

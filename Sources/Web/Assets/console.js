@@ -180,8 +180,8 @@ function relative(at, now) {
   const distance = Math.trunc((now - at) / 1000);
   const size = Math.abs(distance);
   if (size < 5) return "now";
-  // What was is rounded down, what comes up.
-  const whole = (unit) => (distance > 0 ? Math.floor(size / unit) : Math.ceil(size / unit));
+  // What was is rounded down, what comes to the nearest.
+  const whole = (unit) => (distance > 0 ? Math.floor(size / unit) : Math.round(size / unit));
   let text;
   if (size < 60) text = `${size} s`;
   else if (whole(60) < 60) text = `${whole(60)} min`;
