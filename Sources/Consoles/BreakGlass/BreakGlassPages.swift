@@ -415,6 +415,6 @@ enum BreakGlassPages {
         }
         if session.state != .open { facts.append(("Ended", Node(ended(detail)))) }
         // Tight, so that the button that copies the id stays beside it.
-        return UI.facts(facts, tight: true)
+        return UI.facts(facts)
     }
 }
