@@ -76,10 +76,10 @@ import Testing
         await world.close()
     }
 
-    @Test(arguments: TestDatabase.Kind.allCases)
-    func `what nobody is missing from though it is open is completed by whoever may sign it`(
-        kind: TestDatabase.Kind
-    ) async throws {
+    /// A deletion that asks for security too, signed by the first of two who could sign as such.
+    private static func watchedDeletion(
+        _ kind: TestDatabase.Kind
+    ) async throws -> (stage: ApprovalStage, guardian: Caller, second: Caller, id: String) {
         let stage = try await ApprovalStage(kind)
         let world = stage.world
         try await stage.add("hard_delete_watched", demanding: "security")
@@ -89,6 +89,15 @@ import Testing
             "tenant.hard_delete", on: stage.tenant, reason: "retention_policy", by: stage.fresh(stage.asker)
         ).approvalID
         try await stage.decide("approve", id, by: guardian)
+        return (stage, guardian, second, id)
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what nobody is missing from though it is open is completed by whoever may sign it`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        let (stage, guardian, second, id) = try await Self.watchedDeletion(kind)
+        let world = stage.world
         try await world.revoke("security", of: guardian.person)
         try await stage.decide("approve", id, by: stage.signer)
         #expect(try await world.approval(id).state == .pending)
@@ -104,15 +113,8 @@ import Testing
     func `whoever was given new factors leaves their place to somebody else while others are missing`(
         kind: TestDatabase.Kind
     ) async throws {
-        let stage = try await ApprovalStage(kind)
+        let (stage, guardian, second, id) = try await Self.watchedDeletion(kind)
         let world = stage.world
-        try await stage.add("hard_delete_watched", demanding: "security")
-        let guardian = try await world.caller("stf_guard")
-        let second = try await world.staff("second", roles: ["security"])
-        let id = try await world.ask(
-            "tenant.hard_delete", on: stage.tenant, reason: "retention_policy", by: stage.fresh(stage.asker)
-        ).approvalID
-        try await stage.decide("approve", id, by: guardian)
         world.test.clock.advance(.minutes(1))
         let before = try #require(try await world.test.database.read { try Staff.load("stf_guard", from: $0) })
         var reset = before
