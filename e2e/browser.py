@@ -3,6 +3,7 @@ end the test."""
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import axe_playwright_python
@@ -10,7 +11,8 @@ from playwright.sync_api import expect
 
 import postern
 
-CHROMIUM = os.environ.get("POSTERN_CHROMIUM", "/usr/bin/chromium")
+# The same engine without a window's own parts takes a quarter less CPU.
+CHROMIUM = os.environ.get("POSTERN_CHROMIUM") or shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Those of them that look at colours: nothing else hangs on the scheme of a page.
