@@ -130,7 +130,7 @@ extension StaffConsole {
                 targets.append(
                     .init(
                         id: id, name: name, consequence: preview.consequence, reasons: preview.reasons,
-                        version: preview.version))
+                        version: preview.version, reversibility: preview.allowed ? preview.reversibility : nil))
             } catch {
                 switch error {
                 case .notFound, .conflict, .locked:
