@@ -99,7 +99,7 @@ enum AccessReviewPages {
         } else if isDue {
             next = last?.state == .open ? Node("once the one that is open is closed") : Node("now")
         } else {
-            next = UI.time(schedule.cadence.next(after: now), now: now)
+            next = UI.timeWithUTC(schedule.cadence.next(after: now), now: now)
         }
         return UI.panel(
             "Schedule", id: "r-schedule", hint: "reviews that start by themselves",
@@ -201,7 +201,10 @@ enum AccessReviewPages {
             ("Started", UI.time(review.startedAt, now: now) + Node(" by \(starter)")),
             (review.state == .open ? "Due" : "Was due", UI.time(review.dueAt, now: now)),
             ("Decided", Node("\(progress.decided) of \(progress.total) ") + meter(progress)),
-            ("Reviewers", review.reviewers.isEmpty ? UI.hint("nobody") : Node(reviewers)),
+            (
+                "Reviewers",
+                review.reviewers.isEmpty ? UI.hint("nobody") : el("span", .class("long")) { reviewers }
+            ),
         ]
         if let at = review.endedAt {
             facts.append(("Ended", UI.time(at, now: now) + Node(" by \(items.name(review.endedBy ?? ""))")))
@@ -343,19 +346,16 @@ enum AccessReviewPages {
                     let path = "/access-review-items/\(entry.item.id)"
                     let who = entry.item.displayName
                     guard entry.item.staffID != caller.person else { return UI.hint("yours: others decide") }
+                    // In every row, so it is not coloured before it is chosen.
+                    let revoking = UI.linkButton(
+                        "Revoke…", href: "\(path)/revoke", style: .quiet, size: .small,
+                        attributes: [.label("Revoke \(who)…")])
                     if decides(entry, items, caller) {
-                        return UI.buttonGroup {
-                            UI.linkButton(
-                                "Keep…", href: "\(path)/keep", size: .small, attributes: [.label("Keep \(who)…")])
-                            UI.linkButton(
-                                "Revoke…", href: "\(path)/revoke", style: .warns, size: .small,
-                                attributes: [.label("Revoke \(who)…")])
-                        }
+                        return UI.linkButton(
+                            "Keep…", href: "\(path)/keep", size: .small, attributes: [.label("Keep \(who)…")])
+                            + Node(" ") + revoking
                     }
-                    return entry.item.state == .kept && entry.isLive
-                        ? UI.linkButton(
-                            "Revoke…", href: "\(path)/revoke", style: .quiet, size: .small,
-                            attributes: [.label("Revoke \(who)…")]) : .none
+                    return entry.item.state == .kept && entry.isLive ? revoking : .none
                 })
         }
         let caption = "Grants, \(items.entries.count) on this page"
