@@ -143,7 +143,12 @@ import Testing
 
     @Test func `the choice of a reason asks for what the operation wants to know`() {
         #expect(OperationViews.form(Sample.form("breakglass.open")).text.contains(">What the emergency is<"))
-        #expect(OperationViews.form(Sample.form()).text.contains(">Reason<"))
+        let form = OperationViews.form(Sample.form()).text
+        #expect(form.contains(">Reason<"))
+        // In words: the codes are for the log and the command line.
+        for reason in Sample.catalog["tenant.suspend"]!.spec.reasonCodes {
+            #expect(form.contains(">\(reason.label)</option>") && !form.contains("(\(reason.code))"))
+        }
     }
 
     @Test func `a result says what was sent, or nothing where that is not known`() {
@@ -161,6 +166,9 @@ import Testing
         #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to your product"))
         #expect(result([]).contains("Nothing."))
         #expect(!result(nil).contains("What was sent"))
+        // The operation in words, its code below.
+        let code = "<span class=\"sub\"><span class=\"id\">tenant.<wbr>suspend</span></span>"
+        #expect(result(nil).contains("Suspend tenant\(code)"))
         #expect(result(nil).contains("Reference") && !result(nil).contains(">Request<"))
     }
 

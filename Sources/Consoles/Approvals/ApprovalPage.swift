@@ -529,10 +529,12 @@ extension ApprovalPages {
                 call.caller.permissions.contains("audit.view")
                     ? el("a", .href("/audit/\(request.eventID)")) { event } : event
             ))
-        facts.append(("Operation", el("span", .class("id")) { UI.code(request.operation) }))
+        let spec = call.catalog[request.operation]?.spec
+        facts.append(("Operation", UI.coded(spec.map { Node($0.title) }, request.operation)))
         if let id = request.targetID { facts.append(("Target", UI.id(id))) }
         if let code = request.action["reason_code"]?.string {
-            facts.append(("Reason code", el("span", .class("id")) { code }))
+            let reason = spec?.reasonCodes.first { $0.code == code }
+            facts.append(("Reason", UI.coded(reason.map { Node($0.label) }, code)))
         }
         if let ended = request.outcomeEventID {
             facts.append(

@@ -11,7 +11,8 @@ enum RulePages {
             ? UI.linkButton("Add a rule…", href: "/approval-rules/new", style: .primary, icon: "plus") : .none
         let columns: [Column<ApprovalRuleRow>] = [
             Column("Rule", .wide, isRowHeader: true) { row in
-                el("a", .href("/approval-rules/\(row.id)")) { row.rule.summary } + UI.sub(UI.code(row.rule.operation))
+                UI.coded(
+                    el("a", .href("/approval-rules/\(row.id)")) { row.rule.summary }, row.rule.operation)
             },
             Column("When", priority: 3) { UI.muted(ConditionText($0.rule.condition).text) },
             Column("Who must agree") { Node($0.rule.demand.sentence) },
@@ -42,7 +43,7 @@ enum RulePages {
 
     /// What it is for, by its title where it has one.
     private static func operation(_ code: String) -> Node {
-        PolicyActs.title(code).map { Node($0) + UI.sub(UI.code(code)) } ?? UI.code(code)
+        UI.coded(PolicyActs.title(code).map { Node($0) }, code)
     }
 
     static func state(_ row: ApprovalRuleRow) -> Node {

@@ -182,7 +182,7 @@ public struct OperationFormModel: Sendable {
                 Field(
                     "reason_code", label: spec.reasonTitle,
                     help: "Recorded in the log; where it is about a customer, they can read it.",
-                    .select(spec.reasonCodes.map { Field.Choice($0.code, "\($0.label) (\($0.code))") }),
+                    .select(spec.reasonCodes.map { Field.Choice($0.code, $0.label) }),
                     value: values["reason_code"] ?? "", error: error("reason_code"), isRequired: true))
         }
         switch spec.justification {
@@ -484,9 +484,9 @@ public enum OperationViews {
                 el("h2") { "This operation" }
                 UI.facts(
                     [
-                        ("Name", el("span", .class("id")) { spec.name }),
+                        ("Operation", UI.coded(Node(spec.title), spec.name)),
                         ("Risk", Node(spec.risk.rawValue)),
-                        ("Permission", el("span", .class("id")) { spec.permission }),
+                        ("Permission", UI.coded(nil, spec.permission)),
                     ], tight: true)
             }
     }

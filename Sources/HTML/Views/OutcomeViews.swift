@@ -224,7 +224,7 @@ extension OperationViews {
                 ) {
                     UI.panelBody {
                         UI.facts([
-                            ("Operation", el("span", .class("id")) { UI.code(applied.operation) }),
+                            ("Operation", UI.coded(Node(model.spec.title), applied.operation)),
                             (
                                 "Event",
                                 model.linksEvent
@@ -312,7 +312,7 @@ extension OperationViews {
                 UI.panel("The request", id: "p-record") {
                     UI.panelBody {
                         UI.facts([
-                            ("Operation", el("span", .class("id")) { UI.code(pending.operation) }),
+                            ("Operation", UI.coded(Node(model.spec.title), pending.operation)),
                             ("Request", UI.id(pending.approvalID)),
                             ("Event", UI.id(pending.eventID)),
                             ("Expires", UI.time(pending.expiresAt, now: model.now)),
@@ -379,7 +379,7 @@ extension OperationViews {
                                 Column("Operation", isRowHeader: true) { Node($0.spec.title) },
                                 Column("What it does", priority: 3) { UI.muted($0.spec.summary) },
                                 Column("Needs the permission") { operation in
-                                    el("span", .class("id")) { UI.code(operation.spec.permission) }
+                                    UI.coded(nil, operation.spec.permission)
                                 },
                             ], rows: missing, density: .plain)
                     }
