@@ -90,15 +90,28 @@ enum RulePages {
 
     // MARK: Tried on the past
 
+    /// Whom or what it was done to, else at which tenant.
+    private static func about(_ occasion: PolicySimulation.Occasion, _ names: [String: String]) -> Node {
+        let name = occasion.target.flatMap { names[$0] } ?? occasion.tenant.flatMap { names[$0] }
+        return name.map { Node($0) } ?? occasion.target.map { UI.id($0) } ?? UI.hint("something new")
+    }
+
     private static func tried(_ trial: RuleTrial, _ call: PageCall, now: Instant) -> Node {
         func error(_ name: String) -> String? { trial.errors.first { $0.pointer == "?\(name)" }?.detail }
         let days = PolicySimulation.period.seconds / 86_400
         let columns: [Column<PolicySimulation.Occasion>] = [
             Column("When", .number) { UI.time($0.at, now: now) },
-            Column("Event", isRowHeader: true) { occasion in
-                el("a", .href("/audit/\(occasion.event)")) { UI.id(occasion.event) }
+            Column("What", isRowHeader: true) { occasion in
+                el("a", .href("/audit/\(occasion.event)")) {
+                    PolicyActs.title(occasion.operation) ?? occasion.operation
+                }
             },
-            Column("What it measured") { occasion in
+            Column("About") { about($0, trial.names) },
+            Column("By", priority: 2) { occasion in
+                UI.actor(
+                    kind: occasion.actorType, id: occasion.person, name: trial.names[occasion.person])
+            },
+            Column("What it measured", priority: 4) { occasion in
                 UI.muted(
                     occasion.measures.map { measures in
                         measures.values.isEmpty
@@ -108,8 +121,13 @@ enum RulePages {
                             }.joined(separator: ", ")
                     } ?? "Not known any more")
             },
-            Column("At the time") {
+            Column("At the time", priority: 3) {
                 $0.waited ? UI.state("Waited for others", .info, .ring) : UI.state("At once", .plain)
+            },
+            Column("With these terms") { occasion in
+                let outlook = trial.outlook(occasion)
+                return outlook.isSignable
+                    ? Node(outlook.words) : el("p") { UI.state(outlook.words, .danger, .x) }
             },
         ]
         return UI.panel("Tried on the last \(days) days", id: "r-trial") {
@@ -133,7 +151,9 @@ enum RulePages {
                         note: trial.history.isCut ? "the newest" : nil)
                     UI.stat("Covered by the rule as it is", Grouped.digits(trial.before.count))
                     UI.stat("Covered by these terms", Grouped.digits(trial.after.count))
-                    UI.stat("Could not get it signed", Grouped.digits(trial.stranded), note: "people who may ask")
+                    UI.stat(
+                        "May ask, and nobody could sign for them", Grouped.digits(trial.stranded),
+                        note: "of \(trial.askers) who may ask")
                 }
             }
             if trial.history.occasions.isEmpty {
