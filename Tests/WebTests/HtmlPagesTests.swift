@@ -240,6 +240,19 @@ import Testing
         #expect(html.contains("<details class=\"off\">") && !html.contains("href=\"/tenants/x/restore\""))
     }
 
+    @Test func `an action bar leaves out what the page offers where it says why`() {
+        func bar(_ elsewhere: Set<String>) -> String {
+            UI.actionBar(
+                Sample.tenant, path: "/tenants/x", catalog: Sample.catalog, caller: Sample.caller, now: Sample.now,
+                elsewhere: elsewhere
+            ).text
+        }
+        let html = bar(["tenant.suspend", "tenant.restore"])
+        #expect(bar([]).contains("href=\"/tenants/x/suspend\"") && !html.contains("href=\"/tenants/x/suspend\""))
+        // What is off says so in the bar all the same.
+        #expect(html.contains("<details class=\"off\">"))
+    }
+
     @Test func `a tampered member is said so on the event's page`() throws {
         let intact = AuditPages.detailBody(try Sample.detail(), undo: .absent, call: Sample.call(), now: Sample.now)
             .text

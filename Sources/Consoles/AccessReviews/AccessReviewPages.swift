@@ -160,7 +160,8 @@ enum AccessReviewPages {
             + UI.keyFacts(keyFacts(items, now: now))
             + UI.actionBar(
                 review, path: "/access-reviews/\(review.id)", catalog: call.catalog, caller: call.caller, now: now,
-                waiting: try ApprovalList.waiting(on: review.id, for: call.caller, from: reader))
+                waiting: try ApprovalList.waiting(on: review.id, for: call.caller, from: reader),
+                elsewhere: offered(items))
             + (said.isEmpty ? .none : UI.stack { said })
             + UI.views(label: "Grants by decision", views(items, address: address(items)))
             + reviewerFilter(items, call.caller)
@@ -224,6 +225,20 @@ enum AccessReviewPages {
         )
     }
 
+    /// Grants on this page for which there is no reviewer.
+    private static func lost(_ items: AccessReviewItems) -> Int {
+        items.entries.count { $0.standing == .open && $0.item.reviewer == nil }
+    }
+
+    /// What the notices offer.
+    private static func offered(_ items: AccessReviewItems) -> Set<String> {
+        guard items.review.state == .open else { return [] }
+        var names: Set<String> = []
+        if items.progress.open == 0 { names.insert(CloseAccessReview.spec.name) }
+        if lost(items) > 0 { names.insert(ReassignAccessReview.spec.name) }
+        return names
+    }
+
     private static func notices(
         _ items: AccessReviewItems, _ exception: ComplianceException?, _ caller: Caller, now: Instant
     ) -> Node {
@@ -249,7 +264,7 @@ enum AccessReviewPages {
                     action: UI.linkButton(
                         "Close review…", href: "/access-reviews/\(review.id)/close", style: .primary, size: .small))
         }
-        let lost = items.entries.count { $0.standing == .open && $0.item.reviewer == nil }
+        let lost = lost(items)
         if lost > 0 {
             out =
                 out
