@@ -240,6 +240,23 @@ import Testing
         #expect(html.contains("<details class=\"off\">") && !html.contains("href=\"/tenants/x/restore\""))
     }
 
+    @Test func `a heading has one colon, and a client its name alone`() throws {
+        func heading(_ operation: String, of name: String) throws -> String {
+            OperationFormModel(
+                operation: try #require(Sample.catalog[operation]),
+                target: .init(id: "apr_1", name: name, path: "/", listTitle: "Approvals", listPath: "/approvals"),
+                url: "", cancelURL: "/", csrf: "c", idempotencyKey: "key_1"
+            ).heading
+        }
+        let request = "Invite staff: ada@acme.test"
+        #expect(try heading("approval.approve", of: request) == "Approve “\(request)”")
+        #expect(try heading("approval.cancel", of: request) == "Cancel request “\(request)”")
+        #expect(try heading("approval.approve", of: "Suspend Acme") == "Approve: Suspend Acme")
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36"
+        #expect(MyPage.browser(chrome) == "Chrome on Linux")
+        #expect(MyPage.browser("nightly/1.0 (build 7; host)") == "nightly" && MyPage.browser("") == "Unknown client")
+    }
+
     @Test func `an action bar leaves out what the page offers where it says why`() {
         func bar(_ elsewhere: Set<String>) -> String {
             UI.actionBar(

@@ -114,9 +114,14 @@ public struct OperationFormModel: Sendable {
     /// "Suspend Acme Robotics": verb and object. Titles that don't end with the noun get the name after a colon.
     public var heading: String {
         let spec = operation.spec
-        guard let target else { return spec.title }
+        return target.map { Self.heading(spec, of: $0.name) } ?? spec.title
+    }
+
+    /// What is done to whom. A name that has a colon itself stands in quotation marks: "Approve “Invite staff: Ada”".
+    static func heading(_ spec: OperationSpec, of name: String) -> String {
         let verb = UI.shortTitle(spec)
-        return verb == spec.title ? "\(verb): \(target.name)" : "\(verb) \(target.name)"
+        if verb != spec.title { return "\(verb) \(name)" }
+        return name.contains(": ") ? "\(verb) “\(name)”" : "\(verb): \(name)"
     }
 
     /// What the confirm button says; asking others is said too.

@@ -28,9 +28,7 @@ public struct OperationResultModel: Sendable {
 
     /// "Suspend Acme Robotics": what was done, to whom.
     public var heading: String {
-        guard let target else { return spec.title }
-        let verb = UI.shortTitle(spec)
-        return verb == spec.title ? "\(verb): \(target.name)" : "\(verb) \(target.name)"
+        target.map { OperationFormModel.heading(spec, of: $0.name) } ?? spec.title
     }
 
     public init(
