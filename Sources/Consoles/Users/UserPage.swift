@@ -56,11 +56,9 @@ enum UserPage {
         var facts: [(label: String, value: Node)] = [("E-mail", Node(user.email))]
         // Where your product knows the account by another id than Postern, which stands above.
         if user.externalID != user.id { facts.append(("External id", UI.id(user.externalID))) }
-        facts += [
-            ("Known since", UI.day(user.createdAt.day)),
-            ("Last sign-in", user.lastLoginAt.map { UI.time($0, now: now) } ?? UI.muted("Never")),
-            ("Tenants", Node(Grouped.digits(joined))),
-        ]
+        facts.append(("Known since", UI.day(user.createdAt.day)))
+        facts.append(("Last sign-in", user.lastLoginAt.map { UI.time($0, now: now) } ?? UI.muted("Never")))
+        facts.append(("Tenants", Node(Grouped.digits(joined))))
         return facts
     }
 
