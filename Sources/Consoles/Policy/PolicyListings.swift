@@ -39,7 +39,7 @@ struct RuleTrial {
     let history: PolicySimulation.History
     /// How many can do it today.
     let askers: Int
-    /// How many of them could not get it signed by today's staff. Where whoever looks after the tenant must agree, that is not known.
+    /// How many of them could not get it signed by today's staff; none where nobody can say.
     let stranded: Int
     /// Who may sign today.
     let signers: [Signer]
@@ -122,10 +122,13 @@ struct RuleTrial {
         return names
     }
 
+    /// Whether today's staff says who could sign: not where each tenant has a signer of its own.
+    var knowsSigners: Bool { !Self.asksManager(rule.demand) }
+
     /// What these terms would have come to at one time, by today's staff.
     /// - Returns: a sentence, and whether it could have been signed.
     func outlook(_ occasion: PolicySimulation.Occasion) -> (words: String, isSignable: Bool) {
-        guard !Self.asksManager(rule.demand) else {
+        guard knowsSigners else {
             return ("Would have waited for \(rule.demand.sentence)", true)
         }
         let asker = owners[occasion.person] ?? occasion.person

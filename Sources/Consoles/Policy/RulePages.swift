@@ -151,9 +151,11 @@ enum RulePages {
                         note: trial.history.isCut ? "the newest" : nil)
                     UI.stat("Covered by the rule as it is", Grouped.digits(trial.before.count))
                     UI.stat("Covered by these terms", Grouped.digits(trial.after.count))
-                    UI.stat(
-                        "May ask, and nobody could sign for them", Grouped.digits(trial.stranded),
-                        note: "of \(trial.askers) who may ask")
+                    if trial.knowsSigners {
+                        UI.stat(
+                            "May ask, and nobody could sign for them", Grouped.digits(trial.stranded),
+                            note: "of \(trial.askers) who may ask")
+                    }
                 }
             }
             if trial.history.occasions.isEmpty {
