@@ -339,6 +339,8 @@ def test_in_the_browser(chromium, cast, ruth):  # noqa: F811
         window.audit("ticked rows")
         page.get_by_role("button", name="Revoke…", exact=True).click()
         window.heading("Revoke 2 grants")
+        expect(page.locator("main")).to_contain_text("Takes away the roles these grants give")
+        expect(page.get_by_role("region", name="Preview")).to_contain_text("Grant the role again")
         window.audit("revoking several")
         window.shot("access-review-several")
         page.get_by_role("link", name="Cancel").click()

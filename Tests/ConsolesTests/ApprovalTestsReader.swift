@@ -216,11 +216,15 @@ import Testing
         #expect(own.contains("aria-current=\"page\">Change rule: Writing to many customers</span>"))
         #expect(own.contains(pending.approvalID))
         #expect(own.contains("You asked for this, so somebody else must agree.") && !own.contains("Approve…"))
+        #expect(own.contains("Cancel request…") && !own.contains("Cancel for "))
         let signer = try await text(guardian)
         #expect(signer.contains("Approve…") && !signer.contains("None of your roles"))
+        // Whoever signs could also take it back for whoever asked, apart from what decides.
+        #expect(signer.contains("<span class=\"push\"><a class=\"btn btn--quiet\"") && signer.contains("Cancel for "))
+        #expect(!signer.contains("Cancel request…"))
         let stranger = try await text(stage.signer)
         #expect(stranger.contains("None of your roles signs this. It needs 1 person with Security."))
-        #expect(!stranger.contains("Approve…") && !stranger.contains("Cancel request…"))
+        #expect(!stranger.contains("Approve…") && !stranger.contains("/cancel\""))
         try await stage.decide("reject", pending.approvalID, by: guardian)
         #expect(try await !text(stage.signer).contains("None of your roles"))
         // A row that can't be read takes no page with it.

@@ -27,7 +27,7 @@ import Testing
             let preview = try await stage.world.pipeline.preview(request, by: ann, foretells: true)
             let html = OperationViews.preview(preview, spec: spec).text
             #expect(html.contains(">Status since</th>") && html.contains("<ins>when it runs</ins>"), "\(html)")
-            #expect(html.contains(">Goes back to</th>"), "\(html)")
+            #expect(html.contains(">Once restored</th>"), "\(html)")
         }
     }
 

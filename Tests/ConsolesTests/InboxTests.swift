@@ -128,6 +128,26 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)
+    func `a burst of refusals says who asked how often, and a row who it comes from`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await Self.with(kind) { stage in
+            let guardian = try await stage.world.staff("guardian", roles: ["security"])
+            for _ in 1...5 {
+                try await stage.world.pipeline.recordDenial("tenant.hard_delete", operation: nil, by: stage.asker)
+            }
+            try await stage.tell()
+            let entries = try await stage.listing(of: guardian).entries
+            let told = try #require(entries.first { $0.notice.kind == .denialBurst })
+            let who = try #require(told.who)
+            #expect(told.detail == "\(who) asked 5 times within 10 minutes for what their roles don’t allow.")
+            let call = PageCallFixture.make(guardian)
+            let shown = try await stage.world.test.database.read { try InboxPages.list.render(call, $0).body.text }
+            #expect(shown.contains(" table--cards\"") && shown.contains("sub--p3\">By \(who)</span>"))
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
     func `notices stand at the time they were told, and one that was told late says when it happened`(
         kind: TestDatabase.Kind
     ) async throws {

@@ -1,4 +1,5 @@
 import Consoles
+import HTML
 import Kernel
 import Store
 import TestSupport
@@ -33,6 +34,21 @@ import Testing
         #expect(preview.consequence?.contains(said) == true, "\(preview.consequence ?? "")")
         _ = try await world.ask(
             "tenant.hard_delete", on: tenant, reason: "retention_policy", by: world.caller(admin.person))
+
+        // Tried on that, each time says who, to whom, and who of today's staff could have signed it.
+        let page = try #require(Consoles.all.flatMap(\.pages).first { $0.path == "/approval-rules/{id}" })
+        let looking = try await world.caller(admin.person)
+        func tried(_ demand: String) async throws -> String {
+            let call = PageCallFixture.make(
+                looking, path: ["id": "tenant_hard_delete"], query: ["condition": ["always"], "demand": [demand]])
+            return try await world.test.database.read { try page.render(call, $0).body.text }
+        }
+        let shown = try await tried("all of (security, super_admin)")
+        #expect(shown.contains("Would have waited for 2 signatures that 2 people could give"), "\(shown)")
+        #expect(shown.contains(">Delete for good</a>") && shown.contains(">admin</span>"))
+        #expect(shown.contains("May ask, and nobody could sign for them"))
+        let nobody = try await tried("executive")
+        #expect(nobody.contains("Would have waited for a signature, which nobody else could give"))
 
         try await PolicyStage.change(world, "policy.change_rule", on: "tenant_hard_delete", Self.rule, by: admin)
         let changed = try await world.test.database.read { try ApprovalRuleRow.load("tenant_hard_delete", from: $0) }

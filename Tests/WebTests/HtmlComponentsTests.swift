@@ -62,9 +62,25 @@ import Testing
         let diff = DocumentDiff(
             before: ["status": "active", "plan": "team", "settings": ["locale": "en", "zone": "UTC"], "gone": 1],
             after: ["status": "suspended", "plan": "team", "settings": ["locale": "de", "zone": "UTC"], "new": true])
-        #expect(diff.lines.map(\.path) == ["gone", "new", "settings.locale", "status"])
-        #expect(diff.lines[0].after == nil && diff.lines[1].before == nil)
-        #expect(diff.lines[3].before == "active" && diff.lines[3].after == "suspended")
+        #expect(diff.lines.map(\.path) == ["status", "gone", "new", "settings.locale"])
+        #expect(diff.lines[0].before == "active" && diff.lines[0].after == "suspended")
+        #expect(diff.lines[1].after == nil && diff.lines[2].before == nil)
+    }
+
+    @Test func `a difference begins with the status and ends with what is kept inside`() {
+        let diff = DocumentDiff(
+            before: nil,
+            after: [
+                "created_at": "x", "email": "x", "event_id": "x", "id": "x", "invited_by": "x", "name": "x",
+                "resumes_to": "x", "secret_sha256": "x", "status": "x", "status_since": "x", "tier": "x",
+                "then_resumes_to": "x",
+            ])
+        #expect(
+            diff.lines.map(\.path) == [
+                "status", "name", "email", "invited_by", "tier", "created_at", "status_since", "event_id", "id",
+                "resumes_to", "secret_sha256", "then_resumes_to",
+            ])
+        #expect(DocumentDiff.label("resumes_to") == "Once restored")
     }
 
     @Test func `a difference tells null from absent, lists and empty objects apart`() {
@@ -157,12 +173,41 @@ import Testing
         #expect(html.contains("value=\"rvi_3\"") && !html.contains("value=\"rvi_3 "))
         // The way back is called after what it leads to.
         #expect(html.contains("<a href=\"/\">Home</a>") && html.contains("Each is decided and recorded separately."))
+        // It speaks of all of them.
+        let summary = try #require(operation.spec.several).summary
+        #expect(html.contains("<p>\(summary)</p>"))
+        #expect(!html.contains(operation.spec.summary) && !html.contains("Whether it can be undone"))
         model.back = "/access-reviews/rev_1?state=open"
         model.listTitle = "Access reviews"
         model.listPath = "/access-reviews"
         let below = OperationViews.several(model).text
         #expect(below.contains("<a href=\"/access-reviews\">Access reviews</a>"))
         #expect(below.contains("<a href=\"/access-reviews/rev_1?state=open\">Grants</a>"))
+    }
+
+    @Test func `several at once say whether each can be undone`() throws {
+        let operation = try #require(Sample.catalog["access_review_item.revoke"])
+        func page(_ sentences: [String]) -> String {
+            var targets = sentences.enumerated().map { index, sentence in
+                SeveralModel.Target(
+                    id: "rvi_\(index)", name: "Ada", consequence: "Ada has it no more.", reasons: [], version: 1,
+                    reversibility: sentence)
+            }
+            targets.append(
+                .init(
+                    id: "rvi_x", name: "Ben", consequence: "Ben has it no more.", reasons: ["It is gone."], version: 1,
+                    reversibility: "Never said of what can’t be done."))
+            let model = SeveralModel(
+                operation: operation, targets: targets, back: "/", csrf: "c", author: "a", idempotencyKey: "key_1",
+                needsCode: false)
+            return OperationViews.several(model).text
+        }
+        let same = page(["Grant it again.", "Grant it again."])
+        #expect(same.contains("<h2>Whether it can be undone</h2><p>Grant it again.</p>"))
+        #expect(same.ranges(of: "Grant it again.").count == 1 && !same.contains("Never said"))
+        let other = page(["Grant it again.", "Can be undone for 24 hours."])
+        #expect(!other.contains("Whether it can be undone") && !other.contains("Never said"))
+        #expect(other.contains("Grant it again.") && other.contains("Can be undone for 24 hours."))
     }
 
     @Test func `what became of several is counted in the heading`() throws {

@@ -143,7 +143,12 @@ import Testing
 
     @Test func `the choice of a reason asks for what the operation wants to know`() {
         #expect(OperationViews.form(Sample.form("breakglass.open")).text.contains(">What the emergency is<"))
-        #expect(OperationViews.form(Sample.form()).text.contains(">Reason<"))
+        let form = OperationViews.form(Sample.form()).text
+        #expect(form.contains(">Reason<"))
+        // In words: the codes are for the log and the command line.
+        for reason in Sample.catalog["tenant.suspend"]!.spec.reasonCodes {
+            #expect(form.contains(">\(reason.label)</option>") && !form.contains("(\(reason.code))"))
+        }
     }
 
     @Test func `a result says what was sent, or nothing where that is not known`() {
@@ -161,6 +166,9 @@ import Testing
         #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to your product"))
         #expect(result([]).contains("Nothing."))
         #expect(!result(nil).contains("What was sent"))
+        // The operation in words, its code below.
+        let code = "<span class=\"sub\"><span class=\"id\">tenant.<wbr>suspend</span></span>"
+        #expect(result(nil).contains("Suspend tenant\(code)"))
         #expect(result(nil).contains("Reference") && !result(nil).contains(">Request<"))
     }
 
@@ -230,6 +238,36 @@ import Testing
         #expect(html.contains("/absent?on=tenant"))
         // Restore is held but can't be used on an active tenant: off, with the reason.
         #expect(html.contains("<details class=\"off\">") && !html.contains("href=\"/tenants/x/restore\""))
+    }
+
+    @Test func `a heading has one colon, and a client its name alone`() throws {
+        func heading(_ operation: String, of name: String) throws -> String {
+            OperationFormModel(
+                operation: try #require(Sample.catalog[operation]),
+                target: .init(id: "apr_1", name: name, path: "/", listTitle: "Approvals", listPath: "/approvals"),
+                url: "", cancelURL: "/", csrf: "c", idempotencyKey: "key_1"
+            ).heading
+        }
+        let request = "Invite staff: ada@acme.test"
+        #expect(try heading("approval.approve", of: request) == "Approve “\(request)”")
+        #expect(try heading("approval.cancel", of: request) == "Cancel request “\(request)”")
+        #expect(try heading("approval.approve", of: "Suspend Acme") == "Approve: Suspend Acme")
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36"
+        #expect(MyPage.browser(chrome) == "Chrome on Linux")
+        #expect(MyPage.browser("nightly/1.0 (build 7; host)") == "nightly" && MyPage.browser("") == "Unknown client")
+    }
+
+    @Test func `an action bar leaves out what the page offers where it says why`() {
+        func bar(_ elsewhere: Set<String>) -> String {
+            UI.actionBar(
+                Sample.tenant, path: "/tenants/x", catalog: Sample.catalog, caller: Sample.caller, now: Sample.now,
+                elsewhere: elsewhere
+            ).text
+        }
+        let html = bar(["tenant.suspend", "tenant.restore"])
+        #expect(bar([]).contains("href=\"/tenants/x/suspend\"") && !html.contains("href=\"/tenants/x/suspend\""))
+        // What is off says so in the bar all the same.
+        #expect(html.contains("<details class=\"off\">"))
     }
 
     @Test func `a tampered member is said so on the event's page`() throws {

@@ -99,7 +99,7 @@ enum AccessReviewPages {
         } else if isDue {
             next = last?.state == .open ? Node("once the one that is open is closed") : Node("now")
         } else {
-            next = UI.time(schedule.cadence.next(after: now), now: now)
+            next = UI.timeWithUTC(schedule.cadence.next(after: now), now: now)
         }
         return UI.panel(
             "Schedule", id: "r-schedule", hint: "reviews that start by themselves",
@@ -160,7 +160,8 @@ enum AccessReviewPages {
             + UI.keyFacts(keyFacts(items, now: now))
             + UI.actionBar(
                 review, path: "/access-reviews/\(review.id)", catalog: call.catalog, caller: call.caller, now: now,
-                waiting: try ApprovalList.waiting(on: review.id, for: call.caller, from: reader))
+                waiting: try ApprovalList.waiting(on: review.id, for: call.caller, from: reader),
+                elsewhere: offered(items))
             + (said.isEmpty ? .none : UI.stack { said })
             + UI.views(label: "Grants by decision", views(items, address: address(items)))
             + reviewerFilter(items, call.caller)
@@ -201,7 +202,10 @@ enum AccessReviewPages {
             ("Started", UI.time(review.startedAt, now: now) + Node(" by \(starter)")),
             (review.state == .open ? "Due" : "Was due", UI.time(review.dueAt, now: now)),
             ("Decided", Node("\(progress.decided) of \(progress.total) ") + meter(progress)),
-            ("Reviewers", review.reviewers.isEmpty ? UI.hint("nobody") : Node(reviewers)),
+            (
+                "Reviewers",
+                review.reviewers.isEmpty ? UI.hint("nobody") : el("span", .class("long")) { reviewers }
+            ),
         ]
         if let at = review.endedAt {
             facts.append(("Ended", UI.time(at, now: now) + Node(" by \(items.name(review.endedBy ?? ""))")))
@@ -219,6 +223,20 @@ enum AccessReviewPages {
             label:
                 "\(progress.kept) kept, \(progress.revoked) revoked, \(progress.ended) ended meanwhile, \(progress.open) undecided"
         )
+    }
+
+    /// Grants on this page for which there is no reviewer.
+    private static func lost(_ items: AccessReviewItems) -> Int {
+        items.entries.count { $0.standing == .open && $0.item.reviewer == nil }
+    }
+
+    /// What the notices offer.
+    private static func offered(_ items: AccessReviewItems) -> Set<String> {
+        guard items.review.state == .open else { return [] }
+        var names: Set<String> = []
+        if items.progress.open == 0 { names.insert(CloseAccessReview.spec.name) }
+        if lost(items) > 0 { names.insert(ReassignAccessReview.spec.name) }
+        return names
     }
 
     private static func notices(
@@ -246,7 +264,7 @@ enum AccessReviewPages {
                     action: UI.linkButton(
                         "Close review…", href: "/access-reviews/\(review.id)/close", style: .primary, size: .small))
         }
-        let lost = items.entries.count { $0.standing == .open && $0.item.reviewer == nil }
+        let lost = lost(items)
         if lost > 0 {
             out =
                 out
@@ -343,19 +361,16 @@ enum AccessReviewPages {
                     let path = "/access-review-items/\(entry.item.id)"
                     let who = entry.item.displayName
                     guard entry.item.staffID != caller.person else { return UI.hint("yours: others decide") }
+                    // In every row, so it is not coloured before it is chosen.
+                    let revoking = UI.linkButton(
+                        "Revoke…", href: "\(path)/revoke", style: .quiet, size: .small,
+                        attributes: [.label("Revoke \(who)…")])
                     if decides(entry, items, caller) {
-                        return UI.buttonGroup {
-                            UI.linkButton(
-                                "Keep…", href: "\(path)/keep", size: .small, attributes: [.label("Keep \(who)…")])
-                            UI.linkButton(
-                                "Revoke…", href: "\(path)/revoke", style: .warns, size: .small,
-                                attributes: [.label("Revoke \(who)…")])
-                        }
+                        return UI.linkButton(
+                            "Keep…", href: "\(path)/keep", size: .small, attributes: [.label("Keep \(who)…")])
+                            + Node(" ") + revoking
                     }
-                    return entry.item.state == .kept && entry.isLive
-                        ? UI.linkButton(
-                            "Revoke…", href: "\(path)/revoke", style: .quiet, size: .small,
-                            attributes: [.label("Revoke \(who)…")]) : .none
+                    return entry.item.state == .kept && entry.isLive ? revoking : .none
                 })
         }
         let caption = "Grants, \(items.entries.count) on this page"

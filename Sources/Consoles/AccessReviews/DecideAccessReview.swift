@@ -90,7 +90,10 @@ public enum KeepReviewedGrant: Operation {
             ReasonCode("needed", "Their work needs it"),
             ReasonCode("standby", "They stand in for somebody who does this"),
             ReasonCode("ends", "It ends by itself soon enough"),
-        ], several: "grants")
+        ],
+        several: .init(
+            "grants",
+            summary: "Says that the roles these grants give are still needed, and why; the grants stay as they are."))
 
     public static func gather(
         _ input: NoInput, _ target: AccessReviewItem?, from reader: any Reader
@@ -139,7 +142,12 @@ public enum RevokeReviewedGrant: Operation {
             ReasonCode("moved", "They do other work now"),
             ReasonCode("unused", "They have not used it"),
             ReasonCode("too_much", "A smaller role is enough"),
-        ], isDestructive: true, several: "grants")
+        ], isDestructive: true,
+        several: .init(
+            "grants",
+            summary:
+                "Takes away the roles these grants give; each person’s next request is without them, and what they signed as their holder counts no more."
+        ))
 
     public static func gather(
         _ input: NoInput, _ target: AccessReviewItem?, from reader: any Reader

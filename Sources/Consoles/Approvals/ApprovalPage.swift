@@ -86,8 +86,9 @@ extension ApprovalPages {
             }
     }
 
-    /// What the person who looks may do: sign and reject where a role of theirs is asked for, cancel as well when it is
-    /// theirs. What is only off now says why, and so does the place of the buttons where there are none.
+    /// What the person who looks may do: cancel what is theirs; sign and reject where a role of theirs is asked for, and cancel it
+    /// for whoever asked, which stands apart. What is only off now says why, and so does the place of the buttons where there are
+    /// none.
     private static func actions(_ detail: ApprovalDetail, call: PageCall, now: Instant) -> Node {
         let request = detail.entry.request
         let caller = call.caller
@@ -114,7 +115,16 @@ extension ApprovalPages {
                     UI.linkButton("Reject…", href: "\(path)/reject", style: .warns)
                 }
             }
-            UI.linkButton("Cancel request…", href: "\(path)/cancel")
+            if isMine {
+                UI.linkButton("Cancel request…", href: "\(path)/cancel")
+            } else {
+                let who = detail.entry.requesterName ?? request.requester
+                // Beside what decides, the hand doesn't meet it on the way.
+                el("span", .when(isOpen, .class("push"))) {
+                    UI.linkButton(
+                        "Cancel for \(who)…", href: "\(path)/cancel", style: isOpen ? .quiet : .plain)
+                }
+            }
             if isMine, isOpen {
                 UI.hint(
                     request.requester == caller.person
@@ -519,10 +529,12 @@ extension ApprovalPages {
                 call.caller.permissions.contains("audit.view")
                     ? el("a", .href("/audit/\(request.eventID)")) { event } : event
             ))
-        facts.append(("Operation", el("span", .class("id")) { UI.code(request.operation) }))
+        let spec = call.catalog[request.operation]?.spec
+        facts.append(("Operation", UI.coded(spec.map { Node($0.title) }, request.operation)))
         if let id = request.targetID { facts.append(("Target", UI.id(id))) }
         if let code = request.action["reason_code"]?.string {
-            facts.append(("Reason code", el("span", .class("id")) { code }))
+            let reason = spec?.reasonCodes.first { $0.code == code }
+            facts.append(("Reason", UI.coded(reason.map { Node($0.label) }, code)))
         }
         if let ended = request.outcomeEventID {
             facts.append(

@@ -251,8 +251,7 @@ enum AuditPages {
         }
         if let code = leaf["reason_code"]?.string {
             let label = call.catalog[row.action]?.spec.reasonCodes.first { $0.code == code }?.label
-            facts.append(
-                ("Reason", (label.map { Node($0 + " ") } ?? .none) + el("span", .class("id")) { code }))
+            facts.append(("Reason", UI.coded(label.map { Node($0) }, code)))
         }
         if let member = event.members["justification"] { facts.append(("Justification", self.member(member))) }
         if let member = event.members["ticket"] { facts.append(("Ticket", self.member(member))) }
@@ -279,8 +278,7 @@ enum AuditPages {
         }
         if let request = row.requestID { facts.append(("Request", UI.id(request))) }
         facts.append(("Event", UI.id(row.id, copy: "event id")))
-        facts.append(
-            ("Kept", Node(EventWords.retention(row.retention) + " ") + el("span", .class("id")) { row.retention }))
+        facts.append(("Kept", UI.coded(Node(EventWords.retention(row.retention)), row.retention)))
         return UI.facts(facts, tight: true)
     }
 

@@ -414,7 +414,6 @@ enum BreakGlassPages {
             facts.append(("Request", linked(request, "approvals", "approval.view")))
         }
         if session.state != .open { facts.append(("Ended", Node(ended(detail)))) }
-        // Tight, so that the button that copies the id stays beside it.
         return UI.facts(facts)
     }
 }

@@ -42,7 +42,7 @@ enum InboxPages {
                         UI.table(
                             caption: listing.view == .unread
                                 ? "What you have not read, newest first" : "Everything you were told, newest first",
-                            columns: columns(call, now: now), rows: listing.entries, density: .normal)
+                            columns: columns(call, now: now), rows: listing.entries, density: .normal, isCards: true)
                     }
                     UI.pages(
                         listing.entries.count == 1 ? "1 notice" : "\(listing.entries.count) notices",
@@ -63,7 +63,7 @@ enum InboxPages {
                             "a", .href(path),
                             .when(isUnread, Attribute("data-read", "/inbox/\(entry.notice.id)/read"))
                         ) { text }
-                    } ?? text) + (entry.detail.map { UI.sub($0) } ?? .none)
+                    } ?? text) + (entry.detail.map { UI.sub($0) } ?? .none) + asker(entry)
             },
             Column("Who", priority: 3) { entry in entry.who.map { UI.person($0) } ?? UI.hint("Postern") },
             Column("State", priority: 2) { state($0) },
@@ -77,6 +77,11 @@ enum InboxPages {
                 }
             },
         ]
+    }
+
+    /// Who it comes from, where there is no room for a column.
+    private static func asker(_ entry: InboxEntry) -> Node {
+        entry.who.map { UI.sub(insteadOfColumn: "\(entry.notice.kind.asksToSign ? "Asked by" : "By") \($0)") } ?? .none
     }
 
     private static func state(_ entry: InboxEntry) -> Node {

@@ -279,8 +279,17 @@ struct InboxWords {
         case .reviewOwed:
             let raised = caller.permissions.contains(ClearStaffFlag.spec.permission) ? flags[notice.event] ?? [] : []
             return raised.isEmpty ? nil : raised.map(\.standing).joined(separator: " ")
-        case .executed, .cancelled, .rolesChanged, .sessionsEnded, .denialBurst: return nil
+        case .denialBurst: return try events[notice.event].flatMap(refused)
+        case .executed, .cancelled, .rolesChanged, .sessionsEnded: return nil
         }
+    }
+
+    /// "Mira O. asked 5 times within 10 minutes for what their roles don’t allow."
+    private func refused(_ event: Row) throws -> String? {
+        let facts = (try? JSON(parsing: try event.bytes("leaf")))?["facts"]
+        guard let count = facts?["count"]?.int, let minutes = facts?["minutes"]?.int else { return nil }
+        let who = names[try event.string("actor_id")] ?? "Somebody"
+        return "\(who) asked \(count) times within \(minutes) minutes for what their roles don’t allow."
     }
 
     /// By the id of the case. Not of customers' people: whoever sees those is recorded.

@@ -37,8 +37,16 @@ struct RuleTrial {
     let typed: (condition: String, demand: String)
     let errors: [FieldError]
     let history: PolicySimulation.History
-    /// Who can do it today and could not get it signed by today's staff.
+    /// How many can do it today.
+    let askers: Int
+    /// How many of them could not get it signed by today's staff; none where nobody can say.
     let stranded: Int
+    /// Who may sign today.
+    let signers: [Signer]
+    /// Whose a program is, by its id.
+    let owners: [String: String]
+    /// Names of the people, programs and tenants of the newest, by their ids.
+    let names: [String: String]
 
     static let parameters: [Read.Parameter] = [
         .init(
@@ -71,21 +79,73 @@ struct RuleTrial {
         let state = try PolicyState.load(from: reader)
         let people = state.people.filter(\.isActive)
         let permissions = Set(PolicyActs.all.filter { rule.covers($0.name) }.map(\.permission))
-        let stranded = people.filter { person in
-            permissions.contains { person.permissions.contains($0) }
-                && !rule.demand.isMet(by: people.filter { $0.person != person.person }.map(Signer.init))
-        }
+        let askers = people.filter { person in permissions.contains { person.permissions.contains($0) } }
+        let signers = people.filter { $0.permissions.contains(Decisions.approve.spec.permission) }.map(Signer.init)
+        let stranded =
+            asksManager(rule.demand)
+            ? []
+            : askers.filter { asker in !rule.demand.isMet(by: signers.filter { $0.person != asker.person }) }
+        let history = try PolicySimulation.history(
+            of: rule.operation, limit: PolicySimulation.mostOnPage, from: reader)
         return RuleTrial(
-            row: row, rule: rule, typed: typed, errors: errors,
-            history: try PolicySimulation.history(
-                of: rule.operation, limit: PolicySimulation.mostOnPage, from: reader),
-            stranded: stranded.count)
+            row: row, rule: rule, typed: typed, errors: errors, history: history, askers: askers.count,
+            stranded: stranded.count, signers: signers,
+            owners: Dictionary(state.accounts.map { ($0.id, $0.owner) }, uniquingKeysWith: { _, last in last }),
+            names: try names(of: history.matched(by: rule).prefix(mostShown), from: reader))
+    }
+
+    private static let mostShown = 20
+
+    /// Whether it asks for whoever looks after a tenant, who is another one for each.
+    private static func asksManager(_ demand: Demand) -> Bool {
+        demand.alternatives.joined().contains { leaf in
+            if case .role(let roles) = leaf { roles.contains(Demand.managerRole) } else { false }
+        }
+    }
+
+    private static func names(
+        of occasions: ArraySlice<PolicySimulation.Occasion>, from reader: any Reader
+    ) throws -> [String: String] {
+        guard !occasions.isEmpty else { return [:] }
+        let actors = occasions.map(\.person)
+        func ids(_ type: String, beside others: [String]) -> [String] {
+            let targets = occasions.compactMap { $0.targetType == type ? $0.target : nil }
+            return Set(targets).union(others).sorted()
+        }
+        let found = try reader.query([
+            EventQueries.staffNames(ids(Staff.type, beside: actors)),
+            EventQueries.tenantNames(ids(Tenant.type, beside: occasions.compactMap(\.tenant))),
+            EventQueries.accountNames(ids(ServiceAccount.type, beside: actors)),
+        ])
+        var names: [String: String] = [:]
+        for row in found.joined() { names[try row.string("id")] = try row.string("name") }
+        return names
+    }
+
+    /// Whether today's staff says who could sign: not where each tenant has a signer of its own.
+    var knowsSigners: Bool { !Self.asksManager(rule.demand) }
+
+    /// What these terms would have come to at one time, by today's staff.
+    /// - Returns: a sentence, and whether it could have been signed.
+    func outlook(_ occasion: PolicySimulation.Occasion) -> (words: String, isSignable: Bool) {
+        guard knowsSigners else {
+            return ("Would have waited for \(rule.demand.sentence)", true)
+        }
+        let asker = owners[occasion.person] ?? occasion.person
+        let others = signers.filter { $0.person != asker }
+        let places = rule.demand.nearest(to: []).count
+        let wanted = places == 1 ? "a signature" : "\(places) signatures"
+        guard rule.demand.isMet(by: others) else {
+            return ("Would have waited for \(wanted), which nobody else could give", false)
+        }
+        let able = others.count { rule.demand.isFurthered(by: $0, beside: []) }
+        return ("Would have waited for \(wanted) that \(able == 1 ? "1 person" : "\(able) people") could give", true)
     }
 
     var before: [PolicySimulation.Occasion] { history.matched(by: row.isRetired ? nil : row.rule) }
     var after: [PolicySimulation.Occasion] { history.matched(by: rule) }
     /// The newest that the rule would have covered.
-    var newest: [PolicySimulation.Occasion] { Array(after.prefix(20)) }
+    var newest: [PolicySimulation.Occasion] { Array(after.prefix(Self.mostShown)) }
 
     /// Whom it names.
     var disclosure: Disclosure {

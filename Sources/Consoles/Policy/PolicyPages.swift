@@ -59,7 +59,7 @@ enum PolicyPages {
             },
             Column("Rule", priority: 2) { finding in
                 finding.rule.map { rule in
-                    el("a", .href("/approval-rules/\(rule)")) { summaries[rule] ?? rule } + UI.sub(UI.code(rule))
+                    UI.coded(el("a", .href("/approval-rules/\(rule)")) { summaries[rule] ?? rule }, rule)
                 } ?? UI.hint(finding.kind == .conditional ? "several" : "none")
             },
         ]
@@ -87,8 +87,8 @@ enum PolicyPages {
         let held = matrix.permissions.filter { matrix.cell(role.id, $0.code) != nil }
         let columns: [Column<PermissionCatalog.Entry>] = [
             Column("Permission", .wide, isRowHeader: true) { entry in
-                el("a", .href("/role-permissions/\(role.id):\(entry.code)")) { entry.title }
-                    + UI.sub(UI.code(entry.code))
+                UI.coded(
+                    el("a", .href("/role-permissions/\(role.id):\(entry.code)")) { entry.title }, entry.code)
             },
             Column("Area", priority: 3) { UI.muted($0.area) },
             Column("Risk", priority: 2) { UI.tag($0.risk.rawValue) },

@@ -18,7 +18,8 @@ enum PolicyQueries {
     static func asked(_ operation: String, since: Instant, limit: Int) -> Statement {
         Statement(
             """
-            SELECT e.id, e.at, e.outcome, e.actor_id, e.approval_id, s.members FROM events e
+            SELECT e.id, e.at, e.action, e.outcome, e.actor_type, e.actor_id, e.tenant_id, e.target_type, e.target_id, e.approval_id,
+                s.members FROM events e
             LEFT JOIN sealed s ON s.event_id = e.id
             WHERE e.action = $1 AND e.at >= $2 AND e.class IN ('mutation', 'approval') ORDER BY e.at DESC, e.id DESC LIMIT \(limit)
             """, [.text(operation), Value(since)])

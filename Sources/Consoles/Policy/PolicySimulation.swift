@@ -14,7 +14,13 @@ public enum PolicySimulation {
     struct Occasion: Sendable {
         let event: String
         let at: Instant
+        let operation: String
+        let actorType: String
+        /// Who did it: a person, a program of theirs, or Postern.
         let person: String
+        let tenant: String?
+        let targetType: String?
+        let target: String?
         let waited: Bool
         /// `nil` when it is not known any more.
         let measures: Measures?
@@ -75,7 +81,10 @@ public enum PolicySimulation {
         let details = try row.optionalString("members") == nil ? nil : try row.json("members")["details"]?["value"]
         let measures = (details?["measures"] ?? details?["plan"]?["measures"])?.object
         return Occasion(
-            event: try row.string("id"), at: try row.instant("at"), person: try row.string("actor_id"),
-            waited: outcome == EventOutcome.requested.rawValue, measures: measures.map(Measures.init))
+            event: try row.string("id"), at: try row.instant("at"), operation: try row.string("action"),
+            actorType: try row.string("actor_type"), person: try row.string("actor_id"),
+            tenant: try row.optionalString("tenant_id"), targetType: try row.optionalString("target_type"),
+            target: try row.optionalString("target_id"), waited: outcome == EventOutcome.requested.rawValue,
+            measures: measures.map(Measures.init))
     }
 }

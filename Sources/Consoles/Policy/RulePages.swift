@@ -11,7 +11,8 @@ enum RulePages {
             ? UI.linkButton("Add a rule…", href: "/approval-rules/new", style: .primary, icon: "plus") : .none
         let columns: [Column<ApprovalRuleRow>] = [
             Column("Rule", .wide, isRowHeader: true) { row in
-                el("a", .href("/approval-rules/\(row.id)")) { row.rule.summary } + UI.sub(UI.code(row.rule.operation))
+                UI.coded(
+                    el("a", .href("/approval-rules/\(row.id)")) { row.rule.summary }, row.rule.operation)
             },
             Column("When", priority: 3) { UI.muted(ConditionText($0.rule.condition).text) },
             Column("Who must agree") { Node($0.rule.demand.sentence) },
@@ -42,7 +43,7 @@ enum RulePages {
 
     /// What it is for, by its title where it has one.
     private static func operation(_ code: String) -> Node {
-        PolicyActs.title(code).map { Node($0) + UI.sub(UI.code(code)) } ?? UI.code(code)
+        UI.coded(PolicyActs.title(code).map { Node($0) }, code)
     }
 
     static func state(_ row: ApprovalRuleRow) -> Node {
@@ -89,15 +90,28 @@ enum RulePages {
 
     // MARK: Tried on the past
 
+    /// Whom or what it was done to, else at which tenant.
+    private static func about(_ occasion: PolicySimulation.Occasion, _ names: [String: String]) -> Node {
+        let name = occasion.target.flatMap { names[$0] } ?? occasion.tenant.flatMap { names[$0] }
+        return name.map { Node($0) } ?? occasion.target.map { UI.id($0) } ?? UI.hint("something new")
+    }
+
     private static func tried(_ trial: RuleTrial, _ call: PageCall, now: Instant) -> Node {
         func error(_ name: String) -> String? { trial.errors.first { $0.pointer == "?\(name)" }?.detail }
         let days = PolicySimulation.period.seconds / 86_400
         let columns: [Column<PolicySimulation.Occasion>] = [
             Column("When", .number) { UI.time($0.at, now: now) },
-            Column("Event", isRowHeader: true) { occasion in
-                el("a", .href("/audit/\(occasion.event)")) { UI.id(occasion.event) }
+            Column("What", isRowHeader: true) { occasion in
+                el("a", .href("/audit/\(occasion.event)")) {
+                    PolicyActs.title(occasion.operation) ?? occasion.operation
+                }
             },
-            Column("What it measured") { occasion in
+            Column("About") { about($0, trial.names) },
+            Column("By", priority: 2) { occasion in
+                UI.actor(
+                    kind: occasion.actorType, id: occasion.person, name: trial.names[occasion.person])
+            },
+            Column("What it measured", priority: 4) { occasion in
                 UI.muted(
                     occasion.measures.map { measures in
                         measures.values.isEmpty
@@ -107,8 +121,13 @@ enum RulePages {
                             }.joined(separator: ", ")
                     } ?? "Not known any more")
             },
-            Column("At the time") {
+            Column("At the time", priority: 3) {
                 $0.waited ? UI.state("Waited for others", .info, .ring) : UI.state("At once", .plain)
+            },
+            Column("With these terms") { occasion in
+                let outlook = trial.outlook(occasion)
+                return outlook.isSignable
+                    ? Node(outlook.words) : el("p") { UI.state(outlook.words, .danger, .x) }
             },
         ]
         return UI.panel("Tried on the last \(days) days", id: "r-trial") {
@@ -132,7 +151,11 @@ enum RulePages {
                         note: trial.history.isCut ? "the newest" : nil)
                     UI.stat("Covered by the rule as it is", Grouped.digits(trial.before.count))
                     UI.stat("Covered by these terms", Grouped.digits(trial.after.count))
-                    UI.stat("Could not get it signed", Grouped.digits(trial.stranded), note: "people who may ask")
+                    if trial.knowsSigners {
+                        UI.stat(
+                            "May ask, and nobody could sign for them", Grouped.digits(trial.stranded),
+                            note: "of \(trial.askers) who may ask")
+                    }
                 }
             }
             if trial.history.occasions.isEmpty {

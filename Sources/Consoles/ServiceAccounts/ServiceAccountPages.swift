@@ -180,7 +180,7 @@ enum ServiceAccountPages {
     private static func scopeColumns(_ held: Permissions) -> [Column<String>] {
         [
             Column("Permission", isRowHeader: true) { code in
-                Node(PermissionCatalog[code]?.title ?? code) + UI.sub(UI.code(code))
+                UI.coded(PermissionCatalog[code].map { Node($0.title) }, code)
             },
             Column("Risk", priority: 2) { code in UI.muted(PermissionCatalog[code]?.risk.rawValue ?? "unknown") },
             Column("Now") { code in

@@ -33,10 +33,14 @@ enum MyPage {
             case let word: MySingleSignOn.done(word, call)
             }
         let roles = call.caller.roles.sorted()
+        let tags = roles.isEmpty ? UI.hint("none") : UI.row { for role in roles { AccessNames.tag(role) } }
         let accounts = try ServiceAccountPages.own(call, from: reader)
         let slack = try SlackPanel.node(call, now: now, from: reader)
         let body =
-            UI.title("My security", lead: detail.staff.email)
+            UI.title("My security")
+            + UI.keyFacts([
+                ("Name", Node(detail.staff.name)), ("E-mail", Node(detail.staff.email)), ("Roles", tags),
+            ])
             + (left <= 2
                 ? UI.banner(
                     .warn, left == 0 ? "You have no recovery codes left." : "You have \(left) recovery codes left.",
@@ -49,15 +53,7 @@ enum MyPage {
                         UI.facts(
                             detail.factors.strongestFirst.filter { ![.webauthn, .oidc].contains($0.kind) }.map {
                                 ($0.label, StaffPages.factorFact($0, now: now))
-                            }
-                                + [
-                                    (
-                                        "Roles",
-                                        roles.isEmpty
-                                            ? UI.hint("none") : UI.row { for role in roles { AccessNames.tag(role) } }
-                                    )
-                                ]
-                        )
+                            })
                     }
                 }
                 UI.panel("Authenticator app", id: "p-authenticator", hint: "codes beside the password") {
@@ -242,14 +238,15 @@ enum MyPage {
         ]
     }
 
-    /// What the authenticator says of itself.
-    private static func kind(of factor: Factor) -> String {
-        guard let passkey = try? factor.passkey() else { return "can’t be read" }
+    /// What the authenticator says of itself; how it signs stands in the title.
+    private static func kind(of factor: Factor) -> Node {
+        guard let passkey = try? factor.passkey() else { return Node("can’t be read") }
         let place =
             passkey.transports.contains("internal")
-            ? "in a device" : passkey.transports.contains("usb") ? "security key" : "passkey"
-        return
-            "\(place), \(passkey.key.algorithm.name)\(passkey.isBackedUp ? ", kept by your account with its maker" : "")"
+            ? " in a device" : passkey.transports.contains("usb") ? " on a security key" : ""
+        return el("span", .title("Signs with \(passkey.key.algorithm.name)")) {
+            "Passkey\(place)\(passkey.isBackedUp ? ", kept by your account with its maker" : "")"
+        }
     }
 
     private static func columns(_ call: PageCall, now: Instant) -> [Column<SessionRow>] {
@@ -319,7 +316,9 @@ enum MyPage {
             ("Mac OS X", "macOS"), ("Linux", "Linux"),
         ]
         guard let browser = browsers.first(where: { agent.contains($0.0) })?.1 else {
-            return agent.isEmpty ? "Unknown client" : String(agent.prefix(60))
+            // Its name, without versions and what else it says.
+            let name = agent.prefix { !"/ (;".contains($0) }.prefix(40)
+            return name.isEmpty ? "Unknown client" : String(name)
         }
         guard let system = systems.first(where: { agent.contains($0.0) })?.1 else { return browser }
         return "\(browser) on \(system)"

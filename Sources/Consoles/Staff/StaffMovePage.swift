@@ -199,7 +199,7 @@ enum StaffMovePage {
                     caption: "Rights that change, \(rows.count), the gravest first",
                     columns: [
                         Column("Right", .wide, isRowHeader: true) { right in
-                            Node(right.title) + UI.sub(UI.code(right.code))
+                            UI.coded(Node(right.title), right.code)
                         },
                         Column("Before") { $0.isGained ? UI.hint("no") : UI.state("yes", .plain, .on) },
                         Column("After") { $0.isGained ? UI.state("yes", .ok, .on) : UI.hint("no") },

@@ -177,7 +177,8 @@ enum StaffPages {
                     catalog: detail.pending.isEmpty
                         ? call.catalog.without(AcceptGrant.spec.name, DismissGrant.spec.name) : call.catalog,
                     caller: call.caller, now: now,
-                    waiting: try ApprovalList.waiting(on: staff.id, for: call.caller, from: reader)))
+                    waiting: try ApprovalList.waiting(on: staff.id, for: call.caller, from: reader),
+                    elsewhere: offered(detail, now)))
             + UI.stack {
                 notices(detail, call.caller, now: now)
                 UI.panel(
@@ -242,6 +243,16 @@ enum StaffPages {
                 }
             }
         return PageAnswer(title: staff.name, body: body, disclosure: detail.disclosure)
+    }
+
+    /// What is offered beside a grant, with its role filled in.
+    private static func offered(_ detail: StaffDetail, _ now: Instant) -> Set<String> {
+        var names: Set<String> = []
+        if detail.grants.contains(where: { $0.isLive(at: now) }) { names.insert(RevokeRole.spec.name) }
+        if detail.pending.contains(where: { $0.state == .pending }) {
+            names.formUnion([AcceptGrant.spec.name, DismissGrant.spec.name])
+        }
+        return names
     }
 
     /// As many sessions stand on a person's page.

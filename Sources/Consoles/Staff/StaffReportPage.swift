@@ -69,7 +69,7 @@ enum StaffReportPage {
                 Attribute("action", "/staff-report")
             ) {
                 el("label", Attribute("for", "sr-days")) {
-                    el("span") { "Days without a sign-in" }
+                    el("span") { "Days not signed in" }
                     void(
                         "input",
                         [

@@ -86,6 +86,16 @@ struct TenantNotices {
             }
     }
 
+    /// What `node` offers for the changes that are under way.
+    var offered: Set<String> {
+        Set(tenant.desired.values.flatMap { change in Self.ways(of: change).map(\.name) })
+    }
+
+    /// What can be done about a change that is under way, the likely first.
+    private static func ways(of change: DesiredChange) -> [OperationSpec] {
+        [change.state == .failed ? RetryChange.spec : ConfirmChange.spec, RevertChange.spec]
+    }
+
     /// Where the tenant stands, and what is under way.
     func node(_ call: PageCall, now: Instant) -> Node {
         TenantField.allCases.reduce(status(call, now: now)) { node, field in
@@ -161,10 +171,7 @@ struct TenantNotices {
         return UI.banner(
             isFailed ? .danger : .info,
             action: settles
-                ? el("span", .class("row")) {
-                    if isFailed { link(RetryChange.spec) } else { link(ConfirmChange.spec) }
-                    link(RevertChange.spec)
-                } : .none
+                ? el("span", .class("row")) { for way in Self.ways(of: wanted) { link(way) } } : .none
         ) {
             el("p") {
                 el("b") {

@@ -63,7 +63,7 @@ enum TenantPage {
             + UI.actionBar(
                 tenant, path: path, catalog: call.catalog, caller: call.caller, now: now,
                 waiting: try ApprovalList.waiting(on: tenant.id, for: call.caller, from: reader),
-                locked: notices.hold.unavailable,
+                locked: notices.hold.unavailable, elsewhere: tab == .overview ? notices.offered : [],
                 more: BreakGlassNotice.door(to: tenant.slug, for: call.caller))
             + UI.tabs(
                 label: tenant.name,

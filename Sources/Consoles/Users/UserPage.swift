@@ -18,14 +18,9 @@ enum UserPage {
                 trailing: el("span", .class("hint")) { "Version \(Grouped.digits(user.version))" }
             ) {
                 user.status.chip
-                UI.copyButton(user.id, label: "Copy the user id \(user.id)")
+                UI.id(user.id, copy: "user id")
             }
-            + UI.keyFacts([
-                ("E-mail", Node(user.email)), ("External id", UI.id(user.externalID)),
-                ("Known since", UI.day(user.createdAt.day)),
-                ("Last sign-in", user.lastLoginAt.map { UI.time($0, now: now) } ?? UI.muted("Never")),
-                ("Tenants", Node(Grouped.digits(joined))),
-            ])
+            + UI.keyFacts(keyFacts(user, joined: joined, now: now))
             + UI.actionBar(
                 user, path: "/users/\(user.id)", catalog: call.catalog, caller: call.caller, now: now,
                 waiting: try ApprovalList.waiting(on: user.id, for: call.caller, from: reader))
@@ -55,6 +50,16 @@ enum UserPage {
                 }
             }
         return PageAnswer(title: user.displayName, body: body, disclosure: UserReads.disclosure(of: user))
+    }
+
+    private static func keyFacts(_ user: User, joined: Int, now: Instant) -> [(label: String, value: Node)] {
+        var facts: [(label: String, value: Node)] = [("E-mail", Node(user.email))]
+        // Where your product knows the account by another id than Postern, which stands above.
+        if user.externalID != user.id { facts.append(("External id", UI.id(user.externalID))) }
+        facts.append(("Known since", UI.day(user.createdAt.day)))
+        facts.append(("Last sign-in", user.lastLoginAt.map { UI.time($0, now: now) } ?? UI.muted("Never")))
+        facts.append(("Tenants", Node(Grouped.digits(joined))))
+        return facts
     }
 
     private static func notice(_ user: User) -> Node {

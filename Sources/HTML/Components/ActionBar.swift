@@ -36,10 +36,13 @@ extension UI {
     ///   - path: the object's page, `/tenants/ten_…`; the forms are below it.
     ///   - waiting: operations on this object that wait for approval, with the request of each.
     ///   - locked: operations that are off for what only other rows say.
+    ///   - elsewhere: operations that this page offers where it says what they are for, in a notice or beside a row: they are
+    ///     offered once.
     ///   - more: what can be done about this object beside the operations on it.
     public static func actionBar(
         _ entity: any Entity, path: String, catalog: Catalog, caller: Caller, now: Instant,
-        waiting: [String: WaitingRequest] = [:], locked: [String: Unavailable] = [:], more: Node = .none
+        waiting: [String: WaitingRequest] = [:], locked: [String: Unavailable] = [:], elsewhere: Set<String> = [],
+        more: Node = .none
     ) -> Node {
         let type = Swift.type(of: entity).type
         let offered = catalog.operations(on: type).filter { !$0.creates && !$0.spec.systemOnly }
@@ -57,7 +60,7 @@ extension UI {
                 locked: locked)
             {
                 off = off + button
-            } else {
+            } else if !elsewhere.contains(operation.spec.name) {
                 on =
                     on
                     + linkButton(

@@ -10,7 +10,8 @@ public struct DocumentDiff: Sendable, Equatable {
         public let after: JSON?
     }
 
-    /// Changed fields only, in path order.
+    /// Changed fields only, in the order they are read: what it is and what it is called, the rest by their paths, then times, and
+    /// last what Postern keeps for itself.
     public let lines: [Line]
 
     /// Nested objects are flattened by dotted path; lists of plain values are compared as a whole. A `nil` document has no fields: a
@@ -20,9 +21,24 @@ public struct DocumentDiff: Sendable, Equatable {
         var new: [String: JSON] = [:]
         if let before { Self.flatten(before, "", into: &old) }
         if let after { Self.flatten(after, "", into: &new) }
-        lines = Set(old.keys).union(new.keys).sorted().compactMap { path in
+        lines = Set(old.keys).union(new.keys).sorted { one, other in
+            (Self.place(one), one) < (Self.place(other), other)
+        }.compactMap { path in
             old[path] == new[path] ? nil : Line(path: path, before: old[path], after: new[path])
         }
+    }
+
+    private static let first = ["status", "state", "name", "title", "label", "summary", "slug", "email"]
+    private static let last: Set<String> = ["id", "version", "resumes_to", "then_resumes_to"]
+
+    /// Where a field is read among the others of one document.
+    private static func place(_ path: String) -> Int {
+        let member = String(path.prefix { $0 != "." })
+        if let place = first.firstIndex(of: member) { return place }
+        if last.contains(member) || member.hasSuffix("event_id") || member.hasSuffix("_sha256") {
+            return first.count + 2
+        }
+        return member.hasSuffix("_at") || member.hasSuffix("_since") ? first.count + 1 : first.count
     }
 
     /// Lists of objects are numbered from 1: `demands.1.rule`; amounts of money go by their currency: `limits.USD`. What a
@@ -65,8 +81,8 @@ public struct DocumentDiff: Sendable, Equatable {
         "breakglass": "Break-glass", "condition": "Applies when", "cooldown_seconds": "Time to cool down",
         "csm_id": "Customer success manager", "demand": "Who must agree", "first_roles": "One side",
         "micros": "US dollars for one",
-        "owner_id": "Owner", "resumes_to": "Goes back to", "revoked": "Taken away", "second_roles": "Other side",
-        "solo": "Alone", "then_resumes_to": "Then goes back to", "window_seconds": "Time to sign",
+        "owner_id": "Owner", "resumes_to": "Once restored", "revoked": "Taken away", "second_roles": "Other side",
+        "solo": "Alone", "then_resumes_to": "And restored again", "window_seconds": "Time to sign",
     ]
 
     private static let spelled = ["email": "e-mail", "ip": "IP", "scim": "SCIM", "url": "URL"]

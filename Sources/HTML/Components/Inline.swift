@@ -22,11 +22,15 @@ extension UI {
     public static func muted(_ text: String) -> Node { el("span", .class("muted")) { text } }
     public static func key(_ text: String) -> Node { el("kbd", .class("key")) { text } }
 
-    /// An id, in full, with a button that copies it.
+    /// An id, in full, with a button that copies it and stays beside it.
     /// - Parameter what: "tenant id", for the button's label.
     public static func id(_ id: String, copy what: String? = nil) -> Node {
-        el("span", .class("id")) { id }
-            + (what.map { copyButton(id, label: "Copy the \($0) \(id)") } ?? .none)
+        let text = el("span", .class("id")) { id }
+        guard let what else { return text }
+        return el("span", .class("copied")) {
+            text
+            copyButton(id, label: "Copy the \(what) \(id)")
+        }
     }
 
     /// A dotted code that may break at its dots: `tenant.<wbr>suspend`.
@@ -38,6 +42,12 @@ extension UI {
             if index < parts.count - 1 { out = out + .raw("<wbr>") }
         }
         return out
+    }
+
+    /// What a code of the log's stands for, in words, and the code below; the code alone where nobody knows the words.
+    public static func coded(_ words: Node?, _ code: String) -> Node {
+        let text = el("span", .class("id")) { self.code(code) }
+        return words.map { $0 + sub(text) } ?? text
     }
 
     /// Words in which what stands between backticks is code, as the declarations write it.

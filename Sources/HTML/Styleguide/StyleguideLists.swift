@@ -156,6 +156,7 @@ extension Styleguide {
             + UI.keyFacts([
                 ("Owner", Node("lena.f@acme.example")), ("Region", Node("us-east")),
                 ("MRR", UI.money(minor: 184_000, currency: "USD")),
+                ("May be long", el("span", .class("long")) { "Lena F., Mira O., Tomas V., Ruth N., Hana L." }),
             ])
             + UI.tabs(
                 label: "Tabs of a thing",

@@ -10,6 +10,7 @@ extension Styleguide {
                 ("key", UI.key("⌘K")),
                 ("id", UI.id(Self.id)), ("id, copied", UI.id(Self.id, copy: "tenant id")),
                 ("code", UI.code("impersonation.request_consent")),
+                ("coded", UI.coded(Node("Suspend tenant"), "tenant.suspend")),
                 ("prose", UI.prose("Run `postern doctor` to see what is set.")),
                 ("breakable", UI.breakable("https://console.example.com/settings/undo_hours")),
                 ("hash", UI.hash(sha256(Array("sample".utf8)).hex)),

@@ -114,9 +114,14 @@ public struct OperationFormModel: Sendable {
     /// "Suspend Acme Robotics": verb and object. Titles that don't end with the noun get the name after a colon.
     public var heading: String {
         let spec = operation.spec
-        guard let target else { return spec.title }
+        return target.map { Self.heading(spec, of: $0.name) } ?? spec.title
+    }
+
+    /// What is done to whom. A name that has a colon itself stands in quotation marks: "Approve “Invite staff: Ada”".
+    static func heading(_ spec: OperationSpec, of name: String) -> String {
         let verb = UI.shortTitle(spec)
-        return verb == spec.title ? "\(verb): \(target.name)" : "\(verb) \(target.name)"
+        if verb != spec.title { return "\(verb) \(name)" }
+        return name.contains(": ") ? "\(verb) “\(name)”" : "\(verb): \(name)"
     }
 
     /// What the confirm button says; asking others is said too.
@@ -182,7 +187,7 @@ public struct OperationFormModel: Sendable {
                 Field(
                     "reason_code", label: spec.reasonTitle,
                     help: "Recorded in the log; where it is about a customer, they can read it.",
-                    .select(spec.reasonCodes.map { Field.Choice($0.code, "\($0.label) (\($0.code))") }),
+                    .select(spec.reasonCodes.map { Field.Choice($0.code, $0.label) }),
                     value: values["reason_code"] ?? "", error: error("reason_code"), isRequired: true))
         }
         switch spec.justification {
@@ -484,9 +489,9 @@ public enum OperationViews {
                 el("h2") { "This operation" }
                 UI.facts(
                     [
-                        ("Name", el("span", .class("id")) { spec.name }),
+                        ("Operation", UI.coded(Node(spec.title), spec.name)),
                         ("Risk", Node(spec.risk.rawValue)),
-                        ("Permission", el("span", .class("id")) { spec.permission }),
+                        ("Permission", UI.coded(nil, spec.permission)),
                     ], tight: true)
             }
     }

@@ -28,9 +28,7 @@ public struct OperationResultModel: Sendable {
 
     /// "Suspend Acme Robotics": what was done, to whom.
     public var heading: String {
-        guard let target else { return spec.title }
-        let verb = UI.shortTitle(spec)
-        return verb == spec.title ? "\(verb): \(target.name)" : "\(verb) \(target.name)"
+        target.map { OperationFormModel.heading(spec, of: $0.name) } ?? spec.title
     }
 
     public init(
@@ -224,7 +222,7 @@ extension OperationViews {
                 ) {
                     UI.panelBody {
                         UI.facts([
-                            ("Operation", el("span", .class("id")) { UI.code(applied.operation) }),
+                            ("Operation", UI.coded(Node(model.spec.title), applied.operation)),
                             (
                                 "Event",
                                 model.linksEvent
@@ -312,7 +310,7 @@ extension OperationViews {
                 UI.panel("The request", id: "p-record") {
                     UI.panelBody {
                         UI.facts([
-                            ("Operation", el("span", .class("id")) { UI.code(pending.operation) }),
+                            ("Operation", UI.coded(Node(model.spec.title), pending.operation)),
                             ("Request", UI.id(pending.approvalID)),
                             ("Event", UI.id(pending.eventID)),
                             ("Expires", UI.time(pending.expiresAt, now: model.now)),
@@ -379,7 +377,7 @@ extension OperationViews {
                                 Column("Operation", isRowHeader: true) { Node($0.spec.title) },
                                 Column("What it does", priority: 3) { UI.muted($0.spec.summary) },
                                 Column("Needs the permission") { operation in
-                                    el("span", .class("id")) { UI.code(operation.spec.permission) }
+                                    UI.coded(nil, operation.spec.permission)
                                 },
                             ], rows: missing, density: .plain)
                     }

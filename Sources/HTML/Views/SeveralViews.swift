@@ -12,13 +12,19 @@ public struct SeveralModel: Sendable {
         public let reasons: [String]
         /// What was looked at; `nil` where nothing could be.
         public let version: Int64?
+        /// Whether it can be undone, in a sentence; `nil` where it can't be done.
+        public let reversibility: String?
         public var isAllowed: Bool { reasons.isEmpty && consequence != nil }
-        public init(id: String, name: String, consequence: String?, reasons: [String], version: Int64?) {
+        public init(
+            id: String, name: String, consequence: String?, reasons: [String], version: Int64?,
+            reversibility: String? = nil
+        ) {
             self.id = id
             self.name = name
             self.consequence = consequence
             self.reasons = reasons
             self.version = version
+            self.reversibility = reversibility
         }
     }
 
@@ -62,9 +68,15 @@ public struct SeveralModel: Sendable {
     public var heading: String { operation.spec.title(of: targets.count) }
     public var allowed: [Target] { targets.filter(\.isAllowed) }
 
+    /// Whether what can be done can be undone, where that is the same of each.
+    var reversibility: String? {
+        let sentences = Set(allowed.map(\.reversibility))
+        return sentences.count == 1 ? sentences.first ?? nil : nil
+    }
+
     /// The ways back: "Access reviews", then "Grants" where they were ticked on a page below it.
     var crumbs: [(title: String, href: String)] {
-        guard back.hasPrefix("\(listPath)/"), let things = operation.spec.several else {
+        guard back.hasPrefix("\(listPath)/"), let things = operation.spec.several?.noun else {
             return [(listTitle, back.prefix { $0 != "?" } == listPath ? back : listPath)]
         }
         return [(listTitle, listPath), (things.prefix(1).uppercased() + things.dropFirst(), back)]
@@ -139,7 +151,7 @@ extension OperationViews {
                     el("header") {
                         el("div") {
                             el("div", .class("title")) { el("h1") { model.heading } }
-                            el("p") { spec.summary }
+                            el("p") { spec.several?.summary ?? spec.summary }
                         }
                     }
                     el("div", .class("sheet__body")) {
@@ -202,7 +214,8 @@ extension OperationViews {
 
     private static func targets(_ model: SeveralModel) -> Node {
         let refused = model.targets.count - model.allowed.count
-        return el("section") {
+        let reversibility = model.reversibility
+        let happens = el("section") {
             el("h2") { "What would happen" }
             el("p") { "Nothing has been changed yet." }
             if refused > 0 {
@@ -217,11 +230,20 @@ extension OperationViews {
                         el("div") {
                             el("p") { target.consequence ?? target.name }
                             for reason in target.reasons { el("p", .class("small muted")) { reason } }
+                            if target.isAllowed, reversibility == nil, let sentence = target.reversibility {
+                                el("p", .class("small muted")) { sentence }
+                            }
                         }
                     }
                 }
             }
         }
+        guard let reversibility else { return happens }
+        return happens
+            + el("section") {
+                el("h2") { "Whether it can be undone" }
+                el("p") { reversibility }
+            }
     }
 
     public static func several(_ result: SeveralResult) -> Node {

@@ -24,6 +24,18 @@ public struct OperationSpec: Sendable {
         case required(atLeast: Int)
     }
 
+    /// An operation that is done to several of its targets, in words.
+    public struct Several: Sendable, Hashable {
+        /// What the targets are called: `grants`.
+        public let noun: String
+        /// One sentence: what happens, to whom, said of all of them.
+        public let summary: String
+        public init(_ noun: String, summary: String) {
+            self.noun = noun
+            self.summary = summary
+        }
+    }
+
     /// `tenant.suspend`: audit action, route tail, CLI words, `operationId`, metric label. Never renamed after release.
     public let name: String
     /// `Suspend tenant`
@@ -47,9 +59,9 @@ public struct OperationSpec: Sendable {
     public let systemOnly: Bool
     /// Done as soon as everybody agreed who must, or not at all: nobody has it agreed to now and carried out some day.
     public let isAtOnce: Bool
-    /// What several of its targets are called, as in `grants`: a list may offer it for several of its rows at once, each with
-    /// an event of its own. `nil` where it may not.
-    public let several: String?
+    /// How it is spoken of where it is done to several of its targets: a list may offer it for several of its rows at once,
+    /// each with an event of its own. `nil` where it may not.
+    public let several: Several?
     /// Says that something is wrong: its event is an incident, though it changes a row as any other does.
     public let isIncident: Bool
 
@@ -58,7 +70,7 @@ public struct OperationSpec: Sendable {
         reasonCodes: [ReasonCode] = [], reasonTitle: String = "Reason",
         justification: Justification? = nil, ticketRequired: Bool = false, requiresIfMatch: Bool = false,
         confirmByTyping: Bool = false, isDestructive: Bool = false, systemOnly: Bool = false,
-        isAtOnce: Bool = false, several: String? = nil, isIncident: Bool = false
+        isAtOnce: Bool = false, several: Several? = nil, isIncident: Bool = false
     ) {
         self.isIncident = isIncident
         self.isAtOnce = isAtOnce
@@ -89,7 +101,7 @@ public struct OperationSpec: Sendable {
     /// "Revoke 2 grants", "Revoke 1 grant": its title for so many targets; the title as it is where it takes one only.
     public func title(of count: Int) -> String {
         guard let several, let space = title.firstIndex(of: " ") else { return title }
-        return "\(title[..<space]) \(count)\(count == 1 ? String(title[space...]) : " \(several)")"
+        return "\(title[..<space]) \(count)\(count == 1 ? String(title[space...]) : " \(several.noun)")"
     }
 }
 

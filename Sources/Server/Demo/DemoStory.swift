@@ -220,9 +220,13 @@ struct DemoStory: Sendable {
 
     private func source(_ email: String) -> Source {
         Source(
-            ip: "127.0.0.1", userAgent: "demo", client: .console, requestID: Identifier.mint("req", at: clock.clock.now)
-        )
+            ip: "127.0.0.1", userAgent: Self.browser, client: .console,
+            requestID: Identifier.mint("req", at: clock.clock.now))
     }
+
+    /// What a browser says of itself.
+    private static let browser =
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 
     private func enrol(_ person: DemoPerson, by link: String) async throws -> DemoAccount {
         let token = link.split(separator: "=").last.map(String.init) ?? ""

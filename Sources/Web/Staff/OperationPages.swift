@@ -548,7 +548,7 @@ extension StaffConsole {
         }
         // A state that can't be judged because a field is missing is no refusal of its own.
         if preview?.allowed == false, shownErrors.contains(where: { $0.pointer == "/reason_code" }) { preview = nil }
-        // The codes stand in the field.
+        // What can be chosen stands in the field, in words.
         shownErrors = shownErrors.map { error in
             error.pointer == "/reason_code" && draft.values["reason_code"]?.isEmpty ?? true
                 ? FieldError(pointer: error.pointer, detail: "Choose a reason.") : error

@@ -26,7 +26,11 @@ extension StaffConsole {
                 return .seeOther(operation.pageTemplate.replacing("{id}", with: URLText.encode(only)))
             }
             let request = Self.request(operation, posted)
-            let errors = operation.errors(in: request)
+            // What is left out is chosen in words; its codes are for programs.
+            let errors = operation.errors(in: request).map { error in
+                error.pointer == "/reason_code" && request.reasonCode == nil
+                    ? FieldError(pointer: error.pointer, detail: "Choose a reason.") : error
+            }
             if posted.text("action") == "passkey", posted.notice == nil {
                 return try await Self.question(posted.exchange) {
                     // Said beside the button, all of it.
@@ -130,7 +134,7 @@ extension StaffConsole {
                 targets.append(
                     .init(
                         id: id, name: name, consequence: preview.consequence, reasons: preview.reasons,
-                        version: preview.version))
+                        version: preview.version, reversibility: preview.allowed ? preview.reversibility : nil))
             } catch {
                 switch error {
                 case .notFound, .conflict, .locked:
