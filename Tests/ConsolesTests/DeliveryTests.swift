@@ -40,6 +40,49 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a notice is announced where an endpoint asks for it, and not where none does`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            let tenant = try await world.tenant("acme")
+            func announced() async throws -> [String] {
+                try await world.pipeline.preview(
+                    OperationRequest(
+                        operation: "tenant.suspend", target: tenant, reasonCode: "abuse",
+                        justification: "They send spam."), by: world.everybody
+                ).effects.map(\.name)
+            }
+            func queued(_ operation: String, _ reason: String) async throws -> [String]? {
+                let key = world.key()
+                let anybody = world.everybody
+                // The answer to another client keeps none of it.
+                let caller = Caller(
+                    actor: anybody.actor, person: anybody.person, displayName: anybody.displayName,
+                    roles: anybody.roles, permissions: anybody.permissions, authentication: anybody.authentication,
+                    client: .console, ip: "127.0.0.1", userAgent: "test", requestID: anybody.requestID)
+                _ = try await world.pipeline.run(
+                    OperationRequest(
+                        operation: operation, target: tenant, reasonCode: reason, justification: "They send spam.",
+                        idempotencyKey: key), by: caller)
+                let outcome = try await world.pipeline.outcome(ofKey: key, by: caller)
+                return try await world.pipeline.queued(with: outcome)?.map(\.name)
+            }
+            try await fixture.webhook(["tenant.created"])
+            #expect(try await announced() == [])
+            #expect(try await queued("tenant.suspend", "abuse") == [])
+            #expect(try await queued("tenant.restore", "investigation_closed") == [])
+            world.test.clock.advance(.seconds(1))
+            let webhook = try await fixture.webhook(["tenant.suspended"])
+            #expect(try await announced() == ["tenant.suspended"])
+            #expect(try await queued("tenant.suspend", "abuse") == ["tenant.suspended"])
+            #expect(try await queued("tenant.restore", "investigation_closed") == [])
+            try await world.run("webhook.disable", on: webhook, reason: "maintenance")
+            #expect(try await announced() == [])
+        }
+    }
+
     private static let aboutPeople = WebhookEvent.names.filter { $0.hasPrefix("user.") }
 
     /// Notices as `name`, and what they say of the member, in the order they were sent.
@@ -538,9 +581,15 @@ import Testing
 
     @Test func `every effect an operation announces can be heard`() async throws {
         let world = try await World.make(.sqlite)
+        let known = world.catalog
+        // One that leaves out no effect, whoever asks for it.
+        let pipeline = Pipeline(
+            database: world.test.database, records: SQLRecords(), directory: StaffDirectory(),
+            catalog: Catalog(operations: known.operations, reads: known.reads, entities: known.entities),
+            clock: world.test.clock.clock, settings: world.pipeline.settings)
         for operation in world.catalog.operations {
             guard let trial = try await world.trial(of: operation) else { continue }
-            let preview = try await world.pipeline.preview(trial.request, by: trial.caller)
+            let preview = try await pipeline.preview(trial.request, by: trial.caller)
             for effect in preview.effects where effect.kind == "webhook" && effect.name != "webhook.test" {
                 #expect(WebhookEvent.all.contains { $0.name == effect.name }, "\(operation.spec.name): \(effect.name)")
             }

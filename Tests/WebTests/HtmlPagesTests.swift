@@ -158,9 +158,9 @@ import Testing
             model.sent = sent
             return OperationViews.result(model).text
         }
-        #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to your product"))
+        #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to the endpoints that ask for it"))
         #expect(result([]).contains("Nothing."))
-        #expect(!result(nil).contains("What was sent"))
+        #expect(!result(nil).contains("What was queued"))
         #expect(result(nil).contains("Reference") && !result(nil).contains(">Request<"))
     }
 

@@ -58,7 +58,8 @@ enum Sample {
             effects: effects
                 ? [
                     Effect(
-                        kind: "webhook", name: "tenant.suspended", summary: "Webhook tenant.suspended to your product",
+                        kind: "webhook", name: "tenant.suspended",
+                        summary: "Webhook tenant.suspended to the endpoints that ask for it",
                         payload: .object([:]), tenant: tenant.id),
                     Effect(
                         kind: "email", name: "owner", summary: "E-mail to lena.f@acme-robotics.example",
