@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 import Store
 import TestSupport
@@ -507,6 +508,76 @@ import Testing
         }
     }
 
+    private static func show(_ page: Page, id: String? = nil, _ world: World, by caller: Caller) async throws -> String
+    {
+        let call = PageCallFixture.make(caller, path: id.map { ["id": $0] } ?? [:])
+        return try await world.pipeline.read(page.permission, by: caller) { reader in
+            let answer = try page.render(call, reader)
+            return (answer.body.text, answer.disclosure)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a delivery is called by words, and by whom it is about`(kind: TestDatabase.Kind) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            try await fixture.webhook(["user.created", "tenant.suspended"])
+            try await world.tenant("acme", then: [("tenant.suspend", "abuse")])
+            try await world.run(
+                "registry.put_user",
+                ["user": ["external_id": "u-1", "email": "ada@acme.test", "name": "Ada Lovelace"]], by: world.system)
+            while try await fixture.outbox.distribute() {}
+            let seeing = world.person("seeing", permissions: ["delivery.view", "user.view", "audit.view"])
+            let list = try await Self.show(DeliveryPages.list, world, by: seeing)
+            for words in ["Tenant suspended", "tenant.<wbr>suspended", "Tenant acme", "User created", "Ada Lovelace"] {
+                #expect(list.contains(words), "\(words)")
+            }
+            let before = try await world.snapshot()
+            world.test.clock.advance(.minutes(2))
+            let delivery = try #require(try await fixture.deliveries().first { $0.name == "user.created" })
+            let page = try await Self.show(DeliveryPages.view, id: delivery.id, world, by: seeing)
+            #expect(page.contains("<h1>User created</h1>") && page.contains("Ada Lovelace"))
+            #expect(try await world.events(after: before).map(\.action) == ["user.list"])
+            // Who may not look at users is told of none.
+            let blind = world.person("blind", permissions: ["delivery.view"])
+            let hidden = try await Self.show(DeliveryPages.list, world, by: blind)
+            #expect(hidden.contains("User created") && !hidden.contains("Ada Lovelace"))
+        }
+    }
+
+    @Test func `every delivery has a title in words`() {
+        let slack = [
+            "slack.events", "slack.root", "slack.test", SlackRequests.asks, SlackRequests.reminds, SlackRequests.ends,
+        ]
+        let names = WebhookEvent.names + [WebhookEvent.test] + MailNotice.allCases.map(\.rawValue) + slack
+        for name in names {
+            let title = DeliveryWords.title(name)
+            #expect(!title.contains("_") && title.firstMatch(of: /[a-z]\.[a-z]/) == nil, "\(name): \(title)")
+        }
+        #expect(DeliveryWords.title("tenant.plan_change_requested") == "Tenant plan change requested")
+        #expect(DeliveryWords.title("mail.password_changed") == "“Your password was changed”")
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what waits is counted, and a channel that is not set up says how it is`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            try await fixture.webhook(["tenant.created"])
+            for slug in ["acme", "globex"] { try await world.tenant(slug) }
+            while try await fixture.outbox.distribute() {}
+            let list = try await Self.show(DeliveryPages.list, world, by: world.everybody)
+            #expect(list.contains("Waiting<span class=\"n\">2</span>"))
+            #expect(list.contains("Dead letters<span class=\"n\">0</span>"))
+            for words in ["slack_webhook_url", "smtp_url and mail_from", "/installation/configuration"] {
+                #expect(list.contains(words), "\(words)")
+            }
+            let plain = world.person("plain", permissions: ["delivery.view"])
+            #expect(try await !Self.show(DeliveryPages.list, world, by: plain).contains("/installation/configuration"))
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a test goes to its endpoint alone, whatever it hears`(kind: TestDatabase.Kind) async throws {
         try await DeliveryFixture.with(kind) { fixture in
@@ -568,7 +639,11 @@ import Testing
                 OutboxQueries.waiting(.webhook, limit: 50), OutboxQueries.firstDue(),
                 OutboxQueries.dueLanes(at: TestDatabase.start, leavingOut: ["whk_"], limit: 8, .sqlite),
                 OutboxQueries.first(of: "lane"), OutboxQueries.waiting(in: "lane", named: "tenant.updated"),
-                Webhook.waitingCount("whk_"),
+                Webhook.waitingCount("whk_"), Webhook.subscriptions,
+                DeliveryQueries.count(.dead, webhook: nil, tenant: nil),
+                DeliveryQueries.count(.pending, webhook: "whk_", tenant: nil),
+                DeliveryQueries.count(.pending, webhook: nil, tenant: "ten_"),
+                DeliveryQueries.payloads(["out_"]), DeliveryQueries.action(of: "evt_"),
             ]
             for statement in lists + work {
                 let plan = try await TestQueries.plan(of: statement, in: fixture.world)
