@@ -158,7 +158,7 @@ def test_the_log_shows_what_happened_and_proves_it(chromium, demo, api):
 
         def sequenced():
             page.reload()
-            return page.get_by_text("the same hash").count()
+            return page.get_by_text("the same fingerprint").count()
 
         postern.wait_until(sequenced, 5, "the event's place in the log")
         window.audit("event")

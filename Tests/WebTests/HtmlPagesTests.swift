@@ -244,6 +244,11 @@ import Testing
         )
         .text
         #expect(tampered.contains("What is stored differs from what the log committed to."))
-        #expect(tampered.contains("differs from its commitment"))
+        #expect(tampered.contains("differs from its fingerprint in the log"))
+        // Plain words first; what an auditor calls it stands beside.
+        for words in ["Kept sealed", "sealed members", " in the log</span>", "SHA-256 of the leaf"] {
+            #expect(intact.contains(words), "\(words)")
+        }
+        #expect(!intact.contains(">Leaf<") && !intact.contains(">Commitment<"))
     }
 }
