@@ -32,6 +32,19 @@ enum EventWords {
                 ? event.actorID : "\(DocumentDiff.label(event.actorType)) \(event.actorID)")
     }
 
+    /// A part of Postern, or for whom it acts, as one says who did something.
+    static func part(_ id: String, doing action: String) -> String {
+        switch id {
+        // What was asked for there is carried out by Postern.
+        case RecoveryTurn.actor.id where action == RecoverStaff.spec.name, "bootstrap", "migrate":
+            "Somebody on the server’s machine"
+        case ScimDoor.person: "The identity provider"
+        case ImportRun.actor.id: "An import"
+        case "product": "Your product"
+        default: "Postern"
+        }
+    }
+
     static func target(_ event: EventRow) -> String {
         event.targetName ?? event.targetID ?? ""
     }
