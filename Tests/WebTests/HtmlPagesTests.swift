@@ -232,6 +232,26 @@ import Testing
         #expect(html.contains("<details class=\"off\">") && !html.contains("href=\"/tenants/x/restore\""))
     }
 
+    @Test func `home says what was tried and by whom, and where its curve begins`() throws {
+        var model = Sample.home(
+            denials: [try Sample.event(3, action: "staff.recover", outcome: "denied", part: "recovery")])
+        let page = HomeView.body(model, call: Sample.call()).text
+        for words in [
+            "Tried to recover an account from the server", "Somebody on the server’s machine", ">24 h ago<", ">now<",
+            "Changes in each hour, at most 17", "The audit log is signed up to event #4,812,130",
+            "Nothing of yours waits for others",
+        ] {
+            #expect(page.contains(words), "\(words)")
+        }
+        #expect(!page.contains(">Recover an account from the server<") && !page.contains("System recovery"))
+        #expect(!page.contains("drift"), "not for everybody")
+        model.drift = 0
+        #expect(HomeView.body(model, call: Sample.call()).text.contains("No drift"))
+        model.drift = 1000
+        let drifted = HomeView.body(model, call: Sample.call()).text
+        #expect(drifted.contains("at least 1,000") && drifted.contains("href=\"/drifts\""))
+    }
+
     @Test func `a tampered member is said so on the event's page`() throws {
         let intact = AuditPages.detailBody(try Sample.detail(), undo: .absent, call: Sample.call(), now: Sample.now)
             .text
