@@ -155,15 +155,15 @@ enum DeliveryPages {
         if let user = people.user(of: delivery) {
             facts.append(("User", el("a", .href("/users/\(user.id)")) { user.name }))
         }
-        facts += [
-            ("Queued", UI.time(delivery.createdAt, now: now)), ("Next attempt", nextAttempt(detail, now: now)),
+        facts.append(("Queued", UI.time(delivery.createdAt, now: now)))
+        facts.append(("Next attempt", nextAttempt(detail, now: now)))
+        facts.append(
             (
                 "Caused by",
                 seesLog
                     ? el("a", .href("/audit/\(delivery.eventID)")) { cause(detail, call.catalog) }
                     : UI.id(delivery.eventID)
-            ),
-        ]
+            ))
         let body =
             UI.crumbs([("Deliveries", "/deliveries")], here: title)
             + UI.title(title) {
