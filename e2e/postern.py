@@ -570,6 +570,12 @@ class Person:
     def active_tenant(self, index=0):
         return self.tenants(status="active", limit=200)[index]
 
+    def asks_for(self, name):
+        """Whether an endpoint that is in use asks for this notice: tests before may have made one."""
+        answer = self.get("webhooks", params={"limit": 200})
+        assert answer.status_code == 200, answer.text
+        return any(webhook["status"] == "active" and name in webhook["events"] for webhook in answer.json()["items"])
+
     def tenant(self, id):
         answer = self.get(f"tenants/{id}")
         assert answer.status_code == 200, answer.text

@@ -371,7 +371,7 @@ def look(window, person, peer, box, broken):
     postern.wait_until(lambda: any("Test from Postern" in t for t in peer.texts()), 40, "Slack to be told after all")
     postern.wait_until(lambda: page.goto("/deliveries") and "Failing" not in panel.inner_text(), 10, "all to be well")
     window.go(failed)
-    window.heading(re.compile("^slack"))
+    window.heading(re.compile("staff channel"))
     expect(page.locator("main")).to_contain_text("Slack answered channel_not_found")
     expect(page.locator("main")).to_contain_text("Delivered")
     window.audit("a delivery to Slack")

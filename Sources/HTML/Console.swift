@@ -60,6 +60,8 @@ public struct Console: Sendable {
     public let evidence: [EvidenceSource]
     /// What follows from changes of other consoles' rows.
     public let followers: [Follower]
+    /// Those of effects that somebody hears of who asks for them, of what happens at a time.
+    public let reaching: (@Sendable ([Effect], Instant, any Reader) throws -> [Effect])?
     /// Its own marks, for the styleguide: the states of its things.
     public let specimens: [Styleguide.Specimen]
     /// The risk of each permission.
@@ -76,13 +78,16 @@ public struct Console: Sendable {
         targetChoices: [String: @Sendable (String, any Reader) throws -> [Field.Choice]] = [:],
         subjects: [String: @Sendable (any Entity, PageCall, any Reader) throws -> FormSubject?] = [:],
         search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil, runtime: [RuntimeEndpoint] = [],
-        evidence: [EvidenceSource] = [], followers: [Follower] = [], specimens: [Styleguide.Specimen] = [],
+        evidence: [EvidenceSource] = [], followers: [Follower] = [],
+        reaching: (@Sendable ([Effect], Instant, any Reader) throws -> [Effect])? = nil,
+        specimens: [Styleguide.Specimen] = [],
         risks: [String: Risk] = [:],
         eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil,
         notice: (@Sendable (Caller, any Reader) throws -> Node)? = nil
     ) {
         self.evidence = evidence
         self.followers = followers
+        self.reaching = reaching
         self.notice = notice
         self.specimens = specimens
         self.risks = risks
@@ -110,7 +115,7 @@ extension Catalog {
             entities: consoles.flatMap(\.entities),
             uniqueRules: consoles.reduce(into: [:]) { $0.merge($1.uniqueRules) { first, _ in first } },
             eventFilter: consoles.lazy.compactMap(\.eventFilter).first, evidence: consoles.flatMap(\.evidence),
-            followers: consoles.flatMap(\.followers),
+            followers: consoles.flatMap(\.followers), reaching: consoles.lazy.compactMap(\.reaching).first,
             risks: consoles.reduce(into: [:]) { $0.merge($1.risks) { first, _ in first } })
     }
 }

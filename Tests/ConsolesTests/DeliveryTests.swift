@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 import Store
 import TestSupport
@@ -37,6 +38,49 @@ import Testing
             #expect(body["data"]?["tenant"]?["status"] == "suspended")
             #expect(!body.canonicalText.contains("Tenant acme"), "a name was told")
             #expect(body.canonical.count < 20_000)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a notice is announced where an endpoint asks for it, and not where none does`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            let tenant = try await world.tenant("acme")
+            func announced() async throws -> [String] {
+                try await world.pipeline.preview(
+                    OperationRequest(
+                        operation: "tenant.suspend", target: tenant, reasonCode: "abuse",
+                        justification: "They send spam."), by: world.everybody
+                ).effects.map(\.name)
+            }
+            func queued(_ operation: String, _ reason: String) async throws -> [String]? {
+                let key = world.key()
+                let anybody = world.everybody
+                // The answer to another client keeps none of it.
+                let caller = Caller(
+                    actor: anybody.actor, person: anybody.person, displayName: anybody.displayName,
+                    roles: anybody.roles, permissions: anybody.permissions, authentication: anybody.authentication,
+                    client: .console, ip: "127.0.0.1", userAgent: "test", requestID: anybody.requestID)
+                _ = try await world.pipeline.run(
+                    OperationRequest(
+                        operation: operation, target: tenant, reasonCode: reason, justification: "They send spam.",
+                        idempotencyKey: key), by: caller)
+                let outcome = try await world.pipeline.outcome(ofKey: key, by: caller)
+                return try await world.pipeline.queued(with: outcome)?.map(\.name)
+            }
+            try await fixture.webhook(["tenant.created"])
+            #expect(try await announced() == [])
+            #expect(try await queued("tenant.suspend", "abuse") == [])
+            #expect(try await queued("tenant.restore", "investigation_closed") == [])
+            world.test.clock.advance(.seconds(1))
+            let webhook = try await fixture.webhook(["tenant.suspended"])
+            #expect(try await announced() == ["tenant.suspended"])
+            #expect(try await queued("tenant.suspend", "abuse") == ["tenant.suspended"])
+            #expect(try await queued("tenant.restore", "investigation_closed") == [])
+            try await world.run("webhook.disable", on: webhook, reason: "maintenance")
+            #expect(try await announced() == [])
         }
     }
 
@@ -464,6 +508,76 @@ import Testing
         }
     }
 
+    private static func show(_ page: Page, id: String? = nil, _ world: World, by caller: Caller) async throws -> String
+    {
+        let call = PageCallFixture.make(caller, path: id.map { ["id": $0] } ?? [:])
+        return try await world.pipeline.read(page.permission, by: caller) { reader in
+            let answer = try page.render(call, reader)
+            return (answer.body.text, answer.disclosure)
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `a delivery is called by words, and by whom it is about`(kind: TestDatabase.Kind) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            try await fixture.webhook(["user.created", "tenant.suspended"])
+            try await world.tenant("acme", then: [("tenant.suspend", "abuse")])
+            try await world.run(
+                "registry.put_user",
+                ["user": ["external_id": "u-1", "email": "ada@acme.test", "name": "Ada Lovelace"]], by: world.system)
+            while try await fixture.outbox.distribute() {}
+            let seeing = world.person("seeing", permissions: ["delivery.view", "user.view", "audit.view"])
+            let list = try await Self.show(DeliveryPages.list, world, by: seeing)
+            for words in ["Tenant suspended", "tenant.<wbr>suspended", "Tenant acme", "User created", "Ada Lovelace"] {
+                #expect(list.contains(words), "\(words)")
+            }
+            let before = try await world.snapshot()
+            world.test.clock.advance(.minutes(2))
+            let delivery = try #require(try await fixture.deliveries().first { $0.name == "user.created" })
+            let page = try await Self.show(DeliveryPages.view, id: delivery.id, world, by: seeing)
+            #expect(page.contains("<h1>User created</h1>") && page.contains("Ada Lovelace"))
+            #expect(try await world.events(after: before).map(\.action) == ["user.list"])
+            // Who may not look at users is told of none.
+            let blind = world.person("blind", permissions: ["delivery.view"])
+            let hidden = try await Self.show(DeliveryPages.list, world, by: blind)
+            #expect(hidden.contains("User created") && !hidden.contains("Ada Lovelace"))
+        }
+    }
+
+    @Test func `every delivery has a title in words`() {
+        let slack = [
+            "slack.events", "slack.root", "slack.test", SlackRequests.asks, SlackRequests.reminds, SlackRequests.ends,
+        ]
+        let names = WebhookEvent.names + [WebhookEvent.test] + MailNotice.allCases.map(\.rawValue) + slack
+        for name in names {
+            let title = DeliveryWords.title(name)
+            #expect(!title.contains("_") && title.firstMatch(of: /[a-z]\.[a-z]/) == nil, "\(name): \(title)")
+        }
+        #expect(DeliveryWords.title("tenant.plan_change_requested") == "Tenant plan change requested")
+        #expect(DeliveryWords.title("mail.password_changed") == "“Your password was changed”")
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `what waits is counted, and a channel that is not set up says how it is`(
+        kind: TestDatabase.Kind
+    ) async throws {
+        try await DeliveryFixture.with(kind) { fixture in
+            let world = fixture.world
+            try await fixture.webhook(["tenant.created"])
+            for slug in ["acme", "globex"] { try await world.tenant(slug) }
+            while try await fixture.outbox.distribute() {}
+            let list = try await Self.show(DeliveryPages.list, world, by: world.everybody)
+            #expect(list.contains("Waiting<span class=\"n\">2</span>"))
+            #expect(list.contains("Dead letters<span class=\"n\">0</span>"))
+            for words in ["slack_webhook_url", "smtp_url and mail_from", "/installation/configuration"] {
+                #expect(list.contains(words), "\(words)")
+            }
+            let plain = world.person("plain", permissions: ["delivery.view"])
+            #expect(try await !Self.show(DeliveryPages.list, world, by: plain).contains("/installation/configuration"))
+        }
+    }
+
     @Test(arguments: TestDatabase.Kind.allCases)
     func `a test goes to its endpoint alone, whatever it hears`(kind: TestDatabase.Kind) async throws {
         try await DeliveryFixture.with(kind) { fixture in
@@ -525,7 +639,11 @@ import Testing
                 OutboxQueries.waiting(.webhook, limit: 50), OutboxQueries.firstDue(),
                 OutboxQueries.dueLanes(at: TestDatabase.start, leavingOut: ["whk_"], limit: 8, .sqlite),
                 OutboxQueries.first(of: "lane"), OutboxQueries.waiting(in: "lane", named: "tenant.updated"),
-                Webhook.waitingCount("whk_"),
+                Webhook.waitingCount("whk_"), Webhook.subscriptions,
+                DeliveryQueries.count(.dead, webhook: nil, tenant: nil),
+                DeliveryQueries.count(.pending, webhook: "whk_", tenant: nil),
+                DeliveryQueries.count(.pending, webhook: nil, tenant: "ten_"),
+                DeliveryQueries.payloads(["out_"]), DeliveryQueries.action(of: "evt_"),
             ]
             for statement in lists + work {
                 let plan = try await TestQueries.plan(of: statement, in: fixture.world)
@@ -538,9 +656,15 @@ import Testing
 
     @Test func `every effect an operation announces can be heard`() async throws {
         let world = try await World.make(.sqlite)
+        let known = world.catalog
+        // One that leaves out no effect, whoever asks for it.
+        let pipeline = Pipeline(
+            database: world.test.database, records: SQLRecords(), directory: StaffDirectory(),
+            catalog: Catalog(operations: known.operations, reads: known.reads, entities: known.entities),
+            clock: world.test.clock.clock, settings: world.pipeline.settings)
         for operation in world.catalog.operations {
             guard let trial = try await world.trial(of: operation) else { continue }
-            let preview = try await world.pipeline.preview(trial.request, by: trial.caller)
+            let preview = try await pipeline.preview(trial.request, by: trial.caller)
             for effect in preview.effects where effect.kind == "webhook" && effect.name != "webhook.test" {
                 #expect(WebhookEvent.all.contains { $0.name == effect.name }, "\(operation.spec.name): \(effect.name)")
             }

@@ -85,10 +85,14 @@ import Testing
         await #expect(throws: OperationError.self) { try await world.run("drift.accept", on: drift[0].id) }
         #expect(try await tell(["plan": "team"])[0].state == .open)
         let tier = try #require(try await drifts().first { $0.field == .tier })
+        let names = ["tenant.tier_changed", "tenant.updated"]
+        try await world.run(
+            "webhook.create",
+            ["url": "https://hooks.example.com/postern", "events": .array(names.map(JSON.string))])
         let heard = try await world.pipeline.preview(
             OperationRequest(operation: "drift.accept", target: tier.id, justification: "They pay for it."),
             by: world.everybody)
-        #expect(heard.effects.map(\.name) == ["tenant.tier_changed", "tenant.updated"])
+        #expect(heard.effects.map(\.name) == names)
         await world.close()
     }
 

@@ -30,6 +30,17 @@ import Testing
         }
     }
 
+    @Test func `roles and permissions are told in words that everybody knows`() {
+        let jargon = ["primitive", "DPA", "co-sign", "custody", "kill switch", "GDPR"]
+        for role in Seeds.roles {
+            #expect(!jargon.contains { role.summary.contains($0) }, "\(role.id): \(role.summary)")
+            #expect(role.summary.hasSuffix("."), "\(role.id) has no sentence")
+        }
+        for entry in PermissionCatalog.entries {
+            #expect(!jargon.contains { entry.title.contains($0) }, "\(entry.code): \(entry.title)")
+        }
+    }
+
     @Test func `the approval rules are the ones that were reviewed`() throws {
         var lines = ["# rule\toperation\twhen\twho\twindow s\tcooldown s"]
         for rule in Seeds.rules {

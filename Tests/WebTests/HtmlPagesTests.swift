@@ -163,9 +163,9 @@ import Testing
             model.sent = sent
             return OperationViews.result(model).text
         }
-        #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to your product"))
+        #expect(result(Sample.preview().effects).contains("Webhook tenant.suspended to the endpoints that ask for it"))
         #expect(result([]).contains("Nothing."))
-        #expect(!result(nil).contains("What was sent"))
+        #expect(!result(nil).contains("What was queued"))
         // The operation in words, its code below.
         let code = "<span class=\"sub\"><span class=\"id\">tenant.<wbr>suspend</span></span>"
         #expect(result(nil).contains("Suspend tenant\(code)"))
@@ -270,6 +270,26 @@ import Testing
         #expect(html.contains("<details class=\"off\">"))
     }
 
+    @Test func `home says what was tried and by whom, and where its curve begins`() throws {
+        var model = Sample.home(
+            denials: [try Sample.event(3, action: "staff.recover", outcome: "denied", part: "recovery")])
+        let page = HomeView.body(model, call: Sample.call()).text
+        for words in [
+            "Tried to recover an account from the server", "Somebody on the server’s machine", ">24 h ago<", ">now<",
+            "Changes in each hour, at most 17", "The audit log is signed up to event #4,812,130",
+            "Nothing of yours waits for others",
+        ] {
+            #expect(page.contains(words), "\(words)")
+        }
+        #expect(!page.contains(">Recover an account from the server<") && !page.contains("System recovery"))
+        #expect(!page.contains("drift"), "not for everybody")
+        model.drift = 0
+        #expect(HomeView.body(model, call: Sample.call()).text.contains("No drift"))
+        model.drift = 1000
+        let drifted = HomeView.body(model, call: Sample.call()).text
+        #expect(drifted.contains("at least 1,000") && drifted.contains("href=\"/drifts\""))
+    }
+
     @Test func `a tampered member is said so on the event's page`() throws {
         let intact = AuditPages.detailBody(try Sample.detail(), undo: .absent, call: Sample.call(), now: Sample.now)
             .text
@@ -282,6 +302,11 @@ import Testing
         )
         .text
         #expect(tampered.contains("What is stored differs from what the log committed to."))
-        #expect(tampered.contains("differs from its commitment"))
+        #expect(tampered.contains("differs from its fingerprint in the log"))
+        // Plain words first; what an auditor calls it stands beside.
+        for words in ["Kept sealed", "sealed members", " in the log</span>", "SHA-256 of the leaf"] {
+            #expect(intact.contains(words), "\(words)")
+        }
+        #expect(!intact.contains(">Leaf<") && !intact.contains(">Commitment<"))
     }
 }

@@ -58,7 +58,8 @@ enum Sample {
             effects: effects
                 ? [
                     Effect(
-                        kind: "webhook", name: "tenant.suspended", summary: "Webhook tenant.suspended to your product",
+                        kind: "webhook", name: "tenant.suspended",
+                        summary: "Webhook tenant.suspended to the endpoints that ask for it",
                         payload: .object([:]), tenant: tenant.id),
                     Effect(
                         kind: "email", name: "owner", summary: "E-mail to lena.f@acme-robotics.example",
@@ -92,7 +93,7 @@ enum Sample {
 
     static func event(
         _ number: Int, action: String = "tenant.suspend", outcome: String = "applied", eventClass: String = "mutation",
-        actor: String? = nil, minutesAgo: Int64 = 1
+        actor: String? = nil, part: String = "bootstrap", minutesAgo: Int64 = 1
     ) throws -> EventRow {
         let at = now - .minutes(minutesAgo)
         var event = try EventRow(
@@ -103,7 +104,7 @@ enum Sample {
                         random: Array(repeating: UInt8(number & 255), count: 10))),
                 "at": Value(at), "class": .text(eventClass), "action": .text(action), "outcome": .text(outcome),
                 "actor_type": .text(actor == nil ? "system" : "staff"),
-                "actor_id": .text(actor == nil ? "bootstrap" : caller.actor.id), "tenant_id": .text(tenant.id),
+                "actor_id": .text(actor == nil ? part : caller.actor.id), "tenant_id": .text(tenant.id),
                 "target_type": .text("tenant"), "target_id": .text(tenant.id), "request_id": .text("req_01JCXRV0"),
                 "operation_id": .text("op_01JCXR5T0H6V9E2M7QKZBN4WYD"), "approval_id": .null, "linked": .null,
                 "retention_class": .text("soc2_iso_7y"), "idx": .int(Int64(4_812_100 + number)),
@@ -162,6 +163,14 @@ enum Sample {
             hashMatches: true, members: members,
             linked: [try event(22, action: "effect.webhook", eventClass: "effect")],
             previous: "evt_01JCXRRK7QHM2V8T5E0ZB6WYN0", next: nil)
+    }
+
+    static func home(own: [ApprovalEntry] = [], denials: [EventRow]) -> HomeModel {
+        HomeModel(
+            now: now, own: own, fillable: [approval(1), approval(3)],
+            perHour: [2, 1, 1, 0, 0, 0, 0, 1, 1, 2, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9, 12, 15, 11], denied: 7,
+            undelivered: 2, unsequenced: 0, checkpoint: (4_812_131, now - .seconds(12)), exceptions: 1,
+            pendingGrants: 2, denials: denials)
     }
 
     static func approval(_ number: Int = 0, own: Bool = false) -> ApprovalEntry {
@@ -232,12 +241,8 @@ enum Sample {
             approvalID: approval().request.id, operation: "tenant.suspend",
             operationID: "op_01JCXR5T0H6V9E2M7QKZBN4WYD",
             eventID: "evt_01JCXRRK7QHM2V8T5E0ZB6WYND", needs: needs, expiresAt: now + .hours(24))
-        let home = HomeModel(
-            now: now, own: [approval(2, own: true)], fillable: [approval(1), approval(3)],
-            perHour: [2, 1, 1, 0, 0, 0, 0, 1, 1, 2, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9, 12, 15, 11], denied: 7,
-            undelivered: 2, unsequenced: 0, checkpoint: (4_812_131, now - .seconds(12)), exceptions: 1,
-            pendingGrants: 2,
-            denials: Array(try events(35).filter { $0.outcome == "denied" }.prefix(5)))
+        let home = Self.home(
+            own: [approval(2, own: true)], denials: Array(try events(35).filter { $0.outcome == "denied" }.prefix(5)))
         let request = approval()
         let waiting = ApprovalDetail(
             entry: request, event: try detail(), planEvent: nil,

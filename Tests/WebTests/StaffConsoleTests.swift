@@ -295,10 +295,10 @@ import Testing
                 url, token: token, form(blank, Self.reasons.merging(["action": "preview"]) { _, new in new }))
             let confirm = form(preview, Self.reasons.merging(["action": "confirm"]) { _, new in new })
             let place = try #require(try await loopback.post(url, token: token, confirm)["Location"])
-            #expect(try await loopback.page(place, token: token).text.contains("What was sent"))
+            #expect(try await loopback.page(place, token: token).text.contains("What was queued"))
             inboxes.state.withLock { $0.fails = true }
             let unknown = try await loopback.page(place, token: token)
-            #expect(unknown.status == 200 && !unknown.text.contains("What was sent"), "\(unknown.text)")
+            #expect(unknown.status == 200 && !unknown.text.contains("What was queued"), "\(unknown.text)")
         }
     }
 

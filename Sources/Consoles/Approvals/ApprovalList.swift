@@ -261,6 +261,8 @@ struct ApprovalDetail: Sendable {
     var undo: EventUndo?
     /// Whom it tells in their inboxes when it runs, one sentence each.
     var notices: [String] = []
+    /// Who hears of its notices; `nil` where it has none, or comes to nothing.
+    var receivers: Receivers?
     /// The staff channel hears of it.
     var sendsSlack = false
 

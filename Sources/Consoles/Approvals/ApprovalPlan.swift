@@ -81,11 +81,17 @@ extension ApprovalDetail {
         var effects = (plan?["effects"]?.array ?? []).map { effect in
             let kind = effect["kind"]?.string ?? ""
             let name = effect["name"]?.string ?? ""
-            let summary = kind == mail ? MailNotice.summary(name, effect["payload"]) : nil
+            let summary: String? =
+                switch kind {
+                case mail: MailNotice.summary(name, effect["payload"])
+                case DeliveryChannel.webhook.rawValue where name != WebhookEvent.test: Effect.notice(name)
+                default: nil
+                }
             return Effect(
                 kind: kind, name: name, summary: summary ?? "\(DocumentDiff.label(kind)) \(name)", payload: .null,
                 tenant: nil)
         }
+        if let receivers { effects = receivers.reaching(effects) }
         if isTold, entry.request.requester.hasPrefix("\(Staff.idPrefix)_") {
             effects.append(InboxForesight.carriedOut)
         }
@@ -111,12 +117,16 @@ extension ApprovalDetail {
         ]
     }
 
-    /// Finds out whom it tells in their inboxes, and whether the staff channel hears of it.
+    /// Finds out whom it tells in their inboxes, and whether endpoints and the staff channel hear of it.
     mutating func foresee(from reader: any Reader) throws {
         let state = entry.request.state
         guard state.isLive || state == .executed else { return }
         let foresight = InboxForesight(entry.request, told.map { (type: $0.type, document: $0.after ?? $0.before) })
         notices = try foresight.sentences(from: reader)
+        let kinds = (plan?["effects"]?.array ?? []).compactMap { $0["kind"]?.string }
+        if kinds.contains(DeliveryChannel.webhook.rawValue) {
+            receivers = try .gather(at: state == .executed ? end?.at : nil, from: reader)
+        }
         // What was said there when it ran stands with no request: it is not told afterwards.
         sendsSlack = try state.isLive && ChannelState.isOn(.slack, reader)
     }

@@ -153,7 +153,7 @@ enum AuditPages {
         let event = try EventDetail.load(call.path["id"] ?? "", from: reader)
         let undo = try EventUndo.of(event, for: call.caller, catalog: call.catalog, from: reader)
         return PageAnswer(
-            title: "\(event.row.action) in the audit log",
+            title: "\(EventWords.title(event.row, catalog: call.catalog)), in the audit log",
             body: detailBody(event, undo: undo, call: call, now: reader.now), disclosure: event.disclosure)
     }
 
@@ -177,19 +177,19 @@ enum AuditPages {
                     if !event.isIntact {
                         UI.banner(
                             .danger, "What is stored differs from what the log committed to.",
-                            "The members or the leaf marked below were changed outside the log. Keep this page, and run "
+                            "What is marked below was changed outside the log. Keep this page, and run "
                                 + "postern verify on the server.")
                     }
                     UI.panel("Event", id: "e-facts") {
                         UI.panelBody { facts(event, undo, call: call, now: now) }
                     }
                     changes(event, rest: rest)
-                    linked(event, now: now)
+                    linked(event, catalog: call.catalog, now: now)
                     sealed(event, rest: rest)
                 }
                 UI.stack {
                     proof(event)
-                    UI.panel("The leaf", id: "e-leaf", hint: "what the log holds, in full") {
+                    UI.panel("As the log holds it", id: "e-leaf", hint: "the event’s leaf, in full") {
                         UI.panelBody {
                             UI.json(event.leaf, rest: rest)
                             if event.leafBytes.count <= largestCopied {
@@ -277,6 +277,7 @@ enum AuditPages {
         case .absent, .off: break
         }
         if let request = row.requestID { facts.append(("Request", UI.id(request))) }
+        facts.append(("Action", el("span", .class("id")) { UI.code(row.action) }))
         facts.append(("Event", UI.id(row.id, copy: "event id")))
         facts.append(("Kept", UI.coded(Node(EventWords.retention(row.retention)), row.retention)))
         return UI.facts(facts, tight: true)
@@ -286,7 +287,7 @@ enum AuditPages {
         switch member {
         case .present(let value, _, let matches):
             el("span", .class("long")) { DocumentDiff.words(value) }
-                + (matches ? .none : Node(" ") + UI.state("differs from its commitment", .danger, .x))
+                + (matches ? .none : Node(" ") + UI.state("differs from its fingerprint in the log", .danger, .x))
         case .erased(let event): UI.sealed("erased under ") + el("a", .href("/audit/\(event)")) { UI.id(event) }
         case .missing: UI.state("missing, and nobody erased it", .danger, .x)
         }
@@ -329,15 +330,17 @@ enum AuditPages {
         }
     }
 
-    private static func linked(_ event: EventDetail, now: Instant) -> Node {
+    private static func linked(_ event: EventDetail, catalog: Catalog, now: Instant) -> Node {
         guard !event.linked.isEmpty else { return .none }
         return UI.panel("What followed", id: "e-linked") {
             UI.table(
                 caption: "Events that belong to this one",
                 columns: [
                     Column("UTC", .tight) { UI.clock($0.at, now: now) },
-                    Column("Action", isRowHeader: true) { event in
-                        el("a", .href("/audit/\(event.id)")) { UI.code(event.action) }
+                    Column("What", isRowHeader: true) { event in
+                        el("a", .href("/audit/\(event.id)"), .title(event.action)) {
+                            EventWords.action(event, catalog: catalog)
+                        }
                     },
                     Column("Actor", priority: 2) { Node(EventWords.actor($0)) },
                     Column("Outcome") { EventWords.outcome($0) },
@@ -353,12 +356,19 @@ enum AuditPages {
                 if let index = event.row.index {
                     UI.facts(
                         [
-                            ("Leaf", Node("#\(Grouped.digits(index)) of the log")),
-                            ("Hash", UI.hash(sha256([0] + event.leafBytes).hex)),
+                            (
+                                "Position",
+                                el("span", .title("Its leaf’s index")) { "#\(Grouped.digits(index)) in the log" }
+                            ),
+                            (
+                                "Fingerprint",
+                                UI.hash(sha256([0] + event.leafBytes).hex) + UI.sub("SHA-256 of the leaf")
+                            ),
                             (
                                 "In the log",
                                 event.hashMatches == true
-                                    ? UI.state("the same hash", .ok, .check) : UI.state("another hash", .danger, .x)
+                                    ? UI.state("the same fingerprint", .ok, .check)
+                                    : UI.state("another fingerprint", .danger, .x)
                             ),
                         ], tight: true)
                     el("p", .class("small muted")) {
@@ -407,15 +417,17 @@ enum AuditPages {
                         documents == 1 ? "1 document, above" : "\(Grouped.digits(documents)) documents, above"),
                     state: UI.state(documents == 1 ? "matches" : "all match", .ok, .check)))
         }
-        return UI.panel("Sealed members", id: "e-sealed", hint: "kept beside the leaf, erasable") {
+        return UI.panel(
+            "Kept sealed", id: "e-sealed", hint: "sealed members: erasable, checked against the commitments in the leaf"
+        ) {
             UI.table(
-                caption: "Sealed members",
+                caption: "What is kept sealed, and whether its fingerprint is the one in the log",
                 columns: [
-                    Column<SealedLine>("Member", .tight, isRowHeader: true) { line in
+                    Column<SealedLine>("What", .tight, isRowHeader: true) { line in
                         el("span", .title(line.name)) { EventWords.member(line.name) }
                     },
                     Column("Value") { $0.value },
-                    Column("Commitment", .tight) { $0.state },
+                    Column("Fingerprint", .tight) { $0.state },
                 ], rows: lines, density: .plain)
         }
     }

@@ -32,6 +32,34 @@ enum EventWords {
                 ? event.actorID : "\(DocumentDiff.label(event.actorType)) \(event.actorID)")
     }
 
+    /// A part of Postern, or for whom it acts, as one says who did something.
+    static func part(_ id: String, doing action: String) -> String {
+        switch id {
+        // What was asked for there is carried out by Postern.
+        case RecoveryTurn.actor.id where action == RecoverStaff.spec.name, "bootstrap", "migrate":
+            "Somebody on the server’s machine"
+        case "signin": "Somebody not signed in"
+        case ScimDoor.person: "The identity provider"
+        case ImportRun.actor.id: "An import"
+        case "product": "Your product"
+        default: "Postern"
+        }
+    }
+
+    /// What somebody tried, of an event that says it was refused: what it is called would be read as what was done, or as what was
+    /// refused for good.
+    static func attempt(_ event: EventRow, catalog: Catalog) -> String {
+        guard let spec = catalog[event.action]?.spec, event.eventClass != EventClass.access.rawValue else {
+            return action(event, catalog: catalog)
+        }
+        return "Tried to \(DoneWords.lowered(spec.title))"
+    }
+
+    /// Who tried it: of a part of Postern, for whom it acts.
+    static func trier(_ event: EventRow) -> String {
+        event.actorType == Actor.Kind.system.rawValue ? part(event.actorID, doing: event.action) : actor(event)
+    }
+
     static func target(_ event: EventRow) -> String {
         event.targetName ?? event.targetID ?? ""
     }

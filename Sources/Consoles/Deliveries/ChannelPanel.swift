@@ -18,7 +18,9 @@ enum ChannelPanel {
                 state.lag.map { Node($0 == 0 ? "nothing" : $0 == 1 ? "1 entry" : "\(Grouped.digits($0)) entries") }
                     ?? UI.hint("–")
             },
-            Column("Last problem", .wide, priority: 2) { problem($0, now: now) },
+            Column("Last problem", .wide, priority: 2) { state in
+                state.isOn ? problem(state, now: now) : setUp(state.channel, for: caller)
+            },
         ]
         if maySend, states.contains(where: \.isOn) {
             columns.append(
@@ -49,7 +51,23 @@ enum ChannelPanel {
     }
 
     private static func problem(_ state: ChannelState, now: Instant) -> Node {
-        guard state.isOn, let error = state.error, let at = state.failedAt else { return UI.hint("none") }
+        guard let error = state.error, let at = state.failedAt else { return UI.hint("none") }
         return Node("\(error), ") + UI.time(at, now: now)
+    }
+
+    /// What turns a channel on.
+    static func settings(of channel: DeliveryChannel) -> String {
+        switch channel {
+        case .slack: "Set slack_webhook_url, or slack_token and slack_channel, then start the server again."
+        case .mail: "Set smtp_url and mail_from, then start the server again."
+        case .webhook: "Create a webhook."
+        }
+    }
+
+    /// How it is set up, with the way to where the settings stand for who may see them.
+    private static func setUp(_ channel: DeliveryChannel, for caller: Caller) -> Node {
+        UI.muted(settings(of: channel))
+            + (caller.permissions.contains(SettingsPages.permission)
+                ? Node(" ") + el("a", .href("/installation/configuration")) { "Configuration" } : .none)
     }
 }

@@ -99,11 +99,16 @@ struct DeliveryDetail {
     let nextAt: Instant?
     let isUnderWay: Bool
     let isBehind: Bool
+    /// What happened in the event it tells of; `nil` once that has left for the archive.
+    let action: String?
 
     static func load(_ id: String, from reader: any Reader) throws -> DeliveryDetail {
         guard Identifier.isValid(id, prefix: Delivery.idPrefix), let delivery = try Delivery.load(id, from: reader)
         else { throw OperationError.notFound("There is no delivery \(id.prefix(60)). The list is at /deliveries.") }
-        let rows = try reader.query([DeliveryQueries.attempts(of: id), DeliveryQueries.turn(of: delivery)])
+        let rows = try reader.query([
+            DeliveryQueries.attempts(of: id), DeliveryQueries.turn(of: delivery),
+            DeliveryQueries.action(of: delivery.eventID),
+        ])
         let turn = rows[1].first
         let isBehind = try turn?.bool("is_behind") ?? false
         let isUnderWay = try !isBehind && turn?.optionalString("lease") != nil
@@ -112,7 +117,7 @@ struct DeliveryDetail {
             attempts: try rows[0].map(DeliveryAttempt.init),
             names: try DeliveryListing.names(of: [delivery], from: reader),
             nextAt: isBehind || isUnderWay ? nil : try turn?.optionalInstant("due_at"), isUnderWay: isUnderWay,
-            isBehind: isBehind)
+            isBehind: isBehind, action: try rows[2].first?.string("action"))
     }
 
     var json: JSON {

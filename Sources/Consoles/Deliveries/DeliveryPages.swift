@@ -10,11 +10,17 @@ enum DeliveryPages {
         let isWhole =
             listing.state == nil && listing.webhook == nil && listing.tenant == nil && call.first("cursor") == nil
         let channels = isWhole ? try ChannelState.all(from: reader) : []
+        let people = try DeliveryPeople(of: listing.items, call.catalog, for: call.caller, from: reader)
+        let counts = try reader.query(
+            counted.map { DeliveryQueries.count($0, webhook: listing.webhook, tenant: listing.tenant) }
+        ).map { try $0.first?.int("count") ?? 0 }
         let body =
             UI.title("Deliveries", lead: "What other systems, the staff channel and mailboxes were told")
             + UI.stack {
                 if isWhole { ChannelPanel.panel(channels, for: call.caller, now: now) }
-                UI.views(label: "Deliveries by state", views(listing))
+                UI.views(
+                    label: "Deliveries by state", views(listing, Dictionary(uniqueKeysWithValues: zip(counted, counts)))
+                )
             }
             + UI.tools {
                 for (name, id, title) in [
@@ -30,17 +36,20 @@ enum DeliveryPages {
                 if listing.items.isEmpty {
                     empty(listing)
                 } else {
-                    el("div", .class("panel sized")) { table(listing, now: now) }
+                    el("div", .class("panel sized")) { table(listing, people, now: now) }
                     UI.pages(
                         listing.items.count == 1 ? "1 delivery" : "\(listing.items.count) deliveries",
                         first: call.first("cursor") == nil ? nil : address(listing).text,
                         next: listing.next.map { address(listing).with("cursor", $0).text })
                 }
             }
-        return PageAnswer(title: "Deliveries", body: body)
+        return PageAnswer(title: "Deliveries", body: body, disclosure: people.disclosure(tenant: listing.tenant))
     }
 
-    private static func views(_ listing: DeliveryListing) -> [(
+    /// What somebody may have to look at. What ended is not counted: that grows for ever.
+    private static let counted: [Delivery.State] = [.dead, .pending]
+
+    private static func views(_ listing: DeliveryListing, _ counts: [Delivery.State: Int64]) -> [(
         title: String, href: String, count: Int64?, isCurrent: Bool
     )] {
         let states: [(String, Delivery.State?)] = [
@@ -48,7 +57,14 @@ enum DeliveryPages {
             ("Superseded", .superseded), ("Dismissed", .dismissed),
         ]
         return states.map { title, state in
-            (title, address(listing, without: "state").with("state", state?.rawValue).text, nil, listing.state == state)
+            let count = state.flatMap { counts[$0] }
+            let most = DeliveryQueries.mostCounted
+            let isMore = count.map { $0 > most } ?? false
+            return (
+                isMore ? "\(title), over \(Grouped.digits(most))" : title,
+                address(listing, without: "state").with("state", state?.rawValue).text, isMore ? nil : count,
+                listing.state == state
+            )
         }
     }
 
@@ -71,21 +87,23 @@ enum DeliveryPages {
             action: UI.linkButton("Webhooks", href: "/webhooks"))
     }
 
-    private static func table(_ listing: DeliveryListing, now: Instant) -> Node {
+    private static func table(_ listing: DeliveryListing, _ people: DeliveryPeople, now: Instant) -> Node {
         UI.table(
             caption: "Deliveries, \(listing.items.count) on this page, dead letters first",
             columns: [
-                Column("Event", isRowHeader: true) { delivery in
-                    el("a", .href("/deliveries/\(delivery.id)")) { UI.code(delivery.name) }
-                },
+                Column("What", .wide, isRowHeader: true) { DeliveryWords.cell($0) },
                 Column("State") { state($0.state, dense: true) },
                 Column("Endpoint", .clip) { delivery in
                     let name = listing.names[delivery.webhookID] ?? delivery.webhookID
                     return delivery.channel == .webhook
                         ? el("a", .href("/webhooks/\(delivery.webhookID)")) { name } : Node(name)
                 },
-                Column("Tenant", .clip, priority: 2) { delivery in
-                    delivery.tenantID.map { UI.muted(listing.names[$0] ?? $0) } ?? UI.hint("none")
+                Column("About", .clip, priority: 2) { delivery in
+                    let about = [
+                        people.user(of: delivery)?.name, delivery.tenantID.map { listing.names[$0] ?? $0 },
+                        people.recipient(of: delivery),
+                    ].compactMap(\.self)
+                    return about.isEmpty ? UI.hint("nobody") : UI.muted(about.joined(separator: ", "))
                 },
                 Column("Queued", .number, priority: 3) { UI.time($0.createdAt, now: now) },
                 Column("Settled", .number, priority: 4) { delivery in
@@ -110,6 +128,9 @@ enum DeliveryPages {
         let detail = try DeliveryDetail.load(call.path["id"] ?? "", from: reader)
         let delivery = detail.delivery
         let now = reader.now
+        let people = try DeliveryPeople(
+            of: [delivery], about: delivery.tenantID, call.catalog, for: call.caller, from: reader)
+        let title = DeliveryWords.title(delivery.name)
         let seesLog = call.caller.permissions.contains("audit.view")
         let seesTenants = call.caller.permissions.contains("tenant.view")
         let tenant: Node =
@@ -128,22 +149,29 @@ enum DeliveryPages {
                 attempt.took.map { Node("\(Grouped.digits($0.microseconds / 1000)) ms") } ?? UI.hint("unknown")
             },
         ]
+        var facts: [(label: String, value: Node)] = [
+            ("Endpoint", endpoint(detail, people, for: call.caller)), ("Tenant", tenant),
+        ]
+        if let user = people.user(of: delivery) {
+            facts.append(("User", el("a", .href("/users/\(user.id)")) { user.name }))
+        }
+        facts.append(("Queued", UI.time(delivery.createdAt, now: now)))
+        facts.append(("Next attempt", nextAttempt(detail, now: now)))
+        facts.append(
+            (
+                "Caused by",
+                seesLog
+                    ? el("a", .href("/audit/\(delivery.eventID)")) { cause(detail, call.catalog) }
+                    : UI.id(delivery.eventID)
+            ))
         let body =
-            UI.crumbs([("Deliveries", "/deliveries")], here: delivery.name)
-            + UI.title(delivery.name) {
+            UI.crumbs([("Deliveries", "/deliveries")], here: title)
+            + UI.title(title) {
+                DeliveryWords.code(delivery.name)
                 state(delivery.state, dense: false)
                 UI.id(delivery.id, copy: "delivery id")
             }
-            + UI.keyFacts([
-                ("Endpoint", endpoint(detail, for: call.caller)),
-                ("Tenant", tenant), ("Queued", UI.time(delivery.createdAt, now: now)),
-                ("Next attempt", nextAttempt(detail, now: now)),
-                (
-                    "Caused by",
-                    seesLog
-                        ? el("a", .href("/audit/\(delivery.eventID)")) { "the event" } : UI.id(delivery.eventID)
-                ),
-            ])
+            + UI.keyFacts(facts)
             + UI.actionBar(
                 delivery, path: "/deliveries/\(delivery.id)", catalog: call.catalog, caller: call.caller, now: now)
             + UI.panel("Attempts", id: "d-attempts", hint: "the newest first") {
@@ -155,20 +183,26 @@ enum DeliveryPages {
                     UI.table(caption: "Attempts", columns: attempts, rows: detail.attempts, density: .plain)
                 }
             }
-        return PageAnswer(title: delivery.name, body: body)
+        return PageAnswer(title: title, body: body, disclosure: people.disclosure(tenant: delivery.tenantID))
     }
 
-    private static func endpoint(_ detail: DeliveryDetail, for caller: Caller) -> Node {
+    /// The event it tells of, by what was done: "“Suspend tenant”".
+    private static func cause(_ detail: DeliveryDetail, _ catalog: Catalog) -> String {
+        guard let action = detail.action else { return "the event" }
+        return catalog[action].map { "“\($0.spec.title)”" } ?? EventWords.plain[action] ?? action
+    }
+
+    private static func endpoint(_ detail: DeliveryDetail, _ people: DeliveryPeople, for caller: Caller) -> Node {
         let id = detail.delivery.webhookID
         switch detail.delivery.channel {
         case .webhook: return el("a", .href("/webhooks/\(id)")) { detail.webhook?.displayName ?? id }
         case .slack: return Node("Slack, the staff channel")
         case .mail:
             let person = Endpoint.recipient(id) ?? ""
-            if person == Endpoint.ciso { return Node("Mail to the CISO") }
+            let name = people.recipient(of: detail.delivery) ?? ""
             return Node("Mail to ")
-                + (caller.permissions.contains("staff.view")
-                    ? el("a", .href("/staff/\(person)")) { "a colleague" } : Node("a colleague"))
+                + (person != Endpoint.ciso && caller.permissions.contains("staff.view")
+                    ? el("a", .href("/staff/\(person)")) { name } : Node(name))
         }
     }
 

@@ -86,6 +86,36 @@ enum DeliveryQueries {
             ids.map(Value.text))
     }
 
+    /// What was told, while it is kept. `rows` MUST NOT be empty.
+    static func payloads(_ rows: [String]) -> Statement {
+        Statement("SELECT id, payload FROM outbox WHERE id IN (\(placeholders(rows.count)))", rows.map(Value.text))
+    }
+
+    /// What happened in an event.
+    static func action(of event: String) -> Statement {
+        Statement("SELECT action FROM events WHERE id = $1", [.text(event)])
+    }
+
+    /// More than these are not counted.
+    static let mostCounted: Int64 = 1000
+
+    /// How many wait, or were given up, up to one more than `mostCounted`.
+    static func count(_ state: Delivery.State, webhook: String?, tenant: String?) -> Statement {
+        var values: [Value] = [.int(state.urgency)]
+        var conditions = ["urgency = $1"]
+        for (column, value) in [("webhook_id", webhook), ("tenant_id", tenant)] {
+            guard let value else { continue }
+            values.append(.text(value))
+            conditions.append("\(column) = $\(values.count)")
+        }
+        return Statement(
+            """
+            SELECT count(*) AS count FROM (
+                SELECT id FROM deliveries WHERE \(conditions.joined(separator: " AND ")) LIMIT \(mostCounted + 1)
+            ) AS found
+            """, values)
+    }
+
     static func tenant(slug: String) -> Statement {
         Statement("SELECT id FROM tenants WHERE slug = $1", [.text(slug)])
     }

@@ -37,9 +37,8 @@ public enum SendTestMessage: Operation {
             throw .field(
                 "channel",
                 isMail
-                    ? "No server sends mail. Set smtp_url and mail_from, then start it again."
-                    : "No server is connected to Slack. Set slack_webhook_url, or slack_token and slack_channel, then start it again."
-            )
+                    ? "No server sends mail. \(ChannelPanel.settings(of: .mail))"
+                    : "No server is connected to Slack. \(ChannelPanel.settings(of: .slack))")
         }
         guard !isMail || call.person.hasPrefix("stf_") else {
             throw .field("channel", "Only a person has a mailbox.")

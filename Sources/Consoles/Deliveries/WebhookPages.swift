@@ -66,9 +66,7 @@ enum WebhookPages {
         ).map(Delivery.init)
         let now = reader.now
         let columns: [Column<Delivery>] = [
-            Column("Event", isRowHeader: true) { delivery in
-                el("a", .href("/deliveries/\(delivery.id)")) { UI.code(delivery.name) }
-            },
+            Column("What", .wide, isRowHeader: true) { DeliveryWords.cell($0) },
             Column("State") { DeliveryPages.state($0.state, dense: true) },
             Column("Queued", .number) { UI.time($0.createdAt, now: now) },
         ]

@@ -32,6 +32,10 @@ extension Webhook {
     static let active = Statement(
         "SELECT \(columns) FROM webhooks WHERE status = 'active' ORDER BY id LIMIT \(most)")
 
+    /// What the endpoints that are in use ask for, and since when they are there.
+    static let subscriptions = Statement(
+        "SELECT events, created_at FROM webhooks WHERE status = 'active' ORDER BY id LIMIT \(most)")
+
     static let activeCount = Statement(
         "SELECT count(*) AS count FROM (SELECT id FROM webhooks WHERE status = 'active' LIMIT 1000) AS found")
 

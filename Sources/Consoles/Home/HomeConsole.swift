@@ -56,10 +56,15 @@ struct HomeModel: Sendable {
     let pendingGrants: Int64?
     /// Controls that do not hold; `nil` when the person may not see them.
     var compliance: Int64?
+    /// Differences from the product that nobody has settled; `nil` when the person may not see them.
+    var drift: Int64?
     /// Access reviews in which something waits for the person.
     var reviews: [AccessReviewOwed] = []
     /// The newest denials; `nil` when the person may not see the log.
     let denials: [EventRow]?
+
+    /// More are said as "at least".
+    static let mostDrift = 1000
 
     static func load(_ call: PageCall, from reader: any Reader) throws -> HomeModel {
         let now = reader.now
@@ -86,6 +91,9 @@ struct HomeModel: Sendable {
         let compliance =
             caller.permissions.contains("compliance.view")
             ? try reader.first(AccessReviewQueries.countExceptions)?.int("count") : nil
+        let drift =
+            caller.permissions.contains("tenant.view")
+            ? try reader.first(DriftQueries.openCount(upTo: mostDrift))?.int("count") : nil
         let denials =
             caller.permissions.contains("audit.view")
             ? try EventRow.name(
@@ -98,7 +106,7 @@ struct HomeModel: Sendable {
             perHour: perHour, denied: try counts[1].first?.int("count") ?? 0,
             undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
             checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) },
-            exceptions: exceptions, pendingGrants: pendingGrants, compliance: compliance,
+            exceptions: exceptions, pendingGrants: pendingGrants, compliance: compliance, drift: drift,
             reviews: try AccessReviewOwed.load(caller, from: reader), denials: denials)
     }
 
@@ -147,8 +155,9 @@ enum HomeView {
                     UI.panel("Your requests", id: "h-own") {
                         if model.own.isEmpty {
                             UI.empty(
-                                "You wait for nobody",
-                                "When an operation needs a second person, your request stands here.")
+                                "Nothing of yours waits for others",
+                                "When an operation needs a second person, your request stands here until it is decided."
+                            )
                         } else {
                             ApprovalPages.table(
                                 "Your requests", model.own, call: call, now: model.now, showsRequester: false)
@@ -157,7 +166,7 @@ enum HomeView {
                     denials(model, call: call)
                 }
                 UI.stack {
-                    watch(model)
+                    watch(model, call.caller)
                     activity(model, call: call)
                 }
             }
@@ -187,38 +196,49 @@ enum HomeView {
     private static func denials(_ model: HomeModel, call: PageCall) -> Node {
         guard let denials = model.denials else { return .none }
         return UI.panel(
-            "Last denials", id: "h-denied", actions: el("a", .class("small"), .href("/audit?outcome=denied")) { "All" }
+            "Last refused attempts", id: "h-denied",
+            actions: el("a", .class("small"), .href("/audit?outcome=denied")) { "All" }
         ) {
             if denials.isEmpty {
-                UI.empty("Nobody was denied anything", "Refused operations and sign-ins are listed here.")
+                UI.empty("Nobody was refused anything", "Refused attempts and sign-ins are listed here.")
             } else {
                 UI.table(
-                    caption: "The newest denials",
+                    caption: "The newest attempts that were refused",
                     columns: [
                         Column("UTC", .tight) { UI.clock($0.at, now: model.now) },
-                        Column("Action", isRowHeader: true) { event in
+                        Column("Refused attempt", isRowHeader: true) { event in
                             el("a", .href("/audit/\(event.id)"), .title(event.action)) {
-                                EventWords.action(event, catalog: call.catalog)
+                                EventWords.attempt(event, catalog: call.catalog)
                             }
                         },
-                        Column("Actor") { Node(EventWords.actor($0)) },
-                        Column("Target", priority: 2) { UI.muted(EventWords.target($0)) },
+                        Column("By") { Node(EventWords.trier($0)) },
+                        Column("About", priority: 2) { UI.muted(EventWords.target($0)) },
                     ], rows: denials)
             }
         }
     }
 
-    private static func watch(_ model: HomeModel) -> Node {
+    private static func watch(_ model: HomeModel, _ caller: Caller) -> Node {
         UI.panel("Needs watching", id: "h-watch") {
             el("ul", .class("watch")) {
                 line(
-                    model.undelivered, "Undelivered effects",
+                    model.undelivered, "Not delivered yet",
                     model.undelivered == 0
-                        ? "Everything that was to be sent has arrived" : "Webhooks and mails not delivered yet")
+                        ? "Everything that was to be sent has arrived"
+                        : "Webhooks, mails and messages that wait or were given up",
+                    href: caller.permissions.contains("delivery.view") ? "/deliveries" : nil)
                 line(
                     model.unsequenced, "Events outside the log",
                     model.unsequenced == 0
                         ? "Every event is in the log" : "Recorded, waiting to be taken into the log", warnsAbove: 100)
+                if let drift = model.drift {
+                    line(
+                        drift, drift == 0 ? "No drift" : "Drift",
+                        drift == 0
+                            ? "Your product and Postern say the same of every customer"
+                            : "Fields in which your product says something else than Postern", href: "/drifts",
+                        most: Int64(HomeModel.mostDrift))
+                }
                 if let grants = model.pendingGrants, grants > 0 {
                     line(
                         grants, "Grants to accept", "Roles the identity provider asks for", href: "/pending-grants")
@@ -238,7 +258,8 @@ enum HomeView {
     }
 
     private static func line(
-        _ count: Int64, _ title: String, _ note: String, warnsAbove: Int64 = 0, href: String? = nil
+        _ count: Int64, _ title: String, _ note: String, warnsAbove: Int64 = 0, href: String? = nil,
+        most: Int64 = HomeQueries.bound
     ) -> Node {
         el("li", .class(count > warnsAbove ? "is-warn" : "is-ok")) {
             UI.glyph(count > warnsAbove ? .tri : .on)
@@ -246,7 +267,7 @@ enum HomeView {
                 el("span", .class("medium")) { href.map { path in el("a", .href(path)) { title } } ?? Node(title) }
                 UI.sub(note)
             }
-            el("b") { said(count) }
+            el("b") { said(count, most) }
         }
     }
 
@@ -263,16 +284,18 @@ enum HomeView {
                     UI.sparkline(
                         model.perHour,
                         label:
-                            "Changes per hour over the last 24 hours: \(said(total)) in all, at most \(said(top)) in one hour"
-                    )
+                            "Changes per hour over the last 24 hours: \(said(total)) in all, at most \(said(top)) in one hour",
+                        scale: top == 0 ? "No changes in any hour" : "Changes in each hour, at most \(said(top))",
+                        ends: ("24 h ago", "now"))
                     UI.stats {
                         UI.stat("Changes", said(total))
-                        UI.stat("Denied", said(model.denied))
+                        UI.stat("Refused", said(model.denied))
                     }
-                    if let checkpoint = model.checkpoint {
+                    if let checkpoint = model.checkpoint, checkpoint.size > 0 {
                         el("p", .class("small muted")) {
                             UI.icon("proof")
-                            " Log signed up to \(Grouped.digits(checkpoint.size)) events, "
+                            // As the event's own page counts it.
+                            " The audit log is signed up to event #\(Grouped.digits(checkpoint.size - 1)), "
                             UI.time(checkpoint.at, now: model.now)
                         }
                     }
@@ -282,7 +305,7 @@ enum HomeView {
     }
 
     /// A count that may have stopped at its bound.
-    private static func said(_ count: Int64) -> String {
-        count >= HomeQueries.bound ? "at least \(Grouped.digits(HomeQueries.bound))" : Grouped.digits(count)
+    private static func said(_ count: Int64, _ most: Int64 = HomeQueries.bound) -> String {
+        count >= most ? "at least \(Grouped.digits(most))" : Grouped.digits(count)
     }
 }

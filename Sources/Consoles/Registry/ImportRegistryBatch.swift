@@ -71,7 +71,7 @@ public enum FinishImport: Operation {
             nil,
             effects: [
                 Effect(
-                    kind: "webhook", name: "registry.imported", summary: "Webhook registry.imported to your product",
+                    kind: "webhook", name: "registry.imported", summary: Effect.notice("registry.imported"),
                     payload: .object(counts), tenant: nil)
             ],
             facts: counts, details: (["digest": .string(input.digest)], []),

@@ -3,7 +3,7 @@ import Kernel
 
 /// `/settings`, and what stands beside it.
 enum SettingsPages {
-    private static let permission = "setting.view"
+    static let permission = "setting.view"
 
     /// Above every page of settings.
     static func title(_ path: String) -> Node {

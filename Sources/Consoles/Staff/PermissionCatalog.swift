@@ -64,7 +64,7 @@ public enum PermissionCatalog {
                 ("user.suspend", "Suspend a user", .high),
                 ("user.unsuspend", "Let a suspended user in again", .medium),
                 ("user.change_email", "Change a user's e-mail", .high),
-                ("user.delete", "Delete a user (GDPR)", .critical),
+                ("user.delete", "Delete a user for good", .critical),
             ]
         ),
         (
@@ -99,10 +99,10 @@ public enum PermissionCatalog {
         (
             "Flags and platform",
             [
-                ("flag.view", "View flags and overrides", .low),
-                ("flag.override", "Override a flag for a tenant", .medium),
-                ("flag.clear_override", "Clear a flag override", .medium),
-                ("flag.make_permanent", "Keep a flag override for good", .high),
+                ("flag.view", "View feature flags and where they are overridden", .low),
+                ("flag.override", "Override a feature flag for a tenant", .medium),
+                ("flag.clear_override", "Take an override of a feature flag away", .medium),
+                ("flag.make_permanent", "Keep an override of a feature flag for good", .high),
                 ("worker.restart", "Restart a worker", .medium),
                 ("delivery.view", "View deliveries", .low),
                 ("delivery.replay", "Replay or dismiss a delivery, send tests", .medium),
@@ -116,7 +116,7 @@ public enum PermissionCatalog {
                 ("impersonation.request_consent", "Ask a tenant for consent", .low),
                 ("impersonation.end", "End an impersonation", .medium),
                 ("breakglass.view", "View emergencies and what was done within them", .low),
-                ("breakglass.open", "Open the emergency door", .critical),
+                ("breakglass.open", "Open break-glass on a tenant in an emergency", .critical),
                 ("breakglass.end", "End an emergency", .medium),
                 ("breakglass.review", "Review an emergency", .high),
             ]
@@ -125,7 +125,7 @@ public enum PermissionCatalog {
             "Bulk",
             [
                 ("bulk.view", "View bulk jobs", .low),
-                ("bulk.flag_rollout", "Roll a flag out to many tenants", .high),
+                ("bulk.flag_rollout", "Turn a feature on for many tenants", .high),
                 ("bulk.region_migration", "Move many tenants to another region", .critical),
                 ("bulk.plan_migration", "Move many tenants to another plan", .critical),
                 ("bulk.invite", "Invite many people again", .high),
@@ -140,8 +140,8 @@ public enum PermissionCatalog {
             "Agents",
             [
                 ("agent.view", "View agents, tasks and costs", .low),
-                ("agent.request_kill_switch", "Ask for an agent kill switch", .low),
-                ("agent.kill_task", "Kill an agent's task", .high),
+                ("agent.request_kill_switch", "Ask for AI agents to be stopped", .low),
+                ("agent.kill_task", "End an agent's task at once", .high),
                 ("agent.force_pause", "Pause an agent's task", .medium),
                 ("agent.resume", "Resume an agent's task", .medium),
                 ("agent.kill_switch", "Stop a tenant's agents or a feature", .high),
@@ -153,7 +153,7 @@ public enum PermissionCatalog {
                 ("agent.rerun", "Run a task again in the sandbox", .low),
                 ("memory.inspect", "Inspect an agent's memory", .high),
                 ("memory.force_forget", "Make an agent forget", .high),
-                ("memory.legal_reference", "Give the legal reference for forgetting", .medium),
+                ("memory.legal_reference", "Give the legal reason for making an agent forget", .medium),
             ]
         ),
         (
@@ -161,9 +161,9 @@ public enum PermissionCatalog {
             [
                 ("incident.view", "View AI incidents", .low),
                 ("incident.declare", "Declare an incident", .medium),
-                ("incident.mitigate", "Use an incident primitive", .high),
-                ("incident.release", "Release an incident primitive", .high),
-                ("safety.review", "Work on safety incidents", .high),
+                ("incident.mitigate", "Limit what an incident does", .high),
+                ("incident.release", "Lift what limits an incident", .high),
+                ("safety.review", "Work on incidents of AI safety", .high),
                 ("sla_credit.view", "View SLA credits", .low),
                 ("sla_credit.adjust", "Adjust an SLA credit", .high),
                 ("sla_credit.deny", "Deny an SLA credit", .high),
@@ -179,16 +179,16 @@ public enum PermissionCatalog {
             "Compliance and legal",
             [
                 ("compliance.view", "View the compliance console", .low),
-                ("control.record", "Record controls", .medium),
+                ("control.record", "Record compliance controls", .medium),
                 ("evidence.record", "Record evidence", .medium),
                 ("exception.record", "Record exceptions", .medium),
-                ("drill.record", "Record drills", .medium),
-                ("engagement.manage", "Manage auditors' engagements", .high),
-                ("dpa.sign", "Record a signed DPA", .medium),
-                ("subprocessor.record", "Record subprocessors", .medium),
+                ("drill.record", "Record emergency drills", .medium),
+                ("engagement.manage", "Manage what auditors are engaged for", .high),
+                ("dpa.sign", "Record a signed data processing agreement", .medium),
+                ("subprocessor.record", "Record who else processes customers' data", .medium),
                 ("legal_hold.apply", "Apply a legal hold", .high),
                 ("legal_hold.release", "Release a legal hold", .high),
-                ("custody.view", "Read the custody log", .medium),
+                ("custody.view", "Read who held evidence, and when", .medium),
                 ("erasure.initiate", "Start an erasure", .critical),
                 ("erasure.cancel", "Cancel an erasure", .high),
                 ("erasure.resume", "Resume an erasure", .high),
@@ -222,8 +222,8 @@ public enum PermissionCatalog {
                 ("service_account.revoke", "Revoke anybody's service account", .medium),
                 ("runtime_token.view", "View the product's runtime tokens", .low),
                 ("runtime_token.manage", "Create and revoke runtime tokens", .high),
-                ("scim.view", "View SCIM tokens", .low),
-                ("scim.configure", "Configure SCIM", .critical),
+                ("scim.view", "View what an identity provider signs in with (SCIM)", .low),
+                ("scim.configure", "Let an identity provider manage accounts (SCIM)", .critical),
                 // Waits for operations, as the rule over them does.
                 ("oidc.configure", "Configure single sign-on", .critical),
                 ("setting.view", "View what the installation runs with", .low),

@@ -4,37 +4,46 @@ import Kernel
 /// is an audited operation, and nothing in the code asks for a role by name.
 public enum Seeds {
     /// Raised with every change of what follows; recorded with the event that applied it.
-    public static let version: Int64 = 9
+    public static let version: Int64 = 10
 
     public static let roles: [Role] = [
         role("support_l1", "Finds and views tenants, users and tickets; sends password resets."),
         role(
             "support_l2",
-            "All of L1; looks into tenants read-only, suspends and restores, gives small credits, asks for an agent kill switch."
+            "All that Support L1 does; looks into tenants without changing them, suspends and restores them, gives small credits, asks for AI agents to be stopped."
         ),
         role(
             "billing_ops",
             "Refunds, credits, discounts, prices, plans, billing e-mail; pauses and resumes subscriptions."),
         role(
             "engineering_oncall",
-            "Flags, workers, deliveries, reversible bulk runs, agent kill switches, incident primitives."),
+            "Turns features on and off for a tenant, restarts workers, sends deliveries again, changes many tenants where it can be undone, stops AI agents, limits what an incident does."
+        ),
         role(
             "security",
-            "Ends sessions and impersonations, reviews the audit log, runs erasures, co-signs mass suspension."
+            "Ends sessions and impersonations, reviews the audit log, erases personal data, agrees to the suspension of many tenants."
         ),
         role(
             "finance_lead",
-            "Views billing, exports financial reports, co-signs large amounts; never initiates a refund."),
-        role("customer_success", "Views tenants, upholds and escalates disputes, invites again, resets onboarding."),
+            "Views billing, exports financial reports, agrees to large amounts; never starts a refund."),
+        role(
+            "customer_success",
+            "Views tenants, upholds and escalates disputes, invites people again, starts onboarding over."),
         role(
             "head_of_cs",
             "Decides escalated disputes with a second person; is the second person where a manager is required."),
-        role("incident_commander", "Uses the primitives of an AI incident and approves mass credit for it."),
         role(
-            "compliance", "Controls, evidence, exceptions, drills, engagements, DPAs, subprocessors; changes no tenant."
+            "incident_commander",
+            "Leads an AI incident: limits what it does, stops agents, agrees to credits for everybody it hit."),
+        role(
+            "compliance",
+            "Records controls, evidence, exceptions, drills, auditors' work, data processing agreements and subprocessors; changes no tenant."
         ),
-        role("legal", "Legal holds, the reference for forgetting, the custody log; changes no tenant."),
-        role("executive", "Signs off mass deletion, and nothing else."),
+        role(
+            "legal",
+            "Sets legal holds, gives the legal reason for making an agent forget, reads who held evidence; changes no tenant."
+        ),
+        role("executive", "Agrees to the deletion of many tenants, and does nothing else."),
         role("super_admin", "Holds every permission; the gravest actions still need a second person."),
     ]
 

@@ -38,20 +38,13 @@ struct ActivityPage {
         let actorKind: String
         let actor: String
 
-        init(_ row: Row) throws {
-            event = try row.string("id")
-            at = try row.instant("at")
-            eventClass = try row.string("class")
-            action = try row.string("action")
-            outcome = try row.string("outcome")
-            actorKind = try row.string("actor_type")
-            actor = try row.string("actor_id")
-        }
+        /// A service account or an assistant did it.
+        var isByAccount: Bool { Actor.Kind(rawValue: actorKind).map { Actor($0, actor).isAccount } ?? false }
     }
 
     let subject: Subject
     let lines: [Line]
-    /// Names of the staff among the actors, by id.
+    /// Names of the staff and of the programs among the actors, by id.
     let names: [String: String]
     let next: String?
 
@@ -90,6 +83,10 @@ struct ActivityPage {
         var names: [String: String] = [:]
         for row in rows {
             if let name = try row.optionalString("actor_name") { names[try row.string("actor_id")] = name }
+        }
+        let programs = Set(lines.filter(\.isByAccount).map(\.actor)).sorted()
+        for row in programs.isEmpty ? [] : try reader.query(EventQueries.accountNames(programs)) {
+            names[try row.string("id")] = try row.string("name")
         }
         return ActivityPage(
             subject: subject, lines: lines, names: names,
@@ -143,58 +140,28 @@ struct ActivityPage {
     func timeline(catalog: Catalog, linked: Bool, now: Instant) -> Node {
         UI.timeline(
             lines.map { line in
-                let name = line.actorKind == Actor.Kind.staff.rawValue ? names[line.actor] ?? line.actor : nil
-                let (verb, title) = Self.words(line, catalog)
+                let words = ActivityWords(line, name: names[line.actor], catalog: catalog)
                 let what: Node =
                     linked
-                    ? el("a", .class("what"), .href("/audit/\(line.event)")) { title }
-                    : el("span", .class("what")) { title }
-                let actor = name ?? DocumentDiff.label(line.actorKind)
+                    ? el("a", .class("what"), .href("/audit/\(line.event)")) { words.what }
+                    : el("span", .class("what")) { words.what }
+                let isPerson = line.actorKind == Actor.Kind.staff.rawValue
+                let who = words.actor.map { actor in
+                    el("b") { actor } + Node(words.verb.isEmpty ? " " : " \(words.verb) ")
+                }
                 return TimelineEntry(
-                    at: line.at, personName: name, systemIcon: line.eventClass == "effect" ? "send" : "settings",
-                    sentence: el("b") { actor } + Node(verb.isEmpty ? " " : " \(verb) ") + what)
+                    at: line.at, personName: isPerson ? words.actor : nil,
+                    systemIcon: line.eventClass == "effect" ? "send" : "settings",
+                    sentence: (who ?? .none) + what + Node(words.end))
             }, now: now)
     }
+}
 
-    /// "Mira O. suspended **the tenant**", "… was refused **“Archive tenant”**", "… **granted role**", where the verb is empty.
-    private static func words(_ line: Line, _ catalog: Catalog) -> (verb: String, what: String) {
-        let spec = catalog[line.action]?.spec
-        let title = spec?.title
-        let quoted = title.map { "“\($0)”" }
-        let name = quoted ?? views[line.action] ?? EventWords.plain[line.action] ?? line.action
-        switch (line.eventClass, line.outcome) {
-        case (_, "denied"): return ("was refused", name)
-        case (_, "failed"): return ("failed at", name)
-        case (_, "blocked"): return ("was blocked from", name)
-        case (_, "requested"): return ("asked others to agree to", name)
-        case ("access", _): return (title == nil ? "viewed" : "previewed", name)
-        default:
-            if let deed = deeds[line.action] { return (deed, "the tenant") }
-            // What Postern and the product do is not always called by a verb.
-            guard let spec, !spec.systemOnly else { return ("did", name) }
-            return ("", DoneWords.lowered(DoneWords.past(spec.title)))
-        }
+extension ActivityPage.Line {
+    init(_ row: Row) throws {
+        self.init(
+            event: try row.string("id"), at: try row.instant("at"), eventClass: try row.string("class"),
+            action: try row.string("action"), outcome: try row.string("outcome"),
+            actorKind: try row.string("actor_type"), actor: try row.string("actor_id"))
     }
-
-    /// What was done, as one says it.
-    private static let deeds = [
-        "tenant.create": "created", "tenant.update": "edited", "tenant.suspend": "suspended",
-        "tenant.restore": "restored", "tenant.archive": "archived", "tenant.hard_delete": "deleted for good",
-        "tenant.retry_onboarding": "set up again", "tenant.transfer_ownership": "gave another owner to",
-        "tenant.set_note": "wrote the note on", "tenant.change_tier": "changed the tier of",
-        "tenant.set_csm": "named the manager of",
-        "tenant.change_plan": "asked for another plan of", "tenant.change_region": "asked to move",
-        "tenant.confirm_change": "confirmed a change of", "tenant.fail_change": "recorded a failed change of",
-        "tenant.retry_change": "retried a change of", "tenant.revert_change": "gave up a change of",
-        "tenant.mark_ready": "finished setting up", "tenant.mark_failed": "could not set up",
-        "tenant.activate": "activated", "tenant.expire": "ended the trial of", "tenant.convert": "converted",
-        "tenant.cancel": "ended the subscription of",
-    ]
-
-    private static let views = [
-        "tenant.view": "the tenant", "tenant.users": "its members", "tenant.history": "its history",
-        "tenant.activity": "its activity", "audit.list": "its events", "audit.view": "an event of it",
-        "audit.export": "its events, as an export", "approval.view": "a request about it",
-        "user.view": "the user", "user.activity": "the user’s activity", "user.list": "a list of users",
-    ]
 }

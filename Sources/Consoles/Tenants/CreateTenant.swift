@@ -61,7 +61,7 @@ extension Effect {
     /// The notice to the product; the body is completed at delivery, this holds ids only.
     static func webhook(_ verb: String, _ tenant: Tenant) -> Effect {
         Effect(
-            kind: "webhook", name: "tenant.\(verb)", summary: "Webhook tenant.\(verb) to your product",
+            kind: "webhook", name: "tenant.\(verb)", summary: notice("tenant.\(verb)"),
             payload: ["tenant": .string(tenant.id), "status": .string(tenant.status.rawValue)], tenant: tenant.id)
     }
 }

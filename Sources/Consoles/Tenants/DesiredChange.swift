@@ -102,16 +102,7 @@ extension Tenant {
     }
 }
 
-/// Who will hear of a notice: endpoints of webhooks that ask for it.
-public struct Receivers: Sendable {
-    let names: Set<String>
-
-    static func gather(from reader: any Reader) throws -> Receivers {
-        let rows = try reader.query(TenantQueries.subscribedEvents)
-        return Receivers(
-            names: Set(try rows.flatMap { try $0.json("events").array?.compactMap(\.string) ?? [] }))
-    }
-
+extension Receivers {
     func hear(_ name: String) -> Bool { names.contains("tenant.\(name)") }
 
     /// Who carries a change out, said before anybody asks for it.

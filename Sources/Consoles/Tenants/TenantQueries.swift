@@ -155,10 +155,6 @@ enum TenantQueries {
             """, [Value(now), .text(Demand.managerPermission)])
     }
 
-    /// What the endpoints of webhooks that are in use ask for.
-    static let subscribedEvents = Statement(
-        "SELECT events FROM webhooks WHERE status = 'active' ORDER BY id LIMIT \(Webhook.most)")
-
     /// Who wrote these events, and when. `events` MUST NOT be empty.
     static func authors(of events: [String]) -> Statement {
         Statement(

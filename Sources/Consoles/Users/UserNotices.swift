@@ -55,7 +55,7 @@ extension Effect {
 
     private static func user(_ verb: String, of row: String, _ payload: [String: JSON], in tenant: Tenant?) -> Effect {
         Effect(
-            kind: "webhook", name: "user.\(verb)", summary: "Webhook user.\(verb) to your product",
+            kind: "webhook", name: "user.\(verb)", summary: notice("user.\(verb)"),
             payload: .object(payload), tenant: tenant?.id, tenantVersion: tenant?.version, row: row)
     }
 }

@@ -79,8 +79,14 @@ extension UI {
 
     public static func stats(@NodeBuilder _ body: () -> Node) -> Node { el("dl", .class("stats"), body: body) }
 
-    /// A line over time, drawn by the server; `label` says in words what it shows.
-    public static func sparkline(_ values: [Int64], label: String) -> Node {
+    /// A line over time, drawn by the server.
+    /// - Parameters:
+    ///   - label: what it shows, for those who don't see it.
+    ///   - scale: what its height stands for: "Changes in each hour, at most 17".
+    ///   - ends: when it begins and ends: "24 h ago", "now".
+    public static func sparkline(
+        _ values: [Int64], label: String, scale: String, ends: (from: String, to: String)
+    ) -> Node {
         guard values.count > 1 else { return .none }
         let top = max(1, values.max() ?? 1)
         var points = ""
@@ -89,12 +95,19 @@ extension UI {
             let y = 34 - Double(value) * 30 / Double(top)
             points += "\(index == 0 ? "M" : " ")\(tenths(x)) \(tenths(y))"
         }
-        return el(
-            "svg", .class("spark"), Attribute("viewBox", "0 0 100 36"), Attribute("preserveAspectRatio", "none"),
-            Attribute("role", "img"), .label(label)
-        ) {
-            el("path", .class("area"), Attribute("d", "\(points) L100 36 L0 36z"))
-            el("path", .class("line"), Attribute("d", points))
+        return el("div") {
+            el("p", .class("small muted")) { scale }
+            el(
+                "svg", .class("spark"), Attribute("viewBox", "0 0 100 36"), Attribute("preserveAspectRatio", "none"),
+                Attribute("role", "img"), .label(label)
+            ) {
+                el("path", .class("area"), Attribute("d", "\(points) L100 36 L0 36z"))
+                el("path", .class("line"), Attribute("d", points))
+            }
+            el("p", .class("sparkends small muted")) {
+                el("span") { ends.from }
+                el("span") { ends.to }
+            }
         }
     }
 

@@ -89,7 +89,8 @@ public struct Styleguide: Sendable {
 
     var effects: [Effect] {
         [
-            ("webhook", "Webhook tenant.suspended to your product"), ("mail", "E-mail to lena.f@acme.example"),
+            ("webhook", "Webhook tenant.suspended to the endpoints that ask for it"),
+            ("mail", "E-mail to lena.f@acme.example"),
             ("billing", "Refund of 250.00 USD to •4242"), ("other", "A message to the staff channel"),
         ].map { Effect(kind: $0.0, name: "sample", summary: $0.1, payload: .object([:]), tenant: nil) }
     }

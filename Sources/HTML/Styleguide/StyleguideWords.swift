@@ -135,7 +135,8 @@ extension Styleguide {
                         UI.stat("Denied", "7", note: "of 1,211")
                     }
                     UI.sparkline(
-                        [2, 1, 1, 0, 0, 0, 1, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9], label: "Changes per hour")
+                        [2, 1, 1, 0, 0, 0, 1, 4, 8, 12, 15, 14, 10, 11, 16, 17, 13, 9], label: "Changes per hour",
+                        scale: "Changes in each hour, at most 17", ends: ("18 h ago", "now"))
                     UI.meter([(.ok, 0.6), (.warn, 0.15), (.danger, 0.05), (.info, 0.1)], label: "60 % done")
                 }
             }

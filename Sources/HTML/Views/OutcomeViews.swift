@@ -23,7 +23,7 @@ public struct OperationResultModel: Sendable {
     public var now: Instant
     /// The person may open the event's page (`audit.view`); otherwise its id stands as text.
     public var linksEvent: Bool
-    /// What was sent, and who was told; `nil` where that is not known any more.
+    /// What was queued for somebody, and who was told; `nil` where that is not known any more.
     public var sent: [Effect]?
 
     /// "Suspend Acme Robotics": what was done, to whom.
@@ -206,7 +206,7 @@ extension OperationViews {
                         UI.panelBody { UI.diff(before: applied.before, after: applied.after) }
                     }
                     if let sent = model.sent {
-                        UI.panel("What was sent", id: "r-sent") {
+                        UI.panel("What was queued", id: "r-sent") {
                             UI.panelBody {
                                 if sent.isEmpty {
                                     el("p", .class("muted")) { "Nothing." }

@@ -184,7 +184,7 @@ public struct Effect: Sendable, Hashable {
     public let kind: String
     /// `tenant.suspended`
     public let name: String
-    /// One line for the preview: "Webhook tenant.suspended to your product".
+    /// One line for the preview: "Webhook tenant.suspended to the endpoints that ask for it".
     public let summary: String
     /// Never a secret; ids only, no personal data.
     public let payload: JSON

@@ -594,6 +594,13 @@ public struct Pipeline: Sendable {
         effect.kind != "mail" || settings.sendsMail || effect.isWritten
     }
 
+    /// Those of effects that reach somebody.
+    /// - Parameter moment: when they are queued.
+    func reaching(_ effects: [Effect], at moment: Instant, _ reader: any Reader) throws -> [Effect] {
+        let performed = effects.filter(isPerformed)
+        return try catalog.reaching?(performed, moment, reader) ?? performed
+    }
+
     /// - Parameter salt: makes the same values again, later, for a plan that is only compared.
     func fresh(at now: Instant, salt: [UInt8] = SecureRandom.bytes(32)) -> Fresh {
         Fresh(seed: sha256(Array("fresh:".utf8) + salt), at: now, masterKey: settings.masterKey)

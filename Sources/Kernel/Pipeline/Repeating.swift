@@ -39,7 +39,22 @@ extension Pipeline {
         if case .applied(let applied) = result, applied.before != nil || applied.after != nil {
             try await disclose(Self.resultShown(stored.eventID), to: caller)
         }
-        return Outcome(result, replayed: true)
+        var outcome = Outcome(result, replayed: true)
+        outcome.storedAt = stored.storedAt
+        return outcome
+    }
+
+    /// What was queued with what was done, as far as it reaches somebody; `nil` where that is not known any more. It is looked up
+    /// afterwards, for whoever is shown it: no mutation waits for that.
+    public func queued(with outcome: Outcome) async throws(OperationError) -> [Effect]? {
+        guard case .applied(let applied) = outcome.result, let sent = applied.sent else { return nil }
+        do {
+            return try await database.read { reader in
+                try self.reaching(sent, at: outcome.storedAt ?? reader.now, reader)
+            }
+        } catch {
+            throw translate(error, nil)
+        }
     }
 
     /// What a request with this key got before; `nil` where none came.

@@ -194,7 +194,7 @@ public struct Applied: Sendable {
     public let version: Int64?
     /// True when the operation made its target (201 + Location).
     public let created: Bool
-    /// What was queued with it; `nil` where that is not known any more: what came by another way than the console keeps none of it.
+    /// What was queued with it, whether or not anybody asks for it; `nil` where that is not known any more: what came by another way than the console keeps none of it.
     public var sent: [Effect]?
 
     public init(

@@ -24,9 +24,11 @@ extension StaffConsole {
         }
     }
 
-    /// What was sent with what was done, and who was told beside; `nil` where that is not known any more.
+    /// What was queued with what was done and reaches somebody, and who was told beside; `nil` where that is not known any more.
     func sent(_ outcome: Outcome, _ signed: Signed) async -> [Effect]? {
-        guard case .applied(let applied) = outcome.result, let sent = applied.sent else { return nil }
+        guard case .applied(let applied) = outcome.result, applied.sent != nil,
+            let sent = try? await context.pipeline.queued(with: outcome)
+        else { return nil }
         guard let inboxes = context.inboxes else { return sent }
         guard let told = try? await inboxes.told(of: applied, by: signed.caller) else { return nil }
         return sent + told
