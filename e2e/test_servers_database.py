@@ -8,7 +8,7 @@ import httpx
 import postern
 import psycopg
 import pytest
-from test_servers import at_once, leader, leads, working  # noqa: F401
+from test_servers import at_once, leader, leads, verifies, working  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def proxied(cluster, home, demos):
         first.start()
         second = postern.beside(first, home / "proxied-b", POSTERN_DATABASE_URL=way(proxies[1])).start()
         yield [first, second], proxies
+        verifies(first)
     finally:
         for server in (first, second):
             if server:
