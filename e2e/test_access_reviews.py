@@ -54,6 +54,7 @@ def log_key(server):
     return httpx.get(server.auditor_url + "/log/key").text.strip()
 
 
+@pytest.mark.only("sqlite")
 def test_a_review_from_start_to_evidence(cast, ruth, tmp_path):  # noqa: F811
     server, jonas, hana, samir = cast
     mira = server.sign_in(server.person("support_l2"))
@@ -202,6 +203,7 @@ def test_a_review_from_start_to_evidence(cast, ruth, tmp_path):  # noqa: F811
     mira.close()
 
 
+@pytest.mark.only("postgres")
 def test_overdue_by_the_clock_of_the_server(cast, ruth):  # noqa: F811
     server, jonas, hana, samir = cast
     review = start(ruth, due_at=until(seconds=2))

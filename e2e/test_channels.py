@@ -71,6 +71,7 @@ def channel(person, name):
     return found
 
 
+@pytest.mark.only("postgres")
 def test_the_staff_channel_hears_what_happens_and_nothing_sealed(serve, slack):
     peer = slack()
     server = serve(**bot(peer))
@@ -108,6 +109,7 @@ def test_the_staff_channel_hears_what_happens_and_nothing_sealed(serve, slack):
     admin.close()
 
 
+@pytest.mark.only("sqlite")
 def test_a_slack_that_fails_is_told_once_it_is_back(serve, slack):
     answers = {3: (429, {"retry-after": "3"}, b'{"ok":false,"error":"ratelimited"}'), 4: (500, {}, b"oops")}
     peer = slack(lambda number, message: answers.get(number))
@@ -137,6 +139,7 @@ def test_a_slack_that_fails_is_told_once_it_is_back(serve, slack):
     again.close()
 
 
+@pytest.mark.only("postgres")
 def test_an_incoming_webhook_and_a_message_slack_refuses(serve, slack):
     answers = {3: (400, {}, b"invalid_blocks")}
     peer = slack(lambda number, message: answers.get(number))
@@ -159,6 +162,7 @@ def test_an_incoming_webhook_and_a_message_slack_refuses(serve, slack):
     admin.close()
 
 
+@pytest.mark.only("sqlite")
 def test_mail_goes_out_over_tls_and_tells_people(serve, mail):
     rejected = {}
     peer = mail(rcpt=lambda address: rejected.get(address), data=lambda number: "451 later" if number == 1 else None)

@@ -167,6 +167,7 @@ def test_a_receiver_verifies_what_it_hears(sender, receiver):
     admin.close()
 
 
+@pytest.mark.only("sqlite")
 def test_a_receiver_hears_of_people_and_of_their_places_in_tenants(sender, receiver):
     hears = receiver()
     admin = sender.sign_in(sender.person("super_admin"))
@@ -203,6 +204,7 @@ def test_a_receiver_hears_of_people_and_of_their_places_in_tenants(sender, recei
     admin.close()
 
 
+@pytest.mark.only("postgres")
 def test_bad_receivers_harm_only_themselves(sender, receiver):
     inner = receiver()
     endings = threading.Event()
@@ -248,6 +250,7 @@ def test_bad_receivers_harm_only_themselves(sender, receiver):
     admin.close()
 
 
+@pytest.mark.only("sqlite")
 def test_kill_9_in_mid_delivery_loses_nothing(sender, receiver):
     free = threading.Event()
     slow = receiver(lambda *_: free.wait(30) and 204)

@@ -100,6 +100,7 @@ def asked_once(window):
     window.page.route("**/signin/passkey/options", answer)
 
 
+@pytest.mark.only("sqlite")
 def test_a_passkey_from_its_making_to_its_end(chromium, server):
     person = server.person("support_l2")
     with Window(chromium, server) as window:
@@ -272,6 +273,7 @@ class Visitor:
         self.csrf = self.token("/me")
 
 
+@pytest.mark.only("sqlite")
 def test_forged_answers_are_each_refused_in_their_own_words(server):
     person = server.person("engineering_oncall")
     member = Visitor(server)
@@ -353,6 +355,7 @@ def signed_approval(chromium, server):
     asker.close()
 
 
+@pytest.mark.only("sqlite")
 def test_an_approval_is_signed_and_verified_by_strangers(server, signed_approval, tmp_path):
     asker, approval = signed_approval
     answer = asker.get(f"approvals/{approval}/evidence")
@@ -521,6 +524,7 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
         person.close()
 
 
+@pytest.mark.only("sqlite")
 def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_path):
     """What was typed stays while the passkey signs, and the event proves the signature."""
     person = server.person("super_admin")
@@ -600,6 +604,7 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
     signer.close()
 
 
+@pytest.mark.only("sqlite")
 def test_a_passkey_can_be_the_first_factor(chromium, server):
     asker = server.sign_in(server.person("super_admin"))
     signer = server.sign_in(server.person("security"))

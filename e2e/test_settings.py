@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 
 import postern
+import pytest
 from browser import DESK, PHONE, Window
 from playwright.sync_api import expect
 
@@ -49,6 +50,7 @@ def test_a_setting_is_changed_seen_by_the_next_request_and_taken_back(server, pe
     assert admin.get("settings/undo_hours").json()["value"] == 24
 
 
+@pytest.mark.only("postgres")
 def test_a_shorter_session_ends_one_that_is_older(own_server):
     server = own_server.start()
     admin, other = server.sign_in(server.person("super_admin")), server.sign_in(server.person("security"))

@@ -63,6 +63,7 @@ def number(page):
     return page.locator("[data-unread]")
 
 
+@pytest.mark.only("sqlite")
 def test_the_number_rises_in_every_tab_over_one_stream_and_ends_with_the_session(cast, chromium):
     server, asker, signer = cast
     with Window(chromium, server) as window:
@@ -340,6 +341,7 @@ async def listen(server, token, heard, ready):
     writer.close()
 
 
+@pytest.mark.only("postgres")
 def test_five_hundred_streams_cost_little_and_stop_by_themselves(cast):
     server, asker, signer = cast
     tokens = sessions(server, signer.id, 512)

@@ -44,6 +44,7 @@ def unread(person, about):
     return {item["kind"]: item for item in person.get("inbox").json()["items"] if item["about"]["id"] == about}
 
 
+@pytest.mark.only("sqlite")
 def test_an_emergency_is_one_mail_a_person_and_leads_to_its_review(chromium, serve, mail):  # noqa: F811
     peer = mail()
     server = serve(**peer.settings(POSTERN_CISO_EMAIL=CISO))
