@@ -86,6 +86,10 @@ class Window:
     def path(self):
         return re.sub(r"^https?://[^/]+", "", self.page.url)
 
+    def is_whole(self):
+        """Waits for the page to its end: what is looked for at once, and may not be there, is not still on its way."""
+        self.page.wait_for_load_state("domcontentloaded")
+
     def heading(self, text):
         """Waits for the page with this headline."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(text if hasattr(text, "search") else re.compile(text))
