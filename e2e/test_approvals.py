@@ -146,7 +146,7 @@ def test_a_list_says_who_asked_and_shows_every_view_in_a_narrow_window(chromium,
 @pytest.mark.only("postgres")
 def test_a_server_that_dies_before_the_time_has_come_leaves_it_to_the_next(cast):
     server, asker, signer, _ = cast
-    start = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=12)
+    start = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=20)
     approval = invite(asker, "sven.s@northwind.example", not_before=start.strftime("%Y-%m-%dT%H:%M:%SZ"))
     agreed = decide(signer, approval, "approve")
     assert agreed.status_code == 200, agreed.text

@@ -246,7 +246,7 @@ def test_bad_receivers_harm_only_themselves(sender, receiver):
     assert {b["type"] for b in bad["hangs"].bodies()} == {"tenant.suspended"}
     endings.set()
     seconds, status = sender.stop()
-    assert status == 0 and seconds < 2.5, sender.log()
+    assert status == 0 and seconds < 6, sender.log()
     admin.close()
 
 
@@ -343,12 +343,14 @@ def follow(window, person, hears):
     confirm(page, "Create webhook")
     main = page.locator("main")
     expect(main).to_contain_text("Shown once")
+    window.is_whole()
     secret = re.search(r"whsec_[A-Za-z0-9+/=]+", main.inner_text()).group()
     window.audit("secret")
 
     window.go("/webhooks")
     page.get_by_role("link", name=hears.url("/in")).click()
     window.heading("127.0.0.1")
+    window.is_whole()
     assert secret not in page.content()
     window.audit("webhook")
     webhook = window.path

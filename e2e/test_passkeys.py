@@ -80,7 +80,7 @@ def sign_in(window, device, path="/signin", presses=True):
             window.go(path)
     if presses:
         # A request that waits already does not see that somebody agrees from now on; the button's is a new one.
-        window.page.wait_for_timeout(200)
+        window.page.wait_for_timeout(600)
         device.agree()
         window.page.get_by_role("button", name="Sign in with a passkey").click()
     expect(window.page.get_by_role("heading", level=1)).not_to_have_text(re.compile("Sign in"))
@@ -633,6 +633,7 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
         passkeys = page.get_by_role("region", name="Passkeys")
         expect(passkeys).to_contain_text("your only factor, so it can’t be removed yet")
         # Nor is it past the page.
+        window.is_whole()
         factor = re.search(r"/me/passkeys/(fct_\w+)/rename", page.content()).group(1)
         past = by_hand(window).post(f"/me/passkeys/{factor}/remove")
         assert past.status_code == 409 and "Add another passkey or an authenticator app first" in past.text, past.text
@@ -687,6 +688,7 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         expect(page.get_by_role("button", name="Keep 2 grants with passkey")).to_be_visible()
         expect(page.get_by_role("button", name="Keep 2 grants", exact=True)).to_have_count(0)
         # Nor is it past the page.
+        window.is_whole()
         past = by_hand(window).post(
             "/several", operation="access_review_item.keep", action="confirm", reason_code="needed",
             justification="Both are on the rota of this quarter.",

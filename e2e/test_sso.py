@@ -56,6 +56,7 @@ class Door(Window):
     def agree(self, sub):
         self.page.get_by_placeholder("sub").fill(sub)
         self.page.get_by_role("button", name="Authorize", exact=True).click()
+        self.page.wait_for_url(re.compile("^" + re.escape(self.server.url)))
 
     def sso(self, sub, path="/signin"):
         self.leave(path)
@@ -261,6 +262,7 @@ def test_who_cancels_there_comes_back_in_words_and_nothing_is_echoed(chromium, s
         state = re.search("state=([^&]+)", window.page.url).group(1)
         window.go(f"/signin/oidc?state={state}&error=%3Cscript%3Ealert(1)%3C/script%3E&error_description=%3Cb%3Ebold%3C/b%3E")
         window.alert("refused, without a reason that is known here")
+        window.is_whole()
         assert "bold" not in window.page.content() and "alert(1)" not in window.page.content()
 
 
