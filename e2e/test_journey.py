@@ -438,7 +438,8 @@ PAGES = {
 }
 
 
-# With a picture also in the dark and on the phone, of which both together show what each alone does not.
+# With a picture also in the dark and on the phone. On these the colours of a phone in the dark are looked at as well: what only a phone
+# shows is the same on all pages.
 SHOWN = ("home", "tenants", "tenant", "approval", "audit", "event", "access")
 
 
