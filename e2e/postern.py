@@ -26,6 +26,10 @@ import psycopg
 
 import totp
 
+# The five seconds that httpx gives where nothing is said are little on a busy machine.
+for part in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, 30.0)
+
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("POSTERN_BINARY") or ROOT / ".build/debug/postern")
 START_SECONDS = int(os.environ.get("POSTERN_START_SECONDS", "180"))
