@@ -27,14 +27,17 @@ def pytest_configure():
 # What takes longest, longest first: with several workers it is begun first, so that the others don't wait for one in the end. The
 # summary of a run says how long each file took.
 LONG = [
-    "test_every_rule.py", "test_journey.py", "test_openapi.py", "test_sso.py", "test_servers.py", "test_large_demo.py",
-    "test_import.py::test_an_import_of_many_rows", "test_passkeys.py", "test_servers_database.py", "test_api.py", "test_telling.py",
-    "test_access_reviews.py", "test_scim.py", "test_breakglass.py", "test_staff.py", "test_told.py",
-    "test_import.py::test_customers_with_their_members", "test_deliveries.py::test_bad_receivers",
-    "test_crash.py::test_kill_9_at_random", "test_runtime.py", "test_tenants.py", "test_approvals.py", "test_exports.py",
+    "test_journey.py", "test_every_rule.py", "test_openapi.py", "test_servers.py", "test_sso.py", "test_large_demo.py",
+    "test_passkeys.py", "test_import.py::test_an_import_of_many_rows", "test_access_reviews.py", "test_settings.py",
+    "test_servers_database.py", "test_tenants.py", "test_breakglass.py", "test_staff.py", "test_telling.py", "test_told.py",
+    "test_scim.py", "test_api.py", "test_approvals.py", "test_runtime.py", "test_policy.py", "test_setup.py",
+    "test_import.py::test_customers_with_their_members", "test_import.py::test_where_no_row_may_be_left_out",
+    "test_crash.py::test_kill_9_at_random", "test_deliveries.py::test_bad_receivers",
 ]
 # The tests of these files share nothing: each goes wherever there is time.
 APART = {"test_channels.py", "test_crash.py", "test_deliveries.py", "test_import.py"}
+# Those of these share what they make on both databases.
+TOGETHER = {"test_large_demo.py"}
 
 
 def is_on_postgres(name):
@@ -76,6 +79,8 @@ def pytest_xdist_make_scheduler(config, log):
             file, _, test = nodeid.partition("::")
             if os.path.basename(file) in APART:
                 return nodeid
+            if os.path.basename(file) in TOGETHER:
+                return file
             return file + ("[postgres]" if is_on_postgres(test) else "[sqlite]")
 
     return ByFileAndDatabase(config, log)

@@ -44,6 +44,7 @@ def open_by_two(asker, signer, tenant):
     return asker.get("breakglass-sessions?state=open").json()["items"][0]["id"]
 
 
+@pytest.mark.only("postgres")
 def test_two_open_it_and_a_third_reviews_it(cast):
     server, jonas, hana, samir, tomas = cast
     slug = jonas.active_tenant()["slug"]
@@ -106,6 +107,7 @@ def test_two_open_it_and_a_third_reviews_it(cast):
     assert server.run("verify").returncode == 0
 
 
+@pytest.mark.only("sqlite")
 def test_alone_it_locks_everything_else(chromium, cast):
     server, jonas, hana, samir, _ = cast
     first, second = jonas.active_tenant(), jonas.active_tenant(1)

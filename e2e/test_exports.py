@@ -162,6 +162,7 @@ def test_export_is_clicked_in_a_browser(server, ugly):
         with Window(chromium, server) as window:
             window.sign_in(server.person("support_l1"), "/tenants")
             window.heading("Tenants")
+            window.is_whole()
             assert window.page.get_by_role("link", name="Export as CSV").count() == 0
         chromium.close()
 

@@ -60,16 +60,22 @@ def test_an_edit_beside_the_log_is_found_and_put_back(drifted):
         case = cases()[0]["id"]
         detail = person.get(f"discrepancies/{case}").json()
         assert detail["logged"]["name"] == tenant["name"] and detail["stored"]["name"] == "Nobody Knows"
+        # A page is the same on both databases: on one of them it is put back over the API.
+        if server.database.kind == "postgres":
+            done = person.operate(f"discrepancies/{case}/restore", "unauthorised_change", "Nobody asked for it, and no ticket knows of it.")
+            assert done.status_code == 200, done.text
+            assert person.tenant(tenant["id"])["name"] == tenant["name"]
     with contextlib.closing(server.sign_in(server.person("support_l1"))) as agent:
         refused = agent.get("discrepancies")
         assert refused.status_code == 403 and refused.json()["required_permission"] == "integrity.view"
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
-                                              args=["--no-sandbox", "--disable-dev-shm-usage"])
-        with Window(chromium, server) as window:
-            put_back(window, security, tenant)
-        chromium.close()
+    if server.database.kind == "sqlite":
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=chrome.CHROMIUM, headless=True,
+                                                  args=["--no-sandbox", "--disable-dev-shm-usage"])
+            with Window(chromium, server) as window:
+                put_back(window, security, tenant)
+            chromium.close()
     assert server.run("verify").returncode == 0
 
 

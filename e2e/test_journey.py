@@ -36,7 +36,6 @@ def test_a_day_from_sign_in_to_sign_out(chromium, demo, api):
         # Two factors.
         window.go("/signin")
         window.heading("Sign in")
-        window.audit("sign-in")
         window.shot("signin")
         page.get_by_label("Work e-mail").fill(mira["email"])
         page.get_by_label("Password", exact=True).fill(mira["password"])
@@ -53,7 +52,6 @@ def test_a_day_from_sign_in_to_sign_out(chromium, demo, api):
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile(r"/(search|tenants)"))
         if not re.search(r"/tenants/ten_", page.url):
-            window.audit("search")
             page.locator("main").get_by_role("link", name=tenant["name"]).first.click()
         window.heading(re.escape(tenant["name"]))
         assert window.path.startswith(f"/tenants/{tenant['id']}")
@@ -129,14 +127,13 @@ def test_a_day_from_sign_in_to_sign_out(chromium, demo, api):
         window.go("/me")
         window.heading("security")
         expect(page.locator("main")).to_contain_text(mira["email"])
-        window.audit("my security")
         window.shot("me")
         page.locator("details.who summary").click()
         page.get_by_role("button", name="Sign out").click()
         window.heading("Sign in")
         window.go(f"/tenants/{tenant['id']}")
         window.heading("Sign in")
-        assert page.get_by_text(tenant["name"]).count() == 0
+        expect(page.get_by_text(tenant["name"])).to_have_count(0)
     window_event = api.get(f"audit-events/{event}")
     assert window_event.status_code == 200
 
@@ -149,7 +146,8 @@ def test_the_log_shows_what_happened_and_proves_it(chromium, demo, api):
     with Window(chromium, demo) as window:
         page = window.page
         window.sign_in(samir, f"/audit/{done['event_id']}")
-        assert window.path == f"/audit/{done['event_id']}", "signing in leads where one wanted to go"
+        # Signing in leads where one wanted to go.
+        page.wait_for_url(demo.url + f"/audit/{done['event_id']}")
         main = page.locator("main")
         expect(main).to_contain_text("Three invoices are unpaid.")
         expect(main.locator("table.diff del").filter(has_text="active").first).to_be_visible()
@@ -160,7 +158,7 @@ def test_the_log_shows_what_happened_and_proves_it(chromium, demo, api):
             page.reload()
             return page.get_by_text("the same fingerprint").count()
 
-        postern.wait_until(sequenced, 5, "the event's place in the log")
+        postern.wait_until(sequenced, 30, "the event's place in the log")
         window.audit("event")
         window.shot("event")
         with page.expect_download() as download:
@@ -169,21 +167,21 @@ def test_the_log_shows_what_happened_and_proves_it(chromium, demo, api):
 
         page.get_by_role("link", name="Audit log", exact=True).first.click()
         window.heading("Audit log")
-        window.audit("audit log")
         window.shot("audit")
         page.get_by_label("Outcome").select_option("denied")
         page.get_by_role("button", name="Filter").click()
-        assert "outcome=denied" in page.url
+        page.wait_for_url(re.compile("outcome=denied"))
         rows = main.locator("table tbody tr")
-        assert rows.count() > 0
+        expect(rows.first).to_be_visible()
+        window.is_whole()
         assert set(row.strip() for row in rows.locator("td:has(.state)").all_inner_texts()) == {"Denied"}
         window.audit("filtered log")
         window.go(f"/audit?target={tenant['id']}" if page.get_by_label("Target").count() else f"/audit?tenant={tenant['id']}")
-        assert main.locator(f"a[href='/audit/{done['event_id']}']").count() >= 1
+        expect(main.locator(f"a[href='/audit/{done['event_id']}']").first).to_be_visible()
         older = page.get_by_role("link", name="Older")
         window.go("/audit")
         older.click()
-        assert "cursor=" in page.url
+        page.wait_for_url(re.compile("cursor="))
         expect(rows.first).to_be_visible()
 
 
@@ -192,14 +190,12 @@ def test_staff_access_and_what_each_role_may(chromium, demo):
         page = window.page
         window.sign_in(demo.person("super_admin"))
         window.go("/staff")
-        window.audit("staff")
         window.shot("staff")
         for person in demo.people()[:3]:
             expect(page.locator("main")).to_contain_text(person["email"])
         page.locator("main a[href^='/staff/stf_']").first.click()
-        window.audit("a member of staff")
+        page.wait_for_url(re.compile("/staff/stf_"))
         window.go("/access")
-        window.audit("access")
         window.shot("access")
         expect(page.locator("main .matrix table")).to_contain_text("tenant.suspend")
         expect(page.locator("main")).to_contain_text("support_l1")
@@ -212,6 +208,7 @@ def test_a_role_that_may_not_suspend_sees_no_button_and_no_form(chromium, demo, 
         window.sign_in(demo.person("support_l1"))
         window.go(f"/tenants/{tenant['id']}")
         window.heading(re.escape(tenant["name"]))
+        window.is_whole()
         assert "suspend" not in page.locator("main .actions").inner_text().lower()
         assert f"/tenants/{tenant['id']}/suspend" not in page.content()
         window.audit("tenant without actions")
@@ -236,7 +233,7 @@ def test_a_control_that_cannot_be_used_now_says_why(chromium, demo, api):
         expect(off).to_have_count(1)
         off.locator("summary").click()
         expect(off.locator(".pop")).to_be_visible()
-        assert window.page.locator(f"a[href$='/{suspended['id']}/suspend']").count() == 0
+        expect(window.page.locator(f"a[href$='/{suspended['id']}/suspend']")).to_have_count(0)
         window.audit("suspended tenant")
 
 
@@ -268,7 +265,7 @@ def test_deleting_for_good_waits_for_a_second_person(chromium, demo, api):
         expect(page.locator("main")).to_contain_text("Nothing has been changed yet.")
         window.audit("waiting for approval")
         page.get_by_role("link", name="See the request").click()
-        assert "/approvals/apr_" in page.url
+        page.wait_for_url(re.compile("/approvals/apr_"))
         window.audit("approval")
         assert api.tenant(tenant["id"])["status"] == "archived"
 
@@ -292,7 +289,6 @@ def test_a_session_that_ends_mid_form_loses_nothing(chromium, demo, api):
         end_sessions(demo, mira["email"])
         page.get_by_role("button", name="Preview").click()
         window.heading("Sign in")
-        window.audit("sign in again")
         window.sign_in(mira, path=None)
         window.heading(f"Suspend {re.escape(tenant['name'])}")
         expect(page.get_by_label("Reason", exact=True)).to_have_value("abuse")
@@ -370,6 +366,8 @@ def test_with_the_keyboard_alone(chromium, demo, api):
     with Window(chromium, demo) as window:
         page = window.page
         window.sign_in(mira, keyboard=True)
+        # Keys are heard once the script is there.
+        page.wait_for_load_state()
         page.keyboard.press("Tab")
         skip = page.get_by_role("link", name="Skip to content")
         expect(skip).to_be_focused()
@@ -442,7 +440,8 @@ PAGES = {
 }
 
 
-# With a picture also in the dark and on the phone.
+# With a picture also in the dark and on the phone. On these the colours of a phone in the dark are looked at as well: what only a phone
+# shows is the same on all pages.
 SHOWN = ("home", "tenants", "tenant", "approval", "audit", "event", "access")
 
 
@@ -455,6 +454,8 @@ def test_every_page_in_every_light_and_width(chromium, demo, api):
         def look(name):
             for viewport, scheme, suffix in ((DESK, "light", ""), (DESK, "dark", "-dark"), (PHONE, "dark", None),
                                              (PHONE, "light", "-phone")):
+                if suffix is None and name not in SHOWN:
+                    continue
                 window.dress(scheme, viewport)
                 window.audit(f"{name}, {viewport['width']} px wide", rules=None if scheme == "light" else OF_COLOURS)
                 if suffix == "" and name in ("tenants", "approval") or suffix and name in (*SHOWN, "signin"):
@@ -547,11 +548,11 @@ def test_an_invited_person_enrols_and_is_in(chromium, demo, api, tmp_path):
             page.get_by_label("Code the app shows now").fill(app.next())
             page.get_by_role("button", name="Finish and sign in").click()
             window.heading("Keep these recovery codes")
-            assert page.locator("ol.codes li").count() == 10
+            expect(page.locator("ol.codes li")).to_have_count(10)
             window.audit("recovery codes")
             code = page.locator("ol.codes li").first.inner_text().strip()
             page.get_by_role("link", name=re.compile("continue", re.I)).click()
-            assert window.path == "/"
+            page.wait_for_url(server.url + "/")
             window.audit("empty home")
             window.go("/tenants")
             window.audit("no tenants yet")
@@ -569,6 +570,5 @@ def test_an_invited_person_enrols_and_is_in(chromium, demo, api, tmp_path):
             page.get_by_label("Recovery code", exact=True).fill(code)
             page.get_by_role("button", name="Sign in", exact=True).click()
             page.wait_for_url(server.url + "/")
-            assert window.path == "/"
     finally:
         server.stop()

@@ -80,7 +80,7 @@ def sign_in(window, device, path="/signin", presses=True):
             window.go(path)
     if presses:
         # A request that waits already does not see that somebody agrees from now on; the button's is a new one.
-        window.page.wait_for_timeout(200)
+        window.page.wait_for_timeout(600)
         device.agree()
         window.page.get_by_role("button", name="Sign in with a passkey").click()
     expect(window.page.get_by_role("heading", level=1)).not_to_have_text(re.compile("Sign in"))
@@ -100,6 +100,7 @@ def asked_once(window):
     window.page.route("**/signin/passkey/options", answer)
 
 
+@pytest.mark.only("sqlite")
 def test_a_passkey_from_its_making_to_its_end(chromium, server):
     person = server.person("support_l2")
     with Window(chromium, server) as window:
@@ -276,6 +277,7 @@ class Visitor:
         self.csrf = self.token("/me")
 
 
+@pytest.mark.only("sqlite")
 def test_forged_answers_are_each_refused_in_their_own_words(server):
     person = server.person("engineering_oncall")
     member = Visitor(server)
@@ -357,6 +359,7 @@ def signed_approval(chromium, server):
     asker.close()
 
 
+@pytest.mark.only("sqlite")
 def test_an_approval_is_signed_and_verified_by_strangers(server, signed_approval, tmp_path):
     asker, approval = signed_approval
     answer = asker.get(f"approvals/{approval}/evidence")
@@ -525,6 +528,7 @@ def test_what_is_signed_over_the_api_is_bound_to_the_action(server):
         person.close()
 
 
+@pytest.mark.only("sqlite")
 def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_path):
     """What was typed stays while the passkey signs, and the event proves the signature."""
     person = server.person("super_admin")
@@ -604,6 +608,7 @@ def test_an_operation_of_high_risk_is_signed_in_its_form(chromium, server, tmp_p
     signer.close()
 
 
+@pytest.mark.only("sqlite")
 def test_a_passkey_can_be_the_first_factor(chromium, server):
     asker = server.sign_in(server.person("super_admin"))
     signer = server.sign_in(server.person("security"))
@@ -632,6 +637,7 @@ def test_a_passkey_can_be_the_first_factor(chromium, server):
         passkeys = page.get_by_role("region", name="Passkeys")
         expect(passkeys).to_contain_text("your only factor, so it can’t be removed yet")
         # Nor is it past the page.
+        window.is_whole()
         factor = re.search(r"/me/passkeys/(fct_\w+)/rename", page.content()).group(1)
         past = by_hand(window).post(f"/me/passkeys/{factor}/remove")
         assert past.status_code == 409 and "Add another passkey or an authenticator app first" in past.text, past.text
@@ -686,6 +692,7 @@ def test_several_at_once_are_confirmed_with_a_passkey(chromium, server):
         expect(page.get_by_role("button", name="Keep 2 grants with passkey")).to_be_visible()
         expect(page.get_by_role("button", name="Keep 2 grants", exact=True)).to_have_count(0)
         # Nor is it past the page.
+        window.is_whole()
         past = by_hand(window).post(
             "/several", operation="access_review_item.keep", action="confirm", reason_code="needed",
             justification="Both are on the rota of this quarter.",

@@ -51,6 +51,7 @@ def test_a_rule_is_changed_by_two_and_read_back(cast):
     assert server.run("verify").returncode == 0
 
 
+@pytest.mark.only("sqlite")
 def test_a_hole_is_refused_with_the_way_through_it(cast):
     _, admin, guard, _ = cast
     findings = guard.get("policy-findings").json()["items"]
@@ -64,6 +65,7 @@ def test_a_hole_is_refused_with_the_way_through_it(cast):
     assert refused.status_code == 409 and "alone" in refused.json()["detail"] and "How:" in refused.json()["detail"]
 
 
+@pytest.mark.only("postgres")
 def test_a_role_loses_a_permission_at_the_next_request(cast):
     server, admin, guard, support = cast
     assert support.get("users").status_code == 200
@@ -108,6 +110,7 @@ def test_policy_in_the_browser(chromium, cast):
         expect(window.page.get_by_role("link", name="Add a rule…")).to_have_count(0)
 
 
+@pytest.mark.only("sqlite")
 def test_lint_on_the_command_line(cast, tmp_path):
     server, _, guard, _ = cast
     terminal = Terminal(server, tmp_path).login(guard.person)

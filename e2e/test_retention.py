@@ -31,6 +31,7 @@ def aged(kind, home, request):
         shutil.rmtree(server.home, ignore_errors=True)
 
 
+@pytest.mark.only("postgres")
 def test_what_has_ended_moves_to_an_archive(aged):
     server = aged
     archive = server.home / "archive"

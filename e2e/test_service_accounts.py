@@ -4,7 +4,7 @@ import re
 
 import httpx
 import pytest
-from browser import PHONE, Window
+from browser import Window
 from playwright.sync_api import expect
 from test_cli import Terminal
 
@@ -129,28 +129,20 @@ def test_the_pages_of_accounts(chromium, cast):
     with Window(chromium, server) as window:
         window.sign_in(server.person("super_admin"))
         look(window)
-        window.dress("dark")
-        look(window, is_plain=False)
-    with Window(chromium, server, viewport=PHONE) as window:
-        window.sign_in(server.person("super_admin"))
-        look(window, is_plain=False)
 
 
-def look(window, is_plain=True):
-    """With pictures where it is plain."""
+def look(window):
     page = window.page
     page.goto("/service-accounts")
     expect(page.get_by_role("table")).to_contain_text("Nightly report")
-    window.audit(page.url)
-    if is_plain:
-        window.shot("service-accounts")
+    window.audit_everywhere("service accounts")
+    window.shot("service-accounts")
     page.get_by_role("link", name="Helper", exact=True).click()
     expect(page.get_by_role("heading", name="Helper")).to_be_visible()
     expect(page.get_by_text("Replace token")).to_be_visible()
     expect(page.locator("main .keys")).to_contain_text("(you)")
-    window.audit(page.url)
-    if is_plain:
-        window.shot("service-account")
+    window.audit_everywhere("a service account")
+    window.shot("service-account")
     page.goto("/service-accounts")
     page.get_by_role("link", name="Nightly report", exact=True).click()
     # Somebody else's: it can be ended, and not used.
@@ -158,8 +150,8 @@ def look(window, is_plain=True):
     expect(page.get_by_role("link", name=re.compile("Revoke"))).to_be_visible()
     page.goto("/me")
     expect(page.get_by_role("region", name="Service accounts")).to_be_visible()
-    window.audit(page.url)
+    window.audit_everywhere("my page with accounts")
     page.goto("/service-accounts/new")
     expect(page.get_by_role("checkbox", name=re.compile("Find and view tenants"))).to_be_visible()
     expect(page.get_by_role("checkbox", name=re.compile("Sign, reject and cancel"))).to_have_count(0)
-    window.audit(page.url)
+    window.audit_everywhere("a new service account")

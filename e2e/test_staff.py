@@ -90,6 +90,7 @@ def test_roles_come_and_go(cast):
     assert server.run("verify").returncode == 0
 
 
+@pytest.mark.only("postgres")
 def test_sessions_end_and_somebody_leaves(cast):
     server, jonas, hana, samir = cast
     tomas = server.sign_in(server.person("support_l1"))
@@ -120,6 +121,7 @@ def test_sessions_end_and_somebody_leaves(cast):
         one.close()
 
 
+@pytest.mark.only("sqlite")
 def test_new_factors_and_who_made_them(chromium, cast):
     server, jonas, hana, samir = cast
     server.apps = {}

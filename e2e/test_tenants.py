@@ -1,5 +1,7 @@
 """Tenants complete, as their users meet them: changes that are confirmed, the note, ownership, facets, saved views, users, and names
 that are typed with a slip."""
+import re
+
 import httpx
 import postern
 import pytest
@@ -195,7 +197,7 @@ def test_views_are_saved_shared_and_found_again(chromium, demo, api):
         window.done("Save view: Expired, by name")
         window.go("/tenants")
         page.get_by_role("navigation", name="Saved views").get_by_role("link", name="Expired, by name").click()
-        assert window.path == "/tenants?status=expired&sort=name"
+        page.wait_for_url(f"{demo.url}/tenants?status=expired&sort=name")
         expect(page.get_by_role("navigation", name="Saved views").locator("[aria-current]")).to_have_text("Expired, by name")
         window.go("/segments")
         window.audit("saved views")
@@ -221,9 +223,11 @@ def test_users_on_a_desk_and_on_a_phone(chromium, demo, api):
         window.shot("users")
         page.get_by_label("E-mail begins with").fill("ada.")
         page.get_by_role("button", name="Filter").click()
-        assert window.path.startswith("/users?q=ada.")
+        page.wait_for_url(re.compile(r"/users\?q=ada\."))
         rows = page.locator("tbody tr")
-        assert rows.count() > 0 and all("ada." in text for text in rows.locator("td:nth-of-type(1)").all_inner_texts())
+        expect(rows.first).to_be_visible()
+        window.is_whole()
+        assert all("ada." in text for text in rows.locator("td:nth-of-type(1)").all_inner_texts())
         rows.first.get_by_role("link").first.click()
         expect(page.get_by_role("heading", name="Tenants", exact=True)).to_be_visible()
         window.audit("a user")

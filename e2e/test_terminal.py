@@ -92,7 +92,7 @@ def test_what_is_copied_from_a_form_does_what_the_form_would(chromium, sqlite_se
         version = looking.tenant(tenant["id"])["version"]
         page.get_by_role("button", name=re.compile("^Edit ")).click()
         window.heading("Edit")
-        assert event in page.locator("main").inner_text()
+        expect(page.locator("main")).to_contain_text(event)
         assert looking.tenant(tenant["id"])["version"] == version
 
         # An undo, whose fields are the server's to know.

@@ -44,6 +44,7 @@ def unread(person, about):
     return {item["kind"]: item for item in person.get("inbox").json()["items"] if item["about"]["id"] == about}
 
 
+@pytest.mark.only("sqlite")
 def test_an_emergency_is_one_mail_a_person_and_leads_to_its_review(chromium, serve, mail):  # noqa: F811
     peer = mail()
     server = serve(**peer.settings(POSTERN_CISO_EMAIL=CISO))
@@ -99,7 +100,7 @@ def test_an_emergency_is_one_mail_a_person_and_leads_to_its_review(chromium, ser
         person.close()
     assert server.run("verify").returncode == 0
     seconds, status = server.stop()
-    assert status == 0 and seconds < 2.5, server.log()
+    assert status == 0 and seconds < 6, server.log()
 
 
 @pytest.mark.only("sqlite")
@@ -108,7 +109,7 @@ def test_an_access_review_is_told_to_its_reviewers_and_to_whose_grants_they_deci
     peer = mail()
     server = serve(**peer.settings())
     ruth, hana = server.sign_in(server.person("compliance")), server.sign_in(server.person("super_admin", 1))
-    review = start(ruth, roles=["super_admin"], reviewers=[ruth.email], due_at=until(seconds=12))
+    review = start(ruth, roles=["super_admin"], reviewers=[ruth.email], due_at=until(seconds=25))
     page_of_it = f"{server.url}/access-reviews/{review}"
     assert ", due " in body(hears(peer, "An access review waits for you", page_of_it, {ruth.email}))
     postern.wait_until(lambda: "access_review_asked" in unread(ruth, review), 10, "it to be asked for")

@@ -164,7 +164,8 @@ import Testing
         let began = clock.now
         task.cancel()
         #expect(await task.value == .interrupted)
-        #expect(clock.now - began < .milliseconds(800))
+        // Not after the twenty seconds it would wait for the server.
+        #expect(clock.now - began < .seconds(10))
         try await channel.close()
     }
 

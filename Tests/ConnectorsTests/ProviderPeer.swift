@@ -53,7 +53,7 @@ final class ProviderPeer: Sendable {
     func settings() -> OIDCProvider.Settings {
         var settings = OIDCProvider.Settings(
             issuer: issuer, clientID: "postern:1", secret: state.withLock { $0.secret }, name: "Peer SSO")
-        settings.timeout = .seconds(5)
+        settings.timeout = .seconds(20)
         return settings
     }
 

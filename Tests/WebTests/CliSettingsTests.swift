@@ -134,7 +134,7 @@ import Testing
         let file = NSTemporaryDirectory() + "postern-command-\(SecureRandom.bytes(6).hex)"
         defer { try? FileManager.default.removeItem(atPath: file) }
         let failure = #expect(throws: CommandFailure.self) {
-            try SecretCommand.output(of: "echo $$ > \(file); \(command)", setting: "x", limit: .milliseconds(300))
+            try SecretCommand.output(of: "echo $$ > \(file); \(command)", setting: "x", limit: .seconds(2))
         }
         #expect(failure?.message.contains("did not end within") == true)
         let text = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .newlines)

@@ -149,7 +149,7 @@ import Testing
             loopback.log.isEndless.withLock { $0 = true }
             try await loopback.beginAndLeave("/api/v1/audit-events/export", token: token)
             var ended: [JSON] = []
-            for _ in 0..<200 where ended.isEmpty {
+            for _ in 0..<1200 where ended.isEmpty {
                 ended = try await Self.events(loopback, "export.end", token)
                 if ended.isEmpty { try await Task.sleep(for: .milliseconds(25)) }
             }
@@ -246,7 +246,7 @@ import Testing
             }
             func ended(_ count: Int) async throws -> [JSON] {
                 var found: [JSON] = []
-                for _ in 0..<200 where found.count < count {
+                for _ in 0..<1200 where found.count < count {
                     try await Task.sleep(for: .milliseconds(25))
                     found = try await Self.events(loopback, "export.end", token)
                 }
