@@ -1,3 +1,4 @@
+import HTML
 import Kernel
 
 /// A line of an activity as a sentence: "Mira O. suspended **the tenant**", "Mira O. tried to **archive tenant**, and was refused",
