@@ -170,7 +170,7 @@ import Testing
             #expect(first.contains("on the server, as the first account") && !first.contains("Invited by"))
             let second = try await text("/staff/{id}", of: ann.person)
             #expect(second.contains("<dt>Invited by</dt><dd>Robin Root</dd>"))
-            #expect(second.contains(">invited staff</a>") && !second.contains("did “"))
+            #expect(second.contains(">the person</a>"))
             let factors = try ["Authenticator app", "Recovery codes", "Password"].map {
                 try #require(second.range(of: "<dt>\($0)</dt>")).lowerBound
             }
