@@ -17,16 +17,19 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Those of them that look at colours: nothing else hangs on the scheme of a page.
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
-# Rows of tables that are built as two others before them: axe finds in them what it finds in those, and takes as long for each.
+# Those that look at what is there to be seen and reached: what stands on a small screen differs.
+OF_SIZE = ["target-size", "scrollable-region-focusable", "link-name", "button-name", "label", "heading-order", "aria-hidden-focus"]
+# Rows of tables that are built as two others before them, in a table dressed alike: axe finds in them what it finds in those, and takes as long for each.
 REPEATED = """(() => {
     const varies = /^(aria-(label|labelledby|describedby|controls)|data-.*|datetime|for|href|id|name|title|value)$/;
     const shape = (node) => node.nodeType === Node.TEXT_NODE ? (node.data.trim() ? "text" : "")
         : node.nodeType !== Node.ELEMENT_NODE ? ""
         : [node.tagName, ...[...node.attributes].map((one) => one.name + "=" + (varies.test(one.name) ? !!one.value.trim() : one.value)),
            "(", ...[...node.childNodes].map(shape), ")"].join(" ");
+    const place = (node) => node ? place(node.parentElement) + ">" + node.tagName + "." + node.className : "";
     const times = new Map();
     return [...document.querySelectorAll("tbody > tr")].filter((row) => {
-        const key = shape(row);
+        const key = place(row.parentElement) + shape(row) + [...row.querySelectorAll("input")].map((one) => one.checked);
         times.set(key, (times.get(key) || 0) + 1);
         return times.get(key) > 2;
     });

@@ -1,7 +1,7 @@
 """What is acknowledged survives: the server killed, the database stopped, cut off or full, under load. The checker, which
 shares no code with the server, looks at the database afterwards.
 
-POSTERN_KILLS sets how often the server is killed (6)."""
+POSTERN_KILLS sets how often the server is killed (10)."""
 import base64
 import collections
 import json
@@ -21,7 +21,7 @@ import postern
 import psycopg
 import pytest
 
-KILLS = int(os.environ.get("POSTERN_KILLS", "6"))
+KILLS = int(os.environ.get("POSTERN_KILLS", "10"))
 
 
 def team(server, size=4):

@@ -108,10 +108,15 @@ def test_ctrl_c_stops_at_once_and_the_data_is_whole(own_server):
     tenant = person.active_tenant()
     assert person.suspend(tenant["id"]).status_code == 200
     person.close()
-    seconds, status = own_server.stop()
-    assert status == 0, own_server.log()
-    # Less than two on a machine that does nothing else; what never ends is cut off after much longer.
-    assert seconds < 6, f"it took {seconds:.2f} s"
+    took = []
+    # A slow moment of the machine passes; what is slow by itself stays so.
+    while len(took) < 3 and (not took or min(took) >= 2):
+        if took:
+            own_server.start()
+        seconds, status = own_server.stop()
+        assert status == 0, own_server.log()
+        took.append(seconds)
+    assert min(took) < 2, took
     own_server.start()
     again = own_server.sign_in(own_server.person("support_l2", 0))
     assert again.tenant(tenant["id"])["status"] == "suspended"

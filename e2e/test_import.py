@@ -272,7 +272,7 @@ def listed(path):
 
 @pytest.mark.only("sqlite")
 def test_a_row_that_becomes_wrong_while_an_import_is_stopped_is_listed_and_the_rest_is_in(serving, tmp_path):
-    path, rows = tmp_path / "customers.csv", 3_000
+    path, rows = tmp_path / "customers.csv", 4_000
     postern.write_customers(path, rows, members=0)
     rehearsed = serving.run("import", "csv", str(path), "--dry-run", seconds=300)
     assert rehearsed.returncode == 0 and f"Would import {rows} tenants" in rehearsed.stdout, rehearsed.stderr
@@ -304,7 +304,7 @@ def test_a_row_that_becomes_wrong_while_an_import_is_stopped_is_listed_and_the_r
 
 @pytest.mark.only("postgres")
 def test_where_no_row_may_be_left_out_an_import_stops_before_one_that_becomes_wrong(serving, tmp_path):
-    path, rows = tmp_path / "customers.csv", 4_000
+    path, rows = tmp_path / "customers.csv", 5_000
     postern.write_customers(path, rows, members=0)
     with checker.Database.of(serving) as database:
         def applied():
@@ -337,7 +337,7 @@ def test_a_database_that_goes_away_stops_an_import_and_the_same_command_goes_on(
     database = postern.PostgresDatabase(own_cluster.url)
     server = postern.Server(tmp_path / "own", database)
     path = tmp_path / "customers.csv"
-    postern.write_customers(path, 3_000, members=0)
+    postern.write_customers(path, 4_000, members=0)
     try:
         server.start()
         with database.connect() as db:

@@ -64,6 +64,14 @@ def add(window, name, to=None):
     expect(page.locator("main")).to_contain_text("The passkey is yours.")
 
 
+# Says when the page asks the device.
+LISTENING = """if (!window.listens) {
+    window.listens = true;
+    const own = navigator.credentials.get.bind(navigator.credentials);
+    navigator.credentials.get = (options) => { const answer = own(options); window.asked = true; return answer; };
+}"""
+
+
 def sign_out(window):
     window.page.evaluate("document.querySelector('form[action=\"/signout\"]').submit()")
     window.heading("Sign in")
@@ -72,6 +80,7 @@ def sign_out(window):
 def sign_in(window, device, path="/signin", presses=True):
     """By the button, or from the list under the e-mail, which a virtual device chooses from by itself."""
     device.agree(not presses)
+    window.context.add_init_script(LISTENING)
     if device.options["transport"] == "usb":
         # Nothing to list.
         window.go(path)
@@ -80,7 +89,8 @@ def sign_in(window, device, path="/signin", presses=True):
             window.go(path)
     if presses:
         # A request that waits already does not see that somebody agrees from now on; the button's is a new one.
-        window.page.wait_for_timeout(600)
+        if device.options["transport"] != "usb":
+            window.page.wait_for_function("window.asked === true")
         device.agree()
         window.page.get_by_role("button", name="Sign in with a passkey").click()
     expect(window.page.get_by_role("heading", level=1)).not_to_have_text(re.compile("Sign in"))

@@ -26,6 +26,8 @@ import Testing
             (Self.say("tenant.hard_delete", .requested, class: .approval), "Mira O. asked others to agree to “"),
             (Self.say("tenant.suspend", class: .access), "Mira O. previewed “Suspend tenant”"),
             (Self.say("tenant.view", class: .access), "Mira O. viewed the tenant"),
+            (Self.say("export.end", class: .access), "Mira O. finished an export"),
+            (Self.say("export.end", .failed, class: .access), "Mira O. began an export, which was broken off"),
             (Self.say("approval.approve", class: .approval), "Mira O. agreed to a request"),
             (
                 Self.say("approval.expired", class: .approval, by: .system("approvals"), name: nil),

@@ -316,7 +316,7 @@ import Testing
             after: ["resumes_to": "active", "status_since": words]
         ).text
         #expect(changed.contains(">Status since</th>") && changed.contains("<ins>when it runs</ins>"))
-        #expect(changed.contains(">Goes back to</th>") && !changed.contains("Resumes"))
+        #expect(changed.contains(">Once restored</th>") && !changed.contains("Resumes"))
     }
 
     @Test func `a difference names the roles that are kept apart, and the record their lists`() {

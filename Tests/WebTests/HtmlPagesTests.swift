@@ -284,7 +284,7 @@ import Testing
         #expect(!page.contains(">Recover an account from the server<") && !page.contains("System recovery"))
         #expect(!page.contains("drift"), "not for everybody")
         model.drift = 0
-        #expect(HomeView.body(model, call: Sample.call()).text.contains("No drift"))
+        #expect(HomeView.body(model, call: Sample.call()).text.contains("No open drift"))
         model.drift = 1000
         let drifted = HomeView.body(model, call: Sample.call()).text
         #expect(drifted.contains("at least 1,000") && drifted.contains("href=\"/drifts\""))

@@ -233,9 +233,9 @@ enum HomeView {
                         ? "Every event is in the log" : "Recorded, waiting to be taken into the log", warnsAbove: 100)
                 if let drift = model.drift {
                     line(
-                        drift, drift == 0 ? "No drift" : "Drift",
+                        drift, drift == 0 ? "No open drift" : "Drift",
                         drift == 0
-                            ? "Your product and Postern say the same of every customer"
+                            ? "Nothing your product says otherwise waits for a decision"
                             : "Fields in which your product says something else than Postern", href: "/drifts",
                         most: Int64(HomeModel.mostDrift))
                 }

@@ -162,7 +162,7 @@ struct RuleTrial {
             "is_cut": .bool(history.isCut), "covered_now": .int(Int64(before.count)),
             "covered_then": .int(Int64(after.count)),
             "unknown": .int(Int64(history.occasions.count { $0.measures == nil })),
-            "could_not_be_signed_for": .int(Int64(stranded)),
+            "could_not_be_signed_for": knowsSigners ? .int(Int64(stranded)) : .null,
             "newest": .array(
                 newest.map {
                     [
@@ -180,7 +180,7 @@ struct RuleTrial {
             "rule": ["type": "string"], "operation": ["type": "string"], "days": ["type": "integer"],
             "occasions": ["type": "integer"], "is_cut": ["type": "boolean"], "covered_now": ["type": "integer"],
             "covered_then": ["type": "integer"], "unknown": ["type": "integer"],
-            "could_not_be_signed_for": ["type": "integer"],
+            "could_not_be_signed_for": ["type": ["integer", "null"]],
             "newest": ["type": "array", "items": ["type": "object"]],
         ],
     ]

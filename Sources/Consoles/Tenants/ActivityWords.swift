@@ -24,7 +24,9 @@ struct ActivityWords: Equatable {
             return
         }
         if line.eventClass == EventClass.access.rawValue {
-            if let spec {
+            if line.action == "export.end", outcome == .failed {
+                self.init(actor: actor, verb: "began", what: "an export", end: ", which was broken off")
+            } else if let spec {
                 self.init(actor: actor, verb: "previewed", what: "“\(spec.title)”")
             } else if let view = Self.views[line.action] {
                 self.init(actor: actor, verb: "viewed", what: view)
@@ -135,8 +137,6 @@ struct ActivityWords: Equatable {
         "registry.put_member": ("told of", "a member"), "registry.remove_member": ("ended", "a membership"),
         "registry.put_batch": ("told of", "several customers and users at once"),
         "registry.import_batch": ("imported", "customers"), "registry.finish_import": ("finished", "an import"),
-        "authz.denied": ("was refused", "something that needs another permission"),
-        "authz.denial_burst": ("was refused", "many times in a short time"),
     ]
 
     /// What happened by itself, or to somebody: nobody who could be named did it.
@@ -156,8 +156,7 @@ struct ActivityWords: Equatable {
         "oidc.logout": "The identity provider ended the sessions it had opened",
         "oidc.refused": "A single sign-on was refused",
         "passkey.counter_fell": "A passkey that may be a copy was refused",
-        "recovery.carry_out": "The recovery of the account was carried out", "signin.failed": "A sign-in failed",
-        "signin.throttled": "Sign-ins were held back",
+        "recovery.carry_out": "The recovery of the account was carried out",
     ]
 
     /// The same where it came to nothing.
