@@ -60,8 +60,8 @@ public struct Console: Sendable {
     public let evidence: [EvidenceSource]
     /// What follows from changes of other consoles' rows.
     public let followers: [Follower]
-    /// Those of effects that somebody hears of who asks for them, of what happens at a time.
-    public let reaching: (@Sendable ([Effect], Instant, any Reader) throws -> [Effect])?
+    /// Those of effects that somebody hears of who asks for them, or heard of, where they were queued already.
+    public let reaching: (@Sendable ([Effect], Queuing?, any Reader) throws -> [Effect])?
     /// Its own marks, for the styleguide: the states of its things.
     public let specimens: [Styleguide.Specimen]
     /// The risk of each permission.
@@ -79,7 +79,7 @@ public struct Console: Sendable {
         subjects: [String: @Sendable (any Entity, PageCall, any Reader) throws -> FormSubject?] = [:],
         search: (@Sendable (Permissions, Catalog) -> SearchBox?)? = nil, runtime: [RuntimeEndpoint] = [],
         evidence: [EvidenceSource] = [], followers: [Follower] = [],
-        reaching: (@Sendable ([Effect], Instant, any Reader) throws -> [Effect])? = nil,
+        reaching: (@Sendable ([Effect], Queuing?, any Reader) throws -> [Effect])? = nil,
         specimens: [Styleguide.Specimen] = [],
         risks: [String: Risk] = [:],
         eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil,

@@ -153,7 +153,7 @@ import Testing
             }
             for statement in [
                 HomeQueries.changesPerHour(since: TestDatabase.start), HomeQueries.denied(since: TestDatabase.start),
-                HomeQueries.undelivered, EventQueries.linked(to: "evt_"), ApprovalListQueries.following("evt_"),
+                HomeQueries.undelivered, EventQueries.linked(to: "evt_"),
                 ApprovalListQueries.own(of: "stf_", before: nil, limit: 20),
                 ApprovalListQueries.asking(["role:a"], besides: "stf_", after: nil, now: TestDatabase.start, limit: 51),
                 ApprovalListQueries.countAsking(["role:a"], besides: "stf_", now: TestDatabase.start),

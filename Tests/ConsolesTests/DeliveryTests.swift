@@ -637,6 +637,7 @@ import Testing
             }
             let work = [
                 OutboxQueries.waiting(.webhook, limit: 50), OutboxQueries.firstDue(),
+                OutboxQueries.oldest(.webhook), OutboxQueries.queued(with: "evt_"),
                 OutboxQueries.dueLanes(at: TestDatabase.start, leavingOut: ["whk_"], limit: 8, .sqlite),
                 OutboxQueries.first(of: "lane"), OutboxQueries.waiting(in: "lane", named: "tenant.updated"),
                 Webhook.waitingCount("whk_"), Webhook.subscriptions,

@@ -207,7 +207,10 @@ private let reports: [String: (from: Set<TenantStatus>, to: TenantStatus)] = [
             ])
         for reason in ["payment_recovered", "investigation_closed"] {
             let refused = await failure { try await world.run("tenant.restore", on: id, reason: reason) }
-            guard case .locked("A legal hold stands: choose legal_hold_lifted.") = refused else {
+            guard
+                case .locked(
+                    "A legal hold stands: choose “Suspended: the legal hold is lifted” (legal_hold_lifted).") = refused
+            else {
                 Issue.record("\(reason): \(String(describing: refused))")
                 continue
             }
@@ -230,6 +233,9 @@ private let reports: [String: (from: Set<TenantStatus>, to: TenantStatus)] = [
         }
         let held = try await seen()
         #expect(held.hold == true && held.page.contains("A legal hold stands."))
+        // As the form of the restoration shows the choice.
+        let lifting = "out of a suspension with the reason “Suspended: the legal hold is lifted” (legal_hold_lifted)."
+        #expect(held.page.contains(lifting), "\(held.page)")
         try await world.run("tenant.suspend", on: id, reason: "legal_hold")
         try await world.run("tenant.restore", on: id, reason: "legal_hold_lifted")
         let free = try await seen()
@@ -248,7 +254,9 @@ private let reports: [String: (from: Set<TenantStatus>, to: TenantStatus)] = [
             Issue.record("\(String(describing: refusal))")
             return
         }
-        #expect(sentence.contains("legal_hold_lifted"))
+        #expect(
+            sentence.contains(
+                "Restore tenant with the reason “Suspended: the legal hold is lifted” (legal_hold_lifted)"))
     }
 
     @Test(arguments: TestDatabase.Kind.allCases)

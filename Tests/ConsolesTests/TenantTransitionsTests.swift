@@ -125,8 +125,9 @@ private let codes: [String] =
         #expect(
             wrongCode
                 == .conflict(
-                    "A suspended tenant can be restored, but not with the reason code converted. Choose "
-                        + "payment_recovered, investigation_closed or legal_hold_lifted.",
+                    "A suspended tenant can be restored, but not with the reason “Expired: they subscribed” (converted). "
+                        + "Choose “Suspended: the invoices are paid” (payment_recovered), “Suspended: the investigation is "
+                        + "closed” (investigation_closed) or “Suspended: the legal hold is lifted” (legal_hold_lifted).",
                     legal: [
                         "tenant.restore payment_recovered", "tenant.restore investigation_closed",
                         "tenant.restore legal_hold_lifted",

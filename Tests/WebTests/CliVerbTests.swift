@@ -259,6 +259,12 @@ import Testing
         #expect(await done.run("approval", "show", "apr_1") == .done)
         #expect(done.out.contains("staff stf_9:") && !done.out.contains("after it runs"), "\(done.out)")
         #expect(done.out.contains("It was carried out:\nNadia can enrol.") && done.out.contains("What was sent:"))
+        let sent = request["sent"]
+        request["sent"] = JSON.null
+        let old = CliStage([.init(body: .object(request))])
+        #expect(await old.run("approval", "show", "apr_1") == .done)
+        #expect(old.out.contains("What was sent:\n  Not known any more."), "\(old.out)")
+        request["sent"] = sent
         request["state"] = "rejected"
         let never = CliStage([.init(body: .object(request))])
         #expect(await never.run("approval", "show", "apr_1") == .done)

@@ -45,7 +45,9 @@ enum ApprovalText {
         if standing.isLive || standing == .executed { section("Afterwards:", afterwards(request)) }
         section(
             "\(tense.sent):",
-            (request["sent"]?.array ?? []).map { ($0["summary"] ?? .null).shown.printable })
+            request["sent"] == .null
+                ? ["Not known any more."]
+                : (request["sent"]?.array ?? []).map { ($0["summary"] ?? .null).shown.printable })
         section("What its effects carry:", carried(request))
         if let measures = plan["measures"], measures.object?.isEmpty == false {
             section("What the rules looked at:", members(nil, measures))

@@ -249,8 +249,8 @@ struct ApprovalDetail: Sendable {
     let shift: OnShift?
     /// Mail goes out at all.
     var sendsMail = true
-    /// Names of the mail that was sent when it ran; `nil` where that is not known yet.
-    var sentMail: Set<String>?
+    /// What became of the notices and the mail that were queued when it ran; `nil` where it did not.
+    var queued: QueuedNotices?
     /// Those whose ids its plan shows, where a page does.
     var people = PeopleNames()
     /// That somebody set the clock: while it may come to something, it is neither carried out nor called expired by that.
@@ -286,7 +286,6 @@ struct ApprovalDetail: Sendable {
             of: request, rows: reader.query(ApprovalListQueries.signatures(on: id)), and: [caller.person],
             StaffDirectory(), isClockTrusted: held == nil, from: reader)
         let ending = try request.outcomeEventID.map { try EventDetail.load($0, from: reader) }
-        let sendsMail = try ChannelState.isOn(.mail, reader)
         var detail = ApprovalDetail(
             entry: entry, event: try EventDetail.load(request.eventID, from: reader),
             planEvent: request.planEventID == request.eventID
@@ -301,9 +300,7 @@ struct ApprovalDetail: Sendable {
                 && reader.first(ApprovalListQueries.reveal(of: id, at: reader.now)) != nil,
             shift: request.isOpen(at: reader.now)
                 ? try Signers.onShift(for: request, signatures: signatures.all, from: reader) : nil,
-            sendsMail: sendsMail,
-            sentMail: request.state == .executed ? try mail(after: ending, sendsMail: sendsMail, from: reader) : nil,
-            held: held)
+            sendsMail: try ChannelState.isOn(.mail, reader), held: held)
         if request.state == .executed {
             detail.outcome = ending
             detail.undo = try ending.map {
@@ -312,20 +309,6 @@ struct ApprovalDetail: Sendable {
         }
         try detail.foresee(from: reader)
         return detail
-    }
-
-    /// The log says what of it was queued: no mail where none was sent then, nor where it came too late for who it was for.
-    private static func mail(
-        after ending: EventDetail?, sendsMail: Bool, from reader: any Reader
-    ) throws -> Set<String>? {
-        // Of what ran a moment ago some may be queued yet.
-        guard let ending, !sendsMail || reader.now - ending.row.at >= .minutes(1) else { return nil }
-        var names: Set<String> = []
-        for row in try reader.query(ApprovalListQueries.following(ending.row.id))
-        where try row.string("action") == "delivery.queued" {
-            if let name = try JSON(parsing: row.bytes("leaf"))["facts"]?["name"]?.string { names.insert(name) }
-        }
-        return names
     }
 
     /// Whose signature counts no more, and why, by person. What is over went by how they stood then: nobody's.

@@ -129,11 +129,6 @@ enum ApprovalListQueries {
             [.text(approval), Value(now)])
     }
 
-    /// `action` and `leaf` of what belongs to an event. Through `events_linked`.
-    static func following(_ event: String) -> Statement {
-        Statement("SELECT e.action, e.leaf FROM events e WHERE e.linked = $1 LIMIT 200", [.text(event)])
-    }
-
     static func signatures(on approval: String) -> Statement {
         Statement(
             """

@@ -422,10 +422,10 @@ extension ApprovalPages {
             }
             el("section") {
                 el("h3") { tense.sent }
-                if effects.isEmpty {
-                    el("p", .class("muted")) { "Nothing." }
-                } else {
+                if let effects, !effects.isEmpty {
                     UI.effects(effects, when: tense.sending)
+                } else {
+                    el("p", .class("muted")) { effects == nil ? "Not known any more." : "Nothing." }
                 }
             }
             if let plan = detail.plan {

@@ -73,17 +73,14 @@ extension ApprovalDetail {
             : "Whoever asked, \(who), is shown \(what) once it is done: once, within \(hours) hours, and nobody else is."
     }
 
-    /// What is sent when it runs, or was.
-    var sent: [Effect] {
-        let state = entry.request.state
-        let isTold = state.isLive || state == .executed
-        let mail = DeliveryChannel.mail.rawValue
-        var effects = (plan?["effects"]?.array ?? []).map { effect in
+    /// The effects of its plan.
+    private var planned: [Effect] {
+        (plan?["effects"]?.array ?? []).map { effect in
             let kind = effect["kind"]?.string ?? ""
             let name = effect["name"]?.string ?? ""
             let summary: String? =
                 switch kind {
-                case mail: MailNotice.summary(name, effect["payload"])
+                case DeliveryChannel.mail.rawValue: MailNotice.summary(name, effect["payload"])
                 case DeliveryChannel.webhook.rawValue where name != WebhookEvent.test: Effect.notice(name)
                 default: nil
                 }
@@ -91,16 +88,31 @@ extension ApprovalDetail {
                 kind: kind, name: name, summary: summary ?? "\(DocumentDiff.label(kind)) \(name)", payload: .null,
                 tenant: nil)
         }
-        if let receivers { effects = receivers.reaching(effects) }
-        if isTold, entry.request.requester.hasPrefix("\(Staff.idPrefix)_") {
-            effects.append(InboxForesight.carriedOut)
+    }
+
+    /// Whether somebody hears of it, or heard; `nil` where that is not known any more.
+    private func reaches(_ effect: Effect) -> Bool? {
+        let isMail = effect.kind == DeliveryChannel.mail.rawValue
+        guard isMail || effect.kind == DeliveryChannel.webhook.rawValue else { return true }
+        switch queued?[effect] {
+        case .sent?: return true
+        case .toNobody?: return false
+        case .forgotten?: return nil
+        case .waiting?, nil: return isMail ? sendsMail : receivers.map { !$0.reaching([effect]).isEmpty } ?? true
         }
-        effects = effects.filter { effect in
-            guard effect.kind == mail else { return true }
-            guard state == .executed else { return sendsMail }
-            return sentMail?.contains(effect.name) ?? true
+    }
+
+    /// What is sent when it runs, or was; `nil` where it is not known any more whether something was.
+    var sent: [Effect]? {
+        let state = entry.request.state
+        let isTold = state.isLive || state == .executed
+        var effects: [Effect] = []
+        for effect in planned {
+            guard let reaches = self.reaches(effect) else { return nil }
+            if reaches { effects.append(effect) }
         }
         guard isTold else { return effects }
+        if entry.request.requester.hasPrefix("\(Staff.idPrefix)_") { effects.append(InboxForesight.carriedOut) }
         effects += notices.map(InboxForesight.notice)
         if sendsSlack { effects.append(InboxForesight.channel) }
         return effects
@@ -108,25 +120,31 @@ extension ApprovalDetail {
 
     /// What of this is answered by the API: the plan itself stays as it is signed.
     var planMembers: [String: JSON] {
-        [
+        let lines = sent?.map { effect -> JSON in
+            ["kind": .string(effect.kind), "name": .string(effect.name), "summary": .string(effect.summary)]
+        }
+        return [
             "consequence": JSON(consequence), "anew": anew.json,
             "changes": recorded.map { JSON.array($0.map(\.json)) } ?? .null, "reversibility": JSON(reversibility),
             "reveals": .array(reveals.map(JSON.string)),
-            "sent": .array(
-                sent.map { ["kind": .string($0.kind), "name": .string($0.name), "summary": .string($0.summary)] }),
+            "sent": lines.map(JSON.array) ?? .null,
         ]
     }
 
-    /// Finds out whom it tells in their inboxes, and whether endpoints and the staff channel hear of it.
+    /// Finds out whom it tells in their inboxes, and whether endpoints and the staff channel hear of it. Afterwards the log says
+    /// which endpoints and mail heard of it: those that are there now say nothing of that.
     mutating func foresee(from reader: any Reader) throws {
         let state = entry.request.state
         guard state.isLive || state == .executed else { return }
         let foresight = InboxForesight(entry.request, told.map { (type: $0.type, document: $0.after ?? $0.before) })
         notices = try foresight.sentences(from: reader)
-        let kinds = (plan?["effects"]?.array ?? []).compactMap { $0["kind"]?.string }
-        if kinds.contains(DeliveryChannel.webhook.rawValue) {
-            receivers = try .gather(at: state == .executed ? end?.at : nil, from: reader)
+        if state == .executed, let end {
+            queued = try .load(planned, Queuing(at: end.at, event: end.id), from: reader)
         }
+        let asksEndpoints = planned.contains { effect in
+            effect.kind == DeliveryChannel.webhook.rawValue && queued.map { $0[effect] == .waiting } ?? true
+        }
+        if asksEndpoints { receivers = try .gather(at: state == .executed ? end?.at : nil, from: reader) }
         // What was said there when it ran stands with no request: it is not told afterwards.
         sendsSlack = try state.isLive && ChannelState.isOn(.slack, reader)
     }

@@ -96,7 +96,9 @@ public enum ApprovalsConsole {
                 "description": "Names of what is shown once to whoever asked, and to nobody else.",
             ],
             "sent": [
-                "type": "array", "description": "Whom it tells when it runs, or told: kind, name and summary of each.",
+                "type": ["array", "null"],
+                "description":
+                    "Whom it tells when it runs, or told: kind, name and summary of each. Null where it ran so long ago that the log need not say any more.",
             ],
             "has_reveal": ["type": "boolean", "description": "It has something to show the caller, once."],
             "is_overdue": [

@@ -21,7 +21,7 @@ public enum DeliveriesConsole {
             "webhook.create/events": { _ in WebhookEvent.choices },
             "delivery.send_test/channel": { _ in SendTestMessage.choices },
         ],
-        reaching: { effects, moment, reader in try Receivers.reaching(effects, at: moment, from: reader) },
+        reaching: { effects, queuing, reader in try Receivers.reaching(effects, queuing, from: reader) },
         specimens: [
             .init("Deliveries", Delivery.State.allCases.map { DeliveryPages.state($0, dense: false) }),
             .init("Webhooks", Webhook.Status.allCases.map { WebhookPages.status($0, dense: false) }),

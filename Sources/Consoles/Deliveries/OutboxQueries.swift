@@ -29,6 +29,30 @@ enum OutboxQueries {
         ]
     }
 
+    /// Of the effects of a channel whose deliveries are not there yet, when the first in line was queued.
+    static func oldest(_ channel: DeliveryChannel) -> Statement {
+        Statement(
+            """
+            SELECT o.created_at
+            FROM (SELECT seq, outbox_id FROM outbox_pending WHERE kind = $1 ORDER BY seq LIMIT 1) AS p
+            JOIN outbox o ON o.id = p.outbox_id
+            """, [.text(channel.rawValue)])
+    }
+
+    /// More effects of one event are not gone through.
+    static let mostQueued = 1000
+
+    /// What the log says of effects that were queued with an event and found somebody, one row for each.
+    ///
+    /// A CASE, because the event is what narrows: an index of actions would lead through the whole log.
+    static func queued(with event: String) -> Statement {
+        Statement(
+            """
+            SELECT e.leaf FROM events e
+            WHERE e.linked = $1 AND CASE WHEN e.action = 'delivery.queued' THEN 1 ELSE 0 END = 1 LIMIT \(mostQueued)
+            """, [.text(event)])
+    }
+
     /// Opens a lane or finds it, and locks it: whoever settles its attempt waits. An idle lane becomes due.
     static func openLane(_ lane: String, webhook: String, at now: Instant) -> Statement {
         Statement(

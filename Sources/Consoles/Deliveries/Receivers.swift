@@ -24,10 +24,24 @@ public struct Receivers: Sendable {
         }
     }
 
-    /// The same, looked up where there is something to look up.
-    static func reaching(_ effects: [Effect], at moment: Instant, from reader: any Reader) throws -> [Effect] {
-        guard effects.contains(where: isNotice) else { return effects }
-        return try gather(at: moment, from: reader).reaching(effects)
+    /// The same, looked up where there is something to look up: of effects that were queued already in the log, and among the
+    /// endpoints as they stand now where it can't say yet.
+    static func reaching(_ effects: [Effect], _ queuing: Queuing?, from reader: any Reader) throws -> [Effect] {
+        let notices = effects.filter(isNotice)
+        guard !notices.isEmpty else { return effects }
+        guard let queuing else { return try gather(from: reader).reaching(effects) }
+        let queued = try QueuedNotices.load(notices, queuing, from: reader)
+        let receivers =
+            notices.contains { queued[$0] == .waiting } ? try gather(at: queuing.at, from: reader) : nil
+        return effects.filter { effect in
+            guard isNotice(effect) else { return true }
+            return switch queued[effect] {
+            case .sent: true
+            case .waiting: receivers.map { !$0.reaching([effect]).isEmpty } ?? true
+            // An answer is kept for days, the log for years.
+            case .toNobody, .forgotten: false
+            }
+        }
     }
 
     private static func isNotice(_ effect: Effect) -> Bool { effect.kind == DeliveryChannel.webhook.rawValue }

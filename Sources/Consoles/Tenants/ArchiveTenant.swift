@@ -24,7 +24,7 @@ public enum ArchiveTenant: Operation {
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
-        let status = try TenantTransitions.destination(of: call.before, by: spec.name, reasonCode: call.reasonCode)
+        let status = try TenantTransitions.destination(of: call.before, by: spec, reasonCode: call.reasonCode)
         let after = call.before.moved(to: status, at: call.now)
         let day = TimeText.day((call.now + TenantTransitions.keptArchived).day)
         return Plan(

@@ -53,11 +53,11 @@ public enum HardDeleteTenant: Operation {
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
         let before = call.before
-        let status = try TenantTransitions.destination(of: before, by: spec.name, reasonCode: call.reasonCode)
+        let status = try TenantTransitions.destination(of: before, by: spec, reasonCode: call.reasonCode)
         guard !call.facts.isHeld else {
             throw .locked(
                 "A legal hold stands: this tenant was suspended for one, and it was not lifted since. "
-                    + "That takes Restore tenant with the reason code legal_hold_lifted, out of a suspension.")
+                    + "That takes Restore tenant with the reason \(LegalHold.lifting), out of a suspension.")
         }
         guard let eligible = before.deletionEligibleAt, call.now >= eligible else {
             throw .conflict(

@@ -9,6 +9,8 @@ public struct LegalHold: Sendable, Hashable {
 
     static let applied = "legal_hold"
     static let lifted = "legal_hold_lifted"
+    /// The reason that lifts it, as its form offers it.
+    static var lifting: String { RestoreTenant.spec.reason(lifted) }
 
     static func load(on tenant: String, from reader: any Reader) throws -> LegalHold {
         guard let row = try reader.first(LifecycleQueries.hold(on: tenant)),
@@ -23,7 +25,7 @@ public struct LegalHold: Sendable, Hashable {
         return [
             HardDeleteTenant.spec.name: Unavailable(
                 "a legal hold stands",
-                note: "It is lifted by restoring the tenant out of a suspension with the reason code \(Self.lifted).")
+                note: "It is lifted by restoring the tenant out of a suspension with the reason \(Self.lifting).")
         ]
     }
 }

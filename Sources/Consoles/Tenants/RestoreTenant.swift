@@ -29,11 +29,11 @@ public enum RestoreTenant: Operation {
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
-        let status = try TenantTransitions.destination(of: call.before, by: spec.name, reasonCode: call.reasonCode)
+        let status = try TenantTransitions.destination(of: call.before, by: spec, reasonCode: call.reasonCode)
         let isLifted = call.reasonCode == LegalHold.lifted
         // Anything else would let the customer in and leave the hold standing where nobody sees it.
         if call.before.status == .suspended, call.facts.suspends, !isLifted {
-            throw .locked("A legal hold stands: choose \(LegalHold.lifted).")
+            throw .locked("A legal hold stands: choose \(LegalHold.lifting).")
         }
         let after = call.before.moved(to: status, at: call.now)
         var consequence =

@@ -13,7 +13,7 @@ public enum RetryOnboarding: Operation {
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
         // There is one reason only, so it need not be chosen.
         let status = try TenantTransitions.destination(
-            of: call.before, by: spec.name, reasonCode: call.reasonCode ?? "retry")
+            of: call.before, by: spec, reasonCode: call.reasonCode ?? "retry")
         let after = call.before.moved(to: status, at: call.now)
         return Plan(
             after, alsoWrite: [call.history(of: after, from: call.before.status)],

@@ -25,7 +25,7 @@ public enum SuspendTenant: Operation {
     public static func measures(_ call: Call<Self>) -> Measures { .tenant(call.before, reversible: true) }
 
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<Tenant> {
-        let status = try TenantTransitions.destination(of: call.before, by: spec.name, reasonCode: call.reasonCode)
+        let status = try TenantTransitions.destination(of: call.before, by: spec, reasonCode: call.reasonCode)
         let after = call.before.moved(to: status, at: call.now)
         return Plan(
             after, alsoWrite: [call.history(of: after, from: call.before.status)],

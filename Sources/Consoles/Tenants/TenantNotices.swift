@@ -70,7 +70,7 @@ struct TenantNotices {
             hold.stands
             ? UI.banner(
                 .warn, "A legal hold stands.",
-                "It isn’t deleted for good until somebody restores it out of a suspension with the reason code \(LegalHold.lifted)."
+                "It isn’t deleted for good until somebody restores it out of a suspension with the reason \(LegalHold.lifting)."
             ) : .none
         guard let note = tenant.note else { return held }
         return held

@@ -73,10 +73,11 @@ public enum TenantTransitions {
         return status
     }
 
-    /// Where `operation` takes a tenant under this reason code, or a refusal that names what is legal instead.
+    /// Where an operation takes a tenant under this reason code, or a refusal that names what is legal instead.
     public static func destination(
-        of tenant: Tenant, by operation: String, reasonCode: String?
+        of tenant: Tenant, by spec: OperationSpec, reasonCode: String?
     ) throws(Refusal) -> TenantStatus {
+        let operation = spec.name
         let candidates = transitions(from: tenant.status, by: operation)
         guard !candidates.isEmpty else {
             throw .conflict(
@@ -85,10 +86,10 @@ public enum TenantTransitions {
         }
         guard let match = candidates.first(where: { reasonCode.map($0.reasonCodes.contains) ?? false }) else {
             let codes = candidates.flatMap(\.reasonCodes)
-            let given = reasonCode.map { "not with the reason code \($0)" } ?? "not without a reason code"
+            let given = reasonCode.map { "not with the reason \(spec.reason($0))" } ?? "not without a reason"
             throw .conflict(
                 "\(sentence(tenant.status.withArticle)) tenant can be \(participle(operation)), but \(given). "
-                    + "Choose \(list(codes, "or")).",
+                    + "Choose \(list(codes.map(spec.reason), "or")).",
                 legal: codes.map { "\(operation) \($0)" })
         }
         switch match.to {

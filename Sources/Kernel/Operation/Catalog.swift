@@ -288,8 +288,9 @@ public struct Catalog: Sendable {
     /// What leaves as a package of evidence.
     public let evidence: [EvidenceSource]
     public let followers: [Follower]
-    /// Those of effects that somebody hears of who asks for them, of what happens at a time; `nil`: all of them.
-    public let reaching: (@Sendable ([Effect], Instant, any Reader) throws -> [Effect])?
+    /// Those of effects that somebody hears of who asks for them, or heard of, where they were queued already; `nil`: all of
+    /// them.
+    public let reaching: (@Sendable ([Effect], Queuing?, any Reader) throws -> [Effect])?
     private let risks: [String: Risk]
     private let byName: [String: AnyOperation]
     private let entityByType: [String: AnyEntityType]
@@ -300,7 +301,7 @@ public struct Catalog: Sendable {
         operations: [AnyOperation], reads: [Read], entities: [AnyEntityType], uniqueRules: [String: FieldError] = [:],
         eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil, evidence: [EvidenceSource] = [],
         followers: [Follower] = [],
-        reaching: (@Sendable ([Effect], Instant, any Reader) throws -> [Effect])? = nil, risks: [String: Risk] = [:]
+        reaching: (@Sendable ([Effect], Queuing?, any Reader) throws -> [Effect])? = nil, risks: [String: Risk] = [:]
     ) {
         self.risks = risks
         self.reaching = reaching

@@ -98,6 +98,12 @@ public struct OperationSpec: Sendable {
     /// `hard-delete`
     public var verbPath: String { verb.replacing("_", with: "-") }
 
+    /// A reason by its code, as people and programs know it: “Suspended: the legal hold is lifted” (legal_hold_lifted). One that it
+    /// does not have is its code alone.
+    public func reason(_ code: String) -> String {
+        reasonCodes.first { $0.code == code }.map { "“\($0.label)” (\($0.code))" } ?? code
+    }
+
     /// "Revoke 2 grants", "Revoke 1 grant": its title for so many targets; the title as it is where it takes one only.
     public func title(of count: Int) -> String {
         guard let several, let space = title.firstIndex(of: " ") else { return title }

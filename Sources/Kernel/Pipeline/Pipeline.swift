@@ -595,10 +595,10 @@ public struct Pipeline: Sendable {
     }
 
     /// Those of effects that reach somebody.
-    /// - Parameter moment: when they are queued.
-    func reaching(_ effects: [Effect], at moment: Instant, _ reader: any Reader) throws -> [Effect] {
+    /// - Parameter queuing: with what they were queued; `nil` while they are not.
+    func reaching(_ effects: [Effect], _ queuing: Queuing?, _ reader: any Reader) throws -> [Effect] {
         let performed = effects.filter(isPerformed)
-        return try catalog.reaching?(performed, moment, reader) ?? performed
+        return try catalog.reaching?(performed, queuing, reader) ?? performed
     }
 
     /// - Parameter salt: makes the same values again, later, for a plan that is only compared.

@@ -93,7 +93,7 @@ extension Pipeline {
         var preview = Preview(
             operation: operation.spec.name, target: rehearsed.target?.id, allowed: reasons.isEmpty, reasons: reasons,
             consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
-            effects: try reaching(rehearsed.plan?.effects ?? [], at: reader.now, reader), approvals: needs,
+            effects: try reaching(rehearsed.plan?.effects ?? [], nil, reader), approvals: needs,
             reversibility: reversibility, undoOperation: undoOperation, version: rehearsed.target?.version)
         if !needs.isEmpty { preview.calls = (rehearsed.plan?.calls ?? []).filter(isPerformed) }
         // Somebody waits for it, and may look again and again: it is planned twice at most, and a batch once.

@@ -44,13 +44,14 @@ extension Pipeline {
         return outcome
     }
 
-    /// What was queued with what was done, as far as it reaches somebody; `nil` where that is not known any more. It is looked up
+    /// What was queued with what was done, as far as it reached somebody; `nil` where that is not known any more. It is looked up
     /// afterwards, for whoever is shown it: no mutation waits for that.
     public func queued(with outcome: Outcome) async throws(OperationError) -> [Effect]? {
         guard case .applied(let applied) = outcome.result, let sent = applied.sent else { return nil }
         do {
             return try await database.read { reader in
-                try self.reaching(sent, at: outcome.storedAt ?? reader.now, reader)
+                let queuing = Queuing(at: outcome.storedAt ?? reader.now, event: applied.eventID)
+                return try self.reaching(sent, queuing, reader)
             }
         } catch {
             throw translate(error, nil)

@@ -114,6 +114,19 @@ public struct QueuedEffect: Sendable {
     }
 }
 
+/// The transaction that queued effects.
+public struct Queuing: Sendable, Hashable {
+    /// When they were queued.
+    public let at: Instant
+    /// The event they were queued with.
+    public let event: String
+
+    public init(at: Instant, event: String) {
+        self.at = at
+        self.event = event
+    }
+}
+
 /// A committed outcome kept for replay (24–48 h). Sealed data is held by reference: `before` and `after` are read again
 /// from the event's sealed members.
 public struct StoredOutcome: Sendable, Hashable {
