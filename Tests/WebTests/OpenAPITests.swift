@@ -50,6 +50,15 @@ import Testing
         for read in Self.catalog.reads { #expect(ids.contains(read.name), "\(read.name)") }
     }
 
+    @Test func `everything may be asked for at an address that is no text`() {
+        let documents = [OpenAPI.document(Self.catalog), RuntimeOpenAPI.document(Consoles.all.flatMap(\.runtime))]
+        for (path, item) in documents.flatMap({ Array($0["paths"]?.object ?? [:]) }) {
+            for (verb, entry) in item.object ?? [:] where entry["responses"] != nil {
+                #expect(entry["responses"]?["400"] != nil, "\(verb) \(path)")
+            }
+        }
+    }
+
     @Test func `the export takes what the list takes`() {
         let paths = OpenAPI.document(Self.catalog)["paths"]
         func parameters(_ path: String) -> [JSON] { paths?[path]?["get"]?["parameters"]?.array ?? [] }

@@ -66,8 +66,12 @@ enum ChannelPanel {
 
     /// How it is set up, with the way to where the settings stand for who may see them.
     private static func setUp(_ channel: DeliveryChannel, for caller: Caller) -> Node {
-        UI.muted(settings(of: channel))
-            + (caller.permissions.contains(SettingsPages.permission)
-                ? Node(" ") + el("a", .href("/installation/configuration")) { "Configuration" } : .none)
+        el("p", .class("muted")) {
+            settings(of: channel)
+            if caller.permissions.contains(SettingsPages.permission) {
+                " "
+                el("a", .href("/installation/configuration")) { "Configuration" }
+            }
+        }
     }
 }

@@ -318,7 +318,7 @@ public enum OpenAPI {
                 ],
             ]
         ]
-        for status in ["401", "403", "404", "422", "429", "500", "503"] { answers[status] = problem }
+        for status in ["400", "401", "403", "404", "422", "429", "500", "503"] { answers[status] = problem }
         return [
             "operationId": .string(source.name), "summary": .string("Evidence. \(source.summary)"),
             "tags": [.string(String(source.name.prefix { $0 != "." }))], "parameters": [idParameter("id", prefix: nil)],

@@ -334,7 +334,8 @@ extension OpenAPI {
                 "/sessions/current", "delete",
                 [
                     "operationId": "session.end", "summary": "Sign out", "tags": ["session"],
-                    "responses": answers("204", "The session is over.", nil, ["401", "403", "429", "500", "503"]),
+                    "responses": answers(
+                        "204", "The session is over.", nil, ["400", "401", "403", "429", "500", "503"]),
                 ]
             ),
             (
@@ -342,7 +343,7 @@ extension OpenAPI {
                 [
                     "operationId": "session.me", "summary": "Who I am and what I may do", "tags": ["session"],
                     "responses": answers(
-                        "200", "The answer.", ["$ref": "#/components/schemas/Me"], ["401", "429", "500", "503"]),
+                        "200", "The answer.", ["$ref": "#/components/schemas/Me"], ["400", "401", "429", "500", "503"]),
                 ]
             ),
             (
@@ -358,7 +359,7 @@ extension OpenAPI {
                                 "items": ["type": "array", "items": ["$ref": "#/components/schemas/Operation"]],
                                 "next_cursor": ["type": "null"],
                             ],
-                        ], ["401", "429", "500", "503"]),
+                        ], ["400", "401", "429", "500", "503"]),
                 ]
             ),
             (
@@ -432,7 +433,7 @@ extension OpenAPI {
                                     "type": "array", "items": ["$ref": "#/components/schemas/Receipt"],
                                 ],
                             ],
-                        ], ["401", "403", "404", "429", "500", "503"]),
+                        ], ["400", "401", "403", "404", "429", "500", "503"]),
                     "x-permission": "audit.view",
                 ]
             ),
@@ -454,7 +455,7 @@ extension OpenAPI {
                             "properties": [
                                 "reveal": ["type": "object", "additionalProperties": ["type": "string"]]
                             ],
-                        ], ["401", "403", "404", "429", "500", "503"]),
+                        ], ["400", "401", "403", "404", "429", "500", "503"]),
                 ]
             ),
             (
@@ -522,7 +523,7 @@ extension OpenAPI {
                     "parameters": [eventID],
                     "responses": answers(
                         "200", "The receipt.", ["$ref": "#/components/schemas/Receipt"],
-                        ["401", "403", "404", "429", "500", "503"]),
+                        ["400", "401", "403", "404", "429", "500", "503"]),
                     "x-permission": "audit.view",
                 ]
             ),
@@ -545,7 +546,8 @@ extension OpenAPI {
                                 "application/jsonl": ["schema": ["type": "string"]],
                                 "text/csv": ["schema": ["type": "string"]],
                             ],
-                        ], "401": problem, "403": problem, "422": problem, "429": problem, "500": problem,
+                        ], "400": problem, "401": problem, "403": problem, "422": problem, "429": problem,
+                        "500": problem,
                         "503": problem,
                     ], "x-permission": "audit.export",
                 ]
