@@ -724,7 +724,7 @@ def test_what_the_retention_policy_asks_for_takes_two(company):
     jonas = company.desk("jonas", walk.here)
     page = jonas.page
     jonas.go(f"/approvals/{first}")
-    page.get_by_role("link", name=re.compile("^Cancel for ")).click()
+    page.get_by_role("link", name=re.compile("^Cancel their request")).click()
     page.get_by_label("Justification").fill("They are coming back after all.")
     page.get_by_role("button", name=re.compile("^Preview")).click()
     jonas.press("^Cancel")

@@ -60,6 +60,11 @@ import Testing
         // What was only asked for is not said to be done.
         let title = try #require(stage.world.catalog["tenant.suspend"]).spec.title
         #expect(mine.contains(">last done or asked for: \(title)</span>"))
+        // Whoever did nothing of high risk may work all the same, and what was done since the start is not in the list.
+        #expect(mine.contains("<span class=\"hint\">no operation of high risk</span>"))
+        let started = try await stage.review(id).startedAt.minuteText
+        #expect(mine.contains("Sign-in and use are as they were when the review started, \(started). Use counts"))
+        #expect(mine.contains("a person’s newest 1,000 events tell."))
         #expect(mine.contains("id=\"filters\"") && mine.contains("href=\"#filters\"") && !mine.contains("Reviewer: "))
         let narrowed = try await show("/access-reviews/{id}", stage.cyd, ["reviewer": ["me"]])
         #expect(narrowed.contains("Reviewer: cyd") && narrowed.contains("href=\"/access-reviews/\(id)\""))

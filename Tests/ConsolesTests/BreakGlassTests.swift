@@ -470,7 +470,7 @@ import Testing
                 try page.render(PageCallFixture.make(sam, path: ["id": id]), reader).body.text
             }
             #expect(shown.contains("just after its end"))
-            #expect(shown.contains("may differ from the database’s by 2 seconds"))
+            #expect(shown.contains("may differ by 2 seconds. So events up to 2 seconds before it was opened or after"))
             #expect(shown.contains("Opened break-glass") && shown.contains("Ended break-glass"))
             #expect(shown.contains("this emergency"))
             // Opened, ended, asked for and agreed to: each with its date.

@@ -1,4 +1,5 @@
 import Foundation
+import HTML
 import Kernel
 import Store
 import StorePostgres
@@ -386,6 +387,12 @@ import Testing
             let burst = try #require(messages.first { $0.to == guardian.email })
             #expect(burst.subject == "Many refusals in a short time" && !burst.text.contains("nobody"))
             #expect(burst.text.contains("/audit/evt_"))
+            // Whom a mail goes to stands with the endpoint: what it tells of, they did not do.
+            let call = PageCallFixture.make(world.everybody)
+            let list = try await world.test.database.read { try DeliveryPages.list.render(call, $0).body.text }
+            #expect(list.contains(">Mail to Some Body</td>"))
+            #expect(!list.contains("<span class=\"muted\">Some Body</span>"))
+            #expect(list.contains("<span class=\"hint\">no tenant</span>"))
         }
     }
 

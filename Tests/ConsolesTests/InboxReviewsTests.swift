@@ -100,6 +100,13 @@ import Testing
             let owed = try await post.entry(.emergencyOwed, of: dan)
             #expect(owed.title == "A break-glass is to be reviewed: Tenant acme" && owed.who == "sam")
             #expect(owed.detail?.hasPrefix("Its review is owed by ") == true)
+            // Who ended it is not who is to review it: beside the name, and under the title on a phone.
+            let call = PageCallFixture.make(try await world.caller(dan))
+            let shown = try await world.test.database.read { try InboxPages.list.render(call, $0).body.text }
+            for (deed, who) in [("Ended by", "sam"), ("Opened by", "ann")] {
+                #expect(shown.contains("<span class=\"sub sub--p3\">\(deed) \(who)</span>"), "\(deed)")
+                #expect(shown.contains("<span class=\"sub\">\(deed)</span><span class=\"person\">"), "\(deed)")
+            }
             // The first notice still says what it said, and then how it stands.
             let over = try await post.entry(.emergencyOpened, of: sam)
             #expect(over.title == opened.title && over.detail?.hasPrefix("It was open until ") == true)

@@ -1,4 +1,5 @@
 import Consoles
+import HTML
 import Kernel
 import TestSupport
 import Testing
@@ -111,6 +112,30 @@ import Testing
             let events = try await world.events(after: before)
             #expect(events.map(\.action) == ["authz.denied"])
             #expect(events.first?.leaf["facts"]?["permission"] == "user.view")
+        }
+    }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `home says what somebody tried whose roles do not allow it`(kind: TestDatabase.Kind) async throws {
+        try await Self.with(kind) { world, _ in
+            let tenant = try await world.tenant("wanted")
+            world.test.clock.advance(.minutes(1))
+            let caller = world.person("curious", permissions: ["tenant.view"])
+            let failures = [
+                await Self.failure {
+                    _ = try await world.run("tenant.suspend", on: tenant, reason: "abuse", by: caller)
+                },
+                await Self.failure {
+                    _ = try await world.pipeline.read("user.view", by: caller) { _ in (0, nil) }
+                },
+            ]
+            #expect(failures.allSatisfy { $0 != nil })
+            let page = try #require(HomeConsole.console.pages.first { $0.path == "/" })
+            let call = PageCallFixture.make(world.person("watcher", permissions: ["audit.view"]))
+            let shown = try await world.test.database.read { try page.render(call, $0).body.text }
+            #expect(shown.contains(">Tried to suspend tenant</a>"))
+            #expect(shown.contains(">Tried what their roles don’t allow</a>"))
+            #expect(!shown.contains("permission missing"))
         }
     }
 

@@ -283,6 +283,13 @@ import Testing
         }
         #expect(!page.contains(">Recover an account from the server<") && !page.contains("System recovery"))
         #expect(!page.contains("drift"), "not for everybody")
+        let refused = try Sample.event(
+            4, action: "authz.denied", outcome: "denied", eventClass: "authz", actor: "Tomas V.")
+        var missing = Sample.home(denials: [refused])
+        let unknown = HomeView.body(missing, call: Sample.call()).text
+        #expect(unknown.contains(">Tried what their roles don’t allow</a>") && !unknown.contains("permission missing"))
+        missing.attempted = [refused.id: "tenant.suspend"]
+        #expect(HomeView.body(missing, call: Sample.call()).text.contains(">Tried to suspend tenant</a>"))
         model.drift = 0
         #expect(HomeView.body(model, call: Sample.call()).text.contains("No open drift"))
         model.drift = 1000

@@ -350,6 +350,16 @@ enum AccessReviewPages {
             && caller.permissions.contains(KeepReviewedGrant.spec.permission)
     }
 
+    /// Of when the columns below tell, and of what: their ages grow while what they say stands still.
+    private static func frozen(_ review: AccessReview) -> Node {
+        let events = Grouped.digits(Int64(AccessReviewQueries.lookedThrough))
+        // It leaves with the column of the sign-in.
+        return el("p", .class("panel__body hint p4")) {
+            "Sign-in and use are as they were when the review started, \(TimeText.utcMinute(review.startedAt)). Use "
+            "counts operations of high risk only, as far as a person’s newest \(events) events tell."
+        }
+    }
+
     private static func grants(_ items: AccessReviewItems, _ call: PageCall, now: Instant) -> Node {
         let caller = call.caller
         let mine = items.entries.filter { decides($0, items, caller) }
@@ -375,14 +385,16 @@ enum AccessReviewPages {
         }
         let caption = "Grants, \(items.entries.count) on this page"
         guard isDeciding else {
-            return el("div", .class("panel")) {
+            return el("div", .class("panel sized")) {
+                frozen(items.review)
                 UI.table(caption: caption, columns: columns, rows: items.entries, density: .plain, isCards: true)
             }
         }
         return el("form", Attribute("method", "post"), Attribute("action", "/several")) {
             UI.hiddenField("csrf", call.csrf)
             UI.hiddenField("back", address(items).text)
-            el("div", .class("panel")) {
+            el("div", .class("panel sized")) {
+                frozen(items.review)
                 UI.table(
                     caption: caption, columns: columns, rows: items.entries, density: .plain, isCards: true,
                     select: { entry in
@@ -424,7 +436,7 @@ enum AccessReviewPages {
 
     /// A request counts as use: who asks for it has need of the role, whether or not anything came of it.
     private static func use(_ item: AccessReviewItem, _ catalog: Catalog, now: Instant) -> Node {
-        guard let at = item.lastUsedAt else { return UI.hint("not lately") }
+        guard let at = item.lastUsedAt else { return UI.hint("no operation of high risk") }
         return UI.time(at, now: now)
             + (item.lastUsedFor.map { UI.sub("last done or asked for: \(catalog[$0]?.spec.title ?? $0)") } ?? .none)
     }

@@ -118,11 +118,10 @@ extension ApprovalPages {
             if isMine {
                 UI.linkButton("Cancel request…", href: "\(path)/cancel")
             } else {
-                let who = detail.entry.requesterName ?? request.requester
                 // Beside what decides, the hand doesn't meet it on the way.
                 el("span", .when(isOpen, .class("push"))) {
                     UI.linkButton(
-                        "Cancel for \(who)…", href: "\(path)/cancel", style: isOpen ? .quiet : .plain)
+                        "Cancel their request…", href: "\(path)/cancel", style: isOpen ? .quiet : .plain)
                 }
             }
             if isMine, isOpen {
@@ -263,7 +262,7 @@ extension ApprovalPages {
     private static func deadline(_ request: ApprovalRequest, now: Instant) -> Node {
         guard request.isOpen(at: now) else { return .none }
         return el("p", .class("small muted")) {
-            "If not everybody agreed by \(TimeText.utcMinute(request.expiresAt)), it expires and nothing runs."
+            "If not everybody has agreed by \(TimeText.utcMinute(request.expiresAt)), it expires and nothing runs."
         }
     }
 
@@ -522,10 +521,11 @@ extension ApprovalPages {
     private static func facts(_ detail: ApprovalDetail, call: PageCall) -> Node {
         let request = detail.entry.request
         var facts: [(label: String, value: Node)] = [("Request", UI.id(request.id, copy: "request id"))]
+        // Labels are short: the ids beside them stand on one line.
         let event = UI.id(request.eventID)
         facts.append(
             (
-                "Event",
+                "Asked in",
                 call.caller.permissions.contains("audit.view")
                     ? el("a", .href("/audit/\(request.eventID)")) { event } : event
             ))
@@ -539,7 +539,7 @@ extension ApprovalPages {
         if let ended = request.outcomeEventID {
             facts.append(
                 (
-                    "Outcome event",
+                    "Ended in",
                     call.caller.permissions.contains("audit.view")
                         ? el("a", .href("/audit/\(ended)")) { UI.id(ended) } : UI.id(ended)
                 ))

@@ -113,6 +113,11 @@ enum EventQueries {
         Statement("SELECT event_id, members FROM sealed WHERE event_id IN (\(list(ids)))", ids.map(Value.text))
     }
 
+    /// `id` and `leaf`: what some events committed to.
+    static func leaves(_ ids: [String]) -> Statement {
+        Statement("SELECT id, leaf FROM events WHERE id IN (\(list(ids)))", ids.map(Value.text))
+    }
+
     static func erasures(_ id: String) -> Statement {
         Statement("SELECT member, erased_by FROM sealed_erasure WHERE event_id = $1 ORDER BY member", [.text(id)])
     }

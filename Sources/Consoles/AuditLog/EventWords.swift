@@ -46,9 +46,20 @@ enum EventWords {
         }
     }
 
+    /// A permission was missing.
+    static let refused = "authz.denied"
+
     /// What somebody tried, of an event that says it was refused: what it is called would be read as what was done, or as what was
     /// refused for good.
-    static func attempt(_ event: EventRow, catalog: Catalog) -> String {
+    /// - Parameter operation: what it was, of a refusal that is an event of its own.
+    static func attempt(_ event: EventRow, of operation: String? = nil, catalog: Catalog) -> String {
+        if event.action == refused {
+            if let title = operation.flatMap({ catalog[$0]?.spec.title }) {
+                return "Tried to \(DoneWords.lowered(title))"
+            }
+            return event.actorType == Actor.Kind.staff.rawValue
+                ? "Tried what their roles don’t allow" : "Tried what they may not do"
+        }
         guard let spec = catalog[event.action]?.spec, event.eventClass != EventClass.access.rawValue else {
             return action(event, catalog: catalog)
         }

@@ -282,9 +282,9 @@ enum BreakGlassPages {
                 if events.rows.contains(where: { events.side(of: $0) != nil }) {
                     UI.panelBody {
                         el("p", .class("hint")) {
-                            "Some events carry the clock of the server that recorded them, which may differ from the "
-                            "database’s by \(BreakGlassEvents.tolerance.seconds) seconds. What may belong to it is "
-                            "listed, and says where its time stands."
+                            let seconds = BreakGlassEvents.tolerance.seconds
+                            "Servers’ clocks may differ by \(seconds) seconds. So events up to \(seconds) seconds before "
+                            "it was opened or after its end are listed too, and marked."
                         }
                     }
                 }

@@ -96,15 +96,18 @@ enum DeliveryPages {
                 Column("State") { state($0.state, dense: true) },
                 Column("Endpoint", .clip) { delivery in
                     let name = listing.names[delivery.webhookID] ?? delivery.webhookID
-                    return delivery.channel == .webhook
-                        ? el("a", .href("/webhooks/\(delivery.webhookID)")) { name } : Node(name)
+                    switch delivery.channel {
+                    case .webhook: return el("a", .href("/webhooks/\(delivery.webhookID)")) { name }
+                    case .slack: return Node(name)
+                    case .mail: return Node(people.recipient(of: delivery).map { "Mail to \($0)" } ?? name)
+                    }
                 },
                 Column("About", .clip, priority: 2) { delivery in
+                    // A mail holds nothing of a customer, and whom it goes to is not whom it tells of.
                     let about = [
                         people.user(of: delivery)?.name, delivery.tenantID.map { listing.names[$0] ?? $0 },
-                        people.recipient(of: delivery),
                     ].compactMap(\.self)
-                    return about.isEmpty ? UI.hint("nobody") : UI.muted(about.joined(separator: ", "))
+                    return about.isEmpty ? UI.hint("no tenant") : UI.muted(about.joined(separator: ", "))
                 },
                 Column("Queued", .number, priority: 3) { UI.time($0.createdAt, now: now) },
                 Column("Settled", .number, priority: 4) { delivery in

@@ -62,6 +62,8 @@ struct HomeModel: Sendable {
     var reviews: [AccessReviewOwed] = []
     /// The newest denials; `nil` when the person may not see the log.
     let denials: [EventRow]?
+    /// The operations that were tried, by the id of the denial; those of nothing that is one are left out.
+    var attempted: [String: String] = [:]
 
     /// More are said as "at least".
     static let mostDrift = 1000
@@ -100,6 +102,7 @@ struct HomeModel: Sendable {
                 reader.query(EventQueries.page(filter, from: nil, .older, limit: 5)).map { try EventRow($0) },
                 from: reader)
             : nil
+        let attempted = try Self.attempted(denials ?? [], from: reader)
         return HomeModel(
             now: now, own: try ApprovalList.own(of: caller.person, from: reader),
             fillable: try ApprovalList.asking(caller, limit: 100, from: reader),
@@ -107,7 +110,19 @@ struct HomeModel: Sendable {
             undelivered: try counts[2].first?.int("count") ?? 0, unsequenced: try counts[3].first?.int("count") ?? 0,
             checkpoint: try counts[4].first.map { (try $0.int("size"), try $0.instant("at")) },
             exceptions: exceptions, pendingGrants: pendingGrants, compliance: compliance, drift: drift,
-            reviews: try AccessReviewOwed.load(caller, from: reader), denials: denials)
+            reviews: try AccessReviewOwed.load(caller, from: reader), denials: denials, attempted: attempted)
+    }
+
+    /// A refusal for want of a permission names no target and is called by itself: what was tried stands in its leaf.
+    private static func attempted(_ denials: [EventRow], from reader: any Reader) throws -> [String: String] {
+        let refused = denials.filter { $0.action == EventWords.refused }.map(\.id)
+        guard !refused.isEmpty else { return [:] }
+        var operations: [String: String] = [:]
+        for row in try reader.query(EventQueries.leaves(refused)) {
+            let facts = (try? JSON(parsing: try row.bytes("leaf")))?["facts"]
+            operations[try row.string("id")] = facts?["operation"]?.string
+        }
+        return operations
     }
 
     /// Only the denials are a look into the log.
@@ -208,7 +223,7 @@ enum HomeView {
                         Column("UTC", .tight) { UI.clock($0.at, now: model.now) },
                         Column("Refused attempt", isRowHeader: true) { event in
                             el("a", .href("/audit/\(event.id)"), .title(event.action)) {
-                                EventWords.attempt(event, catalog: call.catalog)
+                                EventWords.attempt(event, of: model.attempted[event.id], catalog: call.catalog)
                             }
                         },
                         Column("By") { Node(EventWords.trier($0)) },

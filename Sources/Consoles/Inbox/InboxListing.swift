@@ -6,7 +6,7 @@ struct InboxEntry: Sendable {
     let title: String
     /// What else there is to know: until when, why, and when it happened where it was told late.
     let detail: String?
-    /// Who caused it; `nil` when Postern did.
+    /// Who caused it; `nil` when Postern did, or where its words say who.
     let who: String?
     let path: String?
 

@@ -65,7 +65,9 @@ enum InboxPages {
                         ) { text }
                     } ?? text) + (entry.detail.map { UI.sub($0) } ?? .none) + asker(entry)
             },
-            Column("Who", priority: 3) { entry in entry.who.map { UI.person($0) } ?? UI.hint("Postern") },
+            Column("Who", priority: 3) { entry in
+                entry.who.map { UI.sub(deed(entry.notice.kind)) + UI.person($0) } ?? UI.hint("Postern")
+            },
             Column("State", priority: 2) { state($0) },
             Column("Told", .number) { UI.time($0.notice.createdAt, now: now) },
             Column("Mark as read", .actions, hidesTitle: true) { entry in
@@ -81,7 +83,27 @@ enum InboxPages {
 
     /// Who it comes from, where there is no room for a column.
     private static func asker(_ entry: InboxEntry) -> Node {
-        entry.who.map { UI.sub(insteadOfColumn: "\(entry.notice.kind.asksToSign ? "Asked by" : "By") \($0)") } ?? .none
+        entry.who.map { UI.sub(insteadOfColumn: "\(deed(entry.notice.kind)) \($0)") } ?? .none
+    }
+
+    /// What whoever is named did: beside what waits for somebody, a name alone reads as if it waited for them.
+    private static func deed(_ kind: Notice.Kind) -> String {
+        switch kind {
+        case .asked, .askedAgain, .remindedAtHalf, .remindedAtLast: "Asked by"
+        case .signed, .scheduled: "Signed by"
+        case .rejected: "Rejected by"
+        case .cancelled: "Cancelled by"
+        case .rolesChanged: "Changed by"
+        case .factorsReset: "Reset by"
+        case .emergencyOpened: "Opened by"
+        case .sessionsEnded, .emergencyEnded, .emergencyOwed: "Ended by"
+        case .emergencyReviewed: "Reviewed by"
+        // By the start, by whoever handed grants on, or because a reviewer left.
+        case .accessReviewAsked: "Given to you by"
+        case .grantKept, .grantRevoked: "Decided by"
+        // The others are Postern's, but for an exception.
+        default: "Caused by"
+        }
     }
 
     private static func state(_ entry: InboxEntry) -> Node {

@@ -108,11 +108,14 @@ struct InboxWords {
         }
         let request = notice.about.flatMap { requests[$0.id] }
         let actor = try events[notice.event]?.string("actor_id")
-        // Who asked is the actor of what is carried out, and no news to them.
-        let who =
-            notice.kind.asksToSign
-            ? request.map { $0.requesterName ?? $0.request.requester }
-            : notice.kind == .executed || notice.kind == .unanswered ? nil : actor.flatMap { names[$0] }
+        let who: String? =
+            switch notice.kind {
+            // Who asked is the actor of what is carried out, and no news to them; a burst says itself who asked so often.
+            case .executed, .unanswered, .denialBurst: nil
+            default:
+                notice.kind.asksToSign
+                    ? request.map { $0.requesterName ?? $0.request.requester } : actor.flatMap { names[$0] }
+            }
         let said = [try detail(of: notice), try lateness(of: notice)].compactMap(\.self).joined(separator: " ")
         return InboxEntry(
             notice: notice, title: try title(of: notice), detail: said.isEmpty ? nil : said, who: who,

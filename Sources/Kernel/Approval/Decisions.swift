@@ -5,7 +5,8 @@ public enum Decisions {
     public static let approve = operation(
         OperationSpec(
             "approval.approve", "Approve",
-            summary: "Agrees to exactly this action and this plan; when everybody agreed who must, it is carried out.",
+            summary:
+                "Agrees to exactly this action and this plan; once everybody who must has agreed, it is carried out.",
             permission: "approval.decide", risk: .high, justification: .optional)
     ) { facts throws(Refusal) in try facts.approved() }
 
