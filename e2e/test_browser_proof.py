@@ -63,6 +63,9 @@ def test_a_receipt_holds_and_the_key_is_remembered(window, event):
     said = check(window, event)
     # As many as the event has: one that closes a difference of the registry has more.
     assert said.startswith("Proof holds") and re.search(r", [1-9]\d* sealed values,", said), said
+    # Both are counted like the index in the list.
+    index, last = map(int, re.search(r"event #(\d+), in the log up to #(\d+),", said).groups())
+    assert index <= last, said
     assert "seen for the first time" in said, said
     window.audit("a checked event")
     window.shot("event-checked")

@@ -118,7 +118,7 @@ def test_the_page_of_a_tenant_with_a_note_and_a_change_under_way(chromium, demo,
         window.go(f"/tenants/{tenant}/change-region?input.region=ap-south")
         page.get_by_label("Justification").fill("They want their data near them.")
         page.get_by_role("button", name="Preview").click()
-        expect(page.locator("#preview")).to_contain_text("No webhook hears of tenant.region_change_requested")
+        expect(page.locator("#preview")).to_contain_text("No webhook tells your product of this")
         page.get_by_role("button", name="Change region: Lattice Software").click()
         window.done("Change region: Lattice Software")
 

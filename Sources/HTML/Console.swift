@@ -68,8 +68,8 @@ public struct Console: Sendable {
     public let risks: [String: Risk]
     /// Reads the filters of the audit log as people type them.
     public let eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)?
-    /// What stands above every page for this person, asked for each: cheap. What it reads is foreseen by the menu.
-    public let notice: (@Sendable (Caller, any Reader) throws -> Node)?
+    /// What stands above every page for this person, asked for each by its path: cheap. What it reads is foreseen by the menu.
+    public let notice: (@Sendable (Caller, String, any Reader) throws -> Node)?
 
     public init(
         _ name: String, menu: [MenuItem] = [], operations: [AnyOperation] = [], reads: [Read] = [],
@@ -83,7 +83,7 @@ public struct Console: Sendable {
         specimens: [Styleguide.Specimen] = [],
         risks: [String: Risk] = [:],
         eventFilter: (@Sendable (ReadCall, any Reader) throws -> EventFilter)? = nil,
-        notice: (@Sendable (Caller, any Reader) throws -> Node)? = nil
+        notice: (@Sendable (Caller, String, any Reader) throws -> Node)? = nil
     ) {
         self.evidence = evidence
         self.followers = followers

@@ -162,8 +162,8 @@ extension ServerInstallation {
             return VerifyResult(
                 findings: [],
                 summary: """
-                    The event \(leaf["id"]?.string ?? "") (\(leaf["action"]?.string ?? "")) is number \(receipt.index) of the \
-                    \(receipt.size) entries of \(key.name). \(receipt.sealed.count) sealed values are what it commits to\
+                    The event \(leaf["id"]?.string ?? "") (\(leaf["action"]?.string ?? "")) is #\(receipt.index) in \
+                    \(key.name), here up to #\(receipt.size - 1). \(receipt.sealed.count) sealed values are what it commits to\
                     \(receipt.erased.isEmpty ? "." : "; \(receipt.erased.count) were erased.")\
                     \(signed.map { " \($0)" } ?? "")
                     """)

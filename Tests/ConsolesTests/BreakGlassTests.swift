@@ -418,6 +418,9 @@ import Testing
             }
             let open = try await shown(to: stage.fresh(stage.sam))
             #expect(open.contains("Invite staff") && open.contains("nadia@staff.test"))
+            // A look at the clock says when it ends, and not only a countdown.
+            let end = try await stage.session(id).endsAt
+            #expect(open.contains("until \(TimeText.utcMinute(end))"))
             let closed = try await shown(to: stage.world.person("vera", permissions: ["breakglass.view"]))
             #expect(closed.contains("Invite staff") && !closed.contains("nadia@staff.test"))
         }

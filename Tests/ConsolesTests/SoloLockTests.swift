@@ -422,9 +422,11 @@ import Testing
 
     @Test func `whoever it concerns is told above every page, and nobody else`() async throws {
         try await BreakGlassStage.with(.sqlite) { stage in
-            func notice(_ caller: Caller) async throws -> String {
+            func notice(_ caller: Caller, on page: String = "/") async throws -> String {
                 let caller = try await stage.fresh(caller)
-                return try await stage.world.test.database.read { try BreakGlassNotice.node(caller, $0).text }
+                return try await stage.world.test.database.read {
+                    try BreakGlassNotice.node(caller, on: page, $0).text
+                }
             }
             let id = try await stage.openAlone(by: stage.ann)
             let mine = try await notice(stage.ann)
@@ -433,9 +435,16 @@ import Testing
             for caller in [stage.bob, stage.sam] {
                 #expect(try await notice(caller).contains("ann has break-glass open for Tenant acme"))
             }
+            // Nothing leads to the page one is on.
+            let page = "/breakglass-sessions/\(id)"
+            #expect(mine.contains("href=\"\(page)\"") && mine.contains("Look at it"))
+            let there = try await notice(stage.ann, on: page)
+            #expect(!there.contains("href=\"\(page)\"") && there.contains("href=\"\(page)/end\""))
             #expect(try await notice(stage.lee).isEmpty)
             stage.advance(.minutes(30))
-            #expect(try await notice(stage.ann).contains("Your privileges are locked."))
+            let locked = try await notice(stage.ann)
+            #expect(locked.contains("Your privileges are locked.") && locked.contains("How it stands"))
+            #expect(try await !notice(stage.ann, on: page).contains("How it stands"))
             #expect(try await notice(stage.bob).isEmpty)
             try await stage.turn()
             stage.advance(.hours(49))

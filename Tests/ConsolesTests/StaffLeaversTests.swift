@@ -358,4 +358,26 @@ import Testing
         #expect(places.count == 4 && places == places.sorted(), "\(text)")
         await stage.world.close()
     }
+
+    @Test(arguments: TestDatabase.Kind.allCases)
+    func `the report has whoever was away longest first`(kind: TestDatabase.Kind) async throws {
+        let stage = try await StaffRolesTests.Stage(kind)
+        let world = stage.world
+        // Their ids stand in another order.
+        for (number, caller) in [stage.signer, stage.asker, stage.guardian].enumerated() {
+            try await world.session("ses_\(number)", of: caller.person)
+            world.test.clock.advance(.hours(1))
+        }
+        world.test.clock.advance(.days(2))
+        let report = try #require(StaffConsole.console.pages.first { $0.path == "/staff-report" })
+        let call = PageCallFixture.make(stage.asker, query: ["days": ["1"]])
+        let text = try await world.test.database.read { try report.render(call, $0).body.text }
+        let start = try #require(text.firstRange(of: "id=\"sr-dormant\"")?.lowerBound)
+        let list = text[start...]
+        let places = [stage.colleague, stage.signer, stage.asker, stage.guardian].compactMap { caller in
+            list.firstRange(of: "/staff/\(caller.person)\"")?.lowerBound
+        }
+        #expect(places.count == 4 && places == places.sorted(), "\(list)")
+        await world.close()
+    }
 }

@@ -259,6 +259,31 @@ import Testing
         #expect(html.contains("Lines, 1, amount"))
     }
 
+    @Test func `where nothing was before there is no column for it, unless two things are compared`() {
+        let made = UI.DiffGroup(title: "Grant", before: nil, after: ["role": "legal", "area": "all"])
+        let html = UI.diff([made], caption: "What changes", captions: ("Now", "After")).text
+        #expect(html.contains("diff--made") && html.contains(">After</th>") && html.contains("colspan=\"2\""))
+        #expect(!html.contains(">Now</th>") && !html.contains("absent") && !html.contains("–"))
+        let compared = UI.diff(before: nil, after: ["tier": "pro"], fields: .all, showsBefore: true).text
+        #expect(!compared.contains("diff--made") && compared.contains(">Before</th>") && compared.contains("absent"))
+        // One line that was something keeps it for all; what is not there is seen, and heard as a word.
+        let changed = UI.DiffGroup(title: "Tenant", before: ["tier": "free"], after: ["tier": "pro"])
+        let both = UI.diff([made, changed], caption: "What changes", captions: ("Now", "After")).text
+        #expect(!both.contains("diff--made") && both.contains(">Now</th>") && both.contains("colspan=\"3\""))
+        #expect(both.contains("aria-hidden=\"true\">–</span><span class=\"vh\">absent</span>"))
+        // Nothing that changes is not something new.
+        #expect(UI.diff(before: ["tier": "pro"], after: ["tier": "pro"]).text.contains(">Before</th>"))
+    }
+
+    @Test func `the code of a reason stands in the record, not where a person decides`() {
+        let opened = UI.DiffGroup(title: nil, before: nil, after: ["reason_code": "outage", "state": "open"])
+        for fields in [UI.DiffFields.essential, .planned] {
+            let html = UI.diff([opened], caption: "What changes", fields: fields).text
+            #expect(html.contains(">open</ins>") && !html.contains("outage"))
+        }
+        #expect(UI.diff([opened], caption: "What changed", fields: .all).text.contains(">outage</ins>"))
+    }
+
     @Test func `a difference cuts codes and addresses, and no word`() {
         let digest = String(repeating: "0af3", count: 16)
         let html = UI.diff(
@@ -355,11 +380,12 @@ import Testing
             ],
             after: [
                 "demand": ["role": ["security", "super_admin"]], "condition": ["tier": ["eq": "enterprise"]],
-                "window_seconds": 5400,
+                "window_seconds": 5400, "cooldown_seconds": 600,
                 "limits": [["amount": 700, "currency": "JPY"], ["amount": 5000, "currency": "USD"]],
             ]
         ).text
         #expect(html.contains(">Time to sign</th>") && html.contains(">1 day</del>") && html.contains(">90 min</ins>"))
+        #expect(html.contains(">Waits before it runs</th>") && html.contains(">10 min</ins>"))
         #expect(html.contains(">Who must agree</th>") && html.contains(">1 person with Security or Super admin</ins>"))
         #expect(html.contains(">always</del>") && html.contains(">tier = enterprise</ins>"))
         #expect(html.contains(">Limits, JPY</th>") && html.contains(">700 JPY</ins>") && !html.contains("Limits, USD"))

@@ -127,7 +127,7 @@ enum AuditPages {
             .label("Filter events"), Attribute("action", "/audit")
         ) {
             text("actor", "Actor", "e-mail or id")
-            text("tenant", "Tenant", "its short name or id")
+            text("tenant", "Tenant", "acme")
             text("target", "Target", "id")
             text("action", "Action", "tenant.view", list: "a-actions")
             el("datalist", .id("a-actions")) {

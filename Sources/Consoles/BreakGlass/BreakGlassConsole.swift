@@ -33,5 +33,5 @@ public enum BreakGlassConsole {
                 "Break-glass",
                 BreakGlass.State.allCases.map { BreakGlassPages.chip($0, isOverdue: false) }
                     + [BreakGlassPages.chip(.ended, isOverdue: true)])
-        ], notice: BreakGlassNotice.node)
+        ], notice: BreakGlassNotice.node(_:on:_:))
 }

@@ -24,19 +24,22 @@ enum BreakGlassNotice {
     }
 
     /// Above every page: what is open, and that one is locked.
-    static func node(_ caller: Caller, _ reader: any Reader) throws -> Node {
+    /// - Parameter page: the path of the page it stands on; what leads there is left out.
+    static func node(_ caller: Caller, on page: String, _ reader: any Reader) throws -> Node {
         let now = reader.now
         return try entries(caller, from: reader).reduce(.none) { out, entry in
-            out + node(entry, caller, now: now)
+            out + node(entry, caller, on: page, now: now)
         }
     }
 
-    private static func node(_ entry: BreakGlassEntry, _ caller: Caller, now: Instant) -> Node {
+    private static func node(_ entry: BreakGlassEntry, _ caller: Caller, on page: String, now: Instant) -> Node {
         let session = entry.session
         let path = "/breakglass-sessions/\(session.id)"
+        func look(_ words: String) -> Node {
+            page == path ? .none : UI.linkButton(words, href: path, size: .small)
+        }
         let isMine = session.person == caller.person
         if session.isOn(at: now) {
-            let look = UI.linkButton("Look at it", href: path, size: .small)
             let end =
                 caller.permissions.contains(EndBreakGlass.spec.permission)
                 ? UI.linkButton("End it…", href: "\(path)/end", style: .warns, size: .small) : .none
@@ -47,7 +50,8 @@ enum BreakGlassNotice {
                 : session.isSolo
                     ? "Opened alone. Everything they do is listed on its page."
                     : "Everything they do is listed on its page."
-            return UI.banner(.danger, action: UI.row { look + end }) {
+            let ways = look("Look at it") + end
+            return UI.banner(.danger, action: ways.isEmpty ? .none : UI.row { ways }) {
                 el("p") {
                     el("b") {
                         isMine
@@ -67,7 +71,7 @@ enum BreakGlassNotice {
                 + (session.reviewDueAt.map { due in
                     now < due
                         ? "; the review is owed \(TimeText.relative(due, now: now))." : "; the review is overdue."
-                } ?? "."), action: UI.linkButton("How it stands", href: path, size: .small))
+                } ?? "."), action: look("How it stands"))
     }
 
     /// On a colleague's page: that they are locked, or can't open another, and until what.

@@ -192,7 +192,12 @@ enum BreakGlassPages {
             ("Opened", UI.timeWithUTC(session.openedAt, now: now)),
         ]
         if session.isOn(at: now) {
-            facts.append(("Time left", el("b") { UI.countdown(to: session.endsAt, now: now) }))
+            facts.append(
+                (
+                    "Time left",
+                    el("b") { UI.countdown(to: session.endsAt, now: now) } + Node(" ")
+                        + UI.muted("until \(TimeText.utcMinute(session.endsAt))")
+                ))
         } else {
             facts.append(("Ended", UI.timeWithUTC(session.endedAt ?? session.endsAt, now: now)))
         }

@@ -127,7 +127,7 @@ enum DiscrepancyPages {
                 if logged != nil || stored != nil {
                     UI.diff(
                         before: logged, after: stored, caption: "The log beside the row",
-                        captions: ("In the log", "In the table"), fields: .all)
+                        captions: ("In the log", "In the table"), fields: .all, showsBefore: true)
                 }
                 for column in comparison.stored?.edited ?? [] {
                     el("p") {

@@ -16,8 +16,8 @@ enum RulePages {
             },
             Column("When", priority: 3) { UI.muted(ConditionText($0.rule.condition).text) },
             Column("Who must agree") { Node($0.rule.demand.sentence) },
-            Column("Waits for", .number, priority: 2) { Node(TimeText.exactly($0.rule.window)) },
-            Column("Cooldown", .number, priority: 4) { row in
+            Column("Time to sign", .number, priority: 2) { Node(TimeText.exactly($0.rule.window)) },
+            Column("Waits before it runs", .number, priority: 4) { row in
                 row.rule.cooldown.map { Node(TimeText.exactly($0)) } ?? UI.hint("none")
             },
             Column("State", priority: 2) { state($0) },
@@ -64,8 +64,8 @@ enum RulePages {
             }
             + UI.keyFacts([
                 ("Operation", operation(rule.operation)), ("Who must agree", Node(rule.demand.sentence)),
-                ("Waits for", Node(TimeText.exactly(rule.window))),
-                ("Cooldown", rule.cooldown.map { Node(TimeText.exactly($0)) } ?? UI.hint("none")),
+                ("Time to sign", Node(TimeText.exactly(rule.window))),
+                ("Waits before it runs", rule.cooldown.map { Node(TimeText.exactly($0)) } ?? UI.hint("none")),
             ])
             + UI.actionBar(
                 row, path: "/approval-rules/\(row.id)", catalog: call.catalog, caller: call.caller, now: reader.now,

@@ -200,7 +200,9 @@ enum StaffPages {
                     }
                 }
                 if !detail.flags.isEmpty {
-                    UI.panel(StaffFlagPages.title, id: "p-flags", hint: "kept apart, and allowed by an exception") {
+                    UI.panel(
+                        StaffFlagPages.title, id: "p-flags", hint: "otherwise kept apart; an exception allows it"
+                    ) {
                         StaffFlagPages.table(
                             detail.flags, detail.names, caller: call.caller, now: now, showsPerson: false)
                     }

@@ -118,8 +118,15 @@ enum StaffReportPage {
                         Column("Last seen", .number) { person in
                             person.lastSeen.map { UI.time($0, now: now) } ?? UI.hint("never")
                         },
-                    ], rows: listing.people, density: .plain)
+                    ], rows: longestAway(listing.people), density: .plain)
             }
+        }
+    }
+
+    /// Whom nobody ever saw, and then whoever was seen longest ago.
+    private static func longestAway(_ people: [StaffListing.Person]) -> [StaffListing.Person] {
+        people.sorted { one, other in
+            (one.lastSeen?.microseconds ?? .min, one.staff.id) < (other.lastSeen?.microseconds ?? .min, other.staff.id)
         }
     }
 }

@@ -109,7 +109,7 @@ extension Receivers {
     func who(_ field: TenantField) -> String {
         hear(field.requestName)
             ? "Your product is asked to carry it out and confirms it."
-            : "No webhook hears of tenant.\(field.requestName), so nobody is asked by itself: whoever changes it in your product confirms it here by hand."
+            : "No webhook tells your product of this, so it does not happen by itself: whoever changes it there confirms it here by hand."
     }
 }
 

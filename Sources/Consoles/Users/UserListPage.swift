@@ -109,7 +109,7 @@ enum UserListPage {
             Attribute("action", "/users")
         ) {
             text("q", "E-mail begins with", "ada@")
-            text("tenant", "Tenant", "its short name or id")
+            text("tenant", "Tenant", "acme")
             el("label", Attribute("for", "u-status")) {
                 el("span") { "State" }
                 el("select", .class("input"), .id("u-status"), .name("status")) {

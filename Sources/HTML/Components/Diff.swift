@@ -78,7 +78,7 @@ public struct DocumentDiff: Sendable, Equatable {
 
     /// Fields and types whose names in the log are not what people say.
     private static let labels = [
-        "breakglass": "Break-glass", "condition": "Applies when", "cooldown_seconds": "Time to cool down",
+        "breakglass": "Break-glass", "condition": "Applies when", "cooldown_seconds": "Waits before it runs",
         "csm_id": "Customer success manager", "demand": "Who must agree", "first_roles": "One side",
         "micros": "US dollars for one",
         "owner_id": "Owner", "resumes_to": "Once restored", "revoked": "Taken away", "second_roles": "Other side",
@@ -154,12 +154,15 @@ public struct DocumentDiff: Sendable, Equatable {
         return .object(members)
     }
 
+    /// Fields that tell whoever decides nothing: every change moves them, or the form and the request say it in words.
+    private static let known: Set<String> = ["version", "updated_at", "reason_code"]
+
     /// What somebody has to know of a plan before they sign it: beside what is essential whom and what a new thing is about, and
     /// until when it lasts.
     /// - Parameter names: of those who are known by name. An id that is nobody's is left out.
     private func planned(_ names: [String: String]) -> [Line] {
         lines.filter { line in
-            if line.path == "version" || line.path == "updated_at" { return false }
+            if Self.known.contains(line.path) { return false }
             guard line.before == nil, let after = line.after else { return true }
             if line.path.hasSuffix("_sha256") { return false }
             if let text = after.string {
@@ -199,7 +202,7 @@ public struct DocumentDiff: Sendable, Equatable {
     /// the record.
     var essential: [Line] {
         lines.filter { line in
-            if line.path == "version" || line.path == "updated_at" { return false }
+            if Self.known.contains(line.path) { return false }
             guard line.before == nil, let after = line.after else { return true }
             // A digest of a secret that nobody has seen yet tells nobody anything.
             if line.path.hasSuffix("_sha256") { return false }
@@ -322,28 +325,33 @@ extension UI {
     }
 
     /// Before → after, grey and tinted; a change is neither good nor bad. Unchanged fields are hidden; names and values
-    /// are in words, what the log holds stands in their titles.
+    /// are in words, what the log holds stands in their titles. Where nothing was there before, only what comes is shown.
     /// - Parameters:
     ///   - captions: "Now"/"After" in a preview, "Before"/"After" in the record.
     ///   - showsCaption: false where the heading above says the same.
+    ///   - showsBefore: true where it is told even of what is not there at all: two things are compared.
     ///   - rest: how to see the groups beyond the first `atOnce`; without it all are shown.
     ///   - names: of people, by their ids, and of roles (`PeopleNames`): whoever is known by name is called by it.
     public static func diff(
         _ groups: [DiffGroup], caption: String, captions: (before: String, after: String) = ("Before", "After"),
-        fields: DiffFields = .essential, showsCaption: Bool = true, rest: Node? = nil, names: [String: String] = [:]
+        fields: DiffFields = .essential, showsCaption: Bool = true, showsBefore: Bool = false, rest: Node? = nil,
+        names: [String: String] = [:]
     ) -> Node {
         let groups = fields == .all ? groups : changing(groups, fields, names)
-        let shown = rest == nil ? groups[...] : groups.prefix(atOnce)
-        let table = el("table", .class("diff")) {
+        let shown = (rest == nil ? groups[...] : groups.prefix(atOnce)).map { group in
+            (group: group, lines: lines(group, fields, names))
+        }
+        let isMade = !showsBefore && areNew(shown.flatMap { $0.lines })
+        let table = el("table", .class(isMade ? "diff diff--made" : "diff")) {
             el("caption", .when(!showsCaption, .class("vh"))) { caption }
             el("thead") {
                 el("tr") {
                     el("th", Attribute("scope", "col")) { hiddenText("Field") }
-                    el("th", Attribute("scope", "col")) { captions.before }
+                    if !isMade { el("th", Attribute("scope", "col")) { captions.before } }
                     el("th", Attribute("scope", "col")) { captions.after }
                 }
             }
-            for group in shown { body(group, fields, names) }
+            for part in shown { body(part.group, part.lines, isMade: isMade, fields, names) }
         }
         guard let rest, groups.count > shown.count else { return table }
         return table + more(groups.count - shown.count, rest)
@@ -368,47 +376,64 @@ extension UI {
         }
     }
 
-    private static func body(_ group: DiffGroup, _ fields: DiffFields, _ names: [String: String]) -> Node {
+    /// The lines of one group that are shown.
+    private static func lines(
+        _ group: DiffGroup, _ fields: DiffFields, _ names: [String: String]
+    ) -> [DocumentDiff.Line] {
+        let difference =
+            fields == .all
+            ? DocumentDiff(before: group.before, after: group.after)
+            : DocumentDiff(
+                before: DocumentDiff.told(group.before, names), after: DocumentDiff.told(group.after, names))
+        // The id of what is new stands in the heading.
+        return difference.shown(fields, names: names).filter { line in
+            fields == .all || line.path != "id" || line.after?.string == nil || line.after?.string != group.id
+        }
+    }
+
+    /// Nothing of it was there before.
+    private static func areNew(_ lines: [DocumentDiff.Line]) -> Bool {
+        !lines.isEmpty && lines.allSatisfy { $0.before == nil }
+    }
+
+    private static func body(
+        _ group: DiffGroup, _ lines: [DocumentDiff.Line], isMade: Bool, _ fields: DiffFields, _ names: [String: String]
+    ) -> Node {
+        let width = isMade ? "2" : "3"
         func value(_ tag: StaticString, _ value: JSON, at path: String) -> Node {
             let named = DocumentDiff.titles(value, at: path, names) ?? value.string.flatMap { names[$0] }
             let spoken = named ?? DocumentDiff.spoken(value, at: path)
             let exact = DocumentDiff.words(value)
             return el(tag, .when(spoken != exact, .title(exact))) { cuttable(spoken) }
         }
-        let difference =
-            fields == .all
-            ? DocumentDiff(before: group.before, after: group.after)
-            : DocumentDiff(
-                before: DocumentDiff.told(group.before, names), after: DocumentDiff.told(group.after, names))
         func label(_ line: DocumentDiff.Line) -> String {
             let isNamed = [line.before, line.after].contains { $0?.string.flatMap { names[$0] } != nil }
             return fields == .planned && isNamed
                 ? DocumentDiff.label(naming: line.path) : DocumentDiff.label(line.path)
         }
-        // The id of what is new stands in the heading.
-        let lines = difference.shown(fields, names: names).filter { line in
-            fields == .all || line.path != "id" || line.after?.string == nil || line.after?.string != group.id
-        }
         return el("tbody") {
             if let title = group.title {
                 el("tr", .class("group")) {
-                    el("th", Attribute("scope", "rowgroup"), Attribute("colspan", "3")) {
+                    el("th", Attribute("scope", "rowgroup"), Attribute("colspan", width)) {
                         named(title, names)
                         if let id = group.id { Node(" ") + self.id(id) }
                     }
                 }
             }
             if lines.isEmpty {
-                el("tr") { el("td", .class("same"), Attribute("colspan", "3")) { "No field changes." } }
+                el("tr") { el("td", .class("same"), Attribute("colspan", width)) { "No field changes." } }
             }
             for line in lines {
                 el("tr") {
                     el("th", Attribute("scope", "row"), .title(line.path)) { label(line) }
-                    el("td", .class("long")) {
-                        if let before = line.before {
-                            value("del", before, at: line.path)
-                        } else {
-                            hiddenText("absent")
+                    if !isMade {
+                        el("td", .class("long")) {
+                            if let before = line.before {
+                                value("del", before, at: line.path)
+                            } else {
+                                el("span", .class("muted"), Attribute("aria-hidden", "true")) { "–" }
+                                hiddenText("absent")
+                            }
                         }
                     }
                     el("td", .class("long")) {
@@ -450,9 +475,11 @@ extension UI {
     /// The differences of one entity.
     public static func diff(
         before: JSON?, after: JSON?, caption: String = "What changed",
-        captions: (before: String, after: String) = ("Before", "After"), fields: DiffFields = .essential
+        captions: (before: String, after: String) = ("Before", "After"), fields: DiffFields = .essential,
+        showsBefore: Bool = false
     ) -> Node {
         diff(
-            [DiffGroup(title: nil, before: before, after: after)], caption: caption, captions: captions, fields: fields)
+            [DiffGroup(title: nil, before: before, after: after)], caption: caption, captions: captions, fields: fields,
+            showsBefore: showsBefore)
     }
 }

@@ -343,8 +343,8 @@ function startProofs() {
           show("proof proof--bad", "Another key",
             `The proof holds with the log’s key ${known.id}, which is not the one this browser knew. Ask why.`);
         } else {
-          show("proof", "Proof holds", `#${receipt.index} of ${receipt.size}, ${values} sealed values, checked here in ${took} ms; `
-            + `key ${known.id}${known.since ? `, known since ${known.since}` : ", seen for the first time"}`);
+          show("proof", "Proof holds", `event #${receipt.index}, in the log up to #${receipt.size - 1}, ${values} sealed values, `
+            + `checked here in ${took} ms; key ${known.id}${known.since ? `, known since ${known.since}` : ", seen for the first time"}`);
         }
       } catch (error) {
         // An answer that did not come says nothing about the proof.

@@ -58,22 +58,22 @@ struct StaffConsole: Sendable {
         }
         return Signed(
             caller: caller, session: session, token: token, theme: Self.theme(exchange),
-            around: counts ? await around(caller) : nil)
+            around: counts ? await around(caller, on: exchange.path) : nil)
     }
 
     /// The counts of the menu, and the notices. What can't be had is no reason to refuse what was done.
-    private func around(_ caller: Caller) async -> Around {
+    private func around(_ caller: Caller, on page: String) async -> Around {
         (try? await context.pipeline.read(nil, by: caller) { reader in
             reader.foresee(counted(caller).flatMap { $0.foresees(caller) })
-            return (try around(caller, reader), nil)
+            return (try around(caller, on: page, reader), nil)
         }) ?? Around()
     }
 
-    private func around(_ caller: Caller, _ reader: any Reader) throws -> Around {
+    private func around(_ caller: Caller, on page: String, _ reader: any Reader) throws -> Around {
         var around = Around()
         for item in counted(caller) { around.due[item.path] = try item.due?(caller, reader) }
         for console in context.consoles {
-            if let notice = try console.notice?(caller, reader) { around.notice = around.notice + notice }
+            if let notice = try console.notice?(caller, page, reader) { around.notice = around.notice + notice }
         }
         return around
     }
@@ -123,7 +123,8 @@ struct StaffConsole: Sendable {
                 reader.foresee(self.counted(signed.caller).flatMap { $0.foresees(signed.caller) })
             }
             let answer = try page.render(call, reader)
-            return ((answer, try signed.around ?? self.around(signed.caller, reader)), answer.disclosure)
+            let around = try signed.around ?? self.around(signed.caller, on: exchange.path, reader)
+            return ((answer, around), answer.disclosure)
         }
         var signed = signed
         signed.around = around
