@@ -4,7 +4,7 @@ dofile(os.getenv("COMMON"))
 local tenants = lines(os.getenv("TENANTS_FILE"))
 local tokens = lines(os.getenv("TOKENS_FILE"))
 local start = tonumber(os.getenv("START"))
-local block = 400
+local block = tonumber(os.getenv("BLOCK") or "400")
 local run = os.getenv("RUN")
 
 function request()

@@ -51,17 +51,18 @@ class Bench:
         (self.home / "tenants.txt").write_text("\n".join(ids) + "\n")
         return ids
 
-    def run(self, clients, seconds, postmaster=None):
+    def run(self, clients, seconds, postmaster=None, block=400):
+        """Blocks of tenants are suspended, then restored. A short run takes short blocks, to do as much of the one as of the other."""
         for person in self.people:
             person.step_up_if_old()
         (self.home / "tokens.txt").write_text("\n".join(p.session["token"] for p in self.people) + "\n")
         self.active()
         own, database = process_cpu(self.server.process.pid), tree_cpu(postmaster) if postmaster else 0
         result = wrk("mutation.lua", clients, seconds, self.server.staff_port, TENANTS_FILE=self.home / "tenants.txt",
-                     TOKENS_FILE=self.home / "tokens.txt", START=self.position, RUN=postern.new_key())
+                     TOKENS_FILE=self.home / "tokens.txt", START=self.position, RUN=postern.new_key(), BLOCK=block)
         own = process_cpu(self.server.process.pid) - own
         database = tree_cpu(postmaster) - database if postmaster else 0
-        self.position += result["sent"] // 2 + 800
+        self.position += result["sent"] // 2 + 2 * block
         good = result["requests"] - result["wrong"]
         assert good > 0, result["example"]
         if result["wrong"] > good // 100 or result["socket"]:
