@@ -179,7 +179,7 @@ extension ApprovalPages {
             out =
                 out
                 + UI.banner(
-                    .info, "Everybody agreed who must.",
+                    .info, "Everybody who must has agreed.",
                     now < start
                         ? "Postern carries it out by itself at \(TimeText.utcMinute(start)), if it still comes to the same then. Until then it can be cancelled."
                         : "Its time has come: Postern carries it out by itself as soon as it can, if it still comes to the same. Until then it can be cancelled."

@@ -153,12 +153,12 @@ enum MailNotice: String, CaseIterable {
         case .requestScheduled:
             (
                 "was approved",
-                "Everybody agreed who must. It is carried out when its time has come, unless somebody cancels it before."
+                "Everybody who must has agreed. It is carried out when its time has come, unless somebody cancels it before."
             )
         case .requestExecuted:
             (
                 "was carried out",
-                "Everybody agreed who must, and it is done. A secret it made, such as a link, is shown to you once, within 24 hours."
+                "Everybody who must has agreed, and it is done. A secret it made, such as a link, is shown to you once, within 24 hours."
             )
         case .requestRejected: ("was rejected", "Nothing of it happens. Who refused, and why, stands on its page.")
         case .requestCancelled: ("was cancelled", "Somebody took it back. Nothing of it happens.")
