@@ -171,7 +171,7 @@ enum DeliveryPages {
         let body =
             UI.crumbs([("Deliveries", "/deliveries")], here: title)
             + UI.title(title) {
-                DeliveryWords.code(delivery.name)
+                UI.coded(nil, delivery.name)
                 state(delivery.state, dense: false)
                 UI.id(delivery.id, copy: "delivery id")
             }

@@ -21,12 +21,9 @@ enum DeliveryWords {
         SlackRequests.ends: "End of a request, for the staff channel",
     ]
 
-    /// Its code, small.
-    static func code(_ name: String) -> Node { el("span", .class("id")) { UI.code(name) } }
-
     /// The cell that names a delivery in a list.
     static func cell(_ delivery: Delivery) -> Node {
-        el("a", .href("/deliveries/\(delivery.id)")) { title(delivery.name) } + UI.sub(code(delivery.name))
+        UI.coded(el("a", .href("/deliveries/\(delivery.id)")) { title(delivery.name) }, delivery.name)
     }
 }
 
