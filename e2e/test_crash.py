@@ -254,7 +254,8 @@ def test_while_the_database_is_away_every_request_says_so(cluster_server, own_cl
     assert page.status_code in (303, 302, 503)
     own_cluster.start()
     postern.wait_until(cluster_server.ready, 30, "the server to find its database again")
-    assert person.suspend(tenant, key=key).status_code == 200
+    answer = person.suspend(tenant, key=key)
+    assert answer.status_code == 200, answer.text
     person.close()
 
 

@@ -319,14 +319,15 @@ public struct SQLRecords: Records {
 
     /// Inserts all rows with few statements; none when there are no rows.
     ///
-    /// In portions of powers of two: there are few texts then, and each is prepared once. SQLite looks each parameter up in a list
-    /// of all, so that the time grows with their square; 32 rows are also what a prepared statement's values are kept for.
+    /// Up to eight rows at once, more in portions of powers of two: there are few texts then, and each is prepared once. SQLite
+    /// looks each parameter up in a list of all, so that the time grows with their square; 32 rows are also what a prepared
+    /// statement's values are kept for.
     static func insert(_ head: String, _ rows: [[Value]], _ tail: String = "") -> [Statement] {
         var statements: [Statement] = []
         var start = 0
         while start < rows.count {
             let left = rows.count - start
-            let count = left >= 32 ? 32 : 1 << (Int.bitWidth - 1 - left.leadingZeroBitCount)
+            let count = left >= 32 ? 32 : left <= 8 ? left : 1 << (Int.bitWidth - 1 - left.leadingZeroBitCount)
             let part = rows[start..<start + count]
             statements.append(
                 Statement(texts.text(head, rows: count, width: rows[start].count, tail), part.flatMap { $0 }))

@@ -378,6 +378,15 @@ import Testing
             list.firstRange(of: "/staff/\(caller.person)\"")?.lowerBound
         }
         #expect(places.count == 4 && places == places.sorted(), "\(list)")
+        // Of all there are, and not of the first by their ids.
+        let first = try await world.test.database.read { reader in
+            let read = ReadCall(
+                path: [:], query: ["show": ["dormant"], "days": ["1"], "limit": ["3"]], caller: call.caller,
+                cursors: call.cursors)
+            return try StaffListing.load(read, longestAway: true, from: reader).people.map(\.staff.id)
+        }
+        #expect(first.count == 3 && first.last == stage.signer.person, "\(first)")
+        #expect(first.contains(stage.colleague.person))
         await world.close()
     }
 }

@@ -162,6 +162,15 @@ import Testing
             let other = try await render(SearchPage.page, world, query: ["q": [query]], permissions: ["tenant.view"])
             #expect(other.redirect == nil && other.body.text.contains("Nothing found"))
         }
+        let auditor = ["audit.view", "user.view", "tenant.restore"]
+        let event = try await render(
+            SearchPage.page, world, query: ["q": [done.eventID]], permissions: auditor)
+        #expect(event.redirect == "/audit/\(done.eventID)")
+        for query in ["acme", id, "Tenant", "restore acme"] {
+            let page = try await render(SearchPage.page, world, query: ["q": [query]], permissions: auditor)
+            #expect(page.redirect == nil && page.body.text.contains("do not hold tenant.view"), "\(query)")
+            #expect(page.disclosure?.count == 0, "\(query)")
+        }
         await world.close()
     }
 
@@ -171,7 +180,9 @@ import Testing
             SearchPage.box(
                 Permissions(Dictionary(uniqueKeysWithValues: permissions.map { ($0, [Limit]?.none) })), catalog)
         }
-        #expect(box(["audit.view", "tenant.suspend"]) == nil)
+        #expect(box(["tenant.suspend", "user.view"]) == nil)
+        // Whoever reads the log has ids of events to look up, and no tenants.
+        #expect(box(["audit.view", "tenant.suspend", "user.view"])?.label == "Search events")
         #expect(box(["tenant.view"])?.label == "Search tenants" && box(["tenant.view"])?.example == nil)
         let support = ["tenant.view", "user.view", "tenant.restore", "tenant.suspend", "staff.invite"]
         #expect(box(support)?.label == "Search tenants, users, or say what to do")

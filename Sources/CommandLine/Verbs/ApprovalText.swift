@@ -186,7 +186,7 @@ enum ApprovalText {
     private static func members(_ before: JSON?, _ after: JSON?) -> [String] {
         let old = before?.object ?? [:]
         let new = after?.object ?? [:]
-        let names = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted()
+        let names = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted(by: DocumentDiff.precedes)
         let width = names.map(\.count).max() ?? 0
         return names.map { name in
             let value = old.isEmpty ? word(new[name]) : "\(word(old[name])) → \(word(new[name]))"

@@ -1,4 +1,5 @@
 import Foundation
+import HTML
 import Kernel
 
 /// Sends one operation: preview, confirmation, the operation itself, and what came of it.
@@ -175,7 +176,7 @@ struct Submission: Sendable {
         let old = before.object ?? [:]
         let new = after.object ?? [:]
         let names = Set(old.keys).union(new.keys).subtracting(["version", "updated_at"])
-            .filter { old[$0] ?? .null != new[$0] ?? .null }.sorted()
+            .filter { old[$0] ?? .null != new[$0] ?? .null }.sorted(by: DocumentDiff.precedes)
         let width = names.map(\.count).max() ?? 0
         func word(_ value: JSON?) -> String {
             let text = (value ?? .null).shown.printable

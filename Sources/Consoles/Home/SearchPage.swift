@@ -4,12 +4,16 @@ import Kernel
 
 /// `/search?q=`: tenants, people, events and requests by id, and operations in words ("suspend acme").
 enum SearchPage {
+    /// Without it only whole ids are looked up.
+    private static let tenantView = "tenant.view"
+
     /// The box of the frame: what can be found there is what the person may see.
     static func box(_ permissions: Permissions, _ catalog: Catalog) -> SearchBox? {
-        guard page.permission.map(permissions.contains) ?? true else { return nil }
+        let tenants = permissions.contains(tenantView)
         let words =
-            ["tenants"] + (permissions.contains("user.view") ? ["users"] : [])
+            (tenants ? ["tenants"] : []) + (tenants && permissions.contains("user.view") ? ["users"] : [])
             + (permissions.contains("audit.view") ? ["events"] : [])
+        guard !words.isEmpty else { return nil }
         let phrases = phrases(permissions, catalog)
         let example = phrases.doing.first { $0 == "suspend" } ?? phrases.doing.first
         return SearchBox(
@@ -21,8 +25,9 @@ enum SearchPage {
     /// What the person may say: "suspend", to be followed by whom, and "create tenant".
     static func phrases(_ permissions: Permissions, _ catalog: Catalog) -> (doing: [String], making: [String]) {
         let held = catalog.operations.filter { !$0.spec.systemOnly && permissions.contains($0.spec.permission) }
+        let tenants = permissions.contains(tenantView)
         return (
-            held.filter { $0.targetType == Tenant.type && !$0.creates }.map { UI.shortTitle($0.spec).lowercased() }
+            held.filter { tenants && $0.targetType == Tenant.type && !$0.creates }.map { UI.shortTitle($0.spec).lowercased() }
                 .sorted(), held.filter(\.creates).map { $0.spec.title.lowercased() }.sorted()
         )
     }
@@ -39,7 +44,7 @@ enum SearchPage {
         var isGuess = false
     }
 
-    static let page = Page("/search", permission: "tenant.view", menuPath: "") { call, reader in
+    static let page = Page("/search", permission: nil, menuPath: "") { call, reader in
         guard let query = call.first("q")?.trimmingCharacters(in: .whitespacesAndNewlines), !query.isEmpty else {
             return PageAnswer(title: "Search", body: UI.title("Search") + prompt(call))
         }
@@ -51,7 +56,9 @@ enum SearchPage {
         }
         let people = call.caller.maySeeUsers
         let deeds = try deeds(query, call, people: people, in: reader)
-        let search = try TenantSearch.run(query, people: people, in: reader)
+        let search =
+            call.caller.permissions.contains(tenantView)
+            ? try TenantSearch.run(query, people: people, in: reader) : TenantSearch(tier: nil, hits: [])
         let shown = search.hits.map(\.id) + deeds.compactMap(\.tenant?.id)
         let disclosure = Disclosure(
             "tenant.search", query: ["q": .string(query)], count: shown.count, ids: shown, subjects: shown)
@@ -59,7 +66,7 @@ enum SearchPage {
             UI.title("Search", lead: "“\(query)”")
             + UI.stack {
                 if !deeds.isEmpty { doing(deeds, call, now: reader.now) }
-                if !search.hits.isEmpty { results(search) } else if deeds.isEmpty { nothing(people: people) }
+                if !search.hits.isEmpty { results(search) } else if deeds.isEmpty { nothing(call.caller) }
             }
         return PageAnswer(
             title: "Search", body: body, disclosure: disclosure,
@@ -139,7 +146,9 @@ enum SearchPage {
                 Deed(operation: operation, title: operation.spec.title, href: address.text, tenant: nil, waiting: [:])
             ]
         }
-        let offered = held.filter { $0.targetType == Tenant.type && !$0.creates }
+        let offered =
+            call.caller.permissions.contains(tenantView)
+            ? held.filter { $0.targetType == Tenant.type && !$0.creates } : []
         guard let (operation, rest) = OperationWords.match(query, offered) else { return [] }
         let found = try TenantSearch.run(rest, people: people, in: reader)
         let ids = found.hits.filter { $0.kind == .tenant }.prefix(5).map(\.id)
@@ -197,7 +206,7 @@ enum SearchPage {
                         el("a", .href(hit.kind == .tenant ? "/tenants/\(hit.id)" : "/users/\(hit.id)")) { hit.title }
                     },
                     Column("What", priority: 3) { UI.muted($0.kind == .tenant ? "Tenant" : "User") },
-                    Column("Slug or e-mail", priority: 2) { Node($0.handle) },
+                    Column("Short name or e-mail", priority: 2) { Node($0.handle) },
                     Column("State") { hit in
                         hit.kind == .tenant
                             ? TenantStatus(rawValue: hit.status)?.mark ?? Node(hit.status)
@@ -208,19 +217,24 @@ enum SearchPage {
         }
     }
 
-    private static func nothing(people: Bool) -> Node {
-        UI.empty(
-            "Nothing found",
-            people
-                ? "Search looks for whole ids, external ids, slugs and e-mails, then for how a name, a slug or an e-mail begins, then for names that are about the same. Try the first letters."
-                : "Search looks for whole ids, external ids and slugs, then for how a name or a slug begins, then for names that are about the same. People are not searched, because your roles do not hold user.view."
-        )
+    private static func nothing(_ caller: Caller) -> Node {
+        let sentence =
+            if !caller.permissions.contains(tenantView) {
+                "Search looks for whole ids of what your roles let you open. Tenants and their people are not searched, because your roles do not hold tenant.view."
+            } else if caller.maySeeUsers {
+                "Search looks for whole ids, external ids, short names and e-mails, then for how a name, a short name or an e-mail begins, then for names that are about the same. Try the first letters."
+            } else {
+                "Search looks for whole ids, external ids and short names, then for how a name or a short name begins, then for names that are about the same. People are not searched, because your roles do not hold user.view."
+            }
+        return UI.empty("Nothing found", sentence)
     }
 
     private static func prompt(_ call: PageCall) -> Node {
         let (doing, making) = phrases(call.caller.permissions, call.catalog)
         return UI.empty(
-            "What are you looking for?", "Type an id, a slug, an e-mail or the beginning of a name.",
+            "What are you looking for?",
+            call.caller.permissions.contains(tenantView)
+                ? "Type an id, a short name, an e-mail or the beginning of a name." : "Type the id of an event.",
             action: doing.isEmpty && making.isEmpty
                 ? .none
                 : el("span") {

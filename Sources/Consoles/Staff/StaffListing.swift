@@ -25,13 +25,14 @@ struct StaffListing {
     let people: [Person]
     let next: String?
 
-    static func load(_ call: ReadCall, from reader: any Reader) throws -> StaffListing {
+    /// - Parameter longestAway: see `StaffQueries.page`; only the first page is in this order.
+    static func load(_ call: ReadCall, longestAway: Bool = false, from reader: any Reader) throws -> StaffListing {
         let limit = try call.limit()
         let filter = try StaffFilter(call.query)
         let scope = "staff.list"
         let after = try call.first("cursor").map { try call.cursors.decode($0, scope: scope).first?.string ?? "" } ?? ""
         let found = try reader.query(
-            StaffQueries.page(filter, after: after, at: reader.now, limit: limit + 1)
+            StaffQueries.page(filter, after: after, at: reader.now, limit: limit + 1, longestAway: longestAway)
         ).map(Staff.init)
         let staff = Array(found.prefix(limit))
         guard !staff.isEmpty else { return StaffListing(filter: filter, people: [], next: nil) }

@@ -4,7 +4,10 @@ import Kernel
 enum StaffQueries {
     /// A page in id order. What is looked for about each person is found by `grants_staff`, `factors_staff`, `sessions_started`
     /// and `staff_flags_staff`.
-    static func page(_ filter: StaffFilter, after: String, at now: Instant, limit: Int) -> Statement {
+    /// - Parameter longestAway: whether whom nobody ever saw comes first, and then whoever was seen longest ago, instead.
+    static func page(
+        _ filter: StaffFilter, after: String, at now: Instant, limit: Int, longestAway: Bool = false
+    ) -> Statement {
         var values: [Value] = [.text(after), .int(Int64(limit))]
         func bound(_ value: Value) -> String {
             values.append(value)
@@ -49,9 +52,11 @@ enum StaffQueries {
         return Statement(
             """
             SELECT \(columns.joined(separator: ", ")) FROM staff s WHERE \(conditions.joined(separator: " AND ")) \
-            ORDER BY s.id LIMIT $2
+            ORDER BY \(longestAway ? "\(seen), s.id" : "s.id") LIMIT $2
             """, values)
     }
+
+    private static let seen = "COALESCE((SELECT MAX(x.last_seen_at) FROM sessions x WHERE x.staff_id = s.id), 0)"
 
     /// What somebody asked for and that may still come to something. Through `approvals_requester`.
     static func liveRequests(of requester: String) -> Statement {

@@ -55,7 +55,8 @@ enum StaffReportPage {
             var query = part.query
             query["limit"] = [String(shown)]
             let listing = try StaffListing.load(
-                ReadCall(path: [:], query: query, caller: call.caller, cursors: call.cursors), from: reader)
+                ReadCall(path: [:], query: query, caller: call.caller, cursors: call.cursors), longestAway: true,
+                from: reader)
             ids += listing.people.map(\.staff.id)
             let node = panel(part, listing, now: now)
             if listing.people.isEmpty { nothing.append(node) } else { found.append(node) }
@@ -118,15 +119,8 @@ enum StaffReportPage {
                         Column("Last seen", .number) { person in
                             person.lastSeen.map { UI.time($0, now: now) } ?? UI.hint("never")
                         },
-                    ], rows: longestAway(listing.people), density: .plain)
+                    ], rows: listing.people, density: .plain)
             }
-        }
-    }
-
-    /// Whom nobody ever saw, and then whoever was seen longest ago.
-    private static func longestAway(_ people: [StaffListing.Person]) -> [StaffListing.Person] {
-        people.sorted { one, other in
-            (one.lastSeen?.microseconds ?? .min, one.staff.id) < (other.lastSeen?.microseconds ?? .min, other.staff.id)
         }
     }
 }

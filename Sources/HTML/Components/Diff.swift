@@ -21,11 +21,14 @@ public struct DocumentDiff: Sendable, Equatable {
         var new: [String: JSON] = [:]
         if let before { Self.flatten(before, "", into: &old) }
         if let after { Self.flatten(after, "", into: &new) }
-        lines = Set(old.keys).union(new.keys).sorted { one, other in
-            (Self.place(one), one) < (Self.place(other), other)
-        }.compactMap { path in
+        lines = Set(old.keys).union(new.keys).sorted(by: Self.precedes).compactMap { path in
             old[path] == new[path] ? nil : Line(path: path, before: old[path], after: new[path])
         }
+    }
+
+    /// The order in which the fields of one document are read.
+    public static func precedes(_ path: String, _ other: String) -> Bool {
+        (place(path), path) < (place(other), other)
     }
 
     private static let first = ["status", "state", "name", "title", "label", "summary", "slug", "email"]
