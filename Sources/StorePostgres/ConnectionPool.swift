@@ -2,6 +2,9 @@ import Foundation
 import Kernel
 
 /// Threads with a connection each; any idle one takes the next job. A thread starts when a job finds all others busy.
+///
+/// Jobs run as many at once as the processor has use for. One that takes long waits for something else, a lock or another machine: it
+/// lets another begin beside it, up to the number of connections.
 final class ConnectionPool: @unchecked Sendable {
     /// Gets `nil` when it waited too long for a connection.
     typealias Job = @Sendable (PostgresConnection?) -> Void
@@ -14,20 +17,27 @@ final class ConnectionPool: @unchecked Sendable {
 
     private let settings: PostgresDatabase.Settings
     private let limit: Int
+    private let atOnce: Int
+    /// Nanoseconds after which a job is not counted among those that run at once.
+    static let long: UInt64 = 50_000_000
+    private static let tick = DispatchTimeInterval.milliseconds(25)
     // Everything below is guarded by the condition's lock.
     private let condition = NSCondition()
     private var jobs: [Waiting] = []
     private var head = 0
     private var threads = 0
     private var idle = 0
+    /// When the job of each thread began, as uptime in nanoseconds; 0 where it has none.
+    private var began: [UInt64] = []
     private var isClosed = false
-    /// Whether somebody looks after jobs that wait too long.
+    /// Whether somebody looks after jobs that wait.
     private var isWatched = false
     private var waitingForEnd: [CheckedContinuation<Void, Never>] = []
 
-    init(_ settings: PostgresDatabase.Settings, connections: Int) {
+    init(_ settings: PostgresDatabase.Settings) {
         self.settings = settings
-        limit = max(1, connections)
+        limit = max(1, settings.connections)
+        atOnce = min(max(1, settings.atOnce), limit)
     }
 
     /// False when the pool is closed.
@@ -38,23 +48,34 @@ final class ConnectionPool: @unchecked Sendable {
         guard !isClosed else { return false }
         let until = longest.map { DispatchTime.now().uptimeNanoseconds &+ UInt64(max(0, $0.microseconds)) &* 1000 }
         jobs.append(Waiting(job: job, until: until ?? .max))
-        if idle > 0 { condition.signal() }
-        // An idle thread that was woken counts as idle until it runs, so the jobs waiting are what decides.
-        if jobs.count - head > idle, threads < limit {
-            threads += 1
-            let thread = Thread { [self] in work() }
-            thread.name = "postern-postgres"
-            thread.start()
-        }
+        let room = room(at: DispatchTime.now().uptimeNanoseconds)
+        if room > 0 { wake(1, room: room) }
         // All threads may wait for a server that went silent: then nobody takes the next job.
-        if until != nil, jobs.count - head > idle, threads == limit, !isWatched { watch() }
+        if until != nil || atOnce < limit, jobs.count - head > min(idle, room), !isWatched { watch() }
         return true
     }
 
-    /// Looks again and again for jobs that waited too long, as long as there are jobs that wait. Under the lock.
+    /// How many more jobs may begin. Under the lock.
+    private func room(at now: UInt64) -> Int { atOnce - began.count { $0 != 0 && now &- $0 < Self.long } }
+
+    /// Has jobs that wait taken. Under the lock.
+    private func wake(_ count: Int, room: Int) {
+        for _ in 0..<min(count, idle) { condition.signal() }
+        // An idle thread that was woken counts as idle until it runs, so the jobs waiting are what decides.
+        guard min(jobs.count - head, room) > idle, threads < limit else { return }
+        let number = threads
+        threads += 1
+        began.append(0)
+        let thread = Thread { [self] in work(number) }
+        thread.name = "postern-postgres"
+        thread.start()
+    }
+
+    /// Looks again and again, as long as there are jobs that wait, whether one of them waited too long, and whether others take so
+    /// long that more may begin. Under the lock.
     private func watch() {
         isWatched = true
-        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(250)) { [self] in
+        DispatchQueue.global().asyncAfter(deadline: .now() + Self.tick) { [self] in
             condition.lock()
             let now = DispatchTime.now().uptimeNanoseconds
             var late: [Waiting] = []
@@ -64,15 +85,17 @@ final class ConnectionPool: @unchecked Sendable {
                 head += 1
             }
             tidy()
+            let ready = min(jobs.count - head, room(at: now))
+            if ready > 0 { wake(ready, room: ready) }
             if head < jobs.count { watch() } else { isWatched = false }
             condition.unlock()
             for waiting in late { waiting.job(nil) }
         }
     }
 
-    private func work() {
+    private func work(_ number: Int) {
         let connection = PostgresConnection(settings)
-        while let next = take() {
+        while let next = take(number) {
             next.job(DispatchTime.now().uptimeNanoseconds > next.until ? nil : connection)
         }
         connection.disconnect()
@@ -85,15 +108,20 @@ final class ConnectionPool: @unchecked Sendable {
     }
 
     /// The next job; `nil` when the pool is closed and empty.
-    private func take() -> Waiting? {
+    private func take(_ number: Int) -> Waiting? {
         condition.lock()
         defer { condition.unlock() }
-        while head == jobs.count {
+        began[number] = 0
+        var now = DispatchTime.now().uptimeNanoseconds
+        // What is left when it closes is nobody's turn to wait for.
+        while head == jobs.count || !isClosed && room(at: now) <= 0 {
             if isClosed { return nil }
             idle += 1
             condition.wait()
             idle -= 1
+            now = DispatchTime.now().uptimeNanoseconds
         }
+        began[number] = now
         let next = jobs[head]
         head += 1
         tidy()

@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 
 /// Postern's data in PostgreSQL.
@@ -9,6 +10,9 @@ public final class PostgresDatabase: Database {
         public var url: String
         /// Connections at most; they are opened as they are needed.
         public var connections = 16
+        /// Transactions that run side by side, beside those that take long: twice the cores of this machine, and four at least.
+        /// More of them only wait for each other's turn on the processor, and each of them longer (decision 41).
+        public var atOnce = max(4, 2 * ProcessInfo.processInfo.activeProcessorCount)
         public var connectTimeout: Span = .seconds(5)
         /// A statement that takes longer is ended by the server.
         public var statementTimeout: Span = .seconds(10)
@@ -41,7 +45,7 @@ public final class PostgresDatabase: Database {
     /// Connects lazily: the first transaction opens the first connection.
     public init(_ settings: Settings) {
         self.settings = settings
-        pool = ConnectionPool(settings, connections: settings.connections)
+        pool = ConnectionPool(settings)
     }
 
     public convenience init(url: String) { self.init(Settings(url: url)) }

@@ -119,7 +119,8 @@ struct PostgresSession: Sendable {
     init(_ settings: PostgresDatabase.Settings) {
         var settings = settings
         settings.isForTransactions = false
-        pool = ConnectionPool(settings, connections: 1)
+        settings.connections = 1
+        pool = ConnectionPool(settings)
     }
 
     func run<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) throws -> T) async throws -> T {

@@ -25,10 +25,10 @@ enum SearchPage {
     /// What the person may say: "suspend", to be followed by whom, and "create tenant".
     static func phrases(_ permissions: Permissions, _ catalog: Catalog) -> (doing: [String], making: [String]) {
         let held = catalog.operations.filter { !$0.spec.systemOnly && permissions.contains($0.spec.permission) }
-        let tenants = permissions.contains(tenantView)
+        let doing = held.filter { $0.targetType == Tenant.type && !$0.creates }
         return (
-            held.filter { tenants && $0.targetType == Tenant.type && !$0.creates }.map { UI.shortTitle($0.spec).lowercased() }
-                .sorted(), held.filter(\.creates).map { $0.spec.title.lowercased() }.sorted()
+            permissions.contains(tenantView) ? doing.map { UI.shortTitle($0.spec).lowercased() }.sorted() : [],
+            held.filter(\.creates).map { $0.spec.title.lowercased() }.sorted()
         )
     }
 
