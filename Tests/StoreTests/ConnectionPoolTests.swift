@@ -64,7 +64,9 @@ import Testing
         for burst in [1, 1, 40, 1, 400] {
             let before = ran.withLock { $0 }
             for _ in 0..<burst { #expect(pool.submit { _ in ran.withLock { $0 += 1 } }) }
-            for _ in 0..<2000 where ran.withLock({ $0 }) < before + burst { try await Task.sleep(for: .milliseconds(5)) }
+            for _ in 0..<2000 where ran.withLock({ $0 }) < before + burst {
+                try await Task.sleep(for: .milliseconds(5))
+            }
             #expect(ran.withLock { $0 } == before + burst)
         }
         await pool.close()

@@ -109,16 +109,11 @@ enum AccountStandingQueries {
             "(\(column) IN (\(list)) OR \(column) IN (SELECT owner_id FROM service_accounts WHERE id IN (\(list))))"
         }
         return [
-            Statement("SELECT \(Staff.columns) FROM staff WHERE \(owned("id")) ORDER BY id", values),
+            StaffQueries.withPasskeys(ids, where: owned("s.id")),
             Statement(
                 "SELECT \(Grant.columns) FROM grants WHERE \(owned("staff_id")) ORDER BY staff_id, granted_at, id",
                 values),
             roles,
-            Statement(
-                """
-                SELECT DISTINCT staff_id FROM factors
-                WHERE \(owned("staff_id")) AND kind = 'webauthn' AND status = 'active'
-                """, values),
             Statement(
                 "SELECT \(BreakGlass.columns) FROM breakglass_sessions WHERE \(owned("person")) AND state <> 'reviewed'",
                 values),

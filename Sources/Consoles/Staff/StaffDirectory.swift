@@ -16,8 +16,7 @@ public struct StaffDirectory: Directory {
             people.contains { $0.hasPrefix(ServiceAccount.idPrefix + "_") }
             ? AccountStandingQueries.statements(people, roles)
             : [
-                Staff.select(people, lock: false, .sqlite), Grant.of(people), roles,
-                PasskeyQueries.holders(among: people), BreakGlassQueries.live(of: people),
+                StaffQueries.withPasskeys(people), Grant.of(people), roles, BreakGlassQueries.live(of: people),
                 StaffQueries.earlierResets(of: people),
             ]
         func tokens(_ prefix: String) -> [String] { people.filter { $0.hasPrefix("\(prefix)_") } }
@@ -60,13 +59,13 @@ public struct StaffDirectory: Directory {
     private func standings(_ rows: [[Row]], _ known: KnownRoles?, at now: Instant) throws -> [String: Standing] {
         let grants = Dictionary(grouping: try rows[1].map(Grant.init), by: \.staffID)
         let permissions = try KnownRoles.of(rows[2], or: known)
-        let holders = Set(try rows[3].map { try $0.string("staff_id") })
         let sessions = Dictionary(
-            try rows[4].map(BreakGlass.init).map { ($0.person, $0) }, uniquingKeysWith: { first, _ in first })
-        let earlier = Dictionary(grouping: try rows[5].compactMap { try ResetTouch($0) }, by: \.staffID)
+            try rows[3].map(BreakGlass.init).map { ($0.person, $0) }, uniquingKeysWith: { first, _ in first })
+        let earlier = Dictionary(grouping: try rows[4].compactMap { try ResetTouch($0) }, by: \.staffID)
         var out: [String: Standing] = [:]
         var resets: [String: Instant] = [:]
-        for staff in try rows[0].map(Staff.init) {
+        for row in rows[0] {
+            let staff = try Staff(row)
             let all = grants[staff.id] ?? []
             resets[staff.id] = staff.resetAt
             let roles = Set(all.filter { $0.isLive(at: now) }.map(\.role))
@@ -78,9 +77,9 @@ public struct StaffDirectory: Directory {
                 person: staff.id, name: staff.name, isActive: isActive, roles: left.roles,
                 permissions: left.permissions,
                 touches: Self.touches(staff, all) + (earlier[staff.id] ?? []).map(\.touch), emergency: emergency,
-                hasPasskey: isActive && holders.contains(staff.id))
+                hasPasskey: try isActive && row.int("passkey") == 1)
         }
-        for account in try rows.dropFirst(6).joined().map({ try ServiceAccount($0) }) {
+        for account in try rows.dropFirst(5).joined().map({ try ServiceAccount($0) }) {
             let owner = out[account.ownerID]
             // Whoever had an account's token when its owner's factors were reset may be why they were: it works on once replaced.
             let isOlder = resets[account.ownerID].map { account.rotatedAt ?? account.createdAt < $0 } ?? false

@@ -48,13 +48,16 @@ enum StaffQueries {
             conditions.append(
                 "EXISTS (SELECT 1 FROM staff_flags f WHERE f.staff_id = s.id AND f.state = 'open')")
         }
-        let columns = Staff.columns.split(separator: ",").map { "s." + $0.drop { $0 == " " } }
         return Statement(
             """
-            SELECT \(columns.joined(separator: ", ")) FROM staff s WHERE \(conditions.joined(separator: " AND ")) \
+            SELECT \(columns) FROM staff s WHERE \(conditions.joined(separator: " AND ")) \
             ORDER BY \(longestAway ? "\(seen), s.id" : "s.id") LIMIT $2
             """, values)
     }
+
+    /// `Staff.columns` of `s`.
+    private static let columns = Staff.columns.split(separator: ",").map { "s." + $0.drop { $0 == " " } }
+        .joined(separator: ", ")
 
     private static let seen = "COALESCE((SELECT MAX(x.last_seen_at) FROM sessions x WHERE x.staff_id = s.id), 0)"
 
@@ -96,6 +99,18 @@ enum StaffQueries {
                             THEN 1 ELSE 0 END = 1)
             ORDER BY CASE WHEN e.action = 'staff.provision' THEN 1 ELSE 0 END, e.at, e.id LIMIT 1
             """, [.text(staff)])
+    }
+
+    /// People, and whether each has a passkey, as `passkey`: 1 or 0. Through `factors_staff`.
+    /// - Parameter condition: as for `earlierResets`.
+    static func withPasskeys(_ people: [String], where condition: String? = nil) -> Statement {
+        Statement(
+            """
+            SELECT \(columns), CASE WHEN EXISTS (
+                    SELECT 1 FROM factors f WHERE f.staff_id = s.id AND f.kind = 'webauthn' AND f.status = 'active')
+                THEN 1 ELSE 0 END AS passkey
+            FROM staff s WHERE \(condition ?? "s.id IN (\(placeholders(people.count)))") ORDER BY s.id
+            """, people.map(Value.text))
     }
 
     /// What `ResetTouch` reads, from the 72 hours before people's factors were reset last: whatever was earlier counts no more.

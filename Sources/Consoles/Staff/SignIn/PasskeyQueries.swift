@@ -16,15 +16,6 @@ enum PasskeyQueries {
         Statement("SELECT 1 FROM factors WHERE credential = $1", [.text(Base64.encodeURL(credential))])
     }
 
-    /// Who of these people has a passkey. Through `factors_staff`.
-    static func holders(among staff: [String]) -> Statement {
-        Statement(
-            """
-            SELECT DISTINCT staff_id FROM factors
-            WHERE staff_id IN (\(placeholders(staff.count))) AND kind = 'webauthn' AND status = 'active'
-            """, staff.map(Value.text))
-    }
-
     /// The event that registered a passkey: the first that names its row.
     static func registration(of factor: String) -> Statement {
         Statement(
