@@ -1740,3 +1740,6 @@ CREATE TABLE clock_marks (
     
     steady_at INTEGER NOT NULL
 ) STRICT;
+
+-- 40 compression
+

@@ -68,18 +68,37 @@ enum InboxQueries {
     static let columns =
         "n.id, n.staff_id, n.kind, n.event_id, n.about_type, n.about_id, n.created_at, n.read_at, n.is_moot"
 
-    /// Answers a row when the person was not told this before.
-    static func insert(_ notice: Notice) -> Statement {
-        Statement(
-            """
-            INSERT INTO notifications (id, staff_id, kind, event_id, about_type, about_id, created_at, read_at, is_moot)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, 0) ON CONFLICT (event_id, staff_id, kind) DO NOTHING
-            RETURNING staff_id
-            """,
-            [
-                .text(notice.id), .text(notice.staff), .text(notice.kind.rawValue), .text(notice.event),
-                Value(notice.about?.type), Value(notice.about?.id), Value(notice.createdAt),
-            ])
+    /// How many rows a statement writes, so that few texts are prepared.
+    private static let portions = [32, 8, 2, 1]
+
+    private static func portioned<T>(_ all: [T], _ statement: (ArraySlice<T>) -> Statement) -> [Statement] {
+        var out: [Statement] = []
+        var rest = all[...]
+        while let count = portions.first(where: { $0 <= rest.count }) {
+            out.append(statement(rest.prefix(count)))
+            rest = rest.dropFirst(count)
+        }
+        return out
+    }
+
+    /// Answers a row for each whose person was not told this before.
+    static func insert(_ notices: [Notice]) -> [Statement] {
+        portioned(notices) { notices in
+            let rows = notices.indices.map { "(\(placeholders(7, from: 7 * ($0 - notices.startIndex) + 1)), NULL, 0)" }
+            return Statement(
+                """
+                INSERT INTO notifications
+                    (id, staff_id, kind, event_id, about_type, about_id, created_at, read_at, is_moot)
+                VALUES \(rows.joined(separator: ", "))
+                ON CONFLICT (event_id, staff_id, kind) DO NOTHING RETURNING staff_id
+                """,
+                notices.flatMap { notice in
+                    [
+                        .text(notice.id), .text(notice.staff), .text(notice.kind.rawValue), .text(notice.event),
+                        Value(notice.about?.type), Value(notice.about?.id), Value(notice.createdAt),
+                    ]
+                })
+        }
     }
 
     /// A page, the newest first.
@@ -123,26 +142,27 @@ enum InboxQueries {
             """, [.text(staff), Value(until), Value(now)])
     }
 
-    /// What asked for something asks nobody any more; answers whose inbox changed.
-    static func settle(about id: String, kinds: [String], at now: Instant) -> Statement {
-        Statement(
-            """
-            UPDATE notifications SET read_at = $2, is_moot = 1
-            WHERE about_id = $1 AND read_at IS NULL AND kind IN (\(placeholders(kinds.count, from: 3))) RETURNING staff_id
-            """, [.text(id), Value(now)] + kinds.map(Value.text))
+    /// What asked for something asks nobody any more, or not this person, who did their part; answers whose inbox changed.
+    static func settle(about ids: [String], of staff: String?, kinds: [String], at now: Instant) -> [Statement] {
+        portioned(ids) { ids in
+            var values = [Value(now)] + kinds.map(Value.text) + ids.map(Value.text)
+            var condition = """
+                about_id IN (\(placeholders(ids.count, from: 2 + kinds.count))) AND read_at IS NULL \
+                AND kind IN (\(placeholders(kinds.count, from: 2)))
+                """
+            if let staff {
+                values.append(.text(staff))
+                condition += " AND staff_id = $\(values.count)"
+            }
+            return Statement(
+                """
+                UPDATE notifications SET read_at = $1\(staff == nil ? ", is_moot = 1" : "") WHERE \(condition)
+                RETURNING staff_id
+                """, values)
+        }
     }
 
-    /// Whoever did their part need not be asked any more.
-    static func settle(about id: String, of staff: String, kinds: [String], at now: Instant) -> Statement {
-        Statement(
-            """
-            UPDATE notifications SET read_at = $2
-            WHERE about_id = $1 AND read_at IS NULL AND staff_id = $3
-                AND kind IN (\(placeholders(kinds.count, from: 4))) RETURNING staff_id
-            """, [.text(id), Value(now), .text(staff)] + kinds.map(Value.text))
-    }
-
-    /// The same for everybody but those who still have something to do.
+    /// The same of one thing for everybody but those who still have something to do.
     static func settle(about id: String, but people: [String], kinds: [String], at now: Instant) -> Statement {
         Statement(
             """
@@ -223,8 +243,12 @@ enum InboxQueries {
             """, [.text(request), .text(stage), .int(round), Value(due)])
     }
 
-    static func remindNoMore(_ request: String) -> Statement {
-        Statement("DELETE FROM approval_reminders WHERE approval_id = $1", [.text(request)])
+    static func remindNoMore(_ requests: [String]) -> [Statement] {
+        portioned(requests) { requests in
+            Statement(
+                "DELETE FROM approval_reminders WHERE approval_id IN (\(placeholders(requests.count)))",
+                requests.map(Value.text))
+        }
     }
 
     static func dueReminders(at now: Instant, limit: Int) -> Statement {

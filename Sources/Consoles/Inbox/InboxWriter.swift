@@ -207,8 +207,7 @@ final class InboxWriter: Sendable {
                 if let slack { isLogged = try slack.ask(request, of: told.id, tx) }
             }
         } else {
-            tx.enqueue(InboxQueries.remindNoMore(request.id))
-            telling.settle(request.id)
+            telling.close(request.id)
             if let slack { isLogged = try slack.ended(request, of: told.id, tx) }
         }
         return isLogged
