@@ -1789,12 +1789,3 @@ CREATE TABLE clock_marks (
     
     steady_at BIGINT NOT NULL
 );
-
--- 40 compression
-
-DO $$
-BEGIN
-    ALTER TABLE sealed ALTER COLUMN members SET COMPRESSION lz4;
-EXCEPTION WHEN feature_not_supported THEN
-    NULL; -- A PostgreSQL built without lz4 goes on as before.
-END $$;

@@ -1740,6 +1740,3 @@ CREATE TABLE clock_marks (
     
     steady_at INTEGER NOT NULL
 ) STRICT;
-
--- 40 compression
-

@@ -195,17 +195,26 @@ public struct Page: Sendable {
     public let path: String
     /// Without it 403; `nil` = every signed-in person.
     public let permission: String?
+    /// Opens the page as well, for whoever holds this one only.
+    public let alternative: String?
     /// The menu path to mark as current.
     public let menuPath: String
     public let render: @Sendable (PageCall, any Reader) throws -> PageAnswer
 
     public init(
-        _ path: String, permission: String?, menuPath: String,
+        _ path: String, permission: String?, or alternative: String? = nil, menuPath: String,
         render: @escaping @Sendable (PageCall, any Reader) throws -> PageAnswer
     ) {
         self.path = path
         self.permission = permission
+        self.alternative = alternative
         self.menuPath = menuPath
         self.render = render
+    }
+
+    /// What opens the page to somebody, or would.
+    public func permission(among held: Permissions) -> String? {
+        guard let permission, let alternative, !held.contains(permission) else { return permission }
+        return held.contains(alternative) ? alternative : permission
     }
 }

@@ -27,7 +27,7 @@ final class ConnectionPool: @unchecked Sendable {
     private var head = 0
     private var threads = 0
     private var idle = 0
-    /// When the job of each thread began, as uptime in nanoseconds; 0 where it has none.
+    /// When the job of each thread began, as uptime in nanoseconds; 0 where it has none, and `.max` where it has not come to ask for one.
     private var began: [UInt64] = []
     private var isClosed = false
     /// Whether somebody looks after jobs that wait.
@@ -49,26 +49,29 @@ final class ConnectionPool: @unchecked Sendable {
         let until = longest.map { DispatchTime.now().uptimeNanoseconds &+ UInt64(max(0, $0.microseconds)) &* 1000 }
         jobs.append(Waiting(job: job, until: until ?? .max))
         let room = room(at: DispatchTime.now().uptimeNanoseconds)
-        if room > 0 { wake(1, room: room) }
+        if room > 0 { wake(1, of: min(jobs.count - head, room)) }
         // All threads may wait for a server that went silent: then nobody takes the next job.
         if until != nil || atOnce < limit, jobs.count - head > min(idle, room), !isWatched { watch() }
         return true
     }
 
     /// How many more jobs may begin. Under the lock.
-    private func room(at now: UInt64) -> Int { atOnce - began.count { $0 != 0 && now &- $0 < Self.long } }
+    private func room(at now: UInt64) -> Int {
+        atOnce - began.count { $0 != 0 && $0 != .max && now &- $0 < Self.long }
+    }
 
-    /// Has jobs that wait taken. Under the lock.
-    private func wake(_ count: Int, room: Int) {
+    /// Wakes threads, and starts as many more as those that are there are too few for the jobs that may begin. Under the lock.
+    private func wake(_ count: Int, of ready: Int) {
         for _ in 0..<min(count, idle) { condition.signal() }
-        // An idle thread that was woken counts as idle until it runs, so the jobs waiting are what decides.
-        guard min(jobs.count - head, room) > idle, threads < limit else { return }
-        let number = threads
-        threads += 1
-        began.append(0)
-        let thread = Thread { [self] in work(number) }
-        thread.name = "postern-postgres"
-        thread.start()
+        // A thread that was woken counts as idle until it runs, so what is ready is what decides.
+        let there = idle + began.count { $0 == .max }
+        for number in threads..<min(threads + max(0, ready - there), limit) {
+            threads += 1
+            began.append(.max)
+            let thread = Thread { [self] in work(number) }
+            thread.name = "postern-postgres"
+            thread.start()
+        }
     }
 
     /// Looks again and again, as long as there are jobs that wait, whether one of them waited too long, and whether others take so
@@ -86,7 +89,7 @@ final class ConnectionPool: @unchecked Sendable {
             }
             tidy()
             let ready = min(jobs.count - head, room(at: now))
-            if ready > 0 { wake(ready, room: ready) }
+            if ready > 0 { wake(ready, of: ready) }
             if head < jobs.count { watch() } else { isWatched = false }
             condition.unlock()
             for waiting in late { waiting.job(nil) }

@@ -192,6 +192,14 @@ import Testing
             #expect(await see("tenant.list", [:]).contains("alone"), "a list is of all tenants")
             #expect(await see("staff.list", [:]).hasPrefix("staff.view: You opened break-glass alone"))
             #expect(await see("audit.list", [:]).contains("alone"))
+            let search = await stage.refusal {
+                let page = SearchPage.page
+                return try await stage.world.pipeline.read(page.permission(among: ann.permissions), by: ann) { reader in
+                    let answer = try page.render(PageCallFixture.make(ann, query: ["q": ["other"]]), reader)
+                    return (answer, answer.disclosure)
+                }
+            }
+            #expect(search.hasPrefix("tenant.view: You opened break-glass alone"), "\(search)")
 
             stage.advance(.minutes(30))
             let after = try await stage.fresh(stage.ann)

@@ -171,6 +171,16 @@ import Testing
             #expect(page.redirect == nil && page.body.text.contains("do not hold tenant.view"), "\(query)")
             #expect(page.disclosure?.count == 0, "\(query)")
         }
+        await #expect(throws: OperationError.self, "what is typed goes into the log") {
+            try await render(
+                SearchPage.page, world, query: ["q": [String(repeating: "x", count: 201)]], permissions: auditor)
+        }
+        func opening(_ held: String...) -> String? {
+            SearchPage.page.permission(
+                among: Permissions(Dictionary(uniqueKeysWithValues: held.map { ($0, [Limit]?.none) })))
+        }
+        #expect(opening("audit.view") == "audit.view" && opening("user.view") == "tenant.view")
+        #expect(opening("audit.view", "tenant.view") == "tenant.view")
         await world.close()
     }
 

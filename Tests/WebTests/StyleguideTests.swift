@@ -32,10 +32,10 @@ import Testing
         let components = Self.components("Components")
         #expect(components.count > 50, "\(components.sorted())")
         let shown = Self.code("Styleguide")
-        // `words`, `digits` and the like make text, not markup.
+        // `words`, `digits` and the like make text, not markup; `precedes` orders it.
         let texts: Set<String> = [
             "words", "spoken", "label", "subject", "digits", "amount", "day", "clock", "utc", "utcMinute",
-            "short", "span", "exactly", "relative", "shortTitle", "whenItRuns",
+            "short", "span", "exactly", "relative", "shortTitle", "whenItRuns", "precedes",
         ]
         let missing = components.subtracting(texts).filter { !shown.contains("UI.\($0)") }
         #expect(missing.isEmpty, "not in Sources/HTML/Styleguide: \(missing.sorted())")

@@ -6,13 +6,14 @@ import Kernel
 enum SearchPage {
     /// Without it only whole ids are looked up.
     private static let tenantView = "tenant.view"
+    private static let eventView = "audit.view"
 
     /// The box of the frame: what can be found there is what the person may see.
     static func box(_ permissions: Permissions, _ catalog: Catalog) -> SearchBox? {
         let tenants = permissions.contains(tenantView)
         let words =
             (tenants ? ["tenants"] : []) + (tenants && permissions.contains("user.view") ? ["users"] : [])
-            + (permissions.contains("audit.view") ? ["events"] : [])
+            + (permissions.contains(eventView) ? ["events"] : [])
         guard !words.isEmpty else { return nil }
         let phrases = phrases(permissions, catalog)
         let example = phrases.doing.first { $0 == "suspend" } ?? phrases.doing.first
@@ -44,10 +45,11 @@ enum SearchPage {
         var isGuess = false
     }
 
-    static let page = Page("/search", permission: nil, menuPath: "") { call, reader in
+    static let page = Page("/search", permission: tenantView, or: eventView, menuPath: "") { call, reader in
         guard let query = call.first("q")?.trimmingCharacters(in: .whitespacesAndNewlines), !query.isEmpty else {
             return PageAnswer(title: "Search", body: UI.title("Search") + prompt(call))
         }
+        try TenantSearch.check(query)
         if let path = try path(ofID: query, call, in: reader) {
             return PageAnswer(
                 title: "Search", body: .none,
@@ -92,7 +94,7 @@ enum SearchPage {
     private static func path(ofID id: String, _ call: PageCall, in reader: any Reader) throws -> String? {
         let permissions = call.caller.permissions
         if Identifier.isValid(id, prefix: "evt") {
-            guard permissions.contains("audit.view"), try reader.first(EventQueries.event(id)) != nil else {
+            guard permissions.contains(eventView), try reader.first(EventQueries.event(id)) != nil else {
                 return nil
             }
             return "/audit/\(id)"
@@ -206,7 +208,7 @@ enum SearchPage {
                         el("a", .href(hit.kind == .tenant ? "/tenants/\(hit.id)" : "/users/\(hit.id)")) { hit.title }
                     },
                     Column("What", priority: 3) { UI.muted($0.kind == .tenant ? "Tenant" : "User") },
-                    Column("Short name or e-mail", priority: 2) { Node($0.handle) },
+                    Column("Slug or e-mail", priority: 2) { Node($0.handle) },
                     Column("State") { hit in
                         hit.kind == .tenant
                             ? TenantStatus(rawValue: hit.status)?.mark ?? Node(hit.status)
@@ -222,9 +224,9 @@ enum SearchPage {
             if !caller.permissions.contains(tenantView) {
                 "Search looks for whole ids of what your roles let you open. Tenants and their people are not searched, because your roles do not hold tenant.view."
             } else if caller.maySeeUsers {
-                "Search looks for whole ids, external ids, short names and e-mails, then for how a name, a short name or an e-mail begins, then for names that are about the same. Try the first letters."
+                "Search looks for whole ids, external ids, slugs and e-mails, then for how a name, a slug or an e-mail begins, then for names that are about the same. Try the first letters."
             } else {
-                "Search looks for whole ids, external ids and short names, then for how a name or a short name begins, then for names that are about the same. People are not searched, because your roles do not hold user.view."
+                "Search looks for whole ids, external ids and slugs, then for how a name or a slug begins, then for names that are about the same. People are not searched, because your roles do not hold user.view."
             }
         return UI.empty("Nothing found", sentence)
     }
@@ -234,7 +236,7 @@ enum SearchPage {
         return UI.empty(
             "What are you looking for?",
             call.caller.permissions.contains(tenantView)
-                ? "Type an id, a short name, an e-mail or the beginning of a name." : "Type the id of an event.",
+                ? "Type an id, a slug, an e-mail or the beginning of a name." : "Type the id of an event.",
             action: doing.isEmpty && making.isEmpty
                 ? .none
                 : el("span") {

@@ -68,13 +68,13 @@ enum InboxQueries {
     static let columns =
         "n.id, n.staff_id, n.kind, n.event_id, n.about_type, n.about_id, n.created_at, n.read_at, n.is_moot"
 
-    /// How many rows a statement writes, so that few texts are prepared.
-    private static let portions = [32, 8, 2, 1]
-
-    private static func portioned<T>(_ all: [T], _ statement: (ArraySlice<T>) -> Statement) -> [Statement] {
+    /// In portions, so that there are few texts, and few enough values for each to be prepared.
+    private static func portioned<T>(
+        _ all: [T], upTo most: Int = 32, _ statement: (ArraySlice<T>) -> Statement
+    ) -> [Statement] {
         var out: [Statement] = []
         var rest = all[...]
-        while let count = portions.first(where: { $0 <= rest.count }) {
+        while let count = [32, 8, 2, 1].first(where: { $0 <= min(rest.count, most) }) {
             out.append(statement(rest.prefix(count)))
             rest = rest.dropFirst(count)
         }
@@ -83,7 +83,7 @@ enum InboxQueries {
 
     /// Answers a row for each whose person was not told this before.
     static func insert(_ notices: [Notice]) -> [Statement] {
-        portioned(notices) { notices in
+        portioned(notices, upTo: 8) { notices in
             let rows = notices.indices.map { "(\(placeholders(7, from: 7 * ($0 - notices.startIndex) + 1)), NULL, 0)" }
             return Statement(
                 """
@@ -152,7 +152,8 @@ enum InboxQueries {
                 """
             if let staff {
                 values.append(.text(staff))
-                condition += " AND staff_id = $\(values.count)"
+                // A CASE, so that what it is about is what narrows.
+                condition += " AND CASE WHEN staff_id = $\(values.count) THEN 1 ELSE 0 END = 1"
             }
             return Statement(
                 """

@@ -42,18 +42,22 @@ public struct TenantSearch: Sendable {
     /// - Parameter text: as typed; 1 to 200 characters.
     /// - Parameter people: whether the caller may see users; without it they are not even looked for.
     public static func run(_ text: String, people: Bool, in reader: any Reader) throws -> TenantSearch {
-        let query: String
-        do throws(FieldError.Reason) {
-            query = try TextRule.line(1...200).check(text)
-        } catch {
-            throw OperationError.invalid([FieldError(pointer: "?q", detail: "q \(error.text)")])
-        }
+        let query = try check(text)
         let exact = try exact(query, people: people, in: reader)
         if !exact.isEmpty { return TenantSearch(tier: .exact, hits: Array(exact.prefix(most))) }
         let prefix = try prefix(query, people: people, in: reader)
         if !prefix.isEmpty { return TenantSearch(tier: .prefix, hits: Array(prefix.prefix(most))) }
         let similar = try FuzzySearch.run(query, in: reader).prefix(most).map { Hit($0, "similar name") }
         return TenantSearch(tier: similar.isEmpty ? nil : .fuzzy, hits: similar)
+    }
+
+    /// - Throws: where it is not one line of 1 to 200 characters.
+    @discardableResult static func check(_ text: String) throws -> String {
+        do throws(FieldError.Reason) {
+            return try TextRule.line(1...200).check(text)
+        } catch {
+            throw OperationError.invalid([FieldError(pointer: "?q", detail: "q \(error.text)")])
+        }
     }
 
     private static func exact(_ query: String, people: Bool, in reader: any Reader) throws -> [Hit] {

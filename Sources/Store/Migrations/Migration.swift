@@ -77,7 +77,6 @@ public struct Migration: Sendable {
             special: { _ in [] }),
         Migration(
             number: 37, name: "clock marks", tables: Migration037.tables, governed: [], special: { _ in [] }),
-        Migration(number: 40, name: "compression", tables: "", governed: [], special: Migration040.special),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.

@@ -118,7 +118,8 @@ struct StaffConsole: Sendable {
             passkeyHindrance: context.passkeys.map(\.hindrance) ?? "Passkeys are not offered here.",
             provider: context.provider?.provider)
         // The menu's counts come along: a transaction of their own would cost every page as much as itself.
-        let (answer, around) = try await context.pipeline.read(page.permission, by: signed.caller) { reader in
+        let permission = page.permission(among: signed.caller.permissions)
+        let (answer, around) = try await context.pipeline.read(permission, by: signed.caller) { reader in
             if signed.around == nil {
                 reader.foresee(self.counted(signed.caller).flatMap { $0.foresees(signed.caller) })
             }
