@@ -169,6 +169,8 @@ public struct PolicyLint: Sendable {
         let steps: [String]
         /// Its token asks, and never signs.
         var isToken = false
+        /// Was given every role there is.
+        var isPromoted = false
     }
 
     /// The tokens of a person: each asks as the person, for less.
@@ -186,6 +188,8 @@ public struct PolicyLint: Sendable {
         var open: [String]?  // how policy was changed, once it can be
         var used: Set<String> = []
         let signers = invitationSigners(state)
+        let roles = Set(state.roles)
+        lazy var permissions = state.permissions(of: roles)
         let gaining = acts.filter { Self.gains[$0.name] != nil }.sorted { $0.name < $1.name }
         var grew = true
         while grew {
@@ -194,6 +198,10 @@ public struct PolicyLint: Sendable {
                 guard let gain = Self.gains[act.name] else { continue }
                 let covering = state.rules.filter { $0.covers(act.name) }
                 for asker in controlled {
+                    // Nearly every time all have been given every role already.
+                    if case .roles = gain, !controlled.contains(where: { isPromotable($0, by: asker, roles) }) {
+                        continue
+                    }
                     let measures = measures(act, by: asker, signers)
                     let rules = covering.filter { $0.condition.matches(measures) }
                     guard let steps = complete(act, by: asker, rules, controlled, open) else { continue }
@@ -203,9 +211,10 @@ public struct PolicyLint: Sendable {
                     case .factors: controlled += refactored(controlled, state, done)
                     case .accounts: controlled += invited(state, done)
                     case .roles:
-                        let given = promoted(controlled, by: asker, state, done)
-                        if let given { controlled = given }
-                        grew = grew || given != nil
+                        for index in controlled.indices where isPromotable(controlled[index], by: asker, roles) {
+                            controlled[index] = promoted(controlled[index], to: roles, permissions, done)
+                        }
+                        grew = true
                         continue
                     }
                     used.insert(act.name)
@@ -269,23 +278,18 @@ public struct PolicyLint: Sendable {
         }
     }
 
-    /// Every role for every account but the one that grants; `nil` when they hold them already.
+    /// Every account but the one that grants can be given the roles it does not hold.
+    private func isPromotable(_ account: Account, by asker: Account, _ roles: Set<String>) -> Bool {
+        !account.isPromoted && !account.isToken && account.signer.person != asker.signer.person
+            && account.signer.roles != roles
+    }
+
     private func promoted(
-        _ controlled: [Account], by asker: Account, _ state: PolicyState, _ done: [String]
-    ) -> [Account]? {
-        let all = Set(state.roles)
-        let permissions = state.permissions(of: all)
-        var grew = false
-        let out = controlled.map { account -> Account in
-            guard !account.isToken, account.signer.person != asker.signer.person, account.signer.roles != all else {
-                return account
-            }
-            grew = true
-            return Account(
-                signer: Signer(person: account.signer.person, roles: all, permissions: permissions),
-                name: account.name, steps: account.steps + done + ["\(account.name) is given every role"])
-        }
-        return grew ? out : nil
+        _ account: Account, to roles: Set<String>, _ permissions: Set<String>, _ done: [String]
+    ) -> Account {
+        Account(
+            signer: Signer(person: account.signer.person, roles: roles, permissions: permissions), name: account.name,
+            steps: account.steps + done + ["\(account.name) is given every role"], isPromoted: true)
     }
 
     /// How the controlled accounts complete an operation under rules; `nil` when they can't.
