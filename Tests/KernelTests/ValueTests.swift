@@ -23,6 +23,17 @@ import Testing
         #expect(Instant(rfc3339: text) == nil)
     }
 
+    @Test func `text is the same byte by byte only`() {
+        let long = String(repeating: "Zoë, ", count: 20)
+        for text in ["", "a", "Zoë", long] {
+            #expect(text.hasSameBytes(as: String(decoding: Array(text.utf8), as: UTF8.self)))
+            #expect(!text.hasSameBytes(as: text + "\u{0}") && !(text + "x").hasSameBytes(as: text))
+        }
+        // Equal to Swift, and two texts to the databases.
+        let (one, two) = ("Zo\u{EB}", "Zoe\u{308}")
+        #expect(one == two && !one.hasSameBytes(as: two))
+    }
+
     @Test func `a time that stands on a page is read where one is typed`() throws {
         for text in ["2026-11-07T14:32:00Z", "2026-05-17T00:00:00Z", "2030-12-31T23:59:00Z"] {
             let instant = try #require(Instant(rfc3339: text))

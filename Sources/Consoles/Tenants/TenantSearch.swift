@@ -101,7 +101,7 @@ public struct TenantSearch: Sendable {
     }
 
     /// As the databases compare: byte by byte.
-    private static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
+    private static func isSame(_ a: String, _ b: String) -> Bool { a.hasSameBytes(as: b) }
 
     private static func prefixes(_ query: String, people: Bool) -> [Statement] {
         let folded = query.lowercased()

@@ -165,8 +165,7 @@ struct EntryCheck {
     private mutating func checkProjections(_ event: StoredEvent, _ leaf: JSON, _ index: Int64?) {
         func differ(_ a: String?, _ b: String?) -> Bool {
             guard let a, let b else { return a != nil || b != nil }
-            // Byte for byte: text that only looks the same is another text.
-            return !a.utf8.elementsEqual(b.utf8)
+            return !a.hasSameBytes(as: b)
         }
         let expected: [String?] = [
             leaf["class"]?.string, leaf["action"]?.string, leaf["outcome"]?.string, leaf["actor"]?["type"]?.string,

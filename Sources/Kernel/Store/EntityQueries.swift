@@ -46,9 +46,8 @@ extension Entity {
         var edited: [String] = []
         for (name, value) in zip(names, values) {
             let stored = row[name]
-            // Byte for byte: text that only looks the same is another text.
             if case (.text(let stored), .text(let expected)) = (stored, value) {
-                if !stored.utf8.elementsEqual(expected.utf8) { edited.append(name) }
+                if !stored.hasSameBytes(as: expected) { edited.append(name) }
             } else if stored != value {
                 edited.append(name)
             }
