@@ -278,3 +278,19 @@ def test_an_invitation_that_is_renewed_makes_nothing(demo, api):
         again = api.operate("staff", input=body, **why(ticket="HR-7"))
         assert again.status_code == 200 and "Location" not in again.headers
     assert httpx.get(f"{demo.url}/readyz").status_code == 200
+
+
+def test_who_reads_the_log_and_sees_no_tenants_looks_up_events(chromium, demo):
+    person = next(p for p in demo.people() if p["roles"] == ["compliance"])
+    reader = demo.sign_in(person)
+    event = reader.get("audit-events", params={"limit": 1}).json()["items"][0]["id"]
+    reader.close()
+    with Window(chromium, demo) as window:
+        window.sign_in(person)
+        box = window.page.get_by_role("searchbox", name=re.compile("^Search events"))
+        box.fill(event)
+        box.press("Enter")
+        window.page.wait_for_url(f"**/audit/{event}")
+        window.go("/search?q=acme")
+        expect(window.page.locator("main")).to_contain_text("your roles do not hold tenant.view")
+        window.audit("a search that finds nothing")
