@@ -17,7 +17,7 @@ final class ConnectionPool: @unchecked Sendable {
 
     private let settings: PostgresDatabase.Settings
     private let limit: Int
-    private let atOnce: Int
+    private let concurrency: Int
     /// Nanoseconds after which a job is not counted among those that run at once.
     static let long: UInt64 = 50_000_000
     private static let tick = DispatchTimeInterval.milliseconds(25)
@@ -37,7 +37,7 @@ final class ConnectionPool: @unchecked Sendable {
     init(_ settings: PostgresDatabase.Settings) {
         self.settings = settings
         limit = max(1, settings.connections)
-        atOnce = min(max(1, settings.atOnce), limit)
+        concurrency = min(max(1, settings.concurrency), limit)
     }
 
     /// False when the pool is closed.
@@ -51,13 +51,13 @@ final class ConnectionPool: @unchecked Sendable {
         let room = room(at: DispatchTime.now().uptimeNanoseconds)
         if room > 0 { wake(1, of: min(jobs.count - head, room)) }
         // All threads may wait for a server that went silent: then nobody takes the next job.
-        if until != nil || atOnce < limit, jobs.count - head > min(idle, room), !isWatched { watch() }
+        if until != nil || concurrency < limit, jobs.count - head > min(idle, room), !isWatched { watch() }
         return true
     }
 
     /// How many more jobs may begin. Under the lock.
     private func room(at now: UInt64) -> Int {
-        atOnce - began.count { $0 != 0 && $0 != .max && now &- $0 < Self.long }
+        concurrency - began.count { $0 != 0 && $0 != .max && now &- $0 < Self.long }
     }
 
     /// Wakes threads, and starts as many more as those that are there are too few for the jobs that may begin. Under the lock.

@@ -12,7 +12,7 @@ public final class PostgresDatabase: Database {
         public var connections = 16
         /// Transactions that run side by side, beside those that take long: twice the cores of this machine, and four at least.
         /// More of them only wait for each other's turn on the processor, and each of them longer (decision 41).
-        public var atOnce = max(4, 2 * ProcessInfo.processInfo.activeProcessorCount)
+        public var concurrency = max(4, 2 * ProcessInfo.processInfo.activeProcessorCount)
         public var connectTimeout: Span = .seconds(5)
         /// A statement that takes longer is ended by the server.
         public var statementTimeout: Span = .seconds(10)

@@ -7,10 +7,10 @@ import Testing
 
 /// How many jobs run at once. No job connects, so that there need be no server.
 @Suite struct ConnectionPoolTests {
-    private func pool(connections: Int, atOnce: Int) -> ConnectionPool {
+    private func pool(connections: Int, concurrency: Int) -> ConnectionPool {
         var settings = PostgresDatabase.Settings(url: "postgres://nobody@127.0.0.1:1/none")
         settings.connections = connections
-        settings.atOnce = atOnce
+        settings.concurrency = concurrency
         return ConnectionPool(settings)
     }
 
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func `no more jobs begin at once than said, and another where one takes long`() async throws {
-        let pool = pool(connections: 5, atOnce: 2)
+        let pool = pool(connections: 5, concurrency: 2)
         let jobs = Jobs()
         let start = DispatchTime.now().uptimeNanoseconds
         for _ in 0..<7 { #expect(pool.submit { _ in jobs.wait() }) }
@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func `jobs that wait when it closes run before it is closed`() async throws {
-        let pool = pool(connections: 4, atOnce: 1)
+        let pool = pool(connections: 4, concurrency: 1)
         let jobs = Jobs()
         for _ in 0..<6 { #expect(pool.submit { _ in jobs.wait() }) }
         jobs.end(6)
@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test func `short jobs that come by ones and all at once each run once`() async throws {
-        let pool = pool(connections: 3, atOnce: 2)
+        let pool = pool(connections: 3, concurrency: 2)
         let ran = Mutex(0)
         for burst in [1, 1, 40, 1, 400] {
             let before = ran.withLock { $0 }

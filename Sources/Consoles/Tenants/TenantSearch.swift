@@ -74,14 +74,14 @@ public struct TenantSearch: Sendable {
         let users = try found.dropFirst().joined().map { try User($0) }
         var hits = HitList()
         for (matched, isIt) in [
-            ("id", { isSame($0.id, query) }), ("external id", { isSame($0.externalID, query) }),
-            ("slug", { isSame($0.slug, folded) }),
+            ("id", { $0.id.hasSameBytes(as: query) }), ("external id", { $0.externalID.hasSameBytes(as: query) }),
+            ("slug", { $0.slug.hasSameBytes(as: folded) }),
         ] as [(String, (Tenant) -> Bool)] {
             for tenant in tenants where isIt(tenant) { hits.add(Hit(tenant, matched)) }
         }
         for (matched, isIt) in [
-            ("id", { isSame($0.id, query) }), ("e-mail", { isSame($0.email, folded) }),
-            ("external id", { isSame($0.externalID, query) }),
+            ("id", { $0.id.hasSameBytes(as: query) }), ("e-mail", { $0.email.hasSameBytes(as: folded) }),
+            ("external id", { $0.externalID.hasSameBytes(as: query) }),
         ] as [(String, (User) -> Bool)] {
             for user in users where isIt(user) {
                 hits.add(Hit(user, matched))
@@ -99,9 +99,6 @@ public struct TenantSearch: Sendable {
         }
         return hits.hits
     }
-
-    /// As the databases compare: byte by byte.
-    private static func isSame(_ a: String, _ b: String) -> Bool { a.hasSameBytes(as: b) }
 
     private static func prefixes(_ query: String, people: Bool) -> [Statement] {
         let folded = query.lowercased()
