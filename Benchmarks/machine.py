@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import postern
+import psycopg
 
 HERE = postern.ROOT / "Benchmarks"
 RUNS = int(os.environ.get("RUNS", "3"))
@@ -22,6 +23,16 @@ SECTIONS = ("Pages, searches and lists", "Large data and the log", "One audited 
 
 def say(text):
     print(time.strftime("%H:%M:%S ") + text, flush=True)
+
+
+def reuse_wal(cluster, files=64):
+    """Has PostgreSQL write into WAL files it has, as one that has run for a day does (its `min_wal_size` says how many it keeps). One
+    that is new makes each of them, 16 MB of zeros and an fsync, while all that commit wait."""
+    with psycopg.connect(cluster.url, autocommit=True) as db:
+        for _ in range(files):
+            db.execute("SELECT pg_logical_emit_message(false, 'bench', 'x')")
+            db.execute("SELECT pg_switch_wal()")
+        db.execute("CHECKPOINT")
 
 
 # ---- processes ---------------------------------------------------------------------------------------------

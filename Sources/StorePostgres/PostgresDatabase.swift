@@ -10,9 +10,9 @@ public final class PostgresDatabase: Database {
         public var url: String
         /// Connections at most; they are opened as they are needed.
         public var connections = 16
-        /// Transactions that run side by side, beside those that take long: twice the cores of this machine, and four at least.
-        /// More of them only wait for each other's turn on the processor, and each of them longer (decision 41).
-        public var concurrency = max(4, 2 * ProcessInfo.processInfo.activeProcessorCount)
+        /// Transactions that run side by side, beside those that take long: one for each core of this machine and one more, three at
+        /// least. More of them only wait for each other's turn on the processor, and each of them longer (decision 41).
+        public var concurrency = max(3, ProcessInfo.processInfo.activeProcessorCount + 1)
         public var connectTimeout: Span = .seconds(5)
         /// A statement that takes longer is ended by the server.
         public var statementTimeout: Span = .seconds(10)

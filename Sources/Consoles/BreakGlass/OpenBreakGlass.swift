@@ -24,7 +24,7 @@ public enum OpenBreakGlass: Operation {
     public struct Input: OperationInput {
         @Param(
             "Tenant", .length(1...120),
-            help: "Its id or short name. One tenant: for another one, the review comes first.")
+            help: "Its id or slug. One tenant: for another one, the review comes first.")
         public var tenant: String
         @Param(
             "Alone",
@@ -112,7 +112,7 @@ public enum OpenBreakGlass: Operation {
     public static func plan(_ call: Call<Self>) throws(Refusal) -> Plan<BreakGlass> {
         let input = call.input
         guard let tenant = call.facts.tenant else {
-            throw .field("tenant", "There is no tenant with the id or short name \(input.tenant).")
+            throw .field("tenant", "There is no tenant with the id or slug \(input.tenant).")
         }
         guard tenant.status != "deleted" else {
             throw .field("tenant", "\(tenant.name) is deleted: there is nothing left to help.")
