@@ -181,8 +181,8 @@ def added(before, after):
 
 
 def report(lists, decided, runs):
-    lines = [f"| decision | {c} | {spread(r)} | {median(r, 'p50'):.1f} | **{median(r, 'p99'):.1f}** ({min(x['p99'] for x in r):.1f}..{max(x['p99'] for x in r):.1f}) | "
-             f"{median(r, 'cpu'):.2f} + {median(r, 'cpu_database'):.2f} |" for c, r in decided.items()]
+    lines = [f"| decision | {c} | {spread(r)} | {median(r, 'p50'):.1f} | **{spread(r, 'p99', '.1f')}** | {median(r, 'cpu'):.2f} + "
+             f"{median(r, 'cpu_database'):.2f} |" for c, r in decided.items()]
     looks = [f"| {what} | {kind} | {r['p50']:.1f} | {r['p99']:.1f} | {r['cpu']:.1f} + {r['cpu_database']:.1f} |" for what, kind, r in lists]
     before, after = runs
     cost = [f"| {what} | {spread(r)} | {median(r, 'p50'):.1f} | {median(r, 'cpu'):.3f} + {median(r, 'cpu_database'):.3f} |"

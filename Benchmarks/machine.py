@@ -101,9 +101,9 @@ def median(runs, name):
     return statistics.median(run[name] for run in runs)
 
 
-def spread(runs):
-    rates = [run["rate"] for run in runs]
-    return f"{statistics.median(rates):,.0f} ({min(rates):,.0f}..{max(rates):,.0f})"
+def spread(runs, name="rate", form=",.0f"):
+    values = [run[name] for run in runs]
+    return f"{statistics.median(values):{form}} ({min(values):{form}}..{max(values):{form}})"
 
 
 def version(*command):

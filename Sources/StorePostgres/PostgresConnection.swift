@@ -136,7 +136,8 @@ final class PostgresConnection {
         }
     }
 
-    /// Sealed members are compressed in a fraction of the time and as small; a server that was built without lz4 keeps its own way.
+    /// Storing the sealed members of a decision takes PostgreSQL a third less than by its own pglz, in as much room. A server that was built
+    /// without lz4 keeps its own way.
     private static let fastCompression = Statement(
         "SELECT set_config(name, 'lz4', false) FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
     )

@@ -49,6 +49,23 @@ struct PostgresTests {
         }
     }
 
+    @Test func `a session plans for disks without heads, and compresses by lz4 where the server has it`() async throws {
+        try await TestDatabase.with(.postgres) { store in
+            let rows = try await connect(store) { _ in }.read {
+                try $0.query(
+                    Statement(
+                        """
+                        SELECT current_setting('random_page_cost') AS cost, setting AS method, boot_val AS own,
+                            CASE WHEN 'lz4' = ANY (enumvals) THEN 1 ELSE 0 END AS able
+                        FROM pg_settings WHERE name = 'default_toast_compression'
+                        """))
+            }
+            let row = try #require(rows.first)
+            #expect(try row.string("cost") == "1.1")
+            #expect(try row.string("method") == (row.int("able") == 1 ? "lz4" : row.string("own")))
+        }
+    }
+
     @Test func `waiting for a lock ends`() async throws {
         try await TestDatabase.with(.postgres) { store in
             try await store.write([Fixture.note("a")])
