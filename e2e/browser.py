@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import time
+import weakref
 from pathlib import Path
 
 import axe_playwright_python
@@ -45,6 +47,10 @@ expect.set_options(timeout=20_000)
 examines = True
 
 
+# Those that are open.
+windows = weakref.WeakSet()
+
+
 class Window:
     """One browser window with a cookie jar of its own."""
 
@@ -58,11 +64,16 @@ class Window:
         self.context.set_default_timeout(30_000)
         self.page = self.context.new_page()
         self.troubles = []
+        self.unanswered = {}
+        windows.add(self)
         self.page.on("pageerror", lambda error: self.troubles.append(f"script error: {error}"))
         self.page.on("console", self.listen)
         self.page.on("requestfailed", self.failed)
         self.page.on("response", self.answered)
         self.page.on("request", self.requested)
+        self.page.on("request", lambda request: self.unanswered.update({request: time.monotonic()}))
+        for end in ("requestfinished", "requestfailed"):
+            self.page.on(end, lambda request: self.unanswered.pop(request, None))
 
     def listen(self, message):
         # A form that is answered 4xx is a page like another; Chromium notes it as an error.
@@ -83,7 +94,17 @@ class Window:
         if not request.url.startswith((self.server.url, "data:", "blob:", "chrome")):
             self.troubles.append(f"a request leaves the machine: {request.url}")
 
+    def shown(self, most=2000):
+        """What it shows and waits for, to be read when a test has failed."""
+        try:
+            text = self.page.locator("body").inner_text(timeout=3000)
+        except Exception as error:  # It may be why the test has failed.
+            text = f"no text: {error}"
+        waits = [f"{request.method} {request.url} for {time.monotonic() - since:.0f} s" for request, since in self.unanswered.items()]
+        return "\n".join([self.page.url, *(f"waits for {one}" for one in waits), *self.troubles, re.sub(r"\n\s*\n+", "\n", text)[:most]])
+
     def close(self):
+        windows.discard(self)
         self.context.close()
         assert self.troubles == [], "\n".join(self.troubles)
 
@@ -92,6 +113,8 @@ class Window:
 
     def __exit__(self, kind, *_):
         if kind:
+            print(self.shown())
+            windows.discard(self)
             self.context.close()
         else:
             self.close()

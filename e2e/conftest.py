@@ -86,6 +86,17 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFileAndDatabase(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Of a test that failed: what the windows that are open show, and what the servers said last."""
+    report = yield
+    if report.when == "call" and report.failed:
+        report.sections += [("a window", window.shown()) for window in list(chrome.windows)]
+        report.sections += [(f"log of {server.url}", server.log(2000)) for server in list(postern.launched)
+                            if server.process.poll() is None]
+    return report
+
+
 def pytest_terminal_summary(terminalreporter):
     """How long each file took, on both databases together."""
     took = collections.Counter()

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import weakref
 from pathlib import Path
 
 import httpx
@@ -320,6 +321,10 @@ def clean_environment(**extra):
     return env
 
 
+# Those that were started.
+launched = weakref.WeakSet()
+
+
 class Server:
     """One `postern demo` in a directory of its own. Everything on loopback; `stop` leaves nothing behind but the data."""
 
@@ -380,6 +385,7 @@ class Server:
         self.process = subprocess.Popen([str(self.binary), *(arguments or self.arguments)], cwd=self.home,
                                         env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
+        launched.add(self)
         return self
 
     def begins_with_the_demo(self):
