@@ -1789,3 +1789,7 @@ CREATE TABLE clock_marks (
     
     steady_at BIGINT NOT NULL
 );
+
+-- 40 turns of requests
+
+DROP INDEX approvals_state;

@@ -1740,3 +1740,7 @@ CREATE TABLE clock_marks (
     
     steady_at INTEGER NOT NULL
 ) STRICT;
+
+-- 40 turns of requests
+
+DROP INDEX approvals_state;

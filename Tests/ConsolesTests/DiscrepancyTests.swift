@@ -152,6 +152,8 @@ import Testing
             ), edited("state", .text("approved"), from: .text("pending")),
             edited("action", .text("{}"), from: Value(stored.action)),
             edited("demands", .text("[]"), from: Value(stored.demands)),
+            // One byte more, which says nothing else.
+            edited("demands", .text(stored.demands.canonicalText + " "), from: Value(stored.demands)),
         ]
         for edit in edits {
             try await world.test.tamper([edit.there])

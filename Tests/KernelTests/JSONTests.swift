@@ -71,6 +71,28 @@ struct SeededGenerator: RandomNumberGenerator {
         #expect(JSON.int(-9_007_199_254_740_992).canonicalText == "\"-9007199254740992\"")
     }
 
+    @Test func `names stand in the order of their UTF-16, however many and however alike they are`() throws {
+        var generator = SeededGenerator(3_2_3)
+        let letters = ["\u{0}", "a", "b", "A", "é", "\u{FB33}", "😀"]
+        for count in [0, 1, 2, 5, 16, 31, 32, 33, 34, 80] {
+            for _ in 0..<20 {
+                var members: [String: JSON] = [:]
+                for number in 0..<count {
+                    let length = Int.random(in: 0...12, using: &generator)
+                    // Nearly all begin alike, so that the first bytes do not tell.
+                    let head = Bool.random(using: &generator) ? "aaaaaaaa" : ""
+                    let name = (0..<length).map { _ in
+                        Int.random(in: 0..<3, using: &generator) > 0 ? "a" : letters.randomElement(using: &generator)!
+                    }.joined()
+                    members[head + name] = .int(Int64(number))
+                }
+                let sorted = members.keys.sorted { $0.utf16.lexicographicallyPrecedes($1.utf16) }
+                let expected = sorted.map { "\(JSON.string($0).canonicalText):\(members[$0]!.canonicalText)" }
+                #expect(JSON.object(members).canonicalText == "{\(expected.joined(separator: ","))}")
+            }
+        }
+    }
+
     @Test func `a value survives writing and reading`() throws {
         var generator = SeededGenerator(8785)
         for _ in 0..<500 {

@@ -7,7 +7,7 @@
 ///       │  └───────────┤                       a signature no longer counts: its leaf is open again
 ///       │              └─────▶ stale ─▶ …      it would do something else by now: signed anew, from nothing
 ///       └─▶ rejected, expired, cancelled       nothing ran, and nothing will
-public struct ApprovalRequest: Sendable, Hashable {
+public struct ApprovalRequest: Sendable {
     public enum State: String, Sendable, CaseIterable {
         case pending, approved, scheduled, executed, rejected, expired, cancelled, stale, failed
 
@@ -32,11 +32,21 @@ public struct ApprovalRequest: Sendable, Hashable {
     public var account: String?
     public var state: State
     /// The operation's canonical JSON; sealed members stand as commitments, their values are with `eventID`.
-    public var action: JSON
+    public var action: JSON { didSet { actionText = nil } }
     /// Hex SHA-256 of a salt and the plan as `PlanDigest` reduces it; salt and plan are sealed with `planEventID`.
     public var planDigest: String
     /// `ApprovalNeed`s as JSON.
-    public var demands: JSON
+    public var demands: JSON {
+        didSet {
+            demandsText = nil
+            needs = Self.needs(demands)
+        }
+    }
+    /// What each rule demands, as frozen with the plan.
+    public private(set) var needs: [ApprovalNeed]
+    /// As they were read, so that a turn of the request does not write them out anew.
+    private var actionText: String?
+    private var demandsText: String?
     /// The `requested` event: it seals the fields, the justification and the ticket.
     public var eventID: String
     /// The event that seals the plan as it now stands: `eventID` until the plan was found stale.
@@ -76,6 +86,7 @@ public struct ApprovalRequest: Sendable, Hashable {
         self.action = action
         self.planDigest = planDigest
         self.demands = demands
+        needs = Self.needs(demands)
         self.eventID = eventID
         self.planEventID = planEventID ?? eventID
         self.plannedAt = plannedAt ?? createdAt
@@ -98,8 +109,9 @@ public struct ApprovalRequest: Sendable, Hashable {
     /// Whether this person is one of them.
     public func comes(from person: String) -> Bool { askers.contains(person) }
 
-    /// What each rule demands, as frozen with the plan.
-    public var needs: [ApprovalNeed] { (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) } }
+    private static func needs(_ demands: JSON) -> [ApprovalNeed] {
+        (demands.array ?? []).compactMap { try? ApprovalNeed(json: $0) }
+    }
 
     /// Who must agree, in words.
     public var wanted: String { Demand.sentence(of: needs.map(\.demand)) }
@@ -204,12 +216,22 @@ extension ApprovalRequest: Entity {
             expiresAt: try row.instant("expires_at"), notBefore: try row.optionalInstant("not_before"),
             decidedAt: try row.optionalInstant("decided_at"), executeAt: try row.optionalInstant("execute_at"),
             outcomeEventID: try row.optionalString("outcome_event_id"), account: try row.optionalString("account_id"))
+        actionText = try row.string("action")
+        demandsText = try row.string("demands")
     }
 
-    public var values: [Value] {
+    public var values: [Value] { values(action: Value(action), demands: Value(demands)) }
+
+    public var valuesAsRead: [Value] {
+        values(
+            action: actionText.map(Value.text) ?? Value(action), demands: demandsText.map(Value.text) ?? Value(demands))
+    }
+
+    private func values(action: Value, demands: Value) -> [Value] {
         [
             .text(id), .int(version), .text(operation), Value(targetType), Value(targetID), Value(aboutTenant),
-            .text(requester), .text(state.rawValue), Value(action), .text(planDigest), Value(demands),
+            .text(requester), .text(state.rawValue), action, .text(planDigest),
+            demands,
             .text(eventID), .text(planEventID), Value(plannedAt), .int(round), Value(createdAt), Value(expiresAt),
             Value(notBefore), Value(decidedAt), Value(executeAt), Value(outcomeEventID), Value(account),
         ]

@@ -167,7 +167,7 @@ public struct ApprovalSignatures: Sendable {
         guard caller.actor.kind == .staff, let standing = standings[caller.person], standing.isActive else {
             return false
         }
-        let signer = Signer(signing: standing)
+        let signer = Signer(signing: standing, in: request.needs)
         return request.needs.contains { need in
             need.demand.alternatives.joined().contains { $0.isFilled(by: signer) }
         }
@@ -216,7 +216,7 @@ public struct ApprovalSignatures: Sendable {
             return
                 "Your signature does not count: your account \(reason). Somebody else has to sign: it still needs \(missing(beside: others))."
         }
-        let signer = Signer(signing: standing)
+        let signer = Signer(signing: standing, in: request.needs)
         guard isFurthered(by: signer, beside: others) else {
             return "What you could sign is signed already. It still needs \(missing(beside: others))."
         }
@@ -263,7 +263,7 @@ extension ApprovalSignature {
     /// The part of what a person holds that leaves of these needs ask for.
     static func capacity(of standing: Standing, in needs: [ApprovalNeed]) -> JSON {
         let leaves = Set(needs.flatMap { $0.demand.alternatives.flatMap { $0 } })
-        let signer = Signer(signing: standing)
+        let signer = Signer(signing: standing, in: needs)
         var roles: Set<String> = []
         var permissions: Set<String> = []
         for leaf in leaves {
@@ -289,7 +289,7 @@ extension ApprovalSignature {
     func signer(now standing: Standing) -> Signer {
         let signed = signedAs
         return Signer(
-            person: person, roles: signed.roles.intersection(Signer(signing: standing).roles),
+            person: person, roles: signed.roles.intersection(standing.signingRoles),
             permissions: signed.permissions.filter { standing.permissions.contains($0) })
     }
 }
@@ -355,7 +355,7 @@ extension Decisions {
             }
             let signature = try signature(.approve, as: ApprovalSignature.capacity(of: standing, in: request.needs))
             var after = request
-            let signers = signatures.counting + [Signer(signing: standing)]
+            let signers = signatures.counting + [Signer(signing: standing, in: request.needs)]
             let isComplete = request.needs.allSatisfy { $0.demand.isMet(by: signers) }
             if isComplete {
                 let cooldown = request.needs.compactMap(\.cooldown).max() ?? .seconds(0)

@@ -17,13 +17,17 @@ public struct Signer: Sendable, Hashable {
 }
 
 extension Signer {
-    /// As somebody who signs: also in their own name, for a tenant that they look after.
-    init(signing standing: Standing) {
-        let named = Demand.ownName(standing.person, holding: standing.permissions)
+    /// As somebody who signs what is asked for here: with those of their permissions that a leaf names.
+    init(signing standing: Standing, in needs: [ApprovalNeed]) {
         self.init(
-            person: standing.person, roles: standing.roles.union(named),
-            permissions: Set(standing.permissions.granted.keys))
+            person: standing.person, roles: standing.signingRoles,
+            permissions: Set(needs.flatMap { $0.demand.permissions }.filter(standing.permissions.contains)))
     }
+}
+
+extension Standing {
+    /// What they sign as: also in their own name, for a tenant that they look after.
+    var signingRoles: Set<String> { roles.union(Demand.ownName(person, holding: permissions)) }
 }
 
 // How far a demand is met (spec: access §3, "The algebra"). A demand is met when for one of its alternatives every leaf can
@@ -33,6 +37,15 @@ extension Demand {
     public static let mostAlternatives = 200
     /// More leaves than this in one alternative are no rule a person could read.
     public static let mostLeaves = 12
+
+    /// Those that its leaves name.
+    var permissions: [String] {
+        switch self {
+        case .role: []
+        case .permission(let code): [code]
+        case .allOf(let demands), .anyOf(let demands), .count(_, let demands): demands.flatMap(\.permissions)
+        }
+    }
 
     /// The sets of leaves each of which meets the demand.
     public var alternatives: [[Demand]] {

@@ -36,16 +36,53 @@ extension JSON {
             out.append(UInt8(ascii: "]"))
         case .object(let members):
             out.append(UInt8(ascii: "{"))
-            // RFC 8785 §3.2.3 sorts names by UTF-16 code units.
-            let sorted = members.sorted { Self.precedes($0.key, $1.key) }
-            for (offset, member) in sorted.enumerated() {
-                if offset > 0 { out.append(UInt8(ascii: ",")) }
-                Self.appendString(member.key, to: &out)
-                out.append(UInt8(ascii: ":"))
-                member.value.appendCanonical(to: &out)
-            }
+            Self.appendMembers(Array(members), to: &out)
             out.append(UInt8(ascii: "}"))
         }
+    }
+
+    /// RFC 8785 §3.2.3 sorts names by UTF-16 code units. There are few, and their first bytes nearly always tell: what is moved while
+    /// they are put in order is their places, not the members.
+    private static func appendMembers(_ members: [(key: String, value: JSON)], to out: inout [UInt8]) {
+        let heads = members.map { head(of: $0.key) }
+        func precedes(_ a: Int, _ b: Int) -> Bool {
+            heads[a] == heads[b] || max(heads[a], heads[b]) == .max
+                ? Self.precedes(members[a].key, members[b].key) : heads[a] < heads[b]
+        }
+        var places = Array(members.indices)
+        if places.count <= 32 {
+            for end in places.indices.dropFirst() {
+                let place = places[end]
+                var hole = end
+                while hole > 0, precedes(place, places[hole - 1]) {
+                    places[hole] = places[hole - 1]
+                    hole -= 1
+                }
+                places[hole] = place
+            }
+        } else {
+            places.sort(by: precedes)
+        }
+        for (offset, place) in places.enumerated() {
+            if offset > 0 { out.append(UInt8(ascii: ",")) }
+            appendString(members[place].key, to: &out)
+            out.append(UInt8(ascii: ":"))
+            members[place].value.appendCanonical(to: &out)
+        }
+    }
+
+    /// A name's first eight bytes as a number: those of two names differ as the names do, where all of them are ASCII. The greatest there
+    /// is where one is not.
+    private static func head(of name: String) -> UInt64 {
+        var head: UInt64 = 0
+        var count: UInt64 = 0
+        for byte in name.utf8 {
+            guard byte < 0x80 else { return .max }
+            head = head << 8 | UInt64(byte)
+            count += 1
+            if count == 8 { break }
+        }
+        return head << (8 * (8 - count))
     }
 
     private static let hexDigits = Array("0123456789abcdef".utf8)

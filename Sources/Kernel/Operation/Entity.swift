@@ -29,11 +29,14 @@ public protocol Entity: Sendable {
     static var columns: String { get }
     /// The columns' values. `init` of what was stored and `values` MUST be each other's inverse.
     var values: [Value] { get }
+    /// The same for telling what changes, where long texts may stand as they were read; never for whether somebody edited them.
+    var valuesAsRead: [Value] { get }
     init(_ row: Row) throws
 }
 
 extension Entity {
     public var isErased: Bool { false }
+    public var valuesAsRead: [Value] { values }
 
     public static func load(_ id: String, lock: Bool = false, from reader: any Reader) throws -> Self? {
         try reader.first(select([id], lock: lock, reader.dialect)).map(Self.init)
@@ -90,7 +93,7 @@ public struct Change: Sendable {
         switch stored {
         case .version(let version): after.update(expecting: version)
         case .absent: after.insert()
-        case nil: before.map { after.update(expecting: $0.version) } ?? after.insert()
+        case nil: before.map { after.update(over: $0) } ?? after.insert()
         }
     }
 }

@@ -63,6 +63,10 @@ public struct Authentication: Sendable, Hashable {
     public var factorAge: Span { readAt - mfaAt }
     /// Whether the factor was used recently enough for `high` and `critical` operations, and to change factors.
     public var isFresh: Bool { factorAge <= stepUpAge }
+    /// Whether it still will be when what is shown now was read and confirmed: a minute later, or half the age that is allowed.
+    public var staysFresh: Bool {
+        factorAge + min(.minutes(1), Span(microseconds: stepUpAge.microseconds / 2)) <= stepUpAge
+    }
 }
 
 /// A per-currency ceiling carried by a grant of a permission; amounts in minor units.

@@ -31,9 +31,22 @@ extension Entity {
         return rows
     }
 
-    /// Writes this row over the one with version `expecting`.
+    /// Writes this row over the one with version `expecting`, whatever that is.
     public func update(expecting version: Int64) -> [Statement] {
         [Statement(Self.texts.update, values + [.int(version)], expectedRows: 1)]
+    }
+
+    /// Writes what this row has otherwise over `before`, which stands there: long texts that stay are neither sent nor stored again. A
+    /// column that is worked out from others is written when they change; to work it out in another way takes a migration.
+    func update(over before: any Entity) -> [Statement] {
+        guard let before = before as? Self else { return update(expecting: before.version) }
+        let (old, new) = (before.valuesAsRead, valuesAsRead)
+        let changed = new.indices.dropFirst().filter { !new[$0].isSame(as: old[$0]) }
+        return [
+            Statement(
+                Self.texts.update(of: changed), [new[0]] + changed.map { new[$0] } + [.int(before.version)],
+                expectedRows: 1)
+        ]
     }
 
     static var columnNames: [String] { texts.names }
@@ -45,14 +58,17 @@ extension Entity {
     func columnsEdited(in row: Row, _ names: [String]) -> [String] {
         var edited: [String] = []
         for (name, value) in zip(names, values) {
-            let stored = row[name]
-            if case (.text(let stored), .text(let expected)) = (stored, value) {
-                if !stored.hasSameBytes(as: expected) { edited.append(name) }
-            } else if stored != value {
-                edited.append(name)
-            }
+            if !row[name].isSame(as: value) { edited.append(name) }
         }
         return edited
+    }
+}
+
+extension Value {
+    /// Texts byte by byte: as Unicode compares them, different ones are equal.
+    fileprivate func isSame(as other: Value) -> Bool {
+        if case (.text(let text), .text(let other)) = (self, other) { return text.hasSameBytes(as: other) }
+        return self == other
     }
 }
 
@@ -74,13 +90,35 @@ private struct EntityTexts: Sendable {
     let selectOne: String
     let insert: String
     let update: String
+    private let table: String
+    private let updates = Updates()
 
     private init<E: Entity>(_ entity: E.Type) {
         names = E.columns.split(separator: ",").map { String($0.drop { $0 == " " || $0 == "\n" }) }
         selectOne = "SELECT \(E.columns) FROM \(E.table) WHERE id IN ($1) ORDER BY id"
         insert = "INSERT INTO \(E.table) (\(E.columns)) VALUES (\(placeholders(names.count)))"
-        let places = names.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
-        update = "UPDATE \(E.table) SET \(places) WHERE id = $1 AND version = $\(names.count + 1)"
+        table = E.table
+        update = Self.update(table, names.dropFirst())
+    }
+
+    private static func update(_ table: String, _ columns: some Collection<String>) -> String {
+        let places = columns.enumerated().map { "\($1) = $\($0 + 2)" }.joined(separator: ", ")
+        return "UPDATE \(table) SET \(places) WHERE id = $1 AND version = $\(columns.count + 2)"
+    }
+
+    /// - Parameter columns: their places among the names.
+    func update(of columns: [Int]) -> String {
+        updates.texts.withLock { texts in
+            if let text = texts[columns] { return text }
+            let text = Self.update(table, columns.map { names[$0] })
+            texts[columns] = text
+            return text
+        }
+    }
+
+    /// By what changes: an operation changes the same columns each time.
+    private final class Updates: Sendable {
+        let texts = Mutex<[[Int]: String]>([:])
     }
 
     private static let known = Mutex<[ObjectIdentifier: EntityTexts]>([:])

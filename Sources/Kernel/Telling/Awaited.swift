@@ -6,7 +6,7 @@ extension ApprovalSignatures {
             guard let standing = standings[person], reason(against: standing) == nil,
                 !all.contains(where: { $0.person == person && $0.round == request.round })
             else { return false }
-            return isFurthered(by: Signer(signing: standing), beside: others)
+            return isFurthered(by: Signer(signing: standing, in: request.needs), beside: others)
         }
     }
 }

@@ -77,6 +77,8 @@ public struct Migration: Sendable {
             special: { _ in [] }),
         Migration(
             number: 37, name: "clock marks", tables: Migration037.tables, governed: [], special: { _ in [] }),
+        Migration(
+            number: 40, name: "turns of requests", tables: Migration040.tables, governed: [], special: { _ in [] }),
     ]
 
     /// Every governed table of all steps and the entity type of its rows.
