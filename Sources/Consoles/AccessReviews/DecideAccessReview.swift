@@ -28,7 +28,7 @@ public struct AccessReviewDecision: Sendable {
             review: review, staff: staff, grant: try rows[1].first.map(Grant.init),
             roles: try .look(at: staff, giving: [], from: reader),
             kept: Set(try rows[2].map { try $0.string("staff_id") }),
-            standings: try standings.read(Array(rows[3...]), at: reader.now))
+            standings: try standings.read(Array(rows[3...]), from: reader))
     }
 
     /// Whether there is still something to decide, and whether this person may.

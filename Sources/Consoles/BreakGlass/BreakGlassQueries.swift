@@ -44,6 +44,16 @@ enum BreakGlassQueries {
     static let live = Statement(
         "SELECT \(BreakGlass.columns) FROM breakglass_sessions WHERE state <> 'reviewed' ORDER BY person LIMIT \(most)")
 
+    /// What `Emergency` reads of a person's own that is not reviewed, beside whatever else is known of them: what is selected, and the
+    /// join that finds it.
+    static let columnsBeside = """
+        b.id AS breakglass_id, b.tenant_id AS breakglass_tenant, b.state AS breakglass_state, \
+        b.ends_at AS breakglass_ends_at, b.solo AS breakglass_solo
+        """
+    static func beside(_ person: String) -> String {
+        "LEFT JOIN breakglass_sessions b ON b.person = \(person) AND b.state <> 'reviewed'"
+    }
+
     /// The same of some people. Through `breakglass_live`.
     static func live(of people: [String]) -> Statement {
         Statement(

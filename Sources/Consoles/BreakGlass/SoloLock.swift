@@ -28,16 +28,8 @@ public enum SoloLock {
 }
 
 extension Emergency {
-    /// As a row says, for a person with these permissions.
-    init(_ session: BreakGlass, of permissions: Permissions, at now: Instant) {
-        self.init(
-            id: session.id, tenant: session.tenant, endsAt: session.endsAt,
-            isOpen: session.isOn(at: now) && permissions.contains(OpenBreakGlass.spec.permission),
-            isSolo: session.isSolo)
-    }
-
-    /// The same from the row of a session that was signed in to (`SignInQueries.session`); `nil` for whom there is none.
-    init?(inSession row: Row, of permissions: Permissions, at now: Instant) throws {
+    /// From a row with `BreakGlassQueries.columnsBeside`, for a person with these permissions; `nil` for whom there is none.
+    init?(beside row: Row, of permissions: Permissions, at now: Instant) throws {
         guard let id = try row.optionalString("breakglass_id") else { return nil }
         let endsAt = try row.instant("breakglass_ends_at")
         self.init(

@@ -39,7 +39,12 @@ public struct ServiceAccountDoor: AccountDoor {
             if case .live(let account, _) = looked {
                 let question = pipeline.directory.standings(of: [account.id])
                 let rows = try await pipeline.database.snapshot(question.statements)
-                standing = try question.read(rows.rows, at: rows.now)[account.id]
+                // What is still to be asked is asked with the rest in one snapshot, so that all are of one mark.
+                let standings =
+                    try await question.further(rows.rows).isEmpty
+                    ? question.read(rows.rows, [], at: rows.now)
+                    : pipeline.database.read { try question.read(from: $0) }
+                standing = standings[account.id]
             } else {
                 standing = nil
             }

@@ -99,25 +99,3 @@ extension ServiceAccount {
         Statement("SELECT id FROM service_accounts WHERE owner_id = $1 ORDER BY id", [.text(owner)])
     }
 }
-
-enum AccountStandingQueries {
-    /// - Parameter roles: what roles hold, which is the same for accounts.
-    static func statements(_ ids: [String], _ roles: Statement) -> [Statement] {
-        let values = ids.map(Value.text)
-        let list = placeholders(ids.count)
-        func owned(_ column: String) -> String {
-            "(\(column) IN (\(list)) OR \(column) IN (SELECT owner_id FROM service_accounts WHERE id IN (\(list))))"
-        }
-        return [
-            StaffQueries.withPasskeys(ids, where: owned("s.id")),
-            Statement(
-                "SELECT \(Grant.columns) FROM grants WHERE \(owned("staff_id")) ORDER BY staff_id, granted_at, id",
-                values),
-            roles,
-            Statement(
-                "SELECT \(BreakGlass.columns) FROM breakglass_sessions WHERE \(owned("person")) AND state <> 'reviewed'",
-                values),
-            StaffQueries.earlierResets(of: ids, where: owned("s.id")), ServiceAccount.select(ids, lock: false, .sqlite),
-        ]
-    }
-}

@@ -19,12 +19,9 @@ final class KnownRoles: Sendable {
     /// What this process read last. Marks are random, so that those of two databases are never the same.
     static var last: KnownRoles? { newest.withLock { $0 } }
 
-    /// - Parameters:
-    ///   - rows: what `RolePermission.all` answered.
-    ///   - known: by whose mark it was asked.
-    static func of(_ rows: [Row], or known: KnownRoles?) throws -> KnownRoles {
+    /// - Parameter rows: what `RolePermission.all` answered.
+    static func of(_ rows: [Row]) throws -> KnownRoles {
         guard let mark = try rows.first?.string("mark") else { throw StoreError.shape(column: "mark") }
-        if let known, known.mark == mark { return known }
         let cells = try rows.filter { $0["id"] != .null }.map(RolePermission.init)
         let read = KnownRoles(mark: mark, Dictionary(grouping: cells, by: \.role))
         newest.withLock { $0 = read }

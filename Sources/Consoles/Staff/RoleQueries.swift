@@ -36,17 +36,12 @@ extension RolePermission {
 }
 
 extension RolePermission {
-    /// The policy's mark, in every row, with what every role holds; without that, in one row, where the mark is the one given.
-    static func all(unlessAt mark: String?) -> Statement {
-        // Within the join the condition is asked once and no role is read; after it, of every row.
-        Statement(
-            """
-            SELECT s.mark, r.* FROM policy_state s LEFT JOIN (
-                SELECT \(columns) FROM role_permissions
-                WHERE revoked = 0 AND (SELECT mark FROM policy_state WHERE id = 1) <> $1) AS r ON 1 = 1
-            WHERE s.id = 1
-            """, [.text(mark ?? "")])
-    }
+    /// What every role holds, in each row with the policy's mark.
+    static let all = Statement(
+        """
+        SELECT s.mark, \(columns.split(separator: ", ").map { "r.\($0)" }.joined(separator: ", ")) FROM policy_state s
+        LEFT JOIN role_permissions r ON r.revoked = 0 WHERE s.id = 1
+        """)
 }
 
 extension RolePermission {

@@ -10,26 +10,45 @@ public struct StaffDirectory: Directory {
     public init(ignoresLocks: Bool = false) { self.ignoresLocks = ignoresLocks }
 
     public func standings(of people: [String]) -> StandingQuestion {
+        func some(_ prefix: String) -> [String] { people.filter { $0.hasPrefix("\(prefix)_") } }
+        let (accounts, products, providers) = (
+            some(ServiceAccount.idPrefix), some(RuntimeToken.idPrefix), some(ScimToken.idPrefix)
+        )
+        let statements =
+            [StaffQueries.standings(of: people, withOwners: !accounts.isEmpty)]
+            + (accounts.isEmpty ? [] : [ServiceAccount.select(accounts, lock: false, .sqlite)])
+            + (products.isEmpty ? [] : [RuntimeToken.select(products, lock: false, .sqlite)])
+            + (providers.isEmpty ? [] : [ScimToken.select(providers, lock: false, .sqlite)])
         let known = KnownRoles.last
-        let roles = RolePermission.all(unlessAt: known?.mark)
-        var statements =
-            people.contains { $0.hasPrefix(ServiceAccount.idPrefix + "_") }
-            ? AccountStandingQueries.statements(people, roles)
-            : [
-                StaffQueries.withPasskeys(people), Grant.of(people), roles, BreakGlassQueries.live(of: people),
-                StaffQueries.earlierResets(of: people),
-            ]
-        func tokens(_ prefix: String) -> [String] { people.filter { $0.hasPrefix("\(prefix)_") } }
-        let (products, providers) = (tokens(RuntimeToken.idPrefix), tokens(ScimToken.idPrefix))
-        let count = statements.count
-        if !products.isEmpty { statements.append(RuntimeToken.select(products, lock: false, .sqlite)) }
-        if !providers.isEmpty { statements.append(ScimToken.select(providers, lock: false, .sqlite)) }
-        return StandingQuestion(statements) { rows, now in
-            let found = try standings(Array(rows.prefix(count)), known, at: now)
-            guard rows.count > count else { return found }
-            let ofProducts = try products.isEmpty ? [] : rows[count].map(RuntimeToken.init)
-            let ofProviders = try providers.isEmpty ? [] : rows[rows.count - 1].map(ScimToken.init)
-            return found.merging(Self.tokenStandings(ofProducts, ofProviders, at: now)) { own, _ in own }
+        return StandingQuestion(statements) { rows in
+            let further = try Further(rows[0], known)
+            return (further.needsRoles ? [RolePermission.all] : [])
+                + (further.reset.isEmpty ? [] : [StaffQueries.earlierResets(of: further.reset)])
+        } answer: { rows, answers, now in
+            let further = try Further(rows[0], known)
+            let roles = try further.needsRoles ? answers.first.map(KnownRoles.of) : known
+            let resets = try further.reset.isEmpty ? [] : (answers.last ?? []).compactMap(ResetTouch.init)
+            var rest = rows.dropFirst()
+            func next(_ asked: [String]) -> [Row] { asked.isEmpty ? [] : rest.removeFirst() }
+            var out = try standings(rows[0], accounts: next(accounts), roles, resets, at: now)
+            out.merge(
+                Self.tokenStandings(
+                    try next(products).map(RuntimeToken.init), try next(providers).map(ScimToken.init), at: now)
+            ) { own, _ in own }
+            return out
+        }
+    }
+
+    /// What is to be asked once people are known.
+    private struct Further {
+        /// The policy has changed since its roles were read.
+        let needsRoles: Bool
+        /// Those whose factors were reset more than once within the time that counts.
+        let reset: [String]
+
+        init(_ people: [Row], _ known: KnownRoles?) throws {
+            needsRoles = try people.first.map { try $0.string("mark") != known?.mark } ?? false
+            reset = Set(try people.filter { try $0.int("reset_before") == 1 }.map { try $0.string("id") }).sorted()
         }
     }
 
@@ -56,33 +75,31 @@ public struct StaffDirectory: Directory {
         TenantQueries.manager(of: tenant, since: since)
     }
 
-    private func standings(_ rows: [[Row]], _ known: KnownRoles?, at now: Instant) throws -> [String: Standing] {
-        let grants = Dictionary(grouping: try rows[1].map(Grant.init), by: \.staffID)
-        let permissions = try KnownRoles.of(rows[2], or: known)
-        let sessions = Dictionary(
-            try rows[3].map(BreakGlass.init).map { ($0.person, $0) }, uniquingKeysWith: { first, _ in first })
-        let earlier = Dictionary(grouping: try rows[4].compactMap { try ResetTouch($0) }, by: \.staffID)
+    /// - Parameter people: a row for each grant somebody was given.
+    private func standings(
+        _ people: [Row], accounts: [Row], _ permissions: KnownRoles?, _ resets: [ResetTouch], at now: Instant
+    ) throws -> [String: Standing] {
         var out: [String: Standing] = [:]
-        var resets: [String: Instant] = [:]
-        for row in rows[0] {
-            let staff = try Staff(row)
-            let all = grants[staff.id] ?? []
-            resets[staff.id] = staff.resetAt
-            let roles = Set(all.filter { $0.isLive(at: now) }.map(\.role))
+        var reset: [String: Instant] = [:]
+        for rows in Dictionary(grouping: people, by: { $0["id"] }).values {
+            let staff = try Staff(rows[0])
+            let grants = try rows.compactMap(Grant.init(beside:))
+            reset[staff.id] = staff.resetAt
+            let roles = Set(grants.filter { $0.isLive(at: now) }.map(\.role))
             let isActive = staff.status == .active
-            let held = isActive ? permissions.union(roles) : .none
-            let emergency = ignoresLocks ? nil : sessions[staff.id].map { Emergency($0, of: held, at: now) }
+            let held = isActive ? permissions?.union(roles) ?? .none : .none
+            let emergency = try ignoresLocks ? nil : Emergency(beside: rows[0], of: held, at: now)
             let left = SoloLock.apply(emergency, to: isActive ? roles : [], held)
             out[staff.id] = Standing(
                 person: staff.id, name: staff.name, isActive: isActive, roles: left.roles,
                 permissions: left.permissions,
-                touches: Self.touches(staff, all) + (earlier[staff.id] ?? []).map(\.touch), emergency: emergency,
-                hasPasskey: try isActive && row.int("passkey") == 1)
+                touches: Self.touches(staff, grants) + resets.filter { $0.staffID == staff.id }.map(\.touch),
+                emergency: emergency, hasPasskey: try isActive && rows[0].int("passkey") == 1)
         }
-        for account in try rows.dropFirst(5).joined().map({ try ServiceAccount($0) }) {
+        for account in try accounts.map(ServiceAccount.init) {
             let owner = out[account.ownerID]
             // Whoever had an account's token when its owner's factors were reset may be why they were: it works on once replaced.
-            let isOlder = resets[account.ownerID].map { account.rotatedAt ?? account.createdAt < $0 } ?? false
+            let isOlder = reset[account.ownerID].map { account.rotatedAt ?? account.createdAt < $0 } ?? false
             let isActive = account.state(at: now) == .active && owner?.isActive == true && !isOlder
             // No roles: an account fills no leaf.
             out[account.id] = Standing(
@@ -106,5 +123,17 @@ public struct StaffDirectory: Directory {
         }
         if let by = staff.resetBy, let at = staff.resetAt { out.append(.init(by: by, at: at, kind: .refactored)) }
         return out
+    }
+}
+
+extension Grant {
+    /// From a row of `StaffQueries.standings`; `nil` for whoever was never given any.
+    fileprivate init?(beside row: Row) throws {
+        guard let id = try row.optionalString("grant_id") else { return nil }
+        self.init(
+            id: id, staffID: try row.string("id"), role: try row.string("role_id"),
+            grantedBy: try row.string("granted_by"), grantedAt: try row.instant("granted_at"),
+            expiresAt: try row.optionalInstant("grant_expires_at"), revokedAt: try row.optionalInstant("revoked_at"),
+            tokenHolder: try row.optionalString("token_holder"))
     }
 }

@@ -101,30 +101,49 @@ enum StaffQueries {
             """, [.text(staff)])
     }
 
-    /// People, and whether each has a passkey, as `passkey`: 1 or 0. Through `factors_staff`.
-    /// - Parameter condition: as for `earlierResets`.
-    static func withPasskeys(_ people: [String], where condition: String? = nil) -> Statement {
-        Statement(
+    /// All that people's standings rest on but what their roles hold: each with every grant they were given, in a row of its own, and
+    /// with the break-glass of theirs that is not reviewed; whether they have a passkey, as `passkey`, 1 or 0; whether `earlierResets`
+    /// has something of them, as `reset_before`; and the policy's `mark`. Through `grants_staff`, `breakglass_live`, `factors_staff` and
+    /// `events_target`.
+    /// - Parameter owners: with the owners of those of them that are service accounts.
+    static func standings(of people: [String], withOwners owners: Bool = false) -> Statement {
+        let list = placeholders(people.count)
+        let ownersToo = owners ? " OR p.id IN (SELECT owner_id FROM service_accounts WHERE id IN (\(list)))" : ""
+        return Statement(
             """
-            SELECT \(columns), CASE WHEN EXISTS (
-                    SELECT 1 FROM factors f WHERE f.staff_id = s.id AND f.kind = 'webauthn' AND f.status = 'active')
-                THEN 1 ELSE 0 END AS passkey
-            FROM staff s WHERE \(condition ?? "s.id IN (\(placeholders(people.count)))") ORDER BY s.id
+            SELECT \(personColumns), CASE WHEN EXISTS (
+                    SELECT 1 FROM factors f WHERE f.staff_id = p.id AND f.kind = 'webauthn' AND f.status = 'active')
+                THEN 1 ELSE 0 END AS passkey,
+                CASE WHEN p.reset_at IS NOT NULL AND EXISTS (SELECT 1 FROM events e WHERE \(earlierReset("p")))
+                THEN 1 ELSE 0 END AS reset_before,
+                g.id AS grant_id, g.role_id, g.granted_by, g.granted_at, g.expires_at AS grant_expires_at, g.revoked_at,
+                g.token_holder,
+                \(BreakGlassQueries.columnsBeside), (SELECT mark FROM policy_state WHERE id = 1) AS mark
+            FROM staff p LEFT JOIN grants g ON g.staff_id = p.id \(BreakGlassQueries.beside("p.id"))
+            WHERE p.id IN (\(list))\(ownersToo)
             """, people.map(Value.text))
     }
 
+    private static let personColumns = Staff.columns.split(separator: ", ").map { "p.\($0)" }.joined(separator: ", ")
+
     /// What `ResetTouch` reads, from the 72 hours before people's factors were reset last: whatever was earlier counts no more.
     /// Through `events_target`; a CASE, and the people first, so that they and the time are what narrows.
-    /// - Parameter condition: of whom where it is not these themselves, by `s.id`; its values are the people.
-    static func earlierResets(of people: [String], where condition: String? = nil) -> Statement {
+    static func earlierResets(of people: [String]) -> Statement {
         Statement(
             """
             SELECT e.target_id, e.at, e.action, e.actor_id, e.leaf FROM staff s CROSS JOIN events e
-            WHERE \(condition ?? "s.id IN (\(placeholders(people.count)))") AND e.target_id = s.id
-                AND e.at < s.reset_at AND e.at > s.reset_at - \(Standing.quarantine.microseconds)
-                AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied'
-                    AND e.action IN ('staff.reset_factors', 'staff.reactivate', 'staff.provision') THEN 1 ELSE 0 END = 1
+            WHERE s.id IN (\(placeholders(people.count))) AND \(earlierReset("s"))
             """, people.map(Value.text))
+    }
+
+    /// Whether the event `e` is an earlier reset of somebody.
+    private static func earlierReset(_ staff: String) -> String {
+        """
+        e.target_id = \(staff).id AND e.at < \(staff).reset_at
+            AND e.at > \(staff).reset_at - \(Standing.quarantine.microseconds)
+            AND CASE WHEN e.class = 'mutation' AND e.outcome = 'applied'
+                AND e.action IN ('staff.reset_factors', 'staff.reactivate', 'staff.provision') THEN 1 ELSE 0 END = 1
+        """
     }
 
     /// What `ResetTouch` reads, of everybody since a time. Through `events_action`.

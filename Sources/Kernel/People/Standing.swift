@@ -60,22 +60,43 @@ public struct Standing: Sendable {
 /// A question for the standings of some people, and how its answer is read.
 public struct StandingQuestion: Sendable {
     public let statements: [Statement]
-    private let answer: @Sendable ([[Row]], Instant) throws -> [String: Standing]
+    private let more: @Sendable ([[Row]]) throws -> [Statement]
+    private let answer: @Sendable ([[Row]], [[Row]], Instant) throws -> [String: Standing]
 
+    /// - Parameters:
+    ///   - more: see `further`.
+    ///   - answer: what the answers of the statements and of the further ones come to.
     public init(
-        _ statements: [Statement],
-        answer: @escaping @Sendable (_ rows: [[Row]], _ now: Instant) throws -> [String: Standing]
+        _ statements: [Statement], more: @escaping @Sendable (_ rows: [[Row]]) throws -> [Statement],
+        answer: @escaping @Sendable (_ rows: [[Row]], _ further: [[Row]], _ now: Instant) throws -> [String: Standing]
     ) {
         self.statements = statements
+        self.more = more
         self.answer = answer
     }
 
-    /// By person; somebody unknown is absent.
+    /// What is still to be asked: nearly always nothing.
     /// - Parameter rows: what the statements answered, in their order.
-    public func read(_ rows: [[Row]], at now: Instant) throws -> [String: Standing] { try answer(rows, now) }
+    public func further(_ rows: [[Row]]) throws -> [Statement] { try more(rows) }
+
+    /// By person; somebody unknown is absent.
+    /// - Parameters:
+    ///   - rows: what the statements answered, in their order.
+    ///   - further: what the statements of `further` answered.
+    /// - Throws: `StoreError.shape` where one of those was not asked.
+    public func read(_ rows: [[Row]], _ further: [[Row]], at now: Instant) throws -> [String: Standing] {
+        guard try more(rows).count == further.count else { throw StoreError.shape(column: "standings") }
+        return try answer(rows, further, now)
+    }
+
+    /// The same with what is still to be asked.
+    public func read(_ rows: [[Row]], from reader: any Reader) throws -> [String: Standing] {
+        let further = try further(rows)
+        return try read(rows, further.isEmpty ? [] : reader.query(further), at: reader.now)
+    }
 
     public func read(from reader: any Reader) throws -> [String: Standing] {
-        try read(reader.query(statements), at: reader.now)
+        try read(reader.query(statements), from: reader)
     }
 }
 

@@ -76,7 +76,7 @@ enum SignInQueries {
 
     // MARK: Sessions
 
-    /// What the deployment has set for sessions, or null: rows by their key, so that they cost a request next to nothing.
+    /// What the deployment has set for sessions, or null.
     private static let limitColumns = """
         (SELECT value FROM settings WHERE id = 'session_hours') AS session_hours, \
         (SELECT value FROM settings WHERE id = 'idle_minutes') AS idle_minutes, \
@@ -115,12 +115,11 @@ enum SignInQueries {
             """
             SELECT s.id, s.staff_id, s.factors, s.mfa_at, s.user_agent_hash, s.ip, s.created_at, s.last_seen_at,
                 s.expires_at, s.ended_at, p.email, p.name, p.status, g.role_id, g.expires_at AS grant_expires_at,
-                b.id AS breakglass_id, b.tenant_id AS breakglass_tenant, b.state AS breakglass_state,
-                b.ends_at AS breakglass_ends_at, b.solo AS breakglass_solo,
-                (SELECT mark FROM policy_state WHERE id = 1) AS mark, \(limitColumns)
+                \(BreakGlassQueries.columnsBeside),
+                (SELECT mark FROM policy_state WHERE id = 1) AS mark
             FROM sessions s JOIN staff p ON p.id = s.staff_id
             LEFT JOIN grants g ON g.staff_id = s.staff_id AND g.revoked_at IS NULL
-            LEFT JOIN breakglass_sessions b ON b.person = s.staff_id AND b.state <> 'reviewed'
+            \(BreakGlassQueries.beside("s.staff_id"))
             WHERE s.token_hash = $1 AND s.realm = 'staff'
             """, [.bytes(tokenHash)])
     }

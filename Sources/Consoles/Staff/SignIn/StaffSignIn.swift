@@ -344,9 +344,11 @@ public struct StaffSignIn: SignIn {
         case .nobody: throw .unauthenticated
         case .known(let found): known = found
         case .unknownPolicy:
-            // Read with the session in one snapshot, so that both are of one mark.
-            let both = try await snapshot([session, SignInQueries.permissions(database.dialect)])
-            guard case .known(let found) = try knownSession(both, hash, source) else { throw .unauthenticated }
+            // Read with the session in one snapshot, so that all are of one mark.
+            let all = try await snapshot([
+                session, SignInQueries.permissions(database.dialect), SignInQueries.limits,
+            ])
+            guard case .known(let found) = try knownSession(all, hash, source) else { throw .unauthenticated }
             known = found
         }
         if isUse, known.isDue {
@@ -378,20 +380,28 @@ public struct StaffSignIn: SignIn {
 
     private enum Looked {
         case nobody
-        /// What the person's roles may do is still to be read.
+        /// What roles may do and how long sessions are is still to be read.
         case unknownPolicy
         case known(Known)
     }
 
-    /// - Parameter snapshot: the session's rows, and with them what the roles may do or nothing.
+    /// - Parameter snapshot: the session's rows, and with them what the policy says or nothing.
     private func knownSession(
         _ snapshot: Snapshot, _ hash: [UInt8], _ source: Source
     ) throws(OperationError) -> Looked {
         try Self.translating {
             let now = snapshot.now
             guard let row = snapshot.rows[0].first else { return .nobody }
+            let mark = try row.string("mark")
+            var roles: Set<String> = []
+            for row in snapshot.rows[0] where try row.optionalInstant("grant_expires_at").map({ $0 > now }) ?? true {
+                if let role = try row.optionalString("role_id") { roles.insert(role) }
+            }
+            guard
+                let (permissions, limits) = try knownPermissions.known(
+                    of: roles, at: mark, reading: snapshot.rows.dropFirst())
+            else { return .unknownPolicy }
             let seen = try row.instant("last_seen_at")
-            let limits = try SessionLimits(row)
             let created = try row.instant("created_at")
             // A shorter length than when it began ends it earlier.
             let expires = min(try row.instant("expires_at"), created + limits.length)
@@ -400,16 +410,7 @@ public struct StaffSignIn: SignIn {
                 constantTimeEqual(try row.bytes("user_agent_hash"), Self.hash(source.userAgent)),
                 isSameNetwork(try row.string("ip"), source.ip)
             else { return .nobody }
-            let mark = try row.string("mark")
-            var roles: Set<String> = []
-            for row in snapshot.rows[0] where try row.optionalInstant("grant_expires_at").map({ $0 > now }) ?? true {
-                if let role = try row.optionalString("role_id") { roles.insert(role) }
-            }
-            let read = snapshot.rows.count > 1 ? snapshot.rows[1] : nil
-            guard let permissions = try knownPermissions.union(roles, at: mark, reading: read) else {
-                return .unknownPolicy
-            }
-            let emergency = try Emergency(inSession: row, of: permissions, at: now)
+            let emergency = try Emergency(beside: row, of: permissions, at: now)
             let left = SoloLock.apply(emergency, to: roles, permissions)
             let factors = try row.json("factors").array?.compactMap { $0.string.flatMap(FactorKind.init) } ?? []
             return .known(
