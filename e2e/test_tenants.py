@@ -180,6 +180,30 @@ def test_ownership_moves_and_comes_back(chromium, demo, api):
         assert roles()[owner["id"]] == "owner" and roles()[heir["id"]] == heir["role"]
 
 
+def test_an_undo_that_would_take_a_slug_of_another_says_so(chromium, demo, api):
+    """Its form draws no fields, so that what stands in the way of one stands in the preview."""
+    def name(tenant, slug):
+        version = api.tenant(tenant)["version"]
+        done = api.operate(f"tenants/{tenant}/update", None, "They have another name.", {"slug": slug},
+                           headers={"If-Match": f'"{version}"'})
+        assert done.status_code == 200, done.text
+        return done.json()["event_id"]
+
+    first, second = (api.active_tenant(index) for index in (5, 6))
+    event = name(first["id"], f"{first['slug']}-once")
+    name(second["id"], first["slug"])
+    with Window(chromium, demo) as window:
+        window.sign_in(demo.person("super_admin"))
+        window.go(f"/audit/{event}/undo")
+        preview = window.page.get_by_role("region", name="Preview")
+        expect(preview).to_contain_text("This can’t be done now.")
+        expect(preview).to_contain_text(f'Slug is taken by "{second["name"]}"')
+        expect(window.page.locator("main")).not_to_contain_text("needs another look")
+        window.audit("an undo that can't be")
+    name(second["id"], second["slug"])
+    name(first["id"], first["slug"])
+
+
 def test_views_are_saved_shared_and_found_again(chromium, demo, api):
     with Window(chromium, demo) as window:
         page = window.page

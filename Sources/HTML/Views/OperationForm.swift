@@ -56,7 +56,7 @@ public struct OperationFormModel: Sendable {
     public var author = ""
     public var idempotencyKey: String
     public var version: Int64?
-    /// The person's factor is too old for this operation: asks for a code in place.
+    /// The person's factor is too old for this operation, or soon will be: asks for a code in place.
     public var needsCode: Bool
     /// The person can confirm it with a passkey.
     public var hasPasskey = false
@@ -230,7 +230,7 @@ public struct OperationFormModel: Sendable {
             out.append(
                 Field(
                     "code", label: "Code from your authenticator",
-                    help: "Your factor was not used recently enough for this. A code works once.", .code,
+                    help: "Your last factor is too old for this, or will be in a minute. A code works once.", .code,
                     error: error("code"), isRequired: true, autocomplete: "one-time-code"))
         }
         return out

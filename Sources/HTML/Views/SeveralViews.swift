@@ -186,7 +186,8 @@ extension OperationViews {
                             UI.field(
                                 Field(
                                     "code", label: "Code from your authenticator",
-                                    help: "Your factor was not used recently enough for this. A code works once.",
+                                    help:
+                                        "Your last factor is too old for this, or will be in a minute. A code works once.",
                                     .code,
                                     error: model.errors.first { $0.pointer == "/code" }?.detail, isRequired: true,
                                     autocomplete: "one-time-code"))

@@ -95,6 +95,9 @@ extension Pipeline {
             consequence: rehearsed.plan?.consequence, changes: rehearsed.plan?.changes.map(EntityChange.init) ?? [],
             effects: try reaching(rehearsed.plan?.effects ?? [], nil, reader), approvals: needs,
             reversibility: reversibility, undoOperation: undoOperation, version: rehearsed.target?.version)
+        if let refusal = rehearsed.refusal, case .invalid(let errors) = Self.error(for: refusal) {
+            preview.errors = errors
+        }
         if !needs.isEmpty { preview.calls = (rehearsed.plan?.calls ?? []).filter(isPerformed) }
         // Somebody waits for it, and may look again and again: it is planned twice at most, and a batch once.
         if foretells, let plan = rehearsed.plan, !plan.recordsDigests {

@@ -125,6 +125,8 @@ public struct Preview: Sendable {
     public let allowed: Bool
     /// Why not, one sentence each.
     public let reasons: [String]
+    /// Those of the reasons that are about a field, with where it stands.
+    public var errors: [FieldError] = []
     public let consequence: String?
     /// The target's change first.
     public let changes: [EntityChange]

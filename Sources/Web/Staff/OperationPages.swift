@@ -546,6 +546,12 @@ extension StaffConsole {
         } else if status == .ok {
             status = .unprocessableContent
         }
+        // What is wrong with a field is said there, as of one that can't be read. An undo has none.
+        if let refused = preview?.errors, !refused.isEmpty, sheet.undoing == nil {
+            shownErrors += refused.filter { error in !shownErrors.contains { $0.pointer == error.pointer } }
+            preview = nil
+            if status == .ok { status = .unprocessableContent }
+        }
         // A state that can't be judged because a field is missing is no refusal of its own.
         if preview?.allowed == false, shownErrors.contains(where: { $0.pointer == "/reason_code" }) { preview = nil }
         // What can be chosen stands in the field, in words.
@@ -612,10 +618,10 @@ extension StaffConsole {
         key: String, status: HTTPResponse.Status = .ok
     ) -> Response {
         let operation = sheet.operation
-        let age = context.clock.now - sheet.signed.session.mfaAt
         let hasPasskey =
             preview?.allowed == true && sheet.hasPasskey
-        let needsCode = asksCode || (operation.spec.risk >= .high && age > sheet.signed.session.limits.stepUpAge)
+        let needsCode =
+            asksCode || (operation.spec.risk >= .high && sheet.signed.caller.authentication?.staysFresh != true)
         let target = target(sheet)
         let plural = operation.pluralPath
         var model = OperationFormModel(

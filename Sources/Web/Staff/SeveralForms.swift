@@ -146,7 +146,10 @@ extension StaffConsole {
         }
         let key = posted.text("idempotency_key")
         let hasPasskey = await self.hasPasskey(for: operation, signed)
-        let needsFactor = operation.spec.risk >= .high && !Self.isProven(signed.caller, hasPasskey: hasPasskey)
+        let needsFactor =
+            operation.spec.risk >= .high
+            && !(Self.isProven(signed.caller, hasPasskey: hasPasskey)
+                && signed.caller.authentication?.staysFresh == true)
         var model = SeveralModel(
             operation: operation, targets: targets, back: back,
             values: posted.values.filter { ["reason_code", "justification", "ticket"].contains($0.key) },
