@@ -98,10 +98,9 @@ enum ApprovalListQueries {
 
     /// What a person signed or rejected, the newest first; `signed_at` and `signature_id` are the key.
     static func signed(by person: String, before position: Position?, limit: Int) -> Statement {
-        let columns = ApprovalRequest.columns.split(separator: ", ").map { "a.\($0)" }.joined(separator: ", ")
-        return Statement(
+        Statement(
             """
-            SELECT \(columns), s.created_at AS signed_at, s.id AS signature_id
+            SELECT \(ApprovalRequest.columns(of: "a")), s.created_at AS signed_at, s.id AS signature_id
             FROM approval_signatures s JOIN approvals a ON a.id = s.approval_id
             WHERE s.person = $1 AND (s.created_at, s.id) < ($2, $3)
             ORDER BY s.created_at DESC, s.id DESC LIMIT \(limit)

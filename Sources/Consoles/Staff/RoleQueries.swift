@@ -39,7 +39,7 @@ extension RolePermission {
     /// What every role holds, in each row with the policy's mark.
     static let all = Statement(
         """
-        SELECT s.mark, \(columns.split(separator: ", ").map { "r.\($0)" }.joined(separator: ", ")) FROM policy_state s
+        SELECT s.mark, \(columns(of: "r")) FROM policy_state s
         LEFT JOIN role_permissions r ON r.revoked = 0 WHERE s.id = 1
         """)
 }

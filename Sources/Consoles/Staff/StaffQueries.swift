@@ -124,7 +124,7 @@ enum StaffQueries {
             """, people.map(Value.text))
     }
 
-    private static let personColumns = Staff.columns.split(separator: ", ").map { "p.\($0)" }.joined(separator: ", ")
+    private static let personColumns = Staff.columns(of: "p")
 
     /// What `ResetTouch` reads, from the 72 hours before people's factors were reset last: whatever was earlier counts no more.
     /// Through `events_target`; a CASE, and the people first, so that they and the time are what narrows.

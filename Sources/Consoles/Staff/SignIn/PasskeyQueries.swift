@@ -56,5 +56,5 @@ enum PasskeyQueries {
         Statement("DELETE FROM passkey_answers WHERE expires_at < $1", [Value(expiredBefore)])
     }
 
-    private static let columns = Factor.columns.split(separator: ", ").map { "f.\($0)" }.joined(separator: ", ")
+    private static let columns = Factor.columns(of: "f")
 }
